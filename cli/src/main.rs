@@ -1,0 +1,2 @@
+//! The `restis` command.
+fn main() {}
