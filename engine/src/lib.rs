@@ -1,1 +1,47 @@
-//! Under construction.
+//! An embedded in-memory Redis: `Engine::call(args) -> Reply`.
+//!
+//! One [`Engine`] is one database. It is synchronous, knows no network and no async runtime, and a
+//! handle is a cheap clone that may be shared between threads:
+//!
+//! ```
+//! use restis_engine::{Engine, Options, Reply};
+//!
+//! let engine = Engine::new(Options::default());
+//! assert_eq!(engine.call(&["SET", "greeting", "hello"]), Reply::ok());
+//! assert_eq!(engine.call(&["GET", "greeting"]), Reply::bulk("hello"));
+//! ```
+//!
+//! # How it is built
+//!
+//! A command is a [`command`] `Spec`: name, arity, flags, where its keys are, and a function from a
+//! context and arguments to a reply. Every group of commands is one file in `commands/` with one
+//! table `COMMANDS`; `commands/mod.rs` lists the tables, one line a group. A command sees the
+//! database through `Ctx`: `ctx.db` is the keyspace with typed access (`read`, `write`, `create`),
+//! `ctx.call(args)` runs another command in the same breath, which is how scripts call back.
+
+mod acl;
+mod command;
+mod commands;
+mod ctx;
+mod db;
+mod dict;
+mod engine;
+mod error;
+mod glob;
+mod hash;
+mod hub;
+mod json;
+mod num;
+mod options;
+mod parse;
+mod reply;
+mod stream;
+mod value;
+mod zset;
+
+pub use acl::Caller;
+pub use engine::{Engine, Subscription};
+pub use error::Error;
+pub use hub::{Frame, Sink};
+pub use options::{Clock, Eviction, Options};
+pub use reply::Reply;

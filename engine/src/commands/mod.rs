@@ -1,0 +1,129 @@
+//! The command table.
+//!
+//! To add a group: a file here that ends in `pub(crate) const COMMANDS: &[Spec]`, its `mod` line,
+//! and its line in `GROUPS`.
+
+mod connection;
+mod expire;
+mod generic;
+mod pubsub;
+mod server;
+mod string;
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use crate::command::Spec;
+use crate::error::Error;
+
+/// One line a group.
+const GROUPS: &[&[Spec]] = &[
+    connection::COMMANDS,
+    expire::COMMANDS,
+    generic::COMMANDS,
+    pubsub::COMMANDS,
+    server::COMMANDS,
+    string::COMMANDS,
+];
+
+/// The longest command name, with room to spare.
+const LONGEST: usize = 32;
+
+type Table = HashMap<&'static [u8], &'static Spec, foldhash::fast::RandomState>;
+
+static TABLE: LazyLock<Table> = LazyLock::new(|| {
+    all()
+        .map(|spec| (spec.name.as_bytes(), spec))
+        .collect::<Table>()
+});
+
+/// Every command.
+pub(crate) fn all() -> impl Iterator<Item = &'static Spec> {
+    GROUPS.iter().copied().flatten()
+}
+
+/// The command with this name, in any case.
+pub(crate) fn find(name: &[u8]) -> Option<&'static Spec> {
+    let mut buffer = [0u8; LONGEST];
+    let upper = buffer.get_mut(..name.len())?;
+    upper.copy_from_slice(name);
+    upper.make_ascii_uppercase();
+    TABLE.get(&*upper).copied()
+}
+
+/// Commands bound to a connection; some have an endpoint of their own.
+const CONNECTION_BOUND: &[&str] = &[
+    "AUTH",
+    "HELLO",
+    "RESET",
+    "QUIT",
+    "MULTI",
+    "EXEC",
+    "DISCARD",
+    "WATCH",
+    "UNWATCH",
+    "SUBSCRIBE",
+    "PSUBSCRIBE",
+    "UNSUBSCRIBE",
+    "PUNSUBSCRIBE",
+    "MONITOR",
+    "CLIENT",
+    "BLMOVE",
+    "BLMPOP",
+    "BLPOP",
+    "BRPOP",
+    "BRPOPLPUSH",
+    "BZMPOP",
+    "BZPOPMAX",
+    "BZPOPMIN",
+];
+
+/// Why a command is not in the table.
+pub(crate) fn unknown(name: &[u8]) -> Error {
+    let name = String::from_utf8_lossy(&name[..name.len().min(128)]).to_uppercase();
+    if CONNECTION_BOUND.contains(&name.as_str()) {
+        return Error::new(format!(
+            "ERR Command \"{name}\" is not allowed in REST or it has a special context path"
+        ));
+    }
+    for family in ["SEARCH", "VECTOR"] {
+        if name
+            .strip_prefix(family)
+            .is_some_and(|rest| rest.starts_with('.'))
+        {
+            return Error::new(format!(
+                "ERR {family} commands are not available on this server"
+            ));
+        }
+    }
+    Error::new(format!(
+        "ERR Command is not available: '{name}'. See https://upstash.com/docs/redis/overall/rediscompatibility for details"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_in_any_case() {
+        for spec in all() {
+            assert!(spec.name.len() <= LONGEST, "{}", spec.name);
+            assert_eq!(spec.name, spec.name.to_ascii_uppercase());
+            let lower = spec.name.to_ascii_lowercase();
+            assert_eq!(find(lower.as_bytes()).map(|s| s.name), Some(spec.name));
+        }
+    }
+
+    #[test]
+    fn no_command_is_in_two_groups() {
+        assert_eq!(all().count(), TABLE.len());
+    }
+
+    #[test]
+    fn a_missing_command_says_why() {
+        assert!(unknown(b"foo").message().contains("not available: 'FOO'"));
+        assert!(unknown(b"watch").message().contains("not allowed in REST"));
+        assert!(unknown(b"search.query").message().starts_with("ERR SEARCH"));
+    }
+}

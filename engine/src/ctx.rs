@@ -1,0 +1,166 @@
+//! What a command sees, and how a command is run.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::acl::{Acl, Caller};
+use crate::command::{Args, Flags, Spec};
+use crate::commands;
+use crate::db::Db;
+use crate::error::{Error, OOM};
+use crate::hub::Hub;
+use crate::options::{Eviction, Options};
+use crate::reply::Reply;
+
+/// Everything of an engine besides its keys.
+#[derive(Debug)]
+pub(crate) struct Side {
+    pub(crate) options: Options,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) acl: Acl,
+    /// Commands run, those of scripts included.
+    pub(crate) commands: u64,
+    /// When the engine started.
+    pub(crate) started: Duration,
+}
+
+/// Set while a script or function runs.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Script {
+    /// Writes are refused.
+    pub(crate) read_only: bool,
+    /// Whether the memory check was done (or waived) when the script began.
+    pub(crate) memory_checked: bool,
+}
+
+/// What a command sees.
+///
+/// A script runs commands with [`Ctx::call`] on the very context it was given: same database, same
+/// time, same caller. It sets `script` before the first call and restores it after the last.
+#[derive(Debug)]
+pub(crate) struct Ctx<'a> {
+    pub(crate) db: &'a mut Db,
+    pub(crate) side: &'a mut Side,
+    pub(crate) caller: &'a Caller,
+    pub(crate) script: Option<Script>,
+}
+
+impl Ctx<'_> {
+    /// Unix milliseconds; constant within a command, a script, a transaction.
+    pub(crate) const fn now(&self) -> u64 {
+        self.db.now()
+    }
+
+    /// Runs a command: checks, execution, settling. Errors are replies.
+    pub(crate) fn call(&mut self, args: Args<'_>) -> Reply {
+        let spec = match admit(self.side, self.caller, self.script, args) {
+            Ok(spec) => spec,
+            Err(error) => return Reply::Error(error),
+        };
+        self.run(spec, args)
+    }
+
+    /// Runs a command that was admitted.
+    pub(crate) fn run(&mut self, spec: &Spec, args: Args<'_>) -> Reply {
+        if spec.flags.has(Flags::DENYOOM)
+            && !self.script.is_some_and(|script| script.memory_checked)
+            && !self.make_room()
+        {
+            return Reply::Error(OOM);
+        }
+        if self.side.hub.has_monitors() && !spec.flags.has(Flags::ADMIN) {
+            self.side.hub.feed_monitors(&self.monitor_line(args));
+        }
+        self.side.commands += 1;
+        let reply = (spec.run)(self, args);
+        self.db.settle();
+        reply.into()
+    }
+
+    /// Evicts until the data fits the limit; `false`: it does not.
+    pub(crate) fn make_room(&mut self) -> bool {
+        let Some(limit) = self.side.options.memory_limit else {
+            return true;
+        };
+        while self.db.used() > limit {
+            let evicted = match self.side.options.eviction {
+                Eviction::NoEviction => false,
+                Eviction::OptimisticVolatile => self.db.evict_one(),
+            };
+            if !evicted {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn monitor_line(&self, args: Args<'_>) -> Bytes {
+        let now = self.side.options.clock.now();
+        let origin = if self.script.is_some() {
+            "[0 lua]"
+        } else {
+            "[0 0.0.0.0:0]"
+        };
+        let mut line = format!("{}.{:06} {origin}", now.as_secs(), now.subsec_micros());
+        for arg in args {
+            line.push(' ');
+            quote(&mut line, arg);
+        }
+        Bytes::from(line)
+    }
+}
+
+/// Appends an argument in quotes, everything that is not printable escaped.
+fn quote(line: &mut String, arg: &[u8]) {
+    use std::fmt::Write as _;
+    line.push('"');
+    for &byte in arg {
+        match byte {
+            b'\\' | b'"' => {
+                line.push('\\');
+                line.push(char::from(byte));
+            }
+            b'\n' => line.push_str("\\n"),
+            b'\r' => line.push_str("\\r"),
+            b'\t' => line.push_str("\\t"),
+            0x07 => line.push_str("\\a"),
+            0x08 => line.push_str("\\b"),
+            b' '..=b'~' => line.push(char::from(byte)),
+            _ => {
+                // Writing to a String cannot fail.
+                let _ = write!(line, "\\x{byte:02x}");
+            }
+        }
+    }
+    line.push('"');
+}
+
+/// Finds the command and checks what can be checked before it runs.
+pub(crate) fn admit(
+    side: &Side,
+    caller: &Caller,
+    script: Option<Script>,
+    args: Args<'_>,
+) -> Result<&'static Spec, Error> {
+    let name = args.first().ok_or(Error::fixed("ERR empty command"))?;
+    let spec = commands::find(name).ok_or_else(|| commands::unknown(name))?;
+    if !spec.fits(args) {
+        return Err(Error::wrong_arity(spec.name));
+    }
+    if let Some(script) = script {
+        if spec.flags.has(Flags::NOSCRIPT) {
+            return Err(Error::fixed(
+                "ERR This Redis command is not allowed from script",
+            ));
+        }
+        if script.read_only && spec.flags.has(Flags::WRITE) {
+            return Err(Error::fixed(
+                "ERR Write commands are not allowed from read-only scripts.",
+            ));
+        }
+    }
+    side.acl.check(caller, spec, args)?;
+    Ok(spec)
+}

@@ -1,0 +1,527 @@
+//! The keyspace: typed access to keys, expiry, memory accounting, keyspace notifications.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::dict::{Dict, Rng};
+use crate::error::{Error, WRONGTYPE};
+use crate::hash::Hash;
+use crate::hub::Hub;
+use crate::value::{Typed, Value};
+
+const NOT_VOLATILE: u32 = u32::MAX;
+/// What an entry costs besides its key and value.
+const ENTRY_OVERHEAD: usize = size_of::<Entry>() + 40;
+
+/// Classes of keyspace notifications.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Event(pub(crate) u32);
+
+impl Event {
+    pub(crate) const KEYSPACE: Self = Self(1); // K
+    pub(crate) const KEYEVENT: Self = Self(2); // E
+    pub(crate) const GENERIC: Self = Self(4); // g
+    pub(crate) const STRING: Self = Self(8); // $
+    pub(crate) const LIST: Self = Self(16); // l
+    pub(crate) const SET: Self = Self(32); // s
+    pub(crate) const HASH: Self = Self(64); // h
+    pub(crate) const ZSET: Self = Self(128); // z
+    pub(crate) const EXPIRED: Self = Self(256); // x
+    pub(crate) const EVICTED: Self = Self(512); // e
+    pub(crate) const STREAM: Self = Self(1024); // t
+    pub(crate) const KEY_MISS: Self = Self(2048); // m
+    pub(crate) const MODULE: Self = Self(8192); // d
+    pub(crate) const NEW: Self = Self(16384); // n
+}
+
+/// A key's value and expiry.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) value: Value,
+    /// Unix milliseconds; 0: never.
+    expire: u64,
+    /// The place in `Db::volatile`.
+    volatile: u32,
+    /// The weight `Db::used` counts for this entry.
+    weight: usize,
+}
+
+impl Entry {
+    fn is_due(&self, now: u64) -> bool {
+        self.expire != 0 && self.expire <= now
+    }
+}
+
+/// Counters of a keyspace.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) hits: Cell<u64>,
+    pub(crate) misses: Cell<u64>,
+    pub(crate) expired: u64,
+    pub(crate) evicted: u64,
+    pub(crate) changes: u64,
+}
+
+/// The keyspace of one engine.
+///
+/// Reads (`read`, `value`) take `&self` and see no expired key. Writes (`write`, `create`, `put`,
+/// `remove`) remember what they touched; after each command [`Db::settle`] removes emptied
+/// collections and accounts for memory, so commands need not do either.
+#[derive(Debug)]
+pub(crate) struct Db {
+    keys: Dict<Entry>,
+    /// Positions of keys with an expiry, for sampling.
+    volatile: Vec<u32>,
+    /// Hashes with field expiries: position to the time registered in `field_due`.
+    field_expiry: HashMap<u32, u64, foldhash::fast::RandomState>,
+    field_due: BTreeSet<(u64, u32)>,
+    touched: Vec<u32>,
+    stale: RefCell<Vec<u32>>,
+    now: u64,
+    used: usize,
+    notify: u32,
+    hub: Arc<Hub>,
+    pub(crate) rng: Rng,
+    pub(crate) counters: Counters,
+}
+
+impl Db {
+    pub(crate) fn new(hub: Arc<Hub>) -> Self {
+        Self {
+            keys: Dict::default(),
+            volatile: Vec::new(),
+            field_expiry: HashMap::default(),
+            field_due: BTreeSet::new(),
+            touched: Vec::new(),
+            stale: RefCell::default(),
+            now: 0,
+            used: 0,
+            notify: 0,
+            hub,
+            rng: Rng::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Unix milliseconds; constant within a command, a script, a transaction.
+    pub(crate) const fn now(&self) -> u64 {
+        self.now
+    }
+
+    pub(crate) fn set_now(&mut self, now: u64) {
+        self.now = now;
+    }
+
+    /// Keys, those that are due and not yet removed included.
+    pub(crate) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Keys that have an expiry.
+    pub(crate) fn volatile_len(&self) -> usize {
+        self.volatile.len()
+    }
+
+    /// Roughly the bytes the data takes.
+    pub(crate) fn used(&self) -> usize {
+        self.used
+    }
+
+    fn live(&self, key: &[u8]) -> Option<(u32, &Entry)> {
+        let found = self.keys.find(key).and_then(|at| {
+            let entry = self.keys.value(at)?;
+            if entry.is_due(self.now) {
+                self.stale.borrow_mut().push(at);
+                return None;
+            }
+            Some((at, entry))
+        });
+        let counter = if found.is_some() {
+            &self.counters.hits
+        } else {
+            &self.counters.misses
+        };
+        counter.set(counter.get() + 1);
+        found
+    }
+
+    /// The value of a key, whatever its type.
+    pub(crate) fn value(&self, key: &[u8]) -> Option<&Value> {
+        self.live(key).map(|(_, entry)| &entry.value)
+    }
+
+    pub(crate) fn exists(&self, key: &[u8]) -> bool {
+        self.live(key).is_some()
+    }
+
+    /// The value of a key if it has the wanted type. For hashes use [`Db::read_hash`].
+    pub(crate) fn read<T: Typed>(&self, key: &[u8]) -> Result<Option<&T>, Error> {
+        match self.live(key) {
+            None => Ok(None),
+            Some((_, entry)) => T::of(&entry.value).map(Some).ok_or(WRONGTYPE),
+        }
+    }
+
+    /// A hash without the fields that are due.
+    pub(crate) fn read_hash(&mut self, key: &[u8]) -> Result<Option<&Hash>, Error> {
+        let now = self.now;
+        let due = self
+            .read::<Hash>(key)?
+            .is_some_and(|hash| hash.next_expiry().is_some_and(|at| at <= now));
+        if due {
+            self.write::<Hash>(key)?;
+        }
+        // A hash whose last field went is gone for the reader, too.
+        Ok(self.read::<Hash>(key)?.filter(|hash| !hash.is_empty()))
+    }
+
+    /// Write access to an existing key of the wanted type.
+    pub(crate) fn write<T: Typed>(&mut self, key: &[u8]) -> Result<Option<&mut T>, Error> {
+        let Some(at) = self.position(key) else {
+            return Ok(None);
+        };
+        let value = self.touch_at(at).ok_or(WRONGTYPE)?;
+        T::of_mut(value).map(Some).ok_or(WRONGTYPE)
+    }
+
+    /// Write access to a key of the wanted type, made empty if missing.
+    pub(crate) fn create<T: Typed>(&mut self, key: &[u8]) -> Result<&mut T, Error> {
+        let at = match self.position(key) {
+            Some(at) => at,
+            None => self.add(key, T::default().into_value()),
+        };
+        let value = self.touch_at(at).ok_or(WRONGTYPE)?;
+        T::of_mut(value).ok_or(WRONGTYPE)
+    }
+
+    /// Fails if the key holds another type.
+    pub(crate) fn expect<T: Typed>(&self, key: &[u8]) -> Result<(), Error> {
+        self.read::<T>(key).map(drop)
+    }
+
+    /// The position of a live key; removes it if it is due.
+    fn position(&mut self, key: &[u8]) -> Option<u32> {
+        let at = self.keys.find(key)?;
+        if self.keys.value(at)?.is_due(self.now) {
+            self.expire_at_position(at);
+            return None;
+        }
+        Some(at)
+    }
+
+    fn touch_at(&mut self, at: u32) -> Option<&mut Value> {
+        self.touched.push(at);
+        let now = self.now;
+        let entry = self.keys.value_mut(at)?;
+        if let Value::Hash(hash) = &mut entry.value
+            && hash.next_expiry().is_some_and(|due| due <= now)
+        {
+            hash.expire(now, usize::MAX);
+            if self.notify != 0
+                && let Some(key) = self.keys.key(at)
+            {
+                let key = Bytes::copy_from_slice(key);
+                self.notify(Event::HASH, "hexpired", &key);
+            }
+        }
+        self.keys.value_mut(at).map(|entry| &mut entry.value)
+    }
+
+    fn add(&mut self, key: &[u8], value: Value) -> u32 {
+        let at = self.keys.insert_new(
+            key,
+            Entry {
+                value,
+                expire: 0,
+                volatile: NOT_VOLATILE,
+                weight: 0,
+            },
+        );
+        self.touched.push(at);
+        if self.notify & Event::NEW.0 != 0 {
+            self.notify(Event::NEW, "new", key);
+        }
+        at
+    }
+
+    /// Sets a key to a value and forgets its expiry.
+    pub(crate) fn put(&mut self, key: &[u8], value: Value) {
+        let at = self.replace(key, value);
+        self.set_expiry_at(at, 0);
+    }
+
+    /// Sets a key to a value and leaves its expiry as it is.
+    pub(crate) fn put_keep_expiry(&mut self, key: &[u8], value: Value) {
+        self.replace(key, value);
+    }
+
+    fn replace(&mut self, key: &[u8], value: Value) -> u32 {
+        let Some(at) = self.position(key) else {
+            return self.add(key, value);
+        };
+        self.touched.push(at);
+        if let Some(entry) = self.keys.value_mut(at) {
+            entry.value = value;
+        }
+        at
+    }
+
+    /// Removes a key; says whether it was there.
+    pub(crate) fn remove(&mut self, key: &[u8]) -> bool {
+        self.take(key).is_some()
+    }
+
+    /// Removes a key; returns its value and expiry (0: none).
+    pub(crate) fn take(&mut self, key: &[u8]) -> Option<(Value, u64)> {
+        let at = self.position(key)?;
+        let entry = self.remove_at(at)?;
+        Some((entry.value, entry.expire))
+    }
+
+    fn remove_at(&mut self, at: u32) -> Option<Entry> {
+        self.set_expiry_at(at, 0);
+        self.forget_field_expiry(at);
+        let (_, entry) = self.keys.remove_at(at)?;
+        self.used -= entry.weight;
+        self.counters.changes += 1;
+        Some(entry)
+    }
+
+    /// When a key expires: `None` if there is no such key, 0 if never.
+    pub(crate) fn expiry(&self, key: &[u8]) -> Option<u64> {
+        self.live(key).map(|(_, entry)| entry.expire)
+    }
+
+    /// Sets a key's expiry in Unix milliseconds (0: never); says whether there is such a key.
+    pub(crate) fn set_expiry(&mut self, key: &[u8], at_ms: u64) -> bool {
+        let Some(at) = self.position(key) else {
+            return false;
+        };
+        self.set_expiry_at(at, at_ms);
+        self.counters.changes += 1;
+        true
+    }
+
+    fn set_expiry_at(&mut self, at: u32, at_ms: u64) {
+        let next = self.volatile.len() as u32;
+        let Some(entry) = self.keys.value_mut(at) else {
+            return;
+        };
+        entry.expire = at_ms;
+        if at_ms != 0 && entry.volatile == NOT_VOLATILE {
+            entry.volatile = next;
+            self.volatile.push(at);
+        } else if at_ms == 0 && entry.volatile != NOT_VOLATILE {
+            let place = std::mem::replace(&mut entry.volatile, NOT_VOLATILE);
+            self.volatile.swap_remove(place as usize);
+            if let Some(&moved) = self.volatile.get(place as usize)
+                && let Some(entry) = self.keys.value_mut(moved)
+            {
+                entry.volatile = place;
+            }
+        }
+    }
+
+    fn expire_at_position(&mut self, at: u32) {
+        let key = self.keys.key(at).map(Bytes::copy_from_slice);
+        if let (Some(key), Some(_)) = (key, self.remove_at(at)) {
+            self.counters.expired += 1;
+            self.notify(Event::EXPIRED, "expired", &key);
+        }
+    }
+
+    /// Settles what a command left: emptied collections go, memory is counted, keys that reads
+    /// found due are removed.
+    pub(crate) fn settle(&mut self) {
+        if !self.touched.is_empty() {
+            self.settle_touched();
+        }
+        if !self.stale.get_mut().is_empty() {
+            let stale = std::mem::take(self.stale.get_mut());
+            for at in stale {
+                if self.keys.value(at).is_some_and(|e| e.is_due(self.now)) {
+                    self.expire_at_position(at);
+                }
+            }
+        }
+    }
+
+    fn settle_touched(&mut self) {
+        let mut touched = std::mem::take(&mut self.touched);
+        for at in touched.drain(..) {
+            let Some((key, entry)) = self.keys.entry(at) else {
+                continue;
+            };
+            if entry.value.is_empty() {
+                let key = Bytes::copy_from_slice(key);
+                self.remove_at(at);
+                self.notify(Event::GENERIC, "del", &key);
+                continue;
+            }
+            let weight = entry.value.weight() + key.len() + ENTRY_OVERHEAD;
+            let next = match &entry.value {
+                Value::Hash(hash) => hash.next_expiry(),
+                _ => None,
+            };
+            if next.is_some() || !self.field_expiry.is_empty() {
+                self.register_field_expiry(at, next);
+            }
+            if let Some(entry) = self.keys.value_mut(at) {
+                self.used = self.used + weight - entry.weight;
+                entry.weight = weight;
+            }
+            self.counters.changes += 1;
+        }
+        if self.touched.is_empty() && touched.capacity() <= 1024 {
+            self.touched = touched;
+        }
+    }
+
+    fn register_field_expiry(&mut self, at: u32, next: Option<u64>) {
+        if self.field_expiry.get(&at).copied() == next {
+            return;
+        }
+        self.forget_field_expiry(at);
+        if let Some(due) = next {
+            self.field_expiry.insert(at, due);
+            self.field_due.insert((due, at));
+        }
+    }
+
+    fn forget_field_expiry(&mut self, at: u32) {
+        if let Some(due) = self.field_expiry.remove(&at) {
+            self.field_due.remove(&(due, at));
+        }
+    }
+
+    /// Removes keys that are due, a short step; `true`: there is probably more.
+    pub(crate) fn expire_some(&mut self) -> bool {
+        const SAMPLE: usize = 32;
+        let mut due = 0;
+        for _ in 0..SAMPLE.min(self.volatile.len()) {
+            if self.volatile.is_empty() {
+                break;
+            }
+            let place = self.rng.below(self.volatile.len());
+            let at = self.volatile[place];
+            if self.keys.value(at).is_some_and(|e| e.is_due(self.now)) {
+                self.expire_at_position(at);
+                due += 1;
+            }
+        }
+        let mut fields = 0;
+        while let Some(&(when, at)) = self.field_due.first() {
+            if when > self.now || fields >= SAMPLE {
+                break;
+            }
+            fields += 1;
+            if self.touch_at(at).is_none() {
+                self.forget_field_expiry(at);
+            }
+            self.settle();
+        }
+        due * 10 > SAMPLE || fields >= SAMPLE
+    }
+
+    /// Removes one random key, keys with an expiry first; `false`: nothing to remove.
+    pub(crate) fn evict_one(&mut self) -> bool {
+        let at = if self.volatile.is_empty() {
+            self.keys.random(&mut self.rng)
+        } else {
+            let place = self.rng.below(self.volatile.len());
+            self.volatile.get(place).copied()
+        };
+        let Some(at) = at else {
+            return false;
+        };
+        let key = self.keys.key(at).map(Bytes::copy_from_slice);
+        if let (Some(key), Some(_)) = (key, self.remove_at(at)) {
+            self.counters.evicted += 1;
+            self.notify(Event::EVICTED, "evicted", &key);
+        }
+        true
+    }
+
+    /// A random live key.
+    pub(crate) fn random_key(&mut self) -> Option<Bytes> {
+        for _ in 0..100 {
+            let at = self.keys.random(&mut self.rng)?;
+            if self.keys.value(at).is_some_and(|e| e.is_due(self.now)) {
+                self.expire_at_position(at);
+                continue;
+            }
+            return self.keys.key(at).map(Bytes::copy_from_slice);
+        }
+        None
+    }
+
+    /// Visits live keys from a cursor on; see [`Dict::scan`].
+    pub(crate) fn scan(
+        &self,
+        cursor: u64,
+        steps: usize,
+        mut visit: impl FnMut(&[u8], &Value) -> bool,
+    ) -> u64 {
+        self.keys.scan(cursor, steps, |_, key, entry| {
+            entry.is_due(self.now) || visit(key, &entry.value)
+        })
+    }
+
+    /// Live keys with their values and expiries (0: none).
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &Value, u64)> {
+        self.keys
+            .iter()
+            .filter(|(_, _, entry)| !entry.is_due(self.now))
+            .map(|(_, key, entry)| (key, &entry.value, entry.expire))
+    }
+
+    /// Removes everything.
+    pub(crate) fn clear(&mut self) {
+        self.counters.changes += self.keys.len() as u64;
+        self.keys = Dict::default();
+        self.volatile = Vec::new();
+        self.field_expiry.clear();
+        self.field_due.clear();
+        self.touched.clear();
+        self.stale.get_mut().clear();
+        self.used = 0;
+    }
+
+    /// The weight counted for a key.
+    pub(crate) fn weight(&self, key: &[u8]) -> Option<usize> {
+        self.live(key).map(|(_, entry)| entry.weight)
+    }
+
+    /// Which notifications are sent.
+    pub(crate) const fn notify_flags(&self) -> u32 {
+        self.notify
+    }
+
+    pub(crate) fn set_notify_flags(&mut self, flags: u32) {
+        self.notify = flags;
+    }
+
+    /// Tells subscribers of keyspace notifications.
+    pub(crate) fn notify(&self, class: Event, event: &'static str, key: &[u8]) {
+        if self.notify & class.0 == 0 || !self.hub.has_subscriptions() {
+            return;
+        }
+        let event = Bytes::from_static(event.as_bytes());
+        let key = Bytes::copy_from_slice(key);
+        if self.notify & Event::KEYSPACE.0 != 0 {
+            let channel = Bytes::from([b"__keyspace@0__:", &key[..]].concat());
+            self.hub.publish(&channel, &event);
+        }
+        if self.notify & Event::KEYEVENT.0 != 0 {
+            let channel = Bytes::from([b"__keyevent@0__:", &event[..]].concat());
+            self.hub.publish(&channel, &key);
+        }
+    }
+
+    pub(crate) const fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+}

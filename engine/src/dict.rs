@@ -1,0 +1,294 @@
+//! A hash table whose entries keep their place.
+//!
+//! The table holds positions into a slab of slots. An entry never changes its slot while it lives,
+//! so a SCAN cursor is simply a slot position: whatever is present during a whole scan is returned
+//! exactly once. A random element is found by drawing slots until one is taken.
+
+use std::fmt;
+use std::hash::BuildHasher;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+
+/// A small, fast generator for random elements; not for secrets.
+#[derive(Debug)]
+pub(crate) struct Rng(u64);
+
+impl Rng {
+    pub(crate) fn new() -> Self {
+        Self(RandomState::default().hash_one(0x9e37_79b9_u64))
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `bound`, which is not zero.
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        ((u128::from(self.next()) * bound as u128) >> 64) as usize
+    }
+}
+
+struct Slot<V> {
+    key: Box<[u8]>,
+    value: V,
+}
+
+/// A map from byte strings to `V` with stable positions.
+pub(crate) struct Dict<V> {
+    table: HashTable<u32>,
+    slots: Vec<Option<Slot<V>>>,
+    /// Free slots below the end; entries beyond the end are stale and skipped.
+    free: Vec<u32>,
+    hasher: RandomState,
+    key_bytes: usize,
+}
+
+impl<V> Default for Dict<V> {
+    fn default() -> Self {
+        Self {
+            table: HashTable::new(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            hasher: RandomState::default(),
+            key_bytes: 0,
+        }
+    }
+}
+
+impl<V> fmt::Debug for Dict<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dict").field("len", &self.len()).finish()
+    }
+}
+
+impl<V: Clone> Clone for Dict<V> {
+    fn clone(&self) -> Self {
+        let mut copy = Self::default();
+        for (_, key, value) in self.iter() {
+            copy.insert(key, value.clone());
+        }
+        copy
+    }
+}
+
+impl<V> Dict<V> {
+    pub(crate) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// The position of a key.
+    pub(crate) fn find(&self, key: &[u8]) -> Option<u32> {
+        let hash = self.hasher.hash_one(key);
+        self.table
+            .find(hash, |&at| key_at(&self.slots, at) == Some(key))
+            .copied()
+    }
+
+    pub(crate) fn contains(&self, key: &[u8]) -> bool {
+        self.find(key).is_some()
+    }
+
+    pub(crate) fn get(&self, key: &[u8]) -> Option<&V> {
+        self.find(key).and_then(|at| self.value(at))
+    }
+
+    pub(crate) fn get_mut(&mut self, key: &[u8]) -> Option<&mut V> {
+        let at = self.find(key)?;
+        self.value_mut(at)
+    }
+
+    /// The key at a position.
+    pub(crate) fn key(&self, at: u32) -> Option<&[u8]> {
+        key_at(&self.slots, at)
+    }
+
+    /// The value at a position.
+    pub(crate) fn value(&self, at: u32) -> Option<&V> {
+        self.slots
+            .get(at as usize)
+            .and_then(Option::as_ref)
+            .map(|slot| &slot.value)
+    }
+
+    pub(crate) fn value_mut(&mut self, at: u32) -> Option<&mut V> {
+        self.slots
+            .get_mut(at as usize)
+            .and_then(Option::as_mut)
+            .map(|slot| &mut slot.value)
+    }
+
+    /// Key and value at a position.
+    pub(crate) fn entry(&self, at: u32) -> Option<(&[u8], &V)> {
+        self.slots
+            .get(at as usize)
+            .and_then(Option::as_ref)
+            .map(|slot| (&*slot.key, &slot.value))
+    }
+
+    /// Adds or replaces; says where, and what was there before.
+    pub(crate) fn insert(&mut self, key: &[u8], value: V) -> (u32, Option<V>) {
+        if let Some(at) = self.find(key) {
+            let old = self
+                .value_mut(at)
+                .map(|slot| std::mem::replace(slot, value));
+            return (at, old);
+        }
+        (self.insert_new(key, value), None)
+    }
+
+    /// Adds a key that is known to be absent.
+    pub(crate) fn insert_new(&mut self, key: &[u8], value: V) -> u32 {
+        let at = self.free_slot();
+        self.key_bytes += key.len();
+        self.slots[at as usize] = Some(Slot {
+            key: key.into(),
+            value,
+        });
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        self.table.insert_unique(hasher.hash_one(key), at, |&at| {
+            hasher.hash_one(key_at(slots, at).unwrap_or_default())
+        });
+        at
+    }
+
+    fn free_slot(&mut self) -> u32 {
+        while let Some(at) = self.free.pop() {
+            if self.slots.get(at as usize).is_some_and(Option::is_none) {
+                return at;
+            }
+        }
+        // A database of four billion entries would need more memory than its limit allows.
+        let at = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
+        self.slots.push(None);
+        at
+    }
+
+    pub(crate) fn remove(&mut self, key: &[u8]) -> Option<(u32, V)> {
+        let at = self.find(key)?;
+        self.remove_at(at).map(|(_, value)| (at, value))
+    }
+
+    pub(crate) fn remove_at(&mut self, at: u32) -> Option<(Box<[u8]>, V)> {
+        let hash = self.hasher.hash_one(self.key(at)?);
+        if let Ok(found) = self.table.find_entry(hash, |&other| other == at) {
+            found.remove();
+        }
+        let slot = self.slots.get_mut(at as usize)?.take()?;
+        self.key_bytes -= slot.key.len();
+        if at as usize + 1 == self.slots.len() {
+            while matches!(self.slots.last(), Some(None)) {
+                self.slots.pop();
+            }
+        } else {
+            self.free.push(at);
+        }
+        if self.slots.is_empty() {
+            self.free = Vec::new();
+        }
+        self.shrink();
+        Some((slot.key, slot.value))
+    }
+
+    /// Gives memory back after a mass removal.
+    fn shrink(&mut self) {
+        if self.table.capacity() > 256 && self.table.len() * 8 < self.table.capacity() {
+            let (slots, hasher) = (&self.slots, &self.hasher);
+            self.table.shrink_to(self.table.len() * 2, |&at| {
+                hasher.hash_one(key_at(slots, at).unwrap_or_default())
+            });
+        }
+        if self.slots.capacity() > 256 && self.slots.len() * 8 < self.slots.capacity() {
+            self.slots.shrink_to(self.slots.len() * 2);
+            let end = self.slots.len();
+            self.free.retain(|&at| (at as usize) < end);
+            self.free.shrink_to_fit();
+        }
+    }
+
+    /// Entries in slot order: position, key, value.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &[u8], &V)> {
+        self.slots.iter().enumerate().filter_map(|(at, slot)| {
+            slot.as_ref()
+                .map(|slot| (at as u32, &*slot.key, &slot.value))
+        })
+    }
+
+    /// Keys in slot order.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &[u8]> {
+        self.slots.iter().flatten().map(|slot| &*slot.key)
+    }
+
+    /// One past the highest position in use.
+    pub(crate) fn end(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Visits entries from a cursor on until `visit` says stop or `steps` slots were looked at;
+    /// returns the cursor to go on with, 0 when done.
+    pub(crate) fn scan(
+        &self,
+        cursor: u64,
+        steps: usize,
+        mut visit: impl FnMut(u32, &[u8], &V) -> bool,
+    ) -> u64 {
+        let Ok(start) = usize::try_from(cursor) else {
+            return 0;
+        };
+        for at in start..self.slots.len().min(start.saturating_add(steps)) {
+            if let Some(slot) = &self.slots[at]
+                && !visit(at as u32, &slot.key, &slot.value)
+            {
+                return self.cursor_at(at + 1);
+            }
+        }
+        self.cursor_at(start.saturating_add(steps))
+    }
+
+    fn cursor_at(&self, at: usize) -> u64 {
+        if at >= self.slots.len() { 0 } else { at as u64 }
+    }
+
+    /// The position of a random entry.
+    pub(crate) fn random(&self, rng: &mut Rng) -> Option<u32> {
+        if self.is_empty() {
+            return None;
+        }
+        // Drawing again keeps it uniform; in a nearly empty slab a walk from a random place ends it.
+        for _ in 0..256 {
+            let at = rng.below(self.slots.len());
+            if self.slots[at].is_some() {
+                return Some(at as u32);
+            }
+        }
+        let start = rng.below(self.slots.len());
+        (start..self.slots.len())
+            .chain(0..start)
+            .find(|&at| self.slots[at].is_some())
+            .map(|at| at as u32)
+    }
+
+    /// Roughly the bytes this takes, values behind pointers not counted.
+    pub(crate) fn weight(&self) -> usize {
+        self.key_bytes
+            + self.len() * 16
+            + self.slots.len() * size_of::<Option<Slot<V>>>()
+            + self.len() * 6
+            + self.free.len() * 4
+    }
+}
+
+fn key_at<V>(slots: &[Option<Slot<V>>], at: u32) -> Option<&[u8]> {
+    slots
+        .get(at as usize)
+        .and_then(Option::as_ref)
+        .map(|slot| &*slot.key)
+}

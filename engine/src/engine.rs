@@ -1,0 +1,237 @@
+//! The engine: one database behind one lock.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use crate::acl::{Acl, Caller};
+use crate::command::Spec;
+use crate::ctx::{self, Ctx, Side};
+use crate::db::Db;
+use crate::error::Error;
+use crate::hub::{Hub, Sink};
+use crate::options::Options;
+use crate::reply::Reply;
+
+/// How many commands of a batch run before others get their turn.
+const CHUNK: usize = 64;
+
+type ArgList<'a> = SmallVec<[&'a [u8]; 8]>;
+
+#[derive(Debug)]
+struct State {
+    db: Db,
+    side: Side,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    hub: Arc<Hub>,
+}
+
+/// An in-memory Redis database; a cheap clone that may be shared between threads.
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        Self::new(Options::default())
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").finish_non_exhaustive()
+    }
+}
+
+fn list<A: AsRef<[u8]>>(args: &[A]) -> ArgList<'_> {
+    args.iter().map(AsRef::as_ref).collect()
+}
+
+impl State {
+    fn ctx<'a>(&'a mut self, caller: &'a Caller) -> Ctx<'a> {
+        Ctx {
+            db: &mut self.db,
+            side: &mut self.side,
+            caller,
+            script: None,
+        }
+    }
+}
+
+impl Engine {
+    /// An empty database.
+    pub fn new(options: Options) -> Self {
+        let hub = Arc::new(Hub::default());
+        let started = options.clock.now();
+        let state = State {
+            db: Db::new(Arc::clone(&hub)),
+            side: Side {
+                options,
+                hub: Arc::clone(&hub),
+                acl: Acl::default(),
+                commands: 0,
+                started,
+            },
+        };
+        Self {
+            shared: Arc::new(Shared {
+                state: Mutex::new(state),
+                hub,
+            }),
+        }
+    }
+
+    /// Takes the lock and sets the time.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        let mut state = self
+            .shared
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let now = state.side.options.clock.now().as_millis();
+        state.db.set_now(u64::try_from(now).unwrap_or(u64::MAX));
+        state
+    }
+
+    /// Runs one command as the default user.
+    pub fn call<A: AsRef<[u8]>>(&self, args: &[A]) -> Reply {
+        self.call_as(&Caller::default(), args)
+    }
+
+    /// Runs one command on behalf of a caller.
+    pub fn call_as<A: AsRef<[u8]>>(&self, caller: &Caller, args: &[A]) -> Reply {
+        let args = list(args);
+        self.lock().ctx(caller).call(&args)
+    }
+
+    /// Runs commands in order and hands each reply to `sink`.
+    ///
+    /// Not atomic: other callers get their turn between chunks of commands. An empty command is an
+    /// error in its place.
+    pub fn batch<I, C, A>(&self, caller: &Caller, commands: I, mut sink: impl FnMut(Reply))
+    where
+        I: IntoIterator<Item = C>,
+        C: AsRef<[A]>,
+        A: AsRef<[u8]>,
+    {
+        let mut commands = commands.into_iter().fuse();
+        let mut replies = Vec::with_capacity(CHUNK);
+        loop {
+            let mut state = self.lock();
+            for command in commands.by_ref().take(CHUNK) {
+                let args = list(command.as_ref());
+                replies.push(if args.is_empty() {
+                    Reply::Error(Error::fixed("ERR empty pipeline command"))
+                } else {
+                    state.ctx(caller).call(&args)
+                });
+            }
+            drop(state);
+            let done = replies.len() < CHUNK;
+            replies.drain(..).for_each(&mut sink);
+            if done {
+                return;
+            }
+        }
+    }
+
+    /// Runs commands as one atomic step.
+    ///
+    /// A command that is unknown, malformed or not allowed discards the whole transaction before
+    /// anything runs; an error at run time is that command's reply, and the others run.
+    pub fn transaction<C, A>(&self, caller: &Caller, commands: &[C]) -> Result<Vec<Reply>, Error>
+    where
+        C: AsRef<[A]>,
+        A: AsRef<[u8]>,
+    {
+        let mut state = self.lock();
+        let mut queue: Vec<(&'static Spec, ArgList<'_>)> = Vec::with_capacity(commands.len());
+        for command in commands {
+            let args = list(command.as_ref());
+            let spec = ctx::admit(&state.side, caller, None, &args).map_err(|_| {
+                Error::fixed("EXECABORT Transaction discarded because of previous errors.")
+            })?;
+            queue.push((spec, args));
+        }
+        let mut ctx = state.ctx(caller);
+        Ok(queue
+            .iter()
+            .map(|(spec, args)| ctx.run(spec, args))
+            .collect())
+    }
+
+    /// Delivers messages of these channels and patterns to `sink` until the subscription drops.
+    ///
+    /// The sink first gets one confirmation a channel and pattern, in this order.
+    pub fn subscribe<A: AsRef<[u8]>>(
+        &self,
+        channels: &[A],
+        patterns: &[A],
+        sink: Arc<dyn Sink>,
+    ) -> Subscription {
+        let copy = |names: &[A]| -> Vec<Bytes> {
+            names
+                .iter()
+                .map(|name| Bytes::copy_from_slice(name.as_ref()))
+                .collect()
+        };
+        let hub = Arc::clone(&self.shared.hub);
+        let id = hub.join(&copy(channels), &copy(patterns), &sink);
+        Subscription { hub, id }
+    }
+
+    /// Delivers a line for every command to `sink` until the subscription drops.
+    pub fn monitor(&self, sink: Arc<dyn Sink>) -> Subscription {
+        let hub = Arc::clone(&self.shared.hub);
+        let id = hub.join_monitor(sink);
+        Subscription { hub, id }
+    }
+
+    /// Removes some keys that are due; call it about ten times a second.
+    ///
+    /// Works in short steps and lets other callers in between; returns when little is left to
+    /// remove or after a bounded number of steps.
+    pub fn expire_some(&self) {
+        for _ in 0..256 {
+            if !self.lock().db.expire_some() {
+                return;
+            }
+        }
+    }
+
+    /// Roughly the bytes the data takes.
+    pub fn used_memory(&self) -> usize {
+        self.lock().db.used()
+    }
+
+    /// How many changes the database has seen; tells whether a snapshot is due.
+    pub fn changes(&self) -> u64 {
+        self.lock().db.counters.changes
+    }
+}
+
+/// A subscription or monitor feed; dropping it ends it.
+pub struct Subscription {
+    hub: Arc<Hub>,
+    id: u64,
+}
+
+impl fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscription")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.hub.leave(self.id);
+    }
+}

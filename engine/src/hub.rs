@@ -1,0 +1,249 @@
+//! Publish and subscribe, and the monitor feed.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+
+use crate::glob;
+
+/// What a subscriber receives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Frame {
+    /// A channel is subscribed; `count` subscriptions are held now.
+    Subscribed {
+        /// The channel.
+        channel: Bytes,
+        /// How many channels and patterns this subscription holds.
+        count: usize,
+    },
+    /// A pattern is subscribed; `count` subscriptions are held now.
+    PatternSubscribed {
+        /// The pattern.
+        pattern: Bytes,
+        /// How many channels and patterns this subscription holds.
+        count: usize,
+    },
+    /// A message on a subscribed channel.
+    Message {
+        /// The channel.
+        channel: Bytes,
+        /// The message.
+        payload: Bytes,
+    },
+    /// A message on a channel that fits a subscribed pattern.
+    PatternMessage {
+        /// The pattern.
+        pattern: Bytes,
+        /// The channel.
+        channel: Bytes,
+        /// The message.
+        payload: Bytes,
+    },
+    /// A line of the monitor feed.
+    Monitor(Bytes),
+}
+
+/// A consumer of frames.
+///
+/// `push` is called while the database is locked: it must not block, call the engine, or drop a
+/// subscription. Put the frame into a bounded queue and return `false` when nobody reads it any
+/// more; the consumer is then forgotten.
+pub trait Sink: Send + Sync {
+    /// Takes a frame; `false`: the consumer is gone.
+    fn push(&self, frame: Frame) -> bool;
+}
+
+struct Consumer {
+    id: u64,
+    sink: Arc<dyn Sink>,
+}
+
+#[derive(Default)]
+struct Tables {
+    channels: HashMap<Bytes, Vec<Consumer>>,
+    patterns: Vec<(Bytes, Consumer)>,
+    monitors: Vec<Consumer>,
+    last_id: u64,
+}
+
+/// All subscriptions of one engine.
+#[derive(Default)]
+pub(crate) struct Hub {
+    tables: Mutex<Tables>,
+    /// Channel and pattern subscriptions; lets PUBLISH skip the lock.
+    subscriptions: AtomicUsize,
+    monitors: AtomicUsize,
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub")
+            .field("subscriptions", &self.subscriptions)
+            .field("monitors", &self.monitors)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Hub {
+    fn lock(&self) -> MutexGuard<'_, Tables> {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Subscribes and confirms each channel and pattern; returns the id to `leave` with.
+    pub(crate) fn join(&self, channels: &[Bytes], patterns: &[Bytes], sink: &Arc<dyn Sink>) -> u64 {
+        let mut tables = self.lock();
+        tables.last_id += 1;
+        let id = tables.last_id;
+        let mut count = 0;
+        for channel in channels {
+            let consumers = tables.channels.entry(channel.clone()).or_default();
+            if !consumers.iter().any(|consumer| consumer.id == id) {
+                consumers.push(Consumer {
+                    id,
+                    sink: Arc::clone(sink),
+                });
+                count += 1;
+            }
+            sink.push(Frame::Subscribed {
+                channel: channel.clone(),
+                count,
+            });
+        }
+        for pattern in patterns {
+            let known = tables
+                .patterns
+                .iter()
+                .any(|(other, consumer)| consumer.id == id && other == pattern);
+            if !known {
+                let consumer = Consumer {
+                    id,
+                    sink: Arc::clone(sink),
+                };
+                tables.patterns.push((pattern.clone(), consumer));
+                count += 1;
+            }
+            sink.push(Frame::PatternSubscribed {
+                pattern: pattern.clone(),
+                count,
+            });
+        }
+        self.recount(&tables);
+        id
+    }
+
+    pub(crate) fn join_monitor(&self, sink: Arc<dyn Sink>) -> u64 {
+        let mut tables = self.lock();
+        tables.last_id += 1;
+        let id = tables.last_id;
+        tables.monitors.push(Consumer { id, sink });
+        self.recount(&tables);
+        id
+    }
+
+    pub(crate) fn leave(&self, id: u64) {
+        let mut tables = self.lock();
+        tables.channels.retain(|_, consumers| {
+            consumers.retain(|consumer| consumer.id != id);
+            !consumers.is_empty()
+        });
+        tables.patterns.retain(|(_, consumer)| consumer.id != id);
+        tables.monitors.retain(|consumer| consumer.id != id);
+        self.recount(&tables);
+    }
+
+    fn recount(&self, tables: &Tables) {
+        let channels: usize = tables.channels.values().map(Vec::len).sum();
+        self.subscriptions
+            .store(channels + tables.patterns.len(), Ordering::Release);
+        self.monitors
+            .store(tables.monitors.len(), Ordering::Release);
+    }
+
+    /// Delivers a message; returns how many consumers took it.
+    pub(crate) fn publish(&self, channel: &Bytes, payload: &Bytes) -> usize {
+        if self.subscriptions.load(Ordering::Acquire) == 0 {
+            return 0;
+        }
+        let mut tables = self.lock();
+        let mut taken = 0;
+        let mut gone = false;
+        let mut deliver = |consumer: &Consumer, frame: Frame| {
+            let live = consumer.sink.push(frame);
+            taken += usize::from(live);
+            gone |= !live;
+            live
+        };
+        if let Some(consumers) = tables.channels.get_mut(channel) {
+            consumers.retain(|consumer| {
+                let (channel, payload) = (channel.clone(), payload.clone());
+                deliver(consumer, Frame::Message { channel, payload })
+            });
+            if consumers.is_empty() {
+                tables.channels.remove(channel);
+            }
+        }
+        tables.patterns.retain(|(pattern, consumer)| {
+            if !glob::matches(pattern, channel) {
+                return true;
+            }
+            let frame = Frame::PatternMessage {
+                pattern: pattern.clone(),
+                channel: channel.clone(),
+                payload: payload.clone(),
+            };
+            deliver(consumer, frame)
+        });
+        if gone {
+            self.recount(&tables);
+        }
+        taken
+    }
+
+    pub(crate) fn has_monitors(&self) -> bool {
+        self.monitors.load(Ordering::Acquire) > 0
+    }
+
+    pub(crate) fn has_subscriptions(&self) -> bool {
+        self.subscriptions.load(Ordering::Acquire) > 0
+    }
+
+    /// Sends a line to every monitor.
+    pub(crate) fn feed_monitors(&self, line: &Bytes) {
+        let mut tables = self.lock();
+        let before = tables.monitors.len();
+        tables
+            .monitors
+            .retain(|consumer| consumer.sink.push(Frame::Monitor(line.clone())));
+        if tables.monitors.len() != before {
+            self.recount(&tables);
+        }
+    }
+
+    /// Channels with subscribers, in no order.
+    pub(crate) fn channels(&self, pattern: Option<&[u8]>) -> Vec<Bytes> {
+        self.lock()
+            .channels
+            .keys()
+            .filter(|channel| pattern.is_none_or(|p| glob::is_all(p) || glob::matches(p, channel)))
+            .cloned()
+            .collect()
+    }
+
+    /// How many consumers subscribe to this channel by name.
+    pub(crate) fn subscribers(&self, channel: &[u8]) -> usize {
+        self.lock().channels.get(channel).map_or(0, Vec::len)
+    }
+
+    /// How many different patterns are subscribed.
+    pub(crate) fn patterns(&self) -> usize {
+        let tables = self.lock();
+        let mut patterns: Vec<&Bytes> = tables.patterns.iter().map(|(p, _)| p).collect();
+        patterns.sort_unstable();
+        patterns.dedup();
+        patterns.len()
+    }
+}

@@ -1,0 +1,94 @@
+//! How an engine is set up.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// What happens to a write when the memory limit is reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Eviction {
+    /// Writes that need memory are refused.
+    #[default]
+    NoEviction,
+    /// Random keys with an expiry go first, then random keys.
+    OptimisticVolatile,
+}
+
+/// The source of time: the duration since the Unix epoch.
+#[derive(Clone)]
+pub struct Clock(Arc<dyn Fn() -> Duration + Send + Sync>);
+
+impl Clock {
+    /// The system's clock.
+    pub fn system() -> Self {
+        Self::from_fn(|| {
+            SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default()
+        })
+    }
+
+    /// A clock of the caller's making, for tests.
+    pub fn from_fn(now: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
+        Self(Arc::new(now))
+    }
+
+    /// A clock that reads Unix milliseconds from a shared number.
+    pub fn manual(millis: Arc<AtomicU64>) -> Self {
+        Self::from_fn(move || Duration::from_millis(millis.load(Ordering::Relaxed)))
+    }
+
+    /// The time since the Unix epoch.
+    pub fn now(&self) -> Duration {
+        (self.0)()
+    }
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self::system()
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Clock")
+    }
+}
+
+/// How an engine is set up.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Options {
+    /// The most memory data may take, in bytes (an estimate); `None`: no limit.
+    pub memory_limit: Option<usize>,
+    /// What happens when the limit is reached.
+    pub eviction: Eviction,
+    /// The source of time.
+    pub clock: Clock,
+}
+
+impl Options {
+    /// Limits memory to this many bytes.
+    #[must_use]
+    pub fn memory_limit(mut self, bytes: usize) -> Self {
+        self.memory_limit = Some(bytes);
+        self
+    }
+
+    /// Chooses what happens when the limit is reached.
+    #[must_use]
+    pub fn eviction(mut self, eviction: Eviction) -> Self {
+        self.eviction = eviction;
+        self
+    }
+
+    /// Sets the source of time.
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+}
