@@ -1,0 +1,52 @@
+//! Time as a dependency, so that tests do not wait.
+use std::{fmt::Debug, time::Duration};
+
+/// Where decisions take the time from.
+pub trait Clock: Debug + Send + Sync {
+    /// Milliseconds since the Unix epoch.
+    fn now_ms(&self) -> u64;
+    /// Time since some fixed point; never goes back.
+    fn monotonic(&self) -> Duration;
+}
+
+/// The clock of the machine.
+#[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
+pub struct SystemClock;
+
+impl SystemClock {
+    /// The clock of the machine.
+    pub fn new() -> Self {
+        Self
+    }
+}
+
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+impl Clock for SystemClock {
+    fn now_ms(&self) -> u64 {
+        std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    fn monotonic(&self) -> Duration {
+        use std::{sync::OnceLock, time::Instant};
+        static START: OnceLock<Instant> = OnceLock::new();
+        START.get_or_init(Instant::now).elapsed()
+    }
+}
+
+// `std::time` panics here; a JavaScript host has a wall clock only.
+#[cfg(all(target_family = "wasm", target_os = "unknown"))]
+impl Clock for SystemClock {
+    fn now_ms(&self) -> u64 {
+        js_sys::Date::now() as u64
+    }
+
+    fn monotonic(&self) -> Duration {
+        use std::sync::atomic::{AtomicU64, Ordering};
+        static LATEST: AtomicU64 = AtomicU64::new(0);
+        let now = self.now_ms();
+        Duration::from_millis(LATEST.fetch_max(now, Ordering::Relaxed).max(now))
+    }
+}

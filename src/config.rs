@@ -1,0 +1,179 @@
+//! Configuration of a client.
+use std::{fmt, sync::Arc, time::Duration};
+
+use url::Url;
+
+use crate::{
+    client::Redis,
+    dispatch::Dispatcher,
+    error::{Error, Result},
+    transport::{Encoding, HttpTransport, Transport},
+};
+
+/// What holds for every call of a client.
+#[derive(Debug, Clone)]
+pub(crate) struct Policy {
+    pub(crate) timeout: Duration,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(2),
+        }
+    }
+}
+
+enum Target {
+    Rest { url: String, token: String },
+    Own(Arc<dyn Transport>),
+}
+
+/// Builds a [`Redis`] client.
+#[must_use = "a builder does nothing until `build`"]
+pub struct Builder {
+    target: Target,
+    policy: Policy,
+    http: Option<reqwest::Client>,
+    encoding: Encoding,
+    connect_timeout: Duration,
+    max_reply_bytes: usize,
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Builder {
+    pub(crate) fn new(url: impl Into<String>, token: impl Into<String>) -> Self {
+        Self::with_target(Target::Rest {
+            url: url.into(),
+            token: token.into(),
+        })
+    }
+
+    /// Starts building a client over any transport.
+    pub fn over(transport: impl Transport) -> Self {
+        Self::with_target(Target::Own(Arc::new(transport)))
+    }
+
+    fn with_target(target: Target) -> Self {
+        Self {
+            target,
+            policy: Policy::default(),
+            http: None,
+            encoding: Encoding::default(),
+            connect_timeout: Duration::from_secs(1),
+            max_reply_bytes: 64 * 1024 * 1024,
+        }
+    }
+
+    /// Total time for one call, all attempts included; 2 s by default.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.policy.timeout = timeout;
+        self
+    }
+
+    /// Time for one connection to be made; 1 s by default.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// Uses a ready HTTP client; its TLS, proxy and pool settings apply.
+    pub fn http_client(mut self, client: reqwest::Client) -> Self {
+        self.http = Some(client);
+        self
+    }
+
+    /// How the server is asked to write replies.
+    pub fn encoding(mut self, encoding: Encoding) -> Self {
+        self.encoding = encoding;
+        self
+    }
+
+    /// Largest accepted reply body; 64 MiB by default.
+    pub fn max_reply_bytes(mut self, bytes: usize) -> Self {
+        self.max_reply_bytes = bytes;
+        self
+    }
+
+    pub(crate) fn into_client(self) -> Redis {
+        match self.target {
+            Target::Own(transport) => Redis {
+                core: Arc::new(Dispatcher::new(transport, self.policy)),
+            },
+            Target::Rest { .. } => unreachable!("only called on builders over a transport"),
+        }
+    }
+
+    /// Builds the client; sends nothing.
+    ///
+    /// # Errors
+    /// `Config` when URL or token cannot be right.
+    pub fn build(self) -> Result<Redis> {
+        let Target::Rest { url, token } = &self.target else {
+            return Ok(self.into_client());
+        };
+        let base = Url::parse(url.trim())
+            .ok()
+            .filter(|u| matches!(u.scheme(), "https" | "http") && u.has_host())
+            .ok_or_else(|| Error::config("the REST URL must be like https://example.upstash.io"))?;
+        let http = match self.http {
+            Some(http) => http,
+            None => http_client(self.connect_timeout)?,
+        };
+        let transport = HttpTransport::new(
+            http,
+            &base,
+            token.trim(),
+            self.encoding,
+            http::HeaderMap::new(),
+            self.max_reply_bytes,
+        )?;
+        Ok(Redis {
+            core: Arc::new(Dispatcher::new(Arc::new(transport), self.policy)),
+        })
+    }
+}
+
+#[cfg(not(target_family = "wasm"))]
+fn http_client(connect_timeout: Duration) -> Result<reqwest::Client> {
+    let builder = reqwest::Client::builder()
+        .connect_timeout(connect_timeout)
+        .pool_idle_timeout(Duration::from_secs(30))
+        .tcp_nodelay(true)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy();
+    #[cfg(feature = "rustls")]
+    let builder = builder.tls_backend_preconfigured(tls_config()?);
+    builder
+        .build()
+        .map_err(|e| Error::config("cannot set up the HTTP client").with_source(e))
+}
+
+#[cfg(target_family = "wasm")]
+fn http_client(_: Duration) -> Result<reqwest::Client> {
+    Ok(reqwest::Client::new())
+}
+
+/// The ring provider and the web's root certificates, both in the binary: nothing to
+/// read, and the first handshake is fast.
+#[cfg(all(feature = "rustls", not(target_family = "wasm")))]
+fn tls_config() -> Result<rustls::ClientConfig> {
+    let roots = rustls::RootCertStore {
+        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+    };
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|e| Error::config("cannot set up TLS").with_source(e))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}

@@ -1,0 +1,104 @@
+//! The in-process transport: the same client on the embedded engine.
+use restis_engine::{Caller, Engine};
+
+use super::{Answer, BoxFuture, Exchange, Mode, Transport};
+use crate::{
+    command::Args,
+    error::{Error, ErrorKind, Result},
+    reply::{Reply, ServerError},
+};
+
+/// Executes exchanges on an embedded engine, at once and without a network.
+#[derive(Clone)]
+pub struct EmbeddedTransport {
+    engine: Engine,
+    caller: Caller,
+}
+
+impl std::fmt::Debug for EmbeddedTransport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("EmbeddedTransport")
+    }
+}
+
+impl EmbeddedTransport {
+    /// Over an engine; clones of the engine share the data.
+    pub fn new(engine: Engine) -> Self {
+        Self {
+            engine,
+            caller: Caller::default(),
+        }
+    }
+
+    /// Allows reads only, as a read-only token does.
+    #[must_use]
+    pub fn read_only(mut self) -> Self {
+        self.caller = Caller::read_only();
+        self
+    }
+
+    /// The engine below, for direct use beside the client.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    fn run(&self, exchange: &Exchange) -> Result<Answer> {
+        exchange.mark_sent();
+        let slices = |args: &'_ Args| args.iter().map(<[u8]>::to_vec).collect::<Vec<_>>();
+        let replies = match (exchange.mode, exchange.commands.as_slice()) {
+            (Mode::Single, [one]) => {
+                let args: Vec<&[u8]> = one.iter().collect();
+                vec![reply(self.engine.call_as(&self.caller, &args))]
+            }
+            (Mode::Single, _) => return Err(Error::invalid_input("not exactly one command")),
+            (Mode::Pipeline, all) => {
+                let mut replies = Vec::with_capacity(all.len());
+                self.engine
+                    .batch(&self.caller, all.iter().map(slices), |r| {
+                        replies.push(reply(r))
+                    });
+                replies
+            }
+            (Mode::Transaction, all) => {
+                let commands: Vec<_> = all.iter().map(slices).collect();
+                match self.engine.transaction(&self.caller, &commands) {
+                    Ok(replies) => replies.into_iter().map(reply).collect(),
+                    Err(e) => {
+                        let e = Error::from_server(ServerError::new(e.message()));
+                        return Err(if e.kind() == ErrorKind::Server {
+                            e.with_kind(ErrorKind::Discarded)
+                        } else {
+                            e
+                        });
+                    }
+                }
+            }
+        };
+        Ok(Answer {
+            replies,
+            sync_token: None,
+            request_bytes: 0,
+            reply_bytes: 0,
+        })
+    }
+}
+
+impl Transport for EmbeddedTransport {
+    fn execute<'a>(&'a self, exchange: &'a Exchange) -> BoxFuture<'a, Result<Answer>> {
+        Box::pin(std::future::ready(self.run(exchange)))
+    }
+}
+
+fn reply(from: restis_engine::Reply) -> Reply {
+    use restis_engine::Reply as From;
+    match from {
+        From::Nil | From::NilArray => Reply::Nil,
+        From::Int(n) => Reply::Int(n),
+        From::Bulk(b) => Reply::Bulk(b),
+        // Over HTTP only `OK` can be told from a string; be the same here.
+        From::Simple(s) if s == "OK" => Reply::OK,
+        From::Simple(s) => Reply::Bulk(s.into_owned().into()),
+        From::Error(e) => Reply::Error(ServerError::new(e.message())),
+        From::Array(items) => Reply::Array(items.into_iter().map(reply).collect()),
+    }
+}

@@ -1,0 +1,108 @@
+//! Request bodies: commands as JSON arrays of strings, or as path and raw body.
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+
+use crate::{
+    command::Args,
+    error::{Error, Result},
+};
+
+/// Longest path of a command that cannot be written as JSON.
+const MAX_PATH_BYTES: usize = 16 * 1024;
+
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
+
+/// `["SET","k","v"]`; false when an argument is not UTF-8.
+pub(crate) fn command(args: &Args, out: &mut Vec<u8>) -> bool {
+    out.reserve(args.bytes() + 3 * args.len() + 2);
+    out.push(b'[');
+    for (i, arg) in args.iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        let Ok(text) = std::str::from_utf8(arg) else {
+            return false;
+        };
+        string(text, out);
+    }
+    out.push(b']');
+    true
+}
+
+/// `[[…],[…]]`; false when an argument is not UTF-8.
+pub(crate) fn commands(all: &[Args], out: &mut Vec<u8>) -> bool {
+    out.reserve(
+        all.iter()
+            .map(|a| a.bytes() + 3 * a.len() + 3)
+            .sum::<usize>()
+            + 2,
+    );
+    out.push(b'[');
+    for (i, args) in all.iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        if !command(args, out) {
+            return false;
+        }
+    }
+    out.push(b']');
+    true
+}
+
+fn string(text: &str, out: &mut Vec<u8>) {
+    out.push(b'"');
+    let bytes = text.as_bytes();
+    let mut plain = 0;
+    for (i, &b) in bytes.iter().enumerate() {
+        if b >= 0x20 && b != b'"' && b != b'\\' {
+            continue;
+        }
+        out.extend_from_slice(&bytes[plain..i]);
+        plain = i + 1;
+        match b {
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            _ => {
+                const HEX: &[u8; 16] = b"0123456789abcdef";
+                out.extend_from_slice(b"\\u00");
+                out.push(HEX[usize::from(b >> 4)]);
+                out.push(HEX[usize::from(b & 15)]);
+            }
+        }
+    }
+    out.extend_from_slice(&bytes[plain..]);
+    out.push(b'"');
+}
+
+/// `CMD/a1/a2` and the last argument as raw body: the only form that carries any bytes.
+pub(crate) fn path_and_body(args: &Args) -> Result<(String, Vec<u8>)> {
+    let last = args.len().saturating_sub(1);
+    let mut path = String::new();
+    for (i, arg) in args.iter().take(last).enumerate() {
+        // URL parsers remove dot segments, percent-encoded or not, and servers may
+        // collapse empty ones.
+        if matches!(arg, b"" | b"." | b"..") {
+            return Err(Error::invalid_input(format!(
+                "argument {i} is empty or dots, which a command with bytes that are not UTF-8 cannot carry"
+            )));
+        }
+        if i > 0 {
+            path.push('/');
+        }
+        path.extend(percent_encode(arg, SEGMENT));
+        if path.len() > MAX_PATH_BYTES {
+            return Err(Error::invalid_input(
+                "arguments before the last exceed 16 KiB in a command with bytes that are not UTF-8",
+            )
+            .with_kind(crate::ErrorKind::TooLarge));
+        }
+    }
+    Ok((path, args.get(last).unwrap_or_default().to_vec()))
+}

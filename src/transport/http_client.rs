@@ -1,0 +1,490 @@
+//! The default transport: HTTP by reqwest.
+use std::{fmt, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use url::Url;
+
+use super::{
+    Answer, BoxFuture, Exchange, Mode, SyncToken, Transport, encode,
+    json::{self, Body, Malformed},
+    resp,
+};
+use crate::{
+    command::Args,
+    error::{Delivery, Error, ErrorKind, Result},
+    reply::{Reply, ServerError},
+};
+
+const SYNC_TOKEN: HeaderName = HeaderName::from_static("upstash-sync-token");
+const ENCODING: HeaderName = HeaderName::from_static("upstash-encoding");
+const FORMAT: HeaderName = HeaderName::from_static("upstash-response-format");
+
+/// How the server is asked to write replies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Encoding {
+    /// JSON with base64 strings: every byte survives.
+    #[default]
+    Base64,
+    /// JSON as it is: bytes that are not UTF-8 arrive as U+FFFD.
+    Plain,
+    /// RESP2: every byte survives and nothing is escaped; not every server has it.
+    Resp2,
+}
+
+/// Executes exchanges as HTTP requests to the REST API.
+pub struct HttpTransport {
+    http: reqwest::Client,
+    single: Url,
+    pipeline: Url,
+    transaction: Url,
+    headers: HeaderMap,
+    encoding: Encoding,
+    max_reply_bytes: usize,
+}
+
+impl fmt::Debug for HttpTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpTransport")
+            .field("host", &self.single.host_str())
+            .field("encoding", &self.encoding)
+            .finish_non_exhaustive()
+    }
+}
+
+impl HttpTransport {
+    pub(crate) fn new(
+        http: reqwest::Client,
+        base: &Url,
+        token: &str,
+        encoding: Encoding,
+        telemetry: HeaderMap,
+        max_reply_bytes: usize,
+    ) -> Result<Self> {
+        let mut headers = telemetry;
+        let mut bearer = HeaderValue::from_str(&format!("Bearer {token}"))
+            .map_err(|_| Error::config("the token holds control characters"))?;
+        bearer.set_sensitive(true);
+        headers.insert(header::AUTHORIZATION, bearer);
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
+        if encoding == Encoding::Base64 {
+            headers.insert(ENCODING, HeaderValue::from_static("base64"));
+        }
+        Ok(Self {
+            http,
+            single: base.clone(),
+            pipeline: endpoint(base, "pipeline")?,
+            transaction: endpoint(base, "multi-exec")?,
+            headers,
+            encoding,
+            max_reply_bytes,
+        })
+    }
+
+    fn request(&self, exchange: &Exchange) -> Result<(reqwest::Request, usize)> {
+        let first = exchange
+            .commands
+            .first()
+            .ok_or_else(|| Error::invalid_input("no command"))?;
+        let mut body = Vec::new();
+        let mut raw = false;
+        let mut url = match exchange.mode {
+            Mode::Single => &self.single,
+            Mode::Pipeline => &self.pipeline,
+            Mode::Transaction => &self.transaction,
+        }
+        .clone();
+        let written = match exchange.mode {
+            Mode::Single => encode::command(first, &mut body),
+            Mode::Pipeline | Mode::Transaction => encode::commands(&exchange.commands, &mut body),
+        };
+        if !written {
+            if exchange.mode != Mode::Single {
+                return Err(Error::invalid_input(
+                    "a transaction cannot carry bytes that are not UTF-8; use a script or encode them",
+                ));
+            }
+            let (path, last) = encode::path_and_body(first)?;
+            url = endpoint(&self.single, &path)?;
+            body = last;
+            raw = true;
+        }
+        let bytes = body.len();
+        let mut request = reqwest::Request::new(Method::POST, url);
+        let headers = request.headers_mut();
+        headers.clone_from(&self.headers);
+        if raw {
+            let octets = HeaderValue::from_static("application/octet-stream");
+            headers.insert(header::CONTENT_TYPE, octets);
+        }
+        if self.encoding == Encoding::Resp2 {
+            // Transactions answer in JSON only.
+            if exchange.mode == Mode::Transaction {
+                headers.insert(ENCODING, HeaderValue::from_static("base64"));
+            } else {
+                headers.insert(FORMAT, HeaderValue::from_static("resp2"));
+            }
+        }
+        if let Some(token) = &exchange.sync_token {
+            headers.insert(SYNC_TOKEN, token.0.clone());
+        }
+        *request.body_mut() = Some(tracked_body(body, exchange));
+        if exchange.timeout < Duration::MAX {
+            *request.timeout_mut() = Some(exchange.timeout);
+        }
+        Ok((request, bytes))
+    }
+
+    async fn run(&self, exchange: &Exchange) -> Result<Answer> {
+        let (request, request_bytes) = self.request(exchange)?;
+        let sent = |e: reqwest::Error| transport_error(e, exchange.is_sent());
+        let response = self.http.execute(request).await.map_err(sent)?;
+        let head = Head::of(&response);
+        let body = self
+            .read(response)
+            .await
+            .map_err(|e| e.with_status(head.status.as_u16()))?;
+        let reply_bytes = body.len();
+        let replies = self.interpret(exchange, &head, &body)?;
+        Ok(Answer {
+            replies,
+            sync_token: head.sync_token,
+            request_bytes,
+            reply_bytes,
+        })
+    }
+
+    async fn read(&self, mut response: reqwest::Response) -> Result<Bytes> {
+        let too_large = || {
+            Error::new(
+                ErrorKind::TooLarge,
+                Delivery::MaybeExecuted,
+                "the reply exceeds the limit of this client",
+            )
+        };
+        let declared = response.content_length();
+        if declared.is_some_and(|n| n > self.max_reply_bytes as u64) {
+            return Err(too_large());
+        }
+        let Some(first) = response
+            .chunk()
+            .await
+            .map_err(|e| transport_error(e, true))?
+        else {
+            return Ok(Bytes::new());
+        };
+        if declared == Some(first.len() as u64) {
+            return Ok(first);
+        }
+        let mut body = first.to_vec();
+        loop {
+            if body.len() > self.max_reply_bytes {
+                return Err(too_large());
+            }
+            match response
+                .chunk()
+                .await
+                .map_err(|e| transport_error(e, true))?
+            {
+                Some(chunk) => body.extend_from_slice(&chunk),
+                None => return Ok(body.into()),
+            }
+        }
+    }
+
+    fn interpret(&self, exchange: &Exchange, head: &Head, body: &Bytes) -> Result<Vec<Reply>> {
+        let status = head.status.as_u16();
+        let expect = exchange.commands.len();
+        let parsed = self.parse(head, body, exchange, expect);
+        match status {
+            200..=299 => {}
+            400 if exchange.mode == Mode::Single => {}
+            _ => return Err(refusal(exchange.mode, head, parsed.ok())),
+        }
+        let replies = match parsed {
+            Ok(Body::Many(replies)) if exchange.mode != Mode::Single => replies,
+            Ok(Body::One(reply)) if exchange.mode == Mode::Single => {
+                return if status == 400 && !matches!(reply, Reply::Error(_)) {
+                    Err(Error::protocol("status 400 without an error").with_status(status))
+                } else {
+                    Ok(vec![reply])
+                };
+            }
+            Ok(Body::One(reply @ Reply::Error(_))) => {
+                return Err(refusal(exchange.mode, head, Some(Body::One(reply))));
+            }
+            Ok(_) => return Err(Error::protocol("answer of another form").with_status(status)),
+            Err(why) if head.is_page() => return Err(gateway(head, why)),
+            Err(why) => return Err(Error::protocol(why).with_status(status)),
+        };
+        if replies.len() != expect {
+            let why = format!("{} replies to {expect} commands", replies.len());
+            return Err(Error::protocol(why).with_status(status));
+        }
+        Ok(replies)
+    }
+
+    fn parse(
+        &self,
+        head: &Head,
+        body: &Bytes,
+        exchange: &Exchange,
+        expect: usize,
+    ) -> Result<Body, Malformed> {
+        match head.format {
+            Format::Resp => {
+                let mut replies = resp::parse(body, expect)?;
+                if exchange.mode == Mode::Single || !head.status.is_success() {
+                    let reply = replies.pop().ok_or("empty body")?;
+                    return if replies.is_empty() {
+                        Ok(Body::One(reply))
+                    } else {
+                        Err("more than one reply")
+                    };
+                }
+                Ok(Body::Many(replies))
+            }
+            Format::Json => {
+                let base64 = match self.encoding {
+                    Encoding::Base64 => true,
+                    Encoding::Plain => false,
+                    Encoding::Resp2 => exchange.mode == Mode::Transaction,
+                };
+                json::parse(body, base64, expect)
+            }
+            Format::Other => Err("neither JSON nor RESP2"),
+        }
+    }
+}
+
+impl Transport for HttpTransport {
+    fn execute<'a>(&'a self, exchange: &'a Exchange) -> BoxFuture<'a, Result<Answer>> {
+        Box::pin(self.run(exchange))
+    }
+
+    fn can_batch(&self, command: &Args) -> bool {
+        command.is_utf8()
+    }
+
+    fn sends_at_once(&self) -> bool {
+        cfg!(target_family = "wasm")
+    }
+}
+
+/// Appends segments that are already percent-encoded to the path of the base URL.
+fn endpoint(base: &Url, segments: &str) -> Result<Url> {
+    let mut url = base.clone();
+    let path = format!("{}/{segments}", base.path().trim_end_matches('/'));
+    url.set_path(&path);
+    if url.path() == path {
+        Ok(url)
+    } else {
+        Err(Error::invalid_input(
+            "command cannot be written as a URL path",
+        ))
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Json,
+    Resp,
+    Other,
+}
+
+struct Head {
+    status: StatusCode,
+    format: Format,
+    sync_token: Option<SyncToken>,
+    retry_after: Option<Duration>,
+}
+
+impl Head {
+    fn of(response: &reqwest::Response) -> Self {
+        let headers = response.headers();
+        let content_type = headers
+            .get(header::CONTENT_TYPE)
+            .and_then(|v| v.to_str().ok())
+            .unwrap_or_default();
+        let essence = content_type.split(';').next().unwrap_or_default().trim();
+        let format = match essence.to_ascii_lowercase().as_str() {
+            "" | "text/plain" | "application/json" => Format::Json,
+            "application/octet-stream" => Format::Resp,
+            other if other.ends_with("+json") => Format::Json,
+            _ => Format::Other,
+        };
+        let sync_token = headers.get(SYNC_TOKEN).filter(|v| !v.is_empty()).map(|v| {
+            let mut token = v.clone();
+            token.set_sensitive(true);
+            SyncToken(token)
+        });
+        // Only the form in seconds: a date would need a trusted clock.
+        let retry_after = headers
+            .get(header::RETRY_AFTER)
+            .and_then(|v| v.to_str().ok())
+            .and_then(|v| v.trim().parse().ok())
+            .map(|s: u32| Duration::from_secs(s.into()));
+        Self {
+            status: response.status(),
+            format,
+            sync_token,
+            retry_after,
+        }
+    }
+
+    /// Not a format of the protocol: some page of something in between.
+    fn is_page(&self) -> bool {
+        self.format == Format::Other
+    }
+}
+
+fn gateway(head: &Head, why: &'static str) -> Error {
+    Error::new(ErrorKind::Gateway, Delivery::MaybeExecuted, why).with_status(head.status.as_u16())
+}
+
+/// The error of a request that was answered as a whole by something other than replies.
+fn refusal(mode: Mode, head: &Head, body: Option<Body>) -> Error {
+    let server = match body {
+        Some(Body::One(Reply::Error(e))) => Some(e),
+        _ => None,
+    };
+    let plain = |kind, delivery, why| match server.clone() {
+        Some(e) => Error::from_server(e)
+            .with_kind(kind)
+            .with_delivery(delivery),
+        None => Error::new(kind, delivery, why),
+    };
+    let error = match head.status.as_u16() {
+        401 => plain(
+            ErrorKind::Unauthorized,
+            Delivery::Executed,
+            "the server refuses the token",
+        ),
+        403 => plain(
+            ErrorKind::NoPermission,
+            Delivery::Executed,
+            "the server forbids the request",
+        ),
+        413 => plain(
+            ErrorKind::TooLarge,
+            Delivery::NotSent,
+            "the server refuses the size",
+        ),
+        429 => plain(
+            ErrorKind::RateLimited,
+            Delivery::NotSent,
+            "too many requests",
+        ),
+        // With Retry-After a 503 is a refusal at the door, without it a failure somewhere.
+        503 if head.retry_after.is_some() => {
+            plain(ErrorKind::Gateway, Delivery::NotSent, "service unavailable")
+        }
+        500..=599 => plain(
+            ErrorKind::Gateway,
+            Delivery::MaybeExecuted,
+            "no reply of the database",
+        ),
+        _ => match server {
+            Some(e) => whole_request_error(mode, e),
+            None => gateway(head, "no reply of the database"),
+        },
+    };
+    error
+        .with_status(head.status.as_u16())
+        .with_retry_after(head.retry_after)
+}
+
+fn whole_request_error(mode: Mode, error: ServerError) -> Error {
+    let error = Error::from_server(error);
+    if mode == Mode::Transaction && error.kind() == ErrorKind::Server {
+        error.with_kind(ErrorKind::Discarded)
+    } else {
+        error
+    }
+}
+
+fn transport_error(error: reqwest::Error, sent: bool) -> Error {
+    let error = error.without_url();
+    let (kind, why) = if error.is_connect() {
+        (ErrorKind::Connect, "no connection to the server")
+    } else if error.is_timeout() {
+        (ErrorKind::Timeout, "no answer in time")
+    } else if error.is_builder() {
+        (ErrorKind::InvalidInput, "cannot build the request")
+    } else {
+        (ErrorKind::Interrupted, "connection broke")
+    };
+    let delivery = if sent && !matches!(kind, ErrorKind::Connect | ErrorKind::InvalidInput) {
+        Delivery::MaybeExecuted
+    } else {
+        Delivery::NotSent
+    };
+    Error::new(kind, delivery, why).with_source(error)
+}
+
+#[cfg(target_family = "wasm")]
+fn tracked_body(body: Vec<u8>, exchange: &Exchange) -> reqwest::Body {
+    exchange.mark_sent();
+    body.into()
+}
+
+#[cfg(not(target_family = "wasm"))]
+fn tracked_body(body: Vec<u8>, exchange: &Exchange) -> reqwest::Body {
+    reqwest::Body::wrap(tracked::Body::new(body.into(), exchange.sent_flag()))
+}
+
+/// A body that notes when the connection first asks for it: before that nothing left.
+#[cfg(not(target_family = "wasm"))]
+mod tracked {
+    use std::{
+        convert::Infallible,
+        pin::Pin,
+        sync::{
+            Arc,
+            atomic::{AtomicBool, Ordering},
+        },
+        task::{Context, Poll},
+    };
+
+    use bytes::Bytes;
+    use http_body::{Frame, SizeHint};
+
+    pub(super) struct Body {
+        bytes: Bytes,
+        sent: Arc<AtomicBool>,
+    }
+
+    impl Body {
+        pub(super) fn new(bytes: Bytes, sent: Arc<AtomicBool>) -> Self {
+            Self { bytes, sent }
+        }
+    }
+
+    impl http_body::Body for Body {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            self.sent.store(true, Ordering::Release);
+            if self.bytes.is_empty() {
+                return Poll::Ready(None);
+            }
+            Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.bytes)))))
+        }
+
+        fn is_end_stream(&self) -> bool {
+            self.bytes.is_empty()
+        }
+
+        fn size_hint(&self) -> SizeHint {
+            SizeHint::with_exact(self.bytes.len() as u64)
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! How commands reach a server.
+//!
+//! A [`Transport`] executes one [`Exchange`]: a command, a pipeline or a transaction.
+//! Everything else (merging, retries, deadlines, the circuit breaker) is above it and
+//! the same for every transport.
+use std::{
+    fmt,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use http::HeaderValue;
+
+use crate::{command::Args, error::Result, reply::Reply};
+
+#[cfg(feature = "embedded")]
+pub mod embedded;
+pub(crate) mod encode;
+pub mod http_client;
+pub(crate) mod json;
+pub(crate) mod resp;
+
+pub use http_client::{Encoding, HttpTransport};
+
+#[cfg(not(target_family = "wasm"))]
+mod marker {
+    /// `Send` where futures cross threads; nothing on wasm.
+    pub trait MaybeSend: Send {}
+    impl<T: Send + ?Sized> MaybeSend for T {}
+    /// A boxed future, `Send` except on wasm.
+    pub type BoxFuture<'a, T> = super::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+}
+#[cfg(target_family = "wasm")]
+mod marker {
+    /// `Send` where futures cross threads; nothing on wasm.
+    pub trait MaybeSend {}
+    impl<T: ?Sized> MaybeSend for T {}
+    /// A boxed future, `Send` except on wasm.
+    pub type BoxFuture<'a, T> = super::Pin<Box<dyn Future<Output = T> + 'a>>;
+}
+pub use marker::{BoxFuture, MaybeSend};
+
+/// What an exchange is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// Exactly one command.
+    Single,
+    /// Several commands, in order, not atomic.
+    Pipeline,
+    /// Several commands, atomic: all or none.
+    Transaction,
+}
+
+/// The opaque consistency token of the server's last answer.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SyncToken(pub(crate) HeaderValue);
+
+impl SyncToken {
+    /// From text that another client handed over.
+    ///
+    /// # Errors
+    /// When it cannot be a header value.
+    pub fn new(text: &str) -> Result<Self> {
+        let mut value = HeaderValue::from_str(text)
+            .map_err(|_| crate::Error::invalid_input("sync token holds control characters"))?;
+        value.set_sensitive(true);
+        Ok(Self(value))
+    }
+
+    /// The text to hand to another client.
+    pub fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for SyncToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SyncToken(..)")
+    }
+}
+
+/// One request to a server.
+#[derive(Debug)]
+pub struct Exchange {
+    /// What it is.
+    pub mode: Mode,
+    /// The commands; one for [`Mode::Single`], at least one otherwise.
+    pub commands: Vec<Args>,
+    /// The token to echo.
+    pub sync_token: Option<SyncToken>,
+    /// Time left for this attempt.
+    pub timeout: Duration,
+    sent: Arc<AtomicBool>,
+}
+
+impl Exchange {
+    /// An exchange that has not been sent.
+    pub fn new(mode: Mode, commands: Vec<Args>) -> Self {
+        Self {
+            mode,
+            commands,
+            sync_token: None,
+            timeout: Duration::MAX,
+            sent: Arc::default(),
+        }
+    }
+
+    /// Tells that bytes of the request may leave from now on.
+    ///
+    /// A transport that never calls this must return `true` from
+    /// [`Transport::sends_at_once`].
+    pub fn mark_sent(&self) {
+        self.sent.store(true, Ordering::Release);
+    }
+
+    /// The flag behind [`mark_sent`](Self::mark_sent), for bodies that outlive the exchange.
+    pub(crate) fn sent_flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.sent)
+    }
+
+    /// Whether bytes of the request may have left.
+    pub fn is_sent(&self) -> bool {
+        self.sent.load(Ordering::Acquire)
+    }
+}
+
+/// The answer to one request.
+#[derive(Debug)]
+pub struct Answer {
+    /// One reply a command; error replies are items.
+    pub replies: Vec<Reply>,
+    /// The server's new token.
+    pub sync_token: Option<SyncToken>,
+    /// Bytes of the request body.
+    pub request_bytes: usize,
+    /// Bytes of the reply body.
+    pub reply_bytes: usize,
+}
+
+/// Executes exchanges. Object safe; own ones plug in by `Redis::with_transport`.
+pub trait Transport: fmt::Debug + Send + Sync + 'static {
+    /// Executes one exchange, once.
+    ///
+    /// Returns as many replies as commands. An error says by its
+    /// [`Delivery`](crate::Delivery) whether the commands can have run. Dropping the
+    /// future abandons the exchange.
+    fn execute<'a>(&'a self, exchange: &'a Exchange) -> BoxFuture<'a, Result<Answer>>;
+
+    /// Whether a pipeline or transaction can carry this command without loss.
+    fn can_batch(&self, _command: &Args) -> bool {
+        true
+    }
+
+    /// Whether an exchange counts as sent as soon as `execute` was called.
+    fn sends_at_once(&self) -> bool {
+        true
+    }
+}
