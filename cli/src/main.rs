@@ -1,2 +1,12 @@
 //! The `restis` command.
-fn main() {}
+
+mod args;
+mod banner;
+mod dev;
+mod logs;
+mod serve;
+mod signals;
+
+fn main() -> std::process::ExitCode {
+    args::run()
+}

@@ -1,1 +1,36 @@
-//! Under construction.
+//! The Upstash Redis REST protocol as a server.
+//!
+//! Behind it is the embedded engine, one database a token, or any Redis:
+//!
+//! ```no_run
+//! use restis_server::Server;
+//!
+//! let server = Server::builder().token("TOKEN").bind("127.0.0.1:0")?.spawn()?;
+//! println!("export UPSTASH_REDIS_REST_URL={}", server.url());
+//! server.stop();
+//! # Ok::<(), restis_server::StartError>(())
+//! ```
+
+mod backend;
+mod config;
+mod database;
+mod fault;
+mod gate;
+mod metrics;
+mod reply;
+mod request;
+mod rest;
+mod server;
+mod sse;
+mod tenants;
+mod texts;
+mod tls;
+mod tokens;
+
+pub use config::Limits;
+pub use fault::FaultPlan;
+pub use rest::Cors;
+pub use server::{Builder, Running, Server, StartError, StopHandle};
+pub use tenants::{Tenants, TenantsError, parse_bytes};
+pub use tls::TlsFiles;
+pub use tokens::random_token;

@@ -1,0 +1,258 @@
+//! The command line.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use restis_server::FaultPlan;
+
+use crate::{dev, serve};
+
+/// Where the REST server listens unless told otherwise.
+pub(crate) const REST_ADDR: &str = "127.0.0.1:8079";
+/// Where the functions listen unless told otherwise.
+pub(crate) const FUNCTIONS_ADDR: &str = "127.0.0.1:3000";
+
+const ABOUT: &str = "Redis over REST: a local Upstash, a gateway for any Redis, and functions";
+
+const EXAMPLES: &str = "\
+Examples:
+  restis                                        a store and the functions, for development
+  restis serve --token secret                   the REST server alone, one database
+  restis serve --token a --token b              two databases, one token each
+  restis serve --redis rediss://user:pw@host    REST in front of your own Redis
+  restis serve --data ./store                   a store that survives restarts
+  restis serve --fault latency=50ms,error=2%    a store that misbehaves, to test clients
+
+Point any Upstash client at it:
+  export UPSTASH_REDIS_REST_URL=http://127.0.0.1:8079 UPSTASH_REDIS_REST_TOKEN=secret
+
+Exit codes:
+  0  stopped by Ctrl-C or SIGTERM     2  wrong usage
+  1  could not start or save          3  the address is taken by another program";
+
+const SERVE_EXAMPLES: &str = "\
+Tokens:
+  Every --token opens a database of its own (with --redis all of them open that Redis).
+  The first --read-only-token belongs to the first --token, the second to the second.
+  Without any token a random one is made and printed.
+
+Tenants file:
+  { \"TOKEN-A\": { \"name\": \"acme\", \"memory\": \"256mb\" },
+    \"TOKEN-B\": { \"name\": \"acme\", \"read_only\": true },
+    \"TOKEN-C\": { \"name\": \"other\", \"redis\": \"rediss://user:password@host:6379\" } }
+
+Redis URLs:
+  redis://[user[:password]@]host[:port][/db]    standalone
+  rediss://…                                    with TLS
+  unix:///path/to/redis.sock                    Unix socket
+  redis-cluster://host:port,host:port           Redis Cluster (rediss-cluster:// with TLS)
+  redis-sentinel://host:port,host:port/NAME     Sentinel, master NAME
+
+Faults:
+  latency=50ms or latency=20ms..80ms, error=2%, drop=1% (drop-before, drop-after), seed=7.
+  With --fault (also --fault off) the header `restis-fault: error=100%` works per request.
+
+Examples:
+  restis serve --addr 0.0.0.0:8079 --token \"$TOKEN\" --threads 4
+  restis serve --redis redis-cluster://10.0.0.1:6379,10.0.0.2:6379 --token secret
+  restis serve --data ./store --memory 512mb --admin-addr 127.0.0.1:9090
+  restis serve --tls-cert cert.pem --tls-key key.pem --addr 0.0.0.0:8443
+  curl -H 'Authorization: Bearer secret' http://127.0.0.1:8079/set/greeting/hello";
+
+#[derive(Debug, Parser)]
+#[command(name = "restis", version, about = ABOUT, after_help = EXAMPLES, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    dev: DevArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the REST server and the functions, in memory, for development (the default)
+    Dev(DevArgs),
+    /// Run the REST server alone
+    #[command(after_long_help = SERVE_EXAMPLES, after_help = "More, with examples: restis serve --help")]
+    Serve(ServeArgs),
+}
+
+/// Options of `restis dev`.
+#[derive(Debug, Args)]
+pub(crate) struct DevArgs {
+    /// Where the functions listen
+    #[arg(long, value_name = "HOST:PORT", default_value = FUNCTIONS_ADDR, env = "RESTIS_FUNCTIONS_ADDR")]
+    pub(crate) functions_addr: String,
+    #[command(flatten)]
+    pub(crate) serve: ServeArgs,
+}
+
+/// Options of `restis serve`.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Where the REST server listens
+    #[arg(long, value_name = "HOST:PORT", default_value = REST_ADDR, env = "RESTIS_ADDR")]
+    pub(crate) addr: String,
+    /// A token that opens a database of its own; may be repeated
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        env = "RESTIS_TOKEN",
+        hide_env_values = true,
+        value_delimiter = ','
+    )]
+    pub(crate) token: Vec<String>,
+    /// A token that may only read; the first belongs to the first --token, and so on
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        env = "RESTIS_READ_ONLY_TOKEN",
+        hide_env_values = true,
+        value_delimiter = ','
+    )]
+    pub(crate) read_only_token: Vec<String>,
+    /// A JSON file of tokens and databases
+    #[arg(long, value_name = "FILE", env = "RESTIS_TENANTS_FILE")]
+    pub(crate) tenants: Option<PathBuf>,
+    /// The same JSON in the environment
+    #[arg(
+        long,
+        value_name = "JSON",
+        env = "RESTIS_TENANTS",
+        hide = true,
+        hide_env_values = true
+    )]
+    pub(crate) tenants_json: Option<String>,
+    /// Keep the data in this Redis instead of in memory
+    #[arg(long, value_name = "URL", env = "RESTIS_REDIS", hide_env_values = true)]
+    pub(crate) redis: Option<String>,
+    /// How many threads serve
+    #[arg(long, value_name = "N", default_value_t = 1, env = "RESTIS_THREADS", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: u16,
+    /// Most memory of a database, such as 256mb
+    #[arg(long, value_name = "SIZE", env = "RESTIS_MEMORY", value_parser = restis_server::parse_bytes)]
+    pub(crate) memory: Option<u64>,
+    /// Keep in-memory databases in this directory across restarts
+    #[arg(long, value_name = "DIR", env = "RESTIS_DATA")]
+    pub(crate) data: Option<PathBuf>,
+    /// Seconds between two saves to --data
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, requires = "data", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) data_interval: u64,
+    /// An origin whose pages may call the server, or *; may be repeated
+    #[arg(
+        long,
+        value_name = "ORIGIN",
+        env = "RESTIS_CORS",
+        value_delimiter = ','
+    )]
+    pub(crate) cors: Vec<String>,
+    /// Serve HTTPS with this certificate chain (PEM)
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "tls_key",
+        env = "RESTIS_TLS_CERT"
+    )]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// The certificate's private key (PEM)
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "tls_cert",
+        env = "RESTIS_TLS_KEY"
+    )]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Serve /health and /metrics here
+    #[arg(long, value_name = "HOST:PORT", env = "RESTIS_ADMIN_ADDR")]
+    pub(crate) admin_addr: Option<SocketAddr>,
+    /// Inject faults, such as latency=50ms,error=2%,drop=1%,seed=7
+    #[arg(long, value_name = "FAULTS", env = "RESTIS_FAULT")]
+    pub(crate) fault: Option<FaultPlan>,
+    /// Largest request body
+    #[arg(long, value_name = "SIZE", env = "RESTIS_MAX_REQUEST", value_parser = restis_server::parse_bytes)]
+    pub(crate) max_request: Option<u64>,
+    /// Largest response body
+    #[arg(long, value_name = "SIZE", env = "RESTIS_MAX_RESPONSE", value_parser = restis_server::parse_bytes)]
+    pub(crate) max_response: Option<u64>,
+    /// Most commands in one pipeline or transaction
+    #[arg(long, value_name = "N", env = "RESTIS_MAX_PIPELINE")]
+    pub(crate) max_pipeline: Option<usize>,
+    /// What to log to standard error: a level, `access`, or a tracing filter
+    #[arg(
+        long,
+        value_name = "FILTER",
+        default_value = "warn",
+        env = "RESTIS_LOG"
+    )]
+    pub(crate) log: String,
+    /// Log as JSON lines
+    #[arg(long, env = "RESTIS_LOG_JSON")]
+    pub(crate) log_json: bool,
+    /// Print nothing at start
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}
+
+/// Why the program ends with a failure: a sentence and an exit code.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    text: String,
+    code: u8,
+}
+
+impl Failure {
+    pub(crate) fn new(text: impl std::fmt::Display) -> Self {
+        Self {
+            text: text.to_string(),
+            code: 1,
+        }
+    }
+
+    pub(crate) fn usage(text: impl std::fmt::Display) -> Self {
+        Self {
+            text: text.to_string(),
+            code: 2,
+        }
+    }
+}
+
+impl From<restis_server::StartError> for Failure {
+    fn from(error: restis_server::StartError) -> Self {
+        Self {
+            text: error.to_string(),
+            code: if error.is_address_in_use() { 3 } else { 1 },
+        }
+    }
+}
+
+/// Parses the command line and runs what it says.
+pub(crate) fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match cli.command {
+        None => dev::run(&cli.dev),
+        Some(Command::Dev(args)) => dev::run(&args),
+        Some(Command::Serve(args)) => serve::run(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // Nothing is left to do if standard error is closed.
+            let _ = writeln!(std::io::stderr(), "restis: {}", failure.text);
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

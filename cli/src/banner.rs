@@ -1,0 +1,111 @@
+//! What is printed at start: one screen, ready to paste.
+
+use std::io::{IsTerminal as _, Write as _};
+
+use restis_server::Running;
+
+/// What the banner tells.
+pub(crate) struct Banner<'b> {
+    pub(crate) running: &'b Running,
+    /// Tokens that may be shown: those given as flags or made just now.
+    pub(crate) token: Option<&'b str>,
+    /// Base URL of the functions.
+    pub(crate) functions: Option<String>,
+    /// Where the data lives, in words.
+    pub(crate) store: String,
+}
+
+struct Paint {
+    on: bool,
+}
+
+impl Paint {
+    fn bold(&self, text: &str) -> String {
+        self.code("1", text)
+    }
+
+    fn dim(&self, text: &str) -> String {
+        self.code("2", text)
+    }
+
+    fn code(&self, code: &str, text: &str) -> String {
+        if self.on {
+            format!("\x1b[{code}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
+    }
+}
+
+/// Prints the banner; a closed standard output is no reason not to serve.
+pub(crate) fn print(banner: &Banner<'_>) {
+    let colours = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let text = render(banner, &Paint { on: colours });
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes());
+    let _ = out.flush();
+}
+
+fn render(banner: &Banner<'_>, paint: &Paint) -> String {
+    let url = banner.running.url();
+    let mut lines = vec![
+        format!(
+            "{} {}",
+            paint.bold("restis"),
+            paint.dim(env!("CARGO_PKG_VERSION"))
+        ),
+        String::new(),
+        format!(
+            "  REST       {}   {}",
+            paint.bold(url),
+            paint.dim(&banner.store)
+        ),
+    ];
+    if let Some(functions) = &banner.functions {
+        lines.push(format!("  functions  {}", paint.bold(functions)));
+    }
+    if let Some(admin) = banner.running.admin_addr() {
+        lines.push(format!("  admin      http://{admin}/health  /metrics"));
+    }
+    lines.push(String::new());
+    if let Some(token) = banner.token {
+        lines.push(format!(
+            "export UPSTASH_REDIS_REST_URL={} UPSTASH_REDIS_REST_TOKEN={}",
+            quoted(url),
+            quoted(token)
+        ));
+        lines.push(String::new());
+        let auth = quoted(&format!("Authorization: Bearer {token}"));
+        let insecure = if url.starts_with("https") { " -k" } else { "" };
+        lines.push(format!("curl{insecure} {url}/set/greeting/hello -H {auth}"));
+        lines.push(format!("curl{insecure} {url}/get/greeting -H {auth}"));
+        lines.push(format!(
+            "curl{insecure} {url}/pipeline -H {auth} -d '[[\"INCR\",\"n\"],[\"INCR\",\"n\"]]'"
+        ));
+        lines.push(String::new());
+    }
+    lines.push(paint.dim("Ctrl-C stops."));
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+/// A word as a shell takes it.
+fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:/=@%+,".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn words_survive_the_shell() {
+        assert_eq!(quoted("http://127.0.0.1:8079"), "http://127.0.0.1:8079");
+        assert_eq!(quoted("a b$c"), "'a b$c'");
+        assert_eq!(quoted("it's"), "'it'\\''s'");
+    }
+}

@@ -1,0 +1,130 @@
+//! `restis serve`: the REST server alone.
+
+use std::time::Duration;
+
+use restis_server::{Cors, Limits, Running, Server, Tenants, TlsFiles};
+
+use crate::args::{Failure, ServeArgs};
+use crate::banner::{self, Banner};
+use crate::{logs, signals};
+
+pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
+    logs::start(&args.log, args.log_json)?;
+    let started = start(args)?;
+    if !args.quiet {
+        banner::print(&Banner {
+            running: &started.running,
+            token: started.token.as_deref(),
+            functions: None,
+            store: started.store,
+        });
+    }
+    signals::serve_until_signal(&started.running)
+}
+
+/// A server that serves, and what to tell about it.
+pub(crate) struct Started {
+    pub(crate) running: Running,
+    /// The first token, unless it came from a file.
+    pub(crate) token: Option<String>,
+    /// Where the data lives, in words.
+    pub(crate) store: String,
+}
+
+/// Starts the server that the options describe.
+pub(crate) fn start(args: &ServeArgs) -> Result<Started, Failure> {
+    let (tenants, token) = tenants(args)?;
+    let mut builder = Server::builder()
+        .tenants(tenants)
+        .threads(usize::from(args.threads))
+        .limits(limits(args));
+    if !args.cors.is_empty() {
+        let cors =
+            Cors::new(&args.cors).map_err(|error| Failure::usage(format!("--cors: {error}")))?;
+        builder = builder.cors(cors);
+    }
+    if let Some(plan) = &args.fault {
+        builder = builder.faults(plan.clone());
+    }
+    if let (Some(certificates), Some(key)) = (&args.tls_cert, &args.tls_key) {
+        builder = builder.tls(TlsFiles {
+            certificates: certificates.clone(),
+            key: key.clone(),
+        });
+    }
+    if let Some(addr) = args.admin_addr {
+        builder = builder.admin(addr);
+    }
+    if let Some(bytes) = args.memory {
+        builder = builder.memory(bytes);
+    }
+    if let Some(dir) = &args.data {
+        builder = builder.data(dir.clone(), Duration::from_secs(args.data_interval));
+    }
+    Ok(Started {
+        running: builder.bind(&args.addr)?.spawn()?,
+        token,
+        store: store(args),
+    })
+}
+
+fn tenants(args: &ServeArgs) -> Result<(Tenants, Option<String>), Failure> {
+    let mut tenants = Tenants::new();
+    let mut tokens = args.token.clone();
+    let from_file = args.tenants.is_some() || args.tenants_json.is_some();
+    if tokens.is_empty() && !from_file {
+        let token = restis_server::random_token()
+            .map_err(|error| Failure::new(format!("no random token: {error}")))?;
+        tokens.push(token);
+    }
+    if tokens
+        .iter()
+        .chain(&args.read_only_token)
+        .any(|token| token.trim().is_empty())
+    {
+        return Err(Failure::usage("a token may not be empty"));
+    }
+    for token in &tokens {
+        tenants.add(token, args.redis.as_deref());
+    }
+    for (database, token) in args.read_only_token.iter().enumerate() {
+        tenants
+            .add_read_only(token, database)
+            .map_err(|error| Failure::usage(format!("--read-only-token: {error}")))?;
+    }
+    if let Some(file) = &args.tenants {
+        let json = std::fs::read(file)
+            .map_err(|error| Failure::new(format!("{}: {error}", file.display())))?;
+        tenants
+            .add_json(&json)
+            .map_err(|error| Failure::new(format!("{}: {error}", file.display())))?;
+    }
+    if let Some(json) = &args.tenants_json {
+        tenants
+            .add_json(json.as_bytes())
+            .map_err(|error| Failure::new(format!("RESTIS_TENANTS: {error}")))?;
+    }
+    let shown = tokens.into_iter().next();
+    Ok((tenants, shown))
+}
+
+fn limits(args: &ServeArgs) -> Limits {
+    let mut limits = Limits::default();
+    let bytes = |given: Option<u64>, default: usize| {
+        given.map_or(default, |bytes| {
+            usize::try_from(bytes).unwrap_or(usize::MAX)
+        })
+    };
+    limits.request_bytes = bytes(args.max_request, limits.request_bytes);
+    limits.response_bytes = bytes(args.max_response, limits.response_bytes);
+    limits.pipeline_commands = args.max_pipeline.unwrap_or(limits.pipeline_commands);
+    limits
+}
+
+fn store(args: &ServeArgs) -> String {
+    match (&args.redis, &args.data) {
+        (Some(_), _) => "over Redis".to_owned(),
+        (None, Some(dir)) => format!("in memory, saved to {}", dir.display()),
+        (None, None) => "in memory".to_owned(),
+    }
+}

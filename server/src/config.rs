@@ -1,0 +1,46 @@
+//! Limits and switches of a server.
+
+use std::time::Duration;
+
+/// Bounds on what one client may ask for.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Largest request body in bytes; 10 MB as on Upstash's first plans.
+    pub request_bytes: usize,
+    /// Largest response body in bytes; 10 MB.
+    pub response_bytes: usize,
+    /// Most commands in one pipeline or transaction; 100,000.
+    pub pipeline_commands: usize,
+    /// Time to receive a request's head, and to wait for the next request; 75 s.
+    pub header_timeout: Duration,
+    /// Time to receive a request's body; 30 s.
+    pub body_timeout: Duration,
+    /// Most connections at once; 10,000.
+    pub connections: usize,
+    /// Most event streams at once; 5,000.
+    pub streams: usize,
+    /// Bytes that may wait for one slow subscriber; 16 MB.
+    pub stream_backlog_bytes: usize,
+    /// Pause between two keep-alive comments of an event stream; 15 s.
+    pub stream_keep_alive: Duration,
+    /// Time that requests in flight get at shutdown; 10 s.
+    pub shutdown: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            request_bytes: 10_485_760,
+            response_bytes: 10_485_760,
+            pipeline_commands: 100_000,
+            header_timeout: Duration::from_secs(75),
+            body_timeout: Duration::from_secs(30),
+            connections: 10_000,
+            streams: 5_000,
+            stream_backlog_bytes: 16 << 20,
+            stream_keep_alive: Duration::from_secs(15),
+            shutdown: Duration::from_secs(10),
+        }
+    }
+}

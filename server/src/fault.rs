@@ -1,0 +1,218 @@
+//! Injected faults, to test how clients cope.
+
+use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Faults to inject: latency, error answers, dropped connections.
+///
+/// Written as `latency=50ms,error=2%,drop=1%,seed=7`; `latency` also takes a
+/// range (`20ms..80ms`). A drop closes the connection without an answer, half of
+/// them before the command runs and half after; `drop-before` and `drop-after` choose one.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FaultPlan {
+    latency: Option<(Duration, Duration)>,
+    error: f64,
+    drop_before: f64,
+    drop_after: f64,
+    seed: u64,
+}
+
+/// What happens to one request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) delay: Option<Duration>,
+    pub(crate) error: bool,
+    pub(crate) drop_before: bool,
+    pub(crate) drop_after: bool,
+}
+
+impl FromStr for FaultPlan {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut plan = Self::default();
+        for part in text.split(',').map(str::trim) {
+            if part.is_empty() || part == "off" {
+                continue;
+            }
+            let (key, value) = part
+                .split_once('=')
+                .ok_or_else(|| format!("fault `{part}` is not of the form name=value"))?;
+            match key.trim() {
+                "latency" => plan.latency = Some(range(value)?),
+                "error" => plan.error = share(value)?,
+                "drop" => {
+                    let half = share(value)? / 2.0;
+                    (plan.drop_before, plan.drop_after) = (half, half);
+                }
+                "drop-before" => plan.drop_before = share(value)?,
+                "drop-after" => plan.drop_after = share(value)?,
+                "seed" => {
+                    plan.seed = value
+                        .trim()
+                        .parse()
+                        .map_err(|_| format!("seed `{value}` is not a whole number"))?;
+                }
+                other => {
+                    return Err(format!(
+                        "unknown fault `{other}`; known: latency, error, drop, drop-before, drop-after, seed"
+                    ));
+                }
+            }
+        }
+        Ok(plan)
+    }
+}
+
+impl FaultPlan {
+    /// The fate of request number `n`; the same for the same seed and number.
+    pub(crate) fn roll(&self, n: u64) -> Fault {
+        let random = |salt: u64| unit(mix(self.seed ^ salt.rotate_left(32) ^ mix(n)));
+        let delay = self.latency.map(|(low, high)| {
+            low + Duration::from_secs_f64((high - low).as_secs_f64() * random(1))
+        });
+        let fate = random(2);
+        let before = self.drop_before;
+        let after = before + self.drop_after;
+        let error = after + self.error;
+        Fault {
+            delay: delay.filter(|delay| !delay.is_zero()),
+            drop_before: fate < before,
+            drop_after: (before..after).contains(&fate),
+            error: (after..error).contains(&fate),
+        }
+    }
+}
+
+/// Numbers the requests of a server and decides their fate.
+#[derive(Debug)]
+pub(crate) struct Faults {
+    plan: FaultPlan,
+    next: AtomicU64,
+}
+
+impl Faults {
+    pub(crate) fn new(plan: FaultPlan) -> Self {
+        Self {
+            plan,
+            next: AtomicU64::new(0),
+        }
+    }
+
+    /// The fate of the next request; its own header goes before the server's plan.
+    pub(crate) fn next(&self, header: Option<&str>) -> Result<Fault, String> {
+        let n = self.next.fetch_add(1, Ordering::Relaxed);
+        match header {
+            Some(text) => Ok(text.parse::<FaultPlan>()?.roll(n)),
+            None => Ok(self.plan.roll(n)),
+        }
+    }
+}
+
+fn range(text: &str) -> Result<(Duration, Duration), String> {
+    let (low, high) = text.split_once("..").unwrap_or((text, text));
+    let (low, high) = (duration(low)?, duration(high)?);
+    if low > high {
+        return Err(format!("latency `{text}` runs backwards"));
+    }
+    Ok((low, high))
+}
+
+/// Parses `250ms`, `1.5s` or `0`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let text = text.trim();
+    let (number, unit) = match text.strip_suffix("ms") {
+        Some(number) => (number, 0.001),
+        None => (text.strip_suffix('s').unwrap_or(text), 1.0),
+    };
+    let bad = || format!("`{text}` is not a duration such as 50ms or 1.5s (at most 10 minutes)");
+    if number == text && text != "0" {
+        return Err(bad());
+    }
+    let seconds: f64 = number.trim().parse().map_err(|_| bad())?;
+    let seconds = seconds * unit;
+    if !(0.0..=600.0).contains(&seconds) {
+        return Err(bad());
+    }
+    Ok(Duration::from_secs_f64(seconds))
+}
+
+/// Parses `2%` or `0.02`.
+fn share(text: &str) -> Result<f64, String> {
+    let text = text.trim();
+    let (number, scale) = match text.strip_suffix('%') {
+        Some(number) => (number, 0.01),
+        None => (text, 1.0),
+    };
+    let share = number.trim().parse::<f64>().map(|share| share * scale);
+    match share {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        _ => Err(format!("`{text}` is not a share such as 2% or 0.02")),
+    }
+}
+
+/// A strong 64-bit mixer (the finaliser of SplitMix64).
+fn mix(n: u64) -> u64 {
+    let n = n.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let n = (n ^ (n >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let n = (n ^ (n >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    n ^ (n >> 31)
+}
+
+fn unit(n: u64) -> f64 {
+    (n >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn shares_are_kept_and_reproducible() {
+        let plan: FaultPlan = "latency=20ms..80ms,error=20%,drop=10%,seed=7"
+            .parse()
+            .unwrap();
+        let rolls: Vec<Fault> = (0..20_000).map(|n| plan.roll(n)).collect();
+        let again: Vec<Fault> = (0..20_000).map(|n| plan.roll(n)).collect();
+        assert_eq!(rolls, again);
+        let count = |f: fn(&Fault) -> bool| rolls.iter().filter(|fault| f(fault)).count();
+        assert!((3700..4300).contains(&count(|fault| fault.error)));
+        assert!((800..1200).contains(&count(|fault| fault.drop_before)));
+        assert!((800..1200).contains(&count(|fault| fault.drop_after)));
+        let bounds = Duration::from_millis(20)..=Duration::from_millis(80);
+        assert!(
+            rolls
+                .iter()
+                .all(|fault| bounds.contains(&fault.delay.unwrap()))
+        );
+    }
+
+    #[test]
+    fn seeds_differ() {
+        let fates = |seed: u64| -> Vec<bool> {
+            let plan: FaultPlan = format!("error=50%,seed={seed}").parse().unwrap();
+            (0..64).map(|n| plan.roll(n).error).collect()
+        };
+        assert_ne!(fates(1), fates(2));
+    }
+
+    #[test]
+    fn mistakes_are_explained() {
+        for text in [
+            "latency=50",
+            "error=200%",
+            "boom=1%",
+            "drop",
+            "latency=9s..1s",
+            "seed=x",
+        ] {
+            assert!(text.parse::<FaultPlan>().is_err(), "{text}");
+        }
+        assert_eq!(
+            "off".parse::<FaultPlan>().unwrap().roll(1),
+            Fault::default()
+        );
+    }
+}

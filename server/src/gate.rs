@@ -1,0 +1,84 @@
+//! Commands that never reach a database.
+
+use crate::texts;
+
+/// The longest name below.
+const LONGEST: usize = 12;
+
+/// Why a command cannot be run over REST, if so.
+pub(crate) fn refusal(name: &[u8]) -> Option<String> {
+    let mut upper = [0; LONGEST];
+    let name = upper_case(name, &mut upper)?;
+    match name {
+        b"AUTH" | b"HELLO" | b"RESET" | b"QUIT" | b"MULTI" | b"EXEC" | b"DISCARD" | b"WATCH"
+        | b"UNWATCH" | b"SUBSCRIBE" | b"PSUBSCRIBE" | b"SSUBSCRIBE" | b"UNSUBSCRIBE"
+        | b"PUNSUBSCRIBE" | b"SUNSUBSCRIBE" | b"MONITOR" | b"CLIENT" => {
+            Some(texts::not_over_rest(&String::from_utf8_lossy(name)))
+        }
+        b"BLPOP" | b"BRPOP" | b"BLMOVE" | b"BLMPOP" | b"BRPOPLPUSH" | b"BZPOPMIN" | b"BZPOPMAX"
+        | b"BZMPOP" => Some(texts::not_available(&String::from_utf8_lossy(name))),
+        _ => None,
+    }
+}
+
+/// Why a command cannot be passed on to a Redis server, if so: it changes the server itself,
+/// the state of a connection that others share, or turns the connection into a stream.
+pub(crate) fn redis_refusal(name: &[u8]) -> Option<String> {
+    if let Some(line) = refusal(name) {
+        return Some(line);
+    }
+    let plain = |byte: &u8| byte.is_ascii_graphic();
+    if name.is_empty() || !name.iter().all(plain) {
+        let name: String = name.escape_ascii().to_string();
+        return Some(texts::not_available(&name.to_uppercase()));
+    }
+    let mut upper = [0; LONGEST];
+    let name = upper_case(name, &mut upper)?;
+    match name {
+        b"SHUTDOWN" | b"DEBUG" | b"REPLICAOF" | b"SLAVEOF" | b"FAILOVER" | b"CLUSTER"
+        | b"MIGRATE" | b"MODULE" | b"SYNC" | b"PSYNC" | b"REPLCONF" | b"READONLY"
+        | b"READWRITE" | b"ASKING" | b"SWAPDB" | b"MOVE" | b"SAVE" | b"BGSAVE"
+        | b"BGREWRITEAOF" => Some(texts::not_available(&String::from_utf8_lossy(name))),
+        _ => None,
+    }
+}
+
+/// The upper-case form of a name that is short enough to matter.
+fn upper_case<'b>(name: &[u8], buffer: &'b mut [u8; LONGEST]) -> Option<&'b [u8]> {
+    let upper = buffer.get_mut(..name.len())?;
+    upper.copy_from_slice(name);
+    upper.make_ascii_uppercase();
+    Some(upper)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn connection_bound_commands_are_refused() {
+        let line = refusal(b"punsubscribe").unwrap();
+        assert_eq!(
+            line,
+            "ERR Command \"PUNSUBSCRIBE\" is not allowed in REST or it has a special context path"
+        );
+        assert!(refusal(b"sunsubscribe").is_some());
+        assert!(
+            refusal(b"bLpOp")
+                .unwrap()
+                .starts_with("ERR Command is not available: 'BLPOP'")
+        );
+        for passed in ["GET", "PUBLISH", "SELECT", "", "A-VERY-LONG-COMMAND-NAME"] {
+            assert_eq!(refusal(passed.as_bytes()), None, "{passed}");
+        }
+    }
+
+    #[test]
+    fn server_control_is_not_passed_on() {
+        for refused in ["SHUTDOWN", "bgrewriteaof", "AUTH", "", "\u{ff}", "a b"] {
+            assert!(redis_refusal(refused.as_bytes()).is_some(), "{refused}");
+        }
+        assert_eq!(redis_refusal(b"JSON.SET"), None);
+    }
+}

@@ -1,0 +1,143 @@
+//! Request bodies within limits, and the three kinds of response bodies.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use http::StatusCode;
+use http_body_util::BodyExt as _;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+
+use crate::config::Limits;
+use crate::sse::EventStream;
+use crate::texts::{self, Failure};
+
+/// The body of a response.
+#[derive(Debug)]
+pub(crate) enum ReplyBody {
+    Empty,
+    Full(Bytes),
+    Stream(Box<EventStream>),
+}
+
+impl ReplyBody {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Full(bytes) => bytes.len(),
+            Self::Empty | Self::Stream(_) => 0,
+        }
+    }
+}
+
+impl Body for ReplyBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let this = self.get_mut();
+        match this {
+            Self::Empty => Poll::Ready(None),
+            Self::Full(bytes) => {
+                let bytes = std::mem::take(bytes);
+                *this = Self::Empty;
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            Self::Stream(events) => events
+                .poll_next(cx)
+                .map(|next| next.map(|b| Ok(Frame::data(b)))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Self::Empty)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Stream(_) => SizeHint::default(),
+        }
+    }
+}
+
+/// Reads a request's body; one piece is not copied.
+pub(crate) async fn read(body: Incoming, limits: &Limits) -> Result<Bytes, Failure> {
+    if body.is_end_stream() {
+        return Ok(Bytes::new());
+    }
+    let limit = limits.request_bytes;
+    tokio::time::timeout(limits.body_timeout, collect(body, limit))
+        .await
+        .unwrap_or_else(|_| {
+            Err(Failure::new(
+                StatusCode::REQUEST_TIMEOUT,
+                texts::BODY_TIMEOUT,
+            ))
+        })
+}
+
+async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, Failure> {
+    let declared = body.size_hint().exact();
+    if let Some(length) = declared.filter(|length| *length > limit as u64) {
+        return Err(too_large(body, limit, length).await);
+    }
+    let Some(first) = next(&mut body).await? else {
+        return Ok(Bytes::new());
+    };
+    if body.is_end_stream() && first.len() <= limit {
+        return Ok(first);
+    }
+    let expected = declared.unwrap_or(0).max(first.len() as u64 * 2);
+    let mut all = BytesMut::with_capacity((expected as usize).min(limit));
+    all.extend_from_slice(&first);
+    while let Some(piece) = next(&mut body).await? {
+        let length = all.len() + piece.len();
+        if length > limit {
+            drop(all);
+            return Err(too_large(body, limit, length as u64).await);
+        }
+        all.extend_from_slice(&piece);
+    }
+    if all.len() > limit {
+        return Err(Failure::bad_request(texts::too_large(
+            limit,
+            all.len() as u64,
+        )));
+    }
+    Ok(all.freeze())
+}
+
+async fn next(body: &mut Incoming) -> Result<Option<Bytes>, Failure> {
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Failure::bad_request(texts::BODY_BROKEN))?;
+        if let Ok(data) = frame.into_data()
+            && data.has_remaining()
+        {
+            return Ok(Some(data));
+        }
+    }
+    Ok(None)
+}
+
+/// Reads on for a while, so that the client can finish sending and see the answer.
+async fn too_large(mut body: Incoming, limit: usize, mut length: u64) -> Failure {
+    let declared = body.size_hint().exact().is_some();
+    let mut drained = 0;
+    while drained < 4 * limit as u64 {
+        match next(&mut body).await {
+            Ok(Some(piece)) => {
+                drained += piece.len() as u64;
+                if !declared {
+                    length += piece.len() as u64;
+                }
+            }
+            _ => break,
+        }
+    }
+    Failure::bad_request(texts::too_large(limit, length))
+}

@@ -1,0 +1,197 @@
+//! The service: one request in, one response out, measured and logged.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use tokio::sync::watch;
+
+use super::answer::{Answer, answer};
+use super::body::ReplyBody;
+use super::cors::Cors;
+use super::{Ids, headers};
+use crate::config::Limits;
+use crate::database::{Access, Database};
+use crate::fault::Faults;
+use crate::metrics::{Kind, Metrics};
+use crate::reply::Format;
+use crate::texts::{self, Failure};
+use crate::tokens::TokenTable;
+
+/// What all connections of a server share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) databases: Vec<Arc<Database>>,
+    pub(crate) tokens: TokenTable<Access>,
+    pub(crate) limits: Limits,
+    pub(crate) cors: Option<Cors>,
+    pub(crate) faults: Option<Faults>,
+    pub(crate) metrics: Metrics,
+    pub(crate) ids: Ids,
+    /// Becomes `true` when the server stops.
+    pub(crate) stop: watch::Receiver<bool>,
+}
+
+/// The connection is to be closed without an answer.
+#[derive(Debug)]
+pub(crate) struct Dropped;
+
+impl std::fmt::Display for Dropped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("connection dropped by fault injection")
+    }
+}
+
+impl std::error::Error for Dropped {}
+
+/// Why a request has no answer.
+pub(super) enum Stop {
+    Failure(Failure),
+    Dropped,
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+/// What is known about a request, for metrics and the access log.
+#[derive(Debug)]
+pub(super) struct Record {
+    pub(super) kind: Kind,
+    /// Name of the command, never an argument.
+    pub(super) command: Option<String>,
+    pub(super) commands: usize,
+    pub(super) bytes_in: usize,
+    /// The format errors are written in.
+    pub(super) format: Format,
+}
+
+impl Record {
+    /// Notes the name of a single command if somebody reads the log.
+    pub(super) fn name(&mut self, name: &[u8]) {
+        if tracing::enabled!(target: "restis::access", tracing::Level::INFO) {
+            // Bounded and clean: what is no command name is not repeated.
+            let clean =
+                |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+            let plain = name.len() <= 24 && name.iter().all(clean);
+            let name = String::from_utf8_lossy(name).to_ascii_uppercase();
+            self.command = plain.then_some(name);
+        }
+    }
+}
+
+/// Answers one request.
+pub(crate) async fn handle(
+    shared: Arc<Shared>,
+    request: Request<Incoming>,
+) -> Result<Response<ReplyBody>, Dropped> {
+    let started = Instant::now();
+    let id = shared.ids.next();
+    let (parts, body) = request.into_parts();
+    let mut record = Record {
+        kind: Kind::Other,
+        command: None,
+        commands: 0,
+        bytes_in: 0,
+        format: Format::Json,
+    };
+    let outcome = if parts.method == Method::OPTIONS && shared.cors.is_some() {
+        Ok(Answer::empty(StatusCode::NO_CONTENT))
+    } else {
+        answer(&shared, &parts, body, &mut record).await
+    };
+    let answer = match outcome {
+        Ok(answer) => answer,
+        Err(Stop::Failure(failure)) => Answer::failure(&failure, record.format),
+        Err(Stop::Dropped) => {
+            shared.metrics.faults.add(1);
+            return Err(Dropped);
+        }
+    };
+    let response = respond(&shared, &parts, answer, id);
+    finish(&shared, &parts, &record, &response, started);
+    Ok(response)
+}
+
+fn respond(shared: &Shared, parts: &Parts, answer: Answer, id: HeaderValue) -> Response<ReplyBody> {
+    let mut response = Response::new(answer.body);
+    *response.status_mut() = answer.status;
+    let out = response.headers_mut();
+    let request_id = parts.headers.get(headers::REQUEST_ID);
+    let request_id = request_id
+        .filter(|id| id.len() <= 128)
+        .unwrap_or(&id)
+        .clone();
+    out.insert(CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
+    out.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    out.insert(headers::REQUEST_ID, request_id);
+    out.insert(headers::SYNC_TOKEN, id);
+    match answer.status {
+        StatusCode::METHOD_NOT_ALLOWED => {
+            out.insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT"));
+        }
+        StatusCode::UNAUTHORIZED => {
+            out.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        _ => {}
+    }
+    if let Some(cors) = &shared.cors {
+        cors.response(&parts.headers, out);
+        if parts.method == Method::OPTIONS {
+            Cors::preflight(out);
+        }
+    }
+    response
+}
+
+fn finish(
+    shared: &Shared,
+    parts: &Parts,
+    record: &Record,
+    response: &Response<ReplyBody>,
+    started: Instant,
+) {
+    let took = started.elapsed();
+    let metrics = &shared.metrics;
+    let bytes_out = response.body().len();
+    metrics.request(record.kind, response.status(), took);
+    metrics.commands.add(record.commands as u64);
+    metrics.bytes_in.add(record.bytes_in as u64);
+    metrics.bytes_out.add(bytes_out as u64);
+    tracing::info!(
+        target: "restis::access",
+        id = response.headers().get(headers::REQUEST_ID).and_then(|id| id.to_str().ok()),
+        method = parts.method.as_str(),
+        kind = record.kind.name(),
+        command = record.command.as_deref(),
+        commands = record.commands,
+        status = response.status().as_u16(),
+        bytes_in = record.bytes_in,
+        bytes_out,
+        micros = took.as_micros() as u64,
+    );
+}
+
+impl Shared {
+    /// Who a token belongs to.
+    pub(super) fn access(&self, token: &[u8]) -> Option<Access> {
+        self.tokens.get(token).cloned()
+    }
+
+    /// The access of a request, or the refusal.
+    pub(super) fn authorise(
+        &self,
+        header: Option<&[u8]>,
+        query: Option<&[u8]>,
+    ) -> Result<Access, Failure> {
+        header
+            .or(query)
+            .and_then(|token| self.access(token))
+            .ok_or_else(|| Failure::new(StatusCode::UNAUTHORIZED, texts::UNAUTHORIZED))
+    }
+}

@@ -1,0 +1,260 @@
+//! What a server is made of.
+
+use std::fmt;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use restis_engine::{Caller, Engine, Options};
+use tokio::sync::watch;
+
+use super::snapshots::Snapshots;
+use super::{Server, TlsAcceptorDebug};
+use crate::backend::redis::RedisBackend;
+use crate::config::Limits;
+use crate::database::{Access, Backend, Database};
+use crate::fault::{FaultPlan, Faults};
+use crate::metrics::Metrics;
+use crate::rest::{Cors, Ids, Shared};
+use crate::tenants::{DatabaseSpec, Tenants};
+use crate::tls::{self, TlsFiles};
+use crate::tokens::TokenTable;
+
+/// Why a server cannot start; one sentence for a person.
+#[derive(Debug)]
+pub struct StartError {
+    text: String,
+    address_in_use: bool,
+}
+
+impl StartError {
+    pub(super) fn new(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            address_in_use: false,
+        }
+    }
+
+    /// Whether another program already listens there.
+    pub fn is_address_in_use(&self) -> bool {
+        self.address_in_use
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// Describes a server; see [`Server::builder`].
+#[derive(Debug, Default)]
+pub struct Builder {
+    tenants: Tenants,
+    threads: usize,
+    limits: Limits,
+    cors: Option<Cors>,
+    faults: Option<FaultPlan>,
+    tls: Option<TlsFiles>,
+    admin: Option<SocketAddr>,
+    memory: Option<u64>,
+    data: Option<(PathBuf, Duration)>,
+    engine: Option<Engine>,
+}
+
+impl Builder {
+    /// Adds an embedded database that opens with `token`.
+    #[must_use]
+    pub fn token(mut self, token: &str) -> Self {
+        self.tenants.add(token, None);
+        self
+    }
+
+    /// Adds the database of a Redis server that opens with `token`.
+    #[must_use]
+    pub fn redis(mut self, token: &str, url: &str) -> Self {
+        self.tenants.add(token, Some(url));
+        self
+    }
+
+    /// Replaces the databases and tokens.
+    #[must_use]
+    pub fn tenants(mut self, tenants: Tenants) -> Self {
+        self.tenants = tenants;
+        self
+    }
+
+    /// Uses this engine for the first database.
+    #[must_use]
+    pub fn engine(mut self, engine: Engine) -> Self {
+        self.engine = Some(engine);
+        self
+    }
+
+    /// How many threads serve; 0 means one.
+    #[must_use]
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
+        self
+    }
+
+    /// Sets the limits.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Lets pages of these origins call the server.
+    #[must_use]
+    pub fn cors(mut self, cors: Cors) -> Self {
+        self.cors = Some(cors);
+        self
+    }
+
+    /// Injects faults; also makes the `restis-fault` request header work.
+    #[must_use]
+    pub fn faults(mut self, plan: FaultPlan) -> Self {
+        self.faults = Some(plan);
+        self
+    }
+
+    /// Speaks TLS.
+    #[must_use]
+    pub fn tls(mut self, files: TlsFiles) -> Self {
+        self.tls = Some(files);
+        self
+    }
+
+    /// Serves `/health` and `/metrics` at this address.
+    #[must_use]
+    pub fn admin(mut self, addr: SocketAddr) -> Self {
+        self.admin = Some(addr);
+        self
+    }
+
+    /// Limits the memory of every embedded database that has no limit of its own.
+    #[must_use]
+    pub fn memory(mut self, bytes: u64) -> Self {
+        self.memory = Some(bytes);
+        self
+    }
+
+    /// Keeps embedded databases in this directory, saved at intervals and at the end.
+    #[must_use]
+    pub fn data(mut self, dir: PathBuf, interval: Duration) -> Self {
+        self.data = Some((dir, interval));
+        self
+    }
+
+    /// Takes the address and prepares the databases.
+    ///
+    /// # Errors
+    /// If the address is taken or not ours, or a setting cannot be used.
+    pub fn bind(self, addr: impl ToSocketAddrs + fmt::Display) -> Result<Server, StartError> {
+        if self.tenants.is_empty() {
+            return Err(StartError::new("a server needs at least one token"));
+        }
+        let tls = self.tls.as_ref().map(tls::acceptor).transpose();
+        let tls = tls.map_err(|error| StartError::new(format!("TLS: {error}")))?;
+        let specs = &self.tenants.databases;
+        let mut databases = Vec::with_capacity(specs.len());
+        for (index, spec) in specs.iter().enumerate() {
+            let given = self.engine.as_ref().filter(|_| index == 0);
+            databases.push(Arc::new(database(spec, given, self.memory)?));
+        }
+        let mut tokens = TokenTable::new();
+        for spec in &self.tenants.tokens {
+            let caller = if spec.read_only {
+                Caller::read_only()
+            } else {
+                Caller::default()
+            };
+            let database = Arc::clone(&databases[spec.database]);
+            if !tokens.insert(&spec.token, Access { database, caller }) {
+                let name = &databases[spec.database].name;
+                return Err(StartError::new(format!(
+                    "a token of `{name}` is given twice; every token must be different"
+                )));
+            }
+        }
+        let snapshots = match self.data {
+            Some((dir, interval)) => Some(Snapshots::open(dir, interval, &databases)?),
+            None => None,
+        };
+        let listener = listen(&addr)?;
+        let admin = self.admin.map(|addr| listen(&addr)).transpose()?;
+        let local = |listener: &TcpListener| {
+            listener
+                .local_addr()
+                .map_err(|error| StartError::new(format!("no local address: {error}")))
+        };
+        let ids = Ids::new().map_err(|error| StartError::new(format!("no randomness: {error}")))?;
+        let (stop, stopped) = watch::channel(false);
+        Ok(Server {
+            addr: local(&listener)?,
+            admin_addr: admin.as_ref().map(local).transpose()?,
+            listener,
+            admin,
+            threads: self.threads.clamp(1, 1024),
+            tls: tls.map(TlsAcceptorDebug),
+            shared: Arc::new(Shared {
+                databases,
+                tokens,
+                limits: self.limits,
+                cors: self.cors,
+                faults: self.faults.map(Faults::new),
+                metrics: Metrics::default(),
+                ids,
+                stop: stopped,
+            }),
+            stop,
+            snapshots,
+        })
+    }
+}
+
+fn database(
+    spec: &DatabaseSpec,
+    engine: Option<&Engine>,
+    memory: Option<u64>,
+) -> Result<Database, StartError> {
+    let backend =
+        match (&spec.redis, engine) {
+            (Some(url), _) => Backend::Redis(RedisBackend::new(url).map_err(|error| {
+                StartError::new(format!("the Redis of `{}`: {error}", spec.name))
+            })?),
+            (None, Some(engine)) => Backend::Engine(engine.clone()),
+            (None, None) => {
+                let mut options = Options::default();
+                if let Some(bytes) = spec.memory.or(memory) {
+                    options = options.memory_limit(usize::try_from(bytes).unwrap_or(usize::MAX));
+                }
+                Backend::Engine(Engine::new(options))
+            }
+        };
+    Ok(Database {
+        name: spec.name.clone(),
+        backend,
+    })
+}
+
+fn listen(addr: &(impl ToSocketAddrs + fmt::Display)) -> Result<TcpListener, StartError> {
+    let listener = TcpListener::bind(addr).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    });
+    listener.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => StartError {
+            text: format!("{addr} is already in use by another program; choose another address"),
+            address_in_use: true,
+        },
+        std::io::ErrorKind::PermissionDenied => StartError::new(format!(
+            "{addr} may not be used by this user; ports below 1024 need privileges"
+        )),
+        _ => StartError::new(format!("cannot listen on {addr}: {error}")),
+    })
+}

@@ -1,0 +1,180 @@
+//! Starting, running and stopping a server.
+
+mod admin;
+mod builder;
+mod connection;
+mod snapshots;
+mod worker;
+
+pub use builder::{Builder, StartError};
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+
+use crate::rest::Shared;
+use snapshots::Snapshots;
+
+/// A server that is bound to its address and not yet serving.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    admin: Option<TcpListener>,
+    threads: usize,
+    tls: Option<TlsAcceptorDebug>,
+    shared: Arc<Shared>,
+    stop: watch::Sender<bool>,
+    snapshots: Option<Snapshots>,
+    addr: SocketAddr,
+    admin_addr: Option<SocketAddr>,
+}
+
+#[derive(Clone)]
+struct TlsAcceptorDebug(TlsAcceptor);
+
+impl std::fmt::Debug for TlsAcceptorDebug {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TlsAcceptor")
+    }
+}
+
+impl Server {
+    /// Describes a server.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Where the server listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Where health and metrics are served, if anywhere.
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin_addr
+    }
+
+    /// The base URL for clients.
+    pub fn url(&self) -> String {
+        url(self.addr, self.tls.is_some())
+    }
+
+    /// Serves on threads of its own until stopped.
+    ///
+    /// # Errors
+    /// If a thread or its event loop cannot be started.
+    pub fn spawn(self) -> Result<Running, StartError> {
+        let url = self.url();
+        let workers = worker::spawn(
+            worker::Plan {
+                listener: self.listener,
+                admin: self.admin,
+                threads: self.threads,
+                tls: self.tls.map(|tls| tls.0),
+            },
+            &self.shared,
+        )?;
+        Ok(Running {
+            addr: self.addr,
+            admin_addr: self.admin_addr,
+            url,
+            stop: StopHandle(Arc::new(self.stop)),
+            workers: Mutex::new(workers),
+            shared: self.shared,
+            snapshots: self.snapshots.map(Snapshots::start).transpose()?,
+        })
+    }
+}
+
+fn url(addr: SocketAddr, tls: bool) -> String {
+    let scheme = if tls { "https" } else { "http" };
+    format!("{scheme}://{addr}")
+}
+
+/// Stops a server from anywhere.
+#[derive(Clone, Debug)]
+pub struct StopHandle(Arc<watch::Sender<bool>>);
+
+impl StopHandle {
+    /// Asks the server to stop: no new requests, streams end, requests in flight finish.
+    pub fn stop(&self) {
+        self.0.send_replace(true);
+    }
+
+    /// Completes when the server has been asked to stop.
+    pub async fn stopped(&self) {
+        crate::sse::stopped(self.0.subscribe()).await;
+    }
+}
+
+/// A server that serves; dropping it asks it to stop.
+#[derive(Debug)]
+pub struct Running {
+    addr: SocketAddr,
+    admin_addr: Option<SocketAddr>,
+    url: String,
+    stop: StopHandle,
+    workers: Mutex<Vec<JoinHandle<()>>>,
+    shared: Arc<Shared>,
+    snapshots: Option<snapshots::Saver>,
+}
+
+impl Running {
+    /// Where the server listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Where health and metrics are served, if anywhere.
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin_addr
+    }
+
+    /// The base URL for clients.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// A handle to stop the server with.
+    pub fn stop_handle(&self) -> StopHandle {
+        self.stop.clone()
+    }
+
+    /// How many connections are open.
+    pub fn connections(&self) -> u64 {
+        self.shared.metrics.connections_open.get()
+    }
+
+    /// Stops the server and waits until requests in flight are done and data is saved.
+    pub fn stop(&self) {
+        self.stop.stop();
+        self.wait();
+    }
+
+    /// Waits until the server has stopped.
+    pub fn wait(&self) {
+        let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        for worker in workers.drain(..) {
+            if worker.join().is_err() {
+                tracing::error!("a server thread panicked");
+            }
+        }
+        drop(workers);
+        if let Some(snapshots) = &self.snapshots {
+            snapshots.finish();
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.stop();
+    }
+}
+
+/// How long after a failed accept the next one is tried.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

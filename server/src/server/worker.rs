@@ -1,0 +1,187 @@
+//! Threads, each with an event loop; the first one accepts connections for all.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+use super::builder::StartError;
+use super::{ACCEPT_PAUSE, admin, connection};
+use crate::database::Backend;
+use crate::rest::Shared;
+use crate::sse::stopped;
+
+/// Active expiry runs this often.
+const EXPIRE_EVERY: Duration = Duration::from_millis(100);
+
+pub(super) struct Plan {
+    pub(super) listener: TcpListener,
+    pub(super) admin: Option<TcpListener>,
+    pub(super) threads: usize,
+    pub(super) tls: Option<TlsAcceptor>,
+}
+
+type Handover = mpsc::UnboundedReceiver<std::net::TcpStream>;
+
+pub(super) fn spawn(plan: Plan, shared: &Arc<Shared>) -> Result<Vec<JoinHandle<()>>, StartError> {
+    let mut senders = Vec::new();
+    let mut threads = Vec::new();
+    for number in 1..plan.threads {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        senders.push(sender);
+        let (shared, tls) = (Arc::clone(shared), plan.tls.clone());
+        let runtime = runtime()?;
+        threads.push(start(number, move || {
+            runtime.block_on(serve(receiver, shared, tls));
+        })?);
+    }
+    let runtime = runtime()?;
+    let shared = Arc::clone(shared);
+    threads.push(start(0, move || {
+        runtime.block_on(accept(plan, shared, senders));
+    })?);
+    Ok(threads)
+}
+
+fn runtime() -> Result<Runtime, StartError> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        // Fewer looks at timers and sockets between tasks: most tasks here are short.
+        .event_interval(61)
+        .build()
+        .map_err(|error| StartError::new(format!("no event loop: {error}")))
+}
+
+fn start(number: usize, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {
+    thread::Builder::new()
+        .name(format!("restis-{number}"))
+        .spawn(run)
+        .map_err(|error| StartError::new(format!("no thread: {error}")))
+}
+
+/// Connections of one thread.
+struct Connections {
+    shared: Arc<Shared>,
+    tls: Option<TlsAcceptor>,
+    tasks: JoinSet<()>,
+}
+
+impl Connections {
+    fn new(shared: Arc<Shared>, tls: Option<TlsAcceptor>) -> Self {
+        Self {
+            shared,
+            tls,
+            tasks: JoinSet::new(),
+        }
+    }
+
+    fn add(&mut self, stream: TcpStream) {
+        let (shared, tls) = (Arc::clone(&self.shared), self.tls.clone());
+        self.tasks.spawn(connection::serve(stream, shared, tls));
+        // Forgets tasks that are done.
+        while self.tasks.try_join_next().is_some() {}
+    }
+
+    /// Lets requests in flight finish, for a bounded time.
+    async fn finish(mut self) {
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        let limit = self.shared.limits.shutdown;
+        if tokio::time::timeout(limit, all).await.is_err() {
+            tracing::warn!(left = self.tasks.len(), "connections cut off at shutdown");
+        }
+    }
+}
+
+/// A thread that gets its connections from the first one.
+async fn serve(mut streams: Handover, shared: Arc<Shared>, tls: Option<TlsAcceptor>) {
+    let stop = shared.stop.clone();
+    let mut stop = std::pin::pin!(stopped(stop));
+    let mut connections = Connections::new(shared, tls);
+    loop {
+        tokio::select! {
+            () = &mut stop => break,
+            stream = streams.recv() => match stream.map(TcpStream::from_std) {
+                Some(Ok(stream)) => connections.add(stream),
+                Some(Err(error)) => tracing::warn!(%error, "connection lost"),
+                None => break,
+            },
+        }
+    }
+    connections.finish().await;
+}
+
+/// The first thread: accepts, serves its share, and does the housekeeping.
+async fn accept(
+    plan: Plan,
+    shared: Arc<Shared>,
+    others: Vec<mpsc::UnboundedSender<std::net::TcpStream>>,
+) {
+    let listener = match tokio::net::TcpListener::from_std(plan.listener) {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::error!(%error, "the listener cannot be used");
+            return;
+        }
+    };
+    let mut housekeeping = JoinSet::new();
+    housekeeping.spawn(expire(Arc::clone(&shared)));
+    if let Some(listener) = plan.admin {
+        housekeeping.spawn(admin::serve(listener, Arc::clone(&shared)));
+    }
+    let stop = shared.stop.clone();
+    let mut stop = std::pin::pin!(stopped(stop));
+    let mut connections = Connections::new(Arc::clone(&shared), plan.tls);
+    let mut turn = 0;
+    loop {
+        let accepted = tokio::select! {
+            () = &mut stop => break,
+            accepted = listener.accept() => accepted,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // Most likely out of file descriptors: others may close some.
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        if shared.metrics.connections_open.get() >= shared.limits.connections as u64 {
+            tracing::warn!("too many connections, one refused");
+            continue;
+        }
+        turn = (turn + 1) % (others.len() + 1);
+        match others.get(turn) {
+            None => connections.add(stream),
+            Some(other) => match stream.into_std() {
+                Ok(stream) => {
+                    let _ = other.send(stream);
+                }
+                Err(error) => tracing::warn!(%error, "connection lost"),
+            },
+        }
+    }
+    drop(listener);
+    drop(others);
+    connections.finish().await;
+    housekeeping.shutdown().await;
+}
+
+async fn expire(shared: Arc<Shared>) {
+    let mut tick = tokio::time::interval(EXPIRE_EVERY);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        for database in &shared.databases {
+            if let Backend::Engine(engine) = &database.backend {
+                engine.expire_some();
+            }
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! Server-sent events: subscriptions and the monitor feed.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use futures_core::Stream;
+use restis_engine::{Frame, Sink};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+
+use crate::rest::Shared;
+
+/// Bytes that a queued frame costs besides its texts.
+const FRAME_COST: usize = 96;
+/// Most bytes of events put into one piece of the response.
+const PIECE: usize = 64 << 10;
+
+type Frames = Pin<Box<dyn Stream<Item = Frame> + Send>>;
+
+/// The body of a subscription: events, comments that keep it alive, and an end at shutdown.
+pub(crate) struct EventStream {
+    frames: Frames,
+    keep_alive: Interval,
+    stop: Pin<Box<dyn Future<Output = ()> + Send>>,
+    shared: Arc<Shared>,
+    /// Held while the stream lives; dropping it ends the subscription.
+    _subscription: Box<dyn Send>,
+    ended: bool,
+}
+
+impl EventStream {
+    /// `subscription` is what must live as long as the stream.
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        frames: impl Stream<Item = Frame> + Send + 'static,
+        subscription: impl Send + 'static,
+    ) -> Self {
+        let period = shared
+            .limits
+            .stream_keep_alive
+            .max(Duration::from_millis(10));
+        let mut keep_alive = interval_at(Instant::now() + period, period);
+        keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let stop = Box::pin(stopped(shared.stop.clone()));
+        Self {
+            frames: Box::pin(frames),
+            keep_alive,
+            stop,
+            shared,
+            _subscription: Box::new(subscription),
+            ended: false,
+        }
+    }
+
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let mut out = BytesMut::new();
+        let mut events = 0;
+        while out.len() < PIECE {
+            match self.frames.as_mut().poll_next(cx) {
+                Poll::Ready(Some(frame)) => {
+                    write_frame(&mut out, &frame);
+                    events += 1;
+                }
+                Poll::Ready(None) => {
+                    self.ended = true;
+                    break;
+                }
+                Poll::Pending => break,
+            }
+        }
+        if !out.is_empty() {
+            self.shared.metrics.stream_events.add(events);
+            self.keep_alive.reset();
+            return Poll::Ready(Some(out.freeze()));
+        }
+        if self.ended || self.stop.as_mut().poll(cx).is_ready() {
+            self.ended = true;
+            return Poll::Ready(None);
+        }
+        if self.keep_alive.poll_tick(cx).is_ready() {
+            return Poll::Ready(Some(Bytes::from_static(b": keep-alive\n\n")));
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for EventStream {
+    fn drop(&mut self) {
+        self.shared.metrics.streams_open.fall();
+    }
+}
+
+impl fmt::Debug for EventStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EventStream")
+    }
+}
+
+/// Completes when the server stops.
+pub(crate) async fn stopped(mut stop: watch::Receiver<bool>) {
+    // An error means that the server is gone altogether.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// A queue between the engine, which must never wait, and one subscriber.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    sender: mpsc::UnboundedSender<Option<Frame>>,
+    backlog: Arc<AtomicUsize>,
+    limit: usize,
+}
+
+/// The subscriber's end of a queue.
+#[derive(Debug)]
+pub(crate) struct Queued {
+    receiver: mpsc::UnboundedReceiver<Option<Frame>>,
+    backlog: Arc<AtomicUsize>,
+}
+
+/// A queue that holds at most `limit` bytes; more than that ends the subscription.
+pub(crate) fn queue(limit: usize) -> (Arc<Queue>, Queued) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let backlog = Arc::new(AtomicUsize::new(0));
+    let queue = Queue {
+        sender,
+        backlog: Arc::clone(&backlog),
+        limit,
+    };
+    (Arc::new(queue), Queued { receiver, backlog })
+}
+
+impl Sink for Queue {
+    fn push(&self, frame: Frame) -> bool {
+        let cost = cost(&frame);
+        if self.backlog.fetch_add(cost, Ordering::Relaxed) + cost > self.limit {
+            let _ = self.sender.send(None);
+            return false;
+        }
+        self.sender.send(Some(frame)).is_ok()
+    }
+}
+
+impl Stream for Queued {
+    type Item = Frame;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Frame>> {
+        self.receiver.poll_recv(cx).map(|next| {
+            let frame = next.flatten()?;
+            self.backlog.fetch_sub(cost(&frame), Ordering::Relaxed);
+            Some(frame)
+        })
+    }
+}
+
+fn cost(frame: &Frame) -> usize {
+    FRAME_COST
+        + match frame {
+            Frame::Message { payload, .. } | Frame::PatternMessage { payload, .. } => payload.len(),
+            Frame::Monitor(line) => line.len(),
+            _ => 0,
+        }
+}
+
+/// Writes one event; a line break in a payload continues it on another `data:` line.
+fn write_frame(out: &mut BytesMut, frame: &Frame) {
+    out.extend_from_slice(b"data: ");
+    match frame {
+        Frame::Subscribed { channel, count } => counted(out, b"subscribe,", channel, *count),
+        Frame::PatternSubscribed { pattern, count } => {
+            counted(out, b"psubscribe,", pattern, *count);
+        }
+        Frame::Message { channel, payload } => {
+            out.extend_from_slice(b"message,");
+            text(out, channel);
+            out.put_u8(b',');
+            text(out, payload);
+        }
+        Frame::PatternMessage {
+            pattern,
+            channel,
+            payload,
+        } => {
+            out.extend_from_slice(b"pmessage,");
+            text(out, pattern);
+            out.put_u8(b',');
+            text(out, channel);
+            out.put_u8(b',');
+            text(out, payload);
+        }
+        Frame::Monitor(line) => text(out, line),
+        // Frames added later carry nothing that this protocol can tell.
+        _ => {}
+    }
+    out.extend_from_slice(b"\n\n");
+}
+
+fn counted(out: &mut BytesMut, kind: &[u8], name: &[u8], count: usize) {
+    out.extend_from_slice(kind);
+    text(out, name);
+    out.put_u8(b',');
+    out.extend_from_slice(itoa::Buffer::new().format(count).as_bytes());
+}
+
+fn text(out: &mut BytesMut, mut bytes: &[u8]) {
+    while let Some(at) = memchr::memchr2(b'\n', b'\r', bytes) {
+        out.extend_from_slice(&bytes[..at]);
+        out.extend_from_slice(b"\ndata: ");
+        let width = if bytes[at..].starts_with(b"\r\n") {
+            2
+        } else {
+            1
+        };
+        bytes = &bytes[at + width..];
+    }
+    out.extend_from_slice(bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(frame: &Frame) -> Vec<u8> {
+        let mut out = BytesMut::new();
+        write_frame(&mut out, frame);
+        out.to_vec()
+    }
+
+    fn message(payload: &'static [u8]) -> Frame {
+        Frame::Message {
+            channel: Bytes::from_static(b"chat"),
+            payload: Bytes::from_static(payload),
+        }
+    }
+
+    #[test]
+    fn frames_are_single_lines() {
+        let frame = Frame::Subscribed {
+            channel: Bytes::from_static(b"chat"),
+            count: 1,
+        };
+        assert_eq!(written(&frame), b"data: subscribe,chat,1\n\n");
+        assert_eq!(
+            written(&message(b"a,b\xff")),
+            b"data: message,chat,a,b\xff\n\n"
+        );
+        let frame = Frame::PatternMessage {
+            pattern: Bytes::from_static(b"u:*"),
+            channel: Bytes::from_static(b"u:7"),
+            payload: Bytes::from_static(b"hi"),
+        };
+        assert_eq!(written(&frame), b"data: pmessage,u:*,u:7,hi\n\n");
+    }
+
+    #[test]
+    fn line_breaks_continue_the_event() {
+        let expected = b"data: message,chat,a\ndata: b\ndata: c\ndata: \n\n";
+        assert_eq!(written(&message(b"a\nb\r\nc\r")), expected);
+    }
+
+    #[test]
+    fn a_slow_subscriber_is_let_go() {
+        let (queue, mut queued) = queue(2 * FRAME_COST + 4);
+        assert!(queue.push(message(b"ab")));
+        assert!(queue.push(message(b"cd")));
+        assert!(!queue.push(message(b"ef")));
+        let mut received = 0;
+        while let Ok(Some(_)) = queued.receiver.try_recv() {
+            received += 1;
+        }
+        assert_eq!(received, 2);
+    }
+}
