@@ -31,6 +31,7 @@ mod glob;
 mod hash;
 mod hub;
 mod json;
+mod longdouble;
 mod num;
 mod options;
 mod parse;

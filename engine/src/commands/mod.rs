@@ -3,6 +3,7 @@
 //! To add a group: a file here that ends in `pub(crate) const COMMANDS: &[Spec]`, its `mod` line,
 //! and its line in `GROUPS`.
 
+mod bitmap;
 mod connection;
 mod expire;
 mod generic;
@@ -18,6 +19,7 @@ use crate::error::Error;
 
 /// One line a group.
 const GROUPS: &[&[Spec]] = &[
+    bitmap::COMMANDS,
     connection::COMMANDS,
     expire::COMMANDS,
     generic::COMMANDS,

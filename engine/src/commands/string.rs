@@ -1,25 +1,670 @@
 //! Strings.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
+use super::expire::Unit;
 use crate::command::{Args, Category, Keys, Outcome, Spec};
 use crate::ctx::Ctx;
 use crate::db::Event;
+use crate::error::{Error, NAN_OR_INF, NOT_FLOAT, NOT_INTEGER, OVERFLOW, SYNTAX, TOO_LONG};
+use crate::longdouble::LongDouble;
+use crate::num;
+use crate::parse::{self, Walk};
 use crate::reply::Reply;
 use crate::value::Value;
+
+/// The longest string, as in Redis (`proto-max-bulk-len`).
+pub(crate) const LONGEST: usize = 512 * 1024 * 1024;
+
+/// Changes a string in place where nobody else holds it, else a copy.
+pub(crate) fn edit<R>(bytes: &mut Bytes, change: impl FnOnce(&mut BytesMut) -> R) -> R {
+    let mut buffer = std::mem::take(bytes)
+        .try_into_mut()
+        .unwrap_or_else(|shared| BytesMut::from(&shared[..]));
+    let result = change(&mut buffer);
+    *bytes = buffer.freeze();
+    result
+}
+
+fn copied(bytes: &[u8]) -> Value {
+    Value::Str(Bytes::copy_from_slice(bytes))
+}
 
 fn get(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     Ok(Reply::opt(ctx.db.read::<Bytes>(args[1])?))
 }
 
+/// When SET writes.
+#[derive(Clone, Copy, Debug)]
+enum Condition<'a> {
+    Always,
+    Absent,
+    Present,
+    Equal(&'a [u8]),
+    NotEqual(&'a [u8]),
+    DigestEqual(&'a [u8]),
+    DigestNotEqual(&'a [u8]),
+}
+
+impl<'a> Condition<'a> {
+    /// Takes IFEQ and its relatives.
+    fn compare(walk: &mut Walk<'a>) -> Result<Option<Self>, Error> {
+        Ok(Some(if walk.word("IFEQ") {
+            Self::Equal(walk.need()?)
+        } else if walk.word("IFNE") {
+            Self::NotEqual(walk.need()?)
+        } else if walk.word("IFDEQ") {
+            Self::DigestEqual(checked_digest(walk.need()?)?)
+        } else if walk.word("IFDNE") {
+            Self::DigestNotEqual(checked_digest(walk.need()?)?)
+        } else {
+            return Ok(None);
+        }))
+    }
+
+    const fn compares(self) -> bool {
+        !matches!(self, Self::Always | Self::Absent | Self::Present)
+    }
+
+    fn holds(self, current: Option<&[u8]>) -> bool {
+        match (self, current) {
+            (Self::Always | Self::Present, Some(_))
+            | (Self::Always | Self::Absent | Self::NotEqual(_) | Self::DigestNotEqual(_), None) => {
+                true
+            }
+            (Self::Equal(wanted), Some(now)) => wanted == now,
+            (Self::NotEqual(wanted), Some(now)) => wanted != now,
+            (Self::DigestEqual(wanted), Some(now)) => {
+                digest_text(now).as_bytes().eq_ignore_ascii_case(wanted)
+            }
+            (Self::DigestNotEqual(wanted), Some(now)) => {
+                !digest_text(now).as_bytes().eq_ignore_ascii_case(wanted)
+            }
+            (Self::Absent, Some(_)) | (_, None) => false,
+        }
+    }
+}
+
+fn checked_digest(text: &[u8]) -> Result<&[u8], Error> {
+    if text.len() == 16 && text.iter().all(u8::is_ascii_hexdigit) {
+        return Ok(text);
+    }
+    Err(Error::fixed(
+        "ERR digest must be exactly 16 hexadecimal characters",
+    ))
+}
+
+fn digest_text(bytes: &[u8]) -> String {
+    format!("{:016x}", xxhash_rust::xxh3::xxh3_64(bytes))
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Expiry<'a> {
+    Clear,
+    Keep,
+    At(Unit, &'a [u8]),
+}
+
+#[derive(Debug)]
+struct SetOptions<'a> {
+    condition: Condition<'a>,
+    expiry: Expiry<'a>,
+    get: bool,
+}
+
+impl<'a> SetOptions<'a> {
+    fn parse(args: Args<'a>) -> Result<Self, Error> {
+        let mut options = Self {
+            condition: Condition::Always,
+            expiry: Expiry::Clear,
+            get: false,
+        };
+        let mut walk = Walk::new(args, 3);
+        while let Some(word) = walk.peek() {
+            let free = matches!(options.condition, Condition::Always);
+            if walk.word("GET") {
+                options.get = true;
+            } else if walk.word("KEEPTTL") {
+                options.expiry(Expiry::Keep)?;
+            } else if let Some(unit) = Unit::of_option(word) {
+                walk.take();
+                options.expiry(Expiry::At(unit, walk.need()?))?;
+            } else if free && walk.word("NX") {
+                options.condition = Condition::Absent;
+            } else if walk.word("XX")
+                && matches!(options.condition, Condition::Always | Condition::Present)
+            {
+                options.condition = Condition::Present;
+            } else if free && let Some(condition) = Condition::compare(&mut walk)? {
+                options.condition = condition;
+            } else {
+                return Err(SYNTAX);
+            }
+        }
+        Ok(options)
+    }
+
+    fn expiry(&mut self, expiry: Expiry<'a>) -> Result<(), Error> {
+        if !matches!(self.expiry, Expiry::Clear) {
+            return Err(SYNTAX);
+        }
+        self.expiry = expiry;
+        Ok(())
+    }
+}
+
 fn set(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    ctx.db
-        .put(args[1], Value::Str(Bytes::copy_from_slice(args[2])));
+    let (key, value) = (args[1], args[2]);
+    if args.len() == 3 {
+        ctx.db.put(key, copied(value));
+        ctx.db.notify(Event::STRING, "set", key);
+        return Ok(Reply::ok());
+    }
+    let options = SetOptions::parse(args)?;
+    let expiry = match options.expiry {
+        Expiry::At(unit, text) => unit.positive(text, ctx.now(), "set")?,
+        _ => 0,
+    };
+    let typed = options.get || options.condition.compares();
+    let (old, holds) = if typed {
+        let current = ctx.db.read::<Bytes>(key)?;
+        let holds = options.condition.holds(current.map(AsRef::as_ref));
+        (Reply::opt(current), holds)
+    } else if matches!(options.condition, Condition::Always) {
+        (Reply::Nil, true)
+    } else {
+        let exists = ctx.db.exists(key);
+        (Reply::Nil, options.condition.holds(exists.then_some(&[])))
+    };
+    if holds {
+        match options.expiry {
+            Expiry::Keep => ctx.db.put_keep_expiry(key, copied(value)),
+            _ => ctx.db.put(key, copied(value)),
+        }
+        ctx.db.notify(Event::STRING, "set", key);
+        if expiry != 0 {
+            ctx.db.set_expiry(key, expiry);
+            ctx.db.notify(Event::GENERIC, "expire", key);
+        }
+    }
+    Ok(if options.get {
+        old
+    } else if holds {
+        Reply::ok()
+    } else {
+        Reply::Nil
+    })
+}
+
+fn set_for(ctx: &mut Ctx<'_>, args: Args<'_>, unit: Unit, name: &str) -> Outcome {
+    let expiry = unit.positive(args[2], ctx.now(), name)?;
+    ctx.db.put(args[1], copied(args[3]));
+    ctx.db.set_expiry(args[1], expiry);
     ctx.db.notify(Event::STRING, "set", args[1]);
+    ctx.db.notify(Event::GENERIC, "expire", args[1]);
     Ok(Reply::ok())
 }
 
+fn setex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    set_for(ctx, args, Unit::Seconds, "setex")
+}
+
+fn psetex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    set_for(ctx, args, Unit::Millis, "psetex")
+}
+
+fn setnx(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    if ctx.db.exists(args[1]) {
+        return Ok(Reply::Int(0));
+    }
+    ctx.db.put(args[1], copied(args[2]));
+    ctx.db.notify(Event::STRING, "set", args[1]);
+    Ok(Reply::Int(1))
+}
+
+fn delex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let key = args[1];
+    let mut walk = Walk::new(args, 2);
+    if !walk.is_empty() {
+        let condition = Condition::compare(&mut walk)?.ok_or(SYNTAX)?;
+        if !walk.is_empty() {
+            return Err(SYNTAX);
+        }
+        let Some(current) = ctx.db.read::<Bytes>(key)? else {
+            return Ok(Reply::Int(0));
+        };
+        if !condition.holds(Some(current)) {
+            return Ok(Reply::Int(0));
+        }
+    }
+    let removed = ctx.db.remove(key);
+    if removed {
+        ctx.db.notify(Event::GENERIC, "del", key);
+    }
+    Ok(Reply::bool(removed))
+}
+
+fn digest(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    Ok(ctx
+        .db
+        .read::<Bytes>(args[1])?
+        .map_or(Reply::Nil, |bytes| Reply::bulk(digest_text(bytes))))
+}
+
+fn getdel(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let old = Reply::opt(ctx.db.read::<Bytes>(args[1])?);
+    if ctx.db.remove(args[1]) {
+        ctx.db.notify(Event::GENERIC, "del", args[1]);
+    }
+    Ok(old)
+}
+
+fn getset(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let old = Reply::opt(ctx.db.read::<Bytes>(args[1])?);
+    ctx.db.put(args[1], copied(args[2]));
+    ctx.db.notify(Event::STRING, "set", args[1]);
+    Ok(old)
+}
+
+fn getex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let key = args[1];
+    let mut walk = Walk::new(args, 2);
+    let mut change = None;
+    while let Some(word) = walk.take() {
+        if change.is_some() {
+            return Err(SYNTAX);
+        }
+        change = Some(if parse::is(word, "PERSIST") {
+            0
+        } else {
+            let unit = Unit::of_option(word).ok_or(SYNTAX)?;
+            let text = walk.need()?;
+            if !walk.is_empty() {
+                return Err(SYNTAX);
+            }
+            unit.positive(text, ctx.now(), "getex")?
+        });
+    }
+    let Some(value) = ctx.db.read::<Bytes>(key)?.cloned() else {
+        return Ok(Reply::Nil);
+    };
+    match change {
+        None => {}
+        Some(0) => {
+            if ctx.db.expiry(key) != Some(0) {
+                ctx.db.set_expiry(key, 0);
+                ctx.db.notify(Event::GENERIC, "persist", key);
+            }
+        }
+        Some(at) if at <= ctx.now() => {
+            ctx.db.remove(key);
+            ctx.db.notify(Event::GENERIC, "del", key);
+        }
+        Some(at) => {
+            ctx.db.set_expiry(key, at);
+            ctx.db.notify(Event::GENERIC, "expire", key);
+        }
+    }
+    Ok(Reply::Bulk(value))
+}
+
+fn append(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let (key, tail) = (args[1], args[2]);
+    let len = match ctx.db.write::<Bytes>(key)? {
+        Some(bytes) => {
+            if bytes.len() + tail.len() > LONGEST {
+                return Err(TOO_LONG);
+            }
+            edit(bytes, |buffer| buffer.extend_from_slice(tail));
+            bytes.len()
+        }
+        None => {
+            ctx.db.put(key, copied(tail));
+            tail.len()
+        }
+    };
+    ctx.db.notify(Event::STRING, "append", key);
+    Ok(Reply::len(len))
+}
+
+fn strlen(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    Ok(Reply::len(
+        ctx.db.read::<Bytes>(args[1])?.map_or(0, Bytes::len),
+    ))
+}
+
+fn getrange(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let (start, end) = (parse::int(args[2])?, parse::int(args[3])?);
+    let Some(bytes) = ctx.db.read::<Bytes>(args[1])? else {
+        return Ok(Reply::Bulk(Bytes::new()));
+    };
+    let size = bytes.len() as i64;
+    if start < 0 && end < 0 && start > end {
+        return Ok(Reply::Bulk(Bytes::new()));
+    }
+    let from_end = |at: i64| {
+        if at < 0 {
+            at.saturating_add(size).max(0)
+        } else {
+            at
+        }
+    };
+    let (start, end) = (from_end(start), from_end(end).min(size - 1));
+    if start > end || size == 0 {
+        return Ok(Reply::Bulk(Bytes::new()));
+    }
+    Ok(Reply::Bulk(bytes.slice(start as usize..=end as usize)))
+}
+
+fn setrange(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let (key, patch) = (args[1], args[3]);
+    let offset = parse::int(args[2])?;
+    let offset = usize::try_from(offset).map_err(|_| Error::fixed("ERR offset is out of range"))?;
+    let len = ctx.db.read::<Bytes>(key)?.map_or(0, Bytes::len);
+    if patch.is_empty() {
+        return Ok(Reply::len(len));
+    }
+    let end = offset.saturating_add(patch.len());
+    if end > LONGEST {
+        return Err(TOO_LONG);
+    }
+    let bytes = ctx.db.create::<Bytes>(key)?;
+    edit(bytes, |buffer| {
+        if buffer.len() < end {
+            buffer.resize(end, 0);
+        }
+        buffer[offset..end].copy_from_slice(patch);
+    });
+    let len = bytes.len();
+    ctx.db.notify(Event::STRING, "setrange", key);
+    Ok(Reply::len(len))
+}
+
+fn add(ctx: &mut Ctx<'_>, key: &[u8], amount: i64, event: &'static str) -> Outcome {
+    let old = match ctx.db.read::<Bytes>(key)? {
+        None => 0,
+        Some(bytes) => num::parse_i64(bytes).ok_or(NOT_INTEGER)?,
+    };
+    let new = old.checked_add(amount).ok_or(OVERFLOW)?;
+    let text = Bytes::copy_from_slice(itoa::Buffer::new().format(new).as_bytes());
+    ctx.db.put_keep_expiry(key, Value::Str(text));
+    ctx.db.notify(Event::STRING, event, key);
+    Ok(Reply::Int(new))
+}
+
+fn incr(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    add(ctx, args[1], 1, "incrby")
+}
+
+fn decr(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    add(ctx, args[1], -1, "decrby")
+}
+
+fn incrby(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let amount = parse::int(args[2])?;
+    add(ctx, args[1], amount, "incrby")
+}
+
+fn decrby(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let amount = parse::int(args[2])?
+        .checked_neg()
+        .ok_or(Error::fixed("ERR decrement would overflow"))?;
+    add(ctx, args[1], amount, "decrby")
+}
+
+/// The sum of two numbers given as text, in the format of INCRBYFLOAT.
+pub(crate) fn add_floats(
+    old: Option<&[u8]>,
+    amount: &[u8],
+    old_error: Error,
+) -> Result<String, Error> {
+    let read = |text: &[u8], error: Error| {
+        LongDouble::parse(text).ok_or_else(|| {
+            let infinite = num::parse_f64(text).is_some_and(f64::is_infinite);
+            if infinite { NAN_OR_INF } else { error }
+        })
+    };
+    let old = old.map_or(Ok(LongDouble::ZERO), |text| read(text, old_error))?;
+    let amount = read(amount, NOT_FLOAT)?;
+    Ok(old.add(amount).ok_or(NAN_OR_INF)?.human())
+}
+
+fn incrbyfloat(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let key = args[1];
+    let old = ctx.db.read::<Bytes>(key)?;
+    let sum = Bytes::from(add_floats(old.map(AsRef::as_ref), args[2], NOT_FLOAT)?);
+    ctx.db.put_keep_expiry(key, Value::Str(sum.clone()));
+    ctx.db.notify(Event::STRING, "incrbyfloat", key);
+    Ok(Reply::Bulk(sum))
+}
+
+fn mget(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    Ok(Reply::Array(
+        args[1..]
+            .iter()
+            .map(|key| match ctx.db.value(key) {
+                Some(Value::Str(bytes)) => Reply::Bulk(bytes.clone()),
+                _ => Reply::Nil,
+            })
+            .collect(),
+    ))
+}
+
+fn put_pairs(ctx: &mut Ctx<'_>, pairs: &[&[u8]]) {
+    for pair in pairs.chunks_exact(2) {
+        ctx.db.put(pair[0], copied(pair[1]));
+        ctx.db.notify(Event::STRING, "set", pair[0]);
+    }
+}
+
+fn mset(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    if args.len() % 2 == 0 {
+        return Err(Error::wrong_arity("mset"));
+    }
+    put_pairs(ctx, &args[1..]);
+    Ok(Reply::ok())
+}
+
+fn msetnx(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    if args.len() % 2 == 0 {
+        return Err(Error::wrong_arity("msetnx"));
+    }
+    if args[1..].chunks_exact(2).any(|pair| ctx.db.exists(pair[0])) {
+        return Ok(Reply::Int(0));
+    }
+    put_pairs(ctx, &args[1..]);
+    Ok(Reply::Int(1))
+}
+
+const PAIRS: Keys = Keys::Range {
+    first: 1,
+    last: -1,
+    step: 2,
+};
+
 pub(crate) const COMMANDS: &[Spec] = &[
+    Spec::write("APPEND", 3, Keys::ONE, Category::String, append)
+        .denyoom()
+        .fast(),
+    Spec::write("DECR", 2, Keys::ONE, Category::String, decr)
+        .denyoom()
+        .fast(),
+    Spec::write("DECRBY", 3, Keys::ONE, Category::String, decrby)
+        .denyoom()
+        .fast(),
+    Spec::write("DELEX", -2, Keys::ONE, Category::String, delex).fast(),
+    Spec::read("DIGEST", 2, Keys::ONE, Category::String, digest).fast(),
     Spec::read("GET", 2, Keys::ONE, Category::String, get).fast(),
+    Spec::write("GETDEL", 2, Keys::ONE, Category::String, getdel).fast(),
+    Spec::write("GETEX", -2, Keys::ONE, Category::String, getex).fast(),
+    Spec::read("GETRANGE", 4, Keys::ONE, Category::String, getrange),
+    Spec::write("GETSET", 3, Keys::ONE, Category::String, getset)
+        .denyoom()
+        .fast(),
+    Spec::write("INCR", 2, Keys::ONE, Category::String, incr)
+        .denyoom()
+        .fast(),
+    Spec::write("INCRBY", 3, Keys::ONE, Category::String, incrby)
+        .denyoom()
+        .fast(),
+    Spec::write("INCRBYFLOAT", 3, Keys::ONE, Category::String, incrbyfloat)
+        .denyoom()
+        .fast(),
+    Spec::read("MGET", -2, Keys::ALL, Category::String, mget).fast(),
+    Spec::write("MSET", -3, PAIRS, Category::String, mset).denyoom(),
+    Spec::write("MSETNX", -3, PAIRS, Category::String, msetnx).denyoom(),
+    Spec::write("PSETEX", 4, Keys::ONE, Category::String, psetex).denyoom(),
     Spec::write("SET", -3, Keys::ONE, Category::String, set).denyoom(),
+    Spec::write("SETEX", 4, Keys::ONE, Category::String, setex).denyoom(),
+    Spec::write("SETNX", 3, Keys::ONE, Category::String, setnx)
+        .denyoom()
+        .fast(),
+    Spec::write("SETRANGE", 4, Keys::ONE, Category::String, setrange).denyoom(),
+    Spec::read("STRLEN", 2, Keys::ONE, Category::String, strlen).fast(),
+    Spec::read("SUBSTR", 4, Keys::ONE, Category::String, getrange),
 ];
+
+#[cfg(test)]
+mod tests {
+    use crate::{Engine, Reply};
+
+    fn text(value: &str) -> Reply {
+        Reply::bulk(value)
+    }
+
+    fn error(reply: &Reply) -> &str {
+        match reply {
+            Reply::Error(error) => error.message(),
+            _ => "",
+        }
+    }
+
+    #[test]
+    fn set_with_a_failed_condition_changes_nothing_and_still_gets() {
+        let engine = Engine::default();
+        engine.call(&["SET", "k", "old"]);
+        assert_eq!(engine.call(&["SET", "k", "new", "NX"]), Reply::Nil);
+        assert_eq!(engine.call(&["SET", "k", "new", "NX", "GET"]), text("old"));
+        assert_eq!(
+            engine.call(&["SET", "k", "new", "IFEQ", "other"]),
+            Reply::Nil
+        );
+        assert_eq!(engine.call(&["GET", "k"]), text("old"));
+        assert_eq!(
+            engine.call(&["SET", "k", "new", "IFEQ", "old"]),
+            Reply::ok()
+        );
+        assert_eq!(engine.call(&["SET", "none", "v", "IFEQ", ""]), Reply::Nil);
+        assert_eq!(engine.call(&["SET", "none", "v", "IFNE", "x"]), Reply::ok());
+    }
+
+    #[test]
+    fn digest_is_xxh3_and_guards_set_and_delex() {
+        let engine = Engine::default();
+        engine.call(&["SET", "k", ""]);
+        assert_eq!(engine.call(&["DIGEST", "k"]), text("2d06800538d394c2"));
+        assert_eq!(engine.call(&["DIGEST", "none"]), Reply::Nil);
+        let digest = "2D06800538D394C2";
+        assert_eq!(engine.call(&["SET", "k", "v", "IFDNE", digest]), Reply::Nil);
+        assert_eq!(
+            engine.call(&["SET", "k", "v", "IFDEQ", digest]),
+            Reply::ok()
+        );
+        assert_eq!(engine.call(&["DELEX", "k", "IFDEQ", digest]), Reply::Int(0));
+        assert_eq!(engine.call(&["DELEX", "k", "IFEQ", "v"]), Reply::Int(1));
+    }
+
+    #[test]
+    fn conflicting_set_options_are_a_syntax_error() {
+        let engine = Engine::default();
+        for options in [
+            &["NX", "XX"][..],
+            &["EX", "1", "PX", "1"],
+            &["EX", "1", "KEEPTTL"],
+            &["EX"],
+            &["NOPE"],
+            &["XX", "IFEQ", "a"],
+        ] {
+            let args = [&["SET", "k", "v"], options].concat();
+            assert_eq!(
+                error(&engine.call(&args)),
+                "ERR syntax error",
+                "{options:?}"
+            );
+        }
+        assert_eq!(
+            error(&engine.call(&["SET", "k", "v", "EX", "0"])),
+            "ERR invalid expire time in 'set' command"
+        );
+    }
+
+    #[test]
+    fn counting_stops_at_the_ends_of_64_bits() {
+        let engine = Engine::default();
+        engine.call(&["SET", "k", "9223372036854775807"]);
+        assert_eq!(
+            error(&engine.call(&["INCR", "k"])),
+            "ERR increment or decrement would overflow"
+        );
+        assert_eq!(
+            error(&engine.call(&["DECRBY", "k", "-9223372036854775808"])),
+            "ERR decrement would overflow"
+        );
+        engine.call(&["SET", "k", " 1"]);
+        assert_eq!(
+            error(&engine.call(&["INCR", "k"])),
+            "ERR value is not an integer or out of range"
+        );
+    }
+
+    #[test]
+    fn floats_are_added_in_extended_precision() {
+        let engine = Engine::default();
+        engine.call(&["SET", "k", "0.1"]);
+        assert_eq!(engine.call(&["INCRBYFLOAT", "k", "0.2"]), text("0.3"));
+        assert_eq!(engine.call(&["INCRBYFLOAT", "k", "5.0e3"]), text("5000.29999999999999982"));
+        assert_eq!(
+            error(&engine.call(&["INCRBYFLOAT", "k", "inf"])),
+            "ERR increment would produce NaN or Infinity"
+        );
+    }
+
+    #[test]
+    fn ranges_count_from_both_ends() {
+        let engine = Engine::default();
+        engine.call(&["SET", "k", "hello"]);
+        for (start, end, wanted) in [
+            ("0", "-1", "hello"),
+            ("-3", "-2", "ll"),
+            ("1", "100", "ello"),
+            ("5", "9", ""),
+            ("-1", "-3", ""),
+            ("-100", "0", "h"),
+        ] {
+            assert_eq!(engine.call(&["GETRANGE", "k", start, end]), text(wanted));
+        }
+        assert_eq!(engine.call(&["SETRANGE", "k", "7", "x"]), Reply::Int(8));
+        assert_eq!(engine.call(&["GET", "k"]), text("hello\0\0x"));
+    }
+
+    #[test]
+    fn a_read_reply_keeps_its_bytes_when_the_string_changes() {
+        let engine = Engine::default();
+        engine.call(&["SET", "k", "abc"]);
+        let before = engine.call(&["GET", "k"]);
+        engine.call(&["SETRANGE", "k", "0", "xyz"]);
+        assert_eq!(before, text("abc"));
+    }
+
+    #[test]
+    fn msetnx_sets_all_or_nothing() {
+        let engine = Engine::default();
+        engine.call(&["SET", "b", "1"]);
+        assert_eq!(engine.call(&["MSETNX", "a", "1", "b", "2"]), Reply::Int(0));
+        assert_eq!(engine.call(&["EXISTS", "a"]), Reply::Int(0));
+        assert_eq!(
+            error(&engine.call(&["MSET", "a", "1", "b"])),
+            "ERR wrong number of arguments for 'mset' command"
+        );
+    }
+}

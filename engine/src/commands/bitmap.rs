@@ -1,0 +1,593 @@
+//! Bitmaps: strings seen as bits, the first bit being the highest of the first byte.
+
+use bytes::Bytes;
+
+use super::string::{LONGEST, edit};
+use crate::command::{Args, Category, Keys, Outcome, Spec};
+use crate::ctx::Ctx;
+use crate::db::Event;
+use crate::error::{Error, NOT_INTEGER, SYNTAX};
+use crate::parse;
+use crate::reply::Reply;
+use crate::value::Value;
+
+const BAD_OFFSET: Error = Error::fixed("ERR bit offset is not an integer or out of range");
+const BAD_BIT: Error = Error::fixed("ERR bit is not an integer or out of range");
+
+/// A bit's position.
+pub(super) fn offset(text: &[u8]) -> Result<u64, Error> {
+    let at = parse::int_or(text, BAD_OFFSET)?;
+    u64::try_from(at)
+        .ok()
+        .filter(|at| at >> 3 < LONGEST as u64)
+        .ok_or(BAD_OFFSET)
+}
+
+fn bit_at(bytes: &[u8], at: u64) -> bool {
+    bytes
+        .get((at >> 3) as usize)
+        .is_some_and(|byte| byte >> (7 - (at & 7)) & 1 == 1)
+}
+
+fn setbit(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let at = offset(args[2])?;
+    let on = match parse::int_or(args[3], BAD_BIT)? {
+        0 => false,
+        1 => true,
+        _ => return Err(BAD_BIT),
+    };
+    let byte = (at >> 3) as usize;
+    let mask = 1u8 << (7 - (at & 7));
+    let bytes = ctx.db.create::<Bytes>(args[1])?;
+    let old = edit(bytes, |buffer| {
+        if buffer.len() <= byte {
+            buffer.resize(byte + 1, 0);
+        }
+        let old = buffer[byte] & mask != 0;
+        if on {
+            buffer[byte] |= mask;
+        } else {
+            buffer[byte] &= !mask;
+        }
+        old
+    });
+    ctx.db.notify(Event::STRING, "setbit", args[1]);
+    Ok(Reply::bool(old))
+}
+
+fn getbit(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let at = offset(args[2])?;
+    let bit = ctx
+        .db
+        .read::<Bytes>(args[1])?
+        .is_some_and(|bytes| bit_at(bytes, at));
+    Ok(Reply::bool(bit))
+}
+
+/// A range of bits from start, end and unit arguments; `None`: empty.
+fn bit_range(start: i64, end: i64, bits: bool, len: usize) -> Option<(u64, u64)> {
+    let size = (len as i64) * if bits { 8 } else { 1 };
+    let clamp = |at: i64| {
+        if at < 0 {
+            at.saturating_add(size).max(0)
+        } else {
+            at
+        }
+    };
+    let (start, end) = (clamp(start), clamp(end).min(size - 1));
+    if start > end {
+        return None;
+    }
+    let (start, end) = (start as u64, end as u64);
+    Some(if bits {
+        (start, end)
+    } else {
+        (start * 8, end * 8 + 7)
+    })
+}
+
+fn unit(text: &[u8]) -> Result<bool, Error> {
+    if parse::is(text, "BIT") {
+        Ok(true)
+    } else if parse::is(text, "BYTE") {
+        Ok(false)
+    } else {
+        Err(SYNTAX)
+    }
+}
+
+fn bitcount(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let range = match args {
+        [_, _] => None,
+        [_, _, start, end] => Some((parse::int(start)?, parse::int(end)?, false)),
+        [_, _, start, end, word] => {
+            let (start, end) = (parse::int(start)?, parse::int(end)?);
+            Some((start, end, unit(word)?))
+        }
+        _ => return Err(SYNTAX),
+    };
+    let Some(bytes) = ctx.db.read::<Bytes>(args[1])? else {
+        return Ok(Reply::Int(0));
+    };
+    let (start, end, bits) = range.unwrap_or((0, -1, false));
+    if start < 0 && end < 0 && start > end {
+        return Ok(Reply::Int(0));
+    }
+    let Some((first, last)) = bit_range(start, end, bits, bytes.len()) else {
+        return Ok(Reply::Int(0));
+    };
+    let (low, high) = ((first >> 3) as usize, (last >> 3) as usize);
+    let mut count: u64 = bytes[low..=high]
+        .iter()
+        .map(|byte| u64::from(byte.count_ones()))
+        .sum();
+    let before = bytes[low] & !(0xff >> (first & 7));
+    let after = (u16::from(bytes[high]) & (0xff >> ((last & 7) + 1))) as u8;
+    count -= u64::from(before.count_ones() + after.count_ones());
+    Ok(Reply::Int(count as i64))
+}
+
+fn bitpos(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let wanted = match parse::int(args[2])? {
+        0 => false,
+        1 => true,
+        _ => return Err(Error::fixed("ERR The bit argument must be 1 or 0.")),
+    };
+    let (start, end, bits) = match &args[3..] {
+        [] => (0, None, false),
+        [start] => (parse::int(start)?, None, false),
+        [start, end] => (parse::int(start)?, Some(parse::int(end)?), false),
+        [start, end, word] => {
+            let bits = unit(word)?;
+            (parse::int(start)?, Some(parse::int(end)?), bits)
+        }
+        _ => return Err(SYNTAX),
+    };
+    let Some(bytes) = ctx.db.read::<Bytes>(args[1])? else {
+        return Ok(Reply::Int(if wanted { -1 } else { 0 }));
+    };
+    let Some((first, last)) = bit_range(start, end.unwrap_or(-1), bits, bytes.len()) else {
+        return Ok(Reply::Int(-1));
+    };
+    let uniform = if wanted { 0x00 } else { 0xff };
+    let mut at = first;
+    while at <= last {
+        let byte = bytes[(at >> 3) as usize];
+        if at & 7 == 0 && byte == uniform {
+            at += 8;
+            continue;
+        }
+        if bit_at(bytes, at) == wanted {
+            return Ok(Reply::Int(at as i64));
+        }
+        at += 1;
+    }
+    // Without an end a string is followed by endless zeros.
+    Ok(Reply::Int(if !wanted && end.is_none() {
+        bytes.len() as i64 * 8
+    } else {
+        -1
+    }))
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Op {
+    And,
+    Or,
+    Xor,
+    Not,
+    Diff,
+    Diff1,
+    AndOr,
+    One,
+}
+
+impl Op {
+    const ALL: [(&'static str, Self); 8] = [
+        ("AND", Self::And),
+        ("OR", Self::Or),
+        ("XOR", Self::Xor),
+        ("NOT", Self::Not),
+        ("DIFF", Self::Diff),
+        ("DIFF1", Self::Diff1),
+        ("ANDOR", Self::AndOr),
+        ("ONE", Self::One),
+    ];
+
+    /// Combines the bytes of all sources at one place.
+    fn combine(self, first: u8, rest: impl Iterator<Item = u8>) -> u8 {
+        match self {
+            Self::Not => !first,
+            Self::And => rest.fold(first, |acc, byte| acc & byte),
+            Self::Or => rest.fold(first, |acc, byte| acc | byte),
+            Self::Xor => rest.fold(first, |acc, byte| acc ^ byte),
+            Self::Diff => first & !rest.fold(0, |acc, byte| acc | byte),
+            Self::Diff1 => !first & rest.fold(0, |acc, byte| acc | byte),
+            Self::AndOr => first & rest.fold(0, |acc, byte| acc | byte),
+            Self::One => {
+                let (once, twice) = rest.fold((first, 0), |(once, twice), byte| {
+                    (once | byte, twice | (once & byte))
+                });
+                once & !twice
+            }
+        }
+    }
+}
+
+fn bitop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let (name, op) = Op::ALL
+        .into_iter()
+        .find(|(name, _)| parse::is(args[1], name))
+        .ok_or(SYNTAX)?;
+    let (dest, keys) = (args[2], &args[3..]);
+    if op == Op::Not && keys.len() != 1 {
+        return Err(Error::fixed(
+            "ERR BITOP NOT must be called with a single source key.",
+        ));
+    }
+    if matches!(op, Op::Diff | Op::Diff1 | Op::AndOr) && keys.len() < 2 {
+        return Err(Error::new(format!(
+            "ERR BITOP {name} must be called with at least two source keys."
+        )));
+    }
+    let mut sources = Vec::with_capacity(keys.len());
+    for key in keys {
+        sources.push(ctx.db.read::<Bytes>(key)?.cloned().unwrap_or_default());
+    }
+    let len = sources.iter().map(Bytes::len).max().unwrap_or(0);
+    let byte = |source: &Bytes, at: usize| source.get(at).copied().unwrap_or(0);
+    let result: Vec<u8> = (0..len)
+        .map(|at| {
+            let rest = sources[1..].iter().map(|source| byte(source, at));
+            op.combine(byte(&sources[0], at), rest)
+        })
+        .collect();
+    if len == 0 {
+        if ctx.db.remove(dest) {
+            ctx.db.notify(Event::GENERIC, "del", dest);
+        }
+    } else {
+        ctx.db.put(dest, Value::Str(Bytes::from(result)));
+        ctx.db.notify(Event::STRING, "set", dest);
+    }
+    Ok(Reply::len(len))
+}
+
+/// The width and signedness of a bit field.
+#[derive(Clone, Copy, Debug)]
+struct Encoding {
+    signed: bool,
+    bits: u32,
+}
+
+impl Encoding {
+    fn parse(text: &[u8]) -> Result<Self, Error> {
+        const BAD: Error = Error::fixed(
+            "ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is.",
+        );
+        let (signed, digits) = match text {
+            [b'i' | b'I', rest @ ..] => (true, rest),
+            [b'u' | b'U', rest @ ..] => (false, rest),
+            _ => return Err(BAD),
+        };
+        let bits = parse::int_or(digits, BAD)?;
+        let most = if signed { 64 } else { 63 };
+        if !(1..=most).contains(&bits) {
+            return Err(BAD);
+        }
+        let bits = bits as u32;
+        Ok(Self { signed, bits })
+    }
+
+    fn min(self) -> i128 {
+        if self.signed {
+            -(1 << (self.bits - 1))
+        } else {
+            0
+        }
+    }
+
+    fn max(self) -> i128 {
+        (1 << (self.bits - u32::from(self.signed))) - 1
+    }
+
+    fn read(self, bytes: &[u8], at: u64) -> i64 {
+        let raw = (at..at + u64::from(self.bits))
+            .fold(0u64, |acc, bit| (acc << 1) | u64::from(bit_at(bytes, bit)));
+        if self.signed && self.bits < 64 && raw >> (self.bits - 1) & 1 == 1 {
+            (raw | (u64::MAX << self.bits)) as i64
+        } else {
+            raw as i64
+        }
+    }
+
+    fn write(self, bytes: &mut [u8], at: u64, value: i64) {
+        for bit in 0..u64::from(self.bits) {
+            let on = (value as u64) >> (u64::from(self.bits) - 1 - bit) & 1 == 1;
+            let place = at + bit;
+            let mask = 1u8 << (7 - (place & 7));
+            let byte = &mut bytes[(place >> 3) as usize];
+            if on {
+                *byte |= mask;
+            } else {
+                *byte &= !mask;
+            }
+        }
+    }
+
+    /// Brings a value into range; `None`: overflow that must fail.
+    fn fit(self, value: i128, overflow: Overflow) -> Option<i64> {
+        if (self.min()..=self.max()).contains(&value) {
+            return Some(value as i64);
+        }
+        match overflow {
+            Overflow::Fail => None,
+            Overflow::Saturate if value < self.min() => Some(self.min() as i64),
+            Overflow::Saturate => Some(self.max() as i64),
+            Overflow::Wrap => {
+                let low = (value as u64) & (u64::MAX >> (64 - self.bits));
+                let negative = self.signed && low >> (self.bits - 1) & 1 == 1;
+                Some(if negative && self.bits < 64 {
+                    (low | (u64::MAX << self.bits)) as i64
+                } else {
+                    low as i64
+                })
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Overflow {
+    Wrap,
+    Saturate,
+    Fail,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Access {
+    Get,
+    Set(i64, Overflow),
+    Add(i64, Overflow),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Operation {
+    encoding: Encoding,
+    at: u64,
+    access: Access,
+}
+
+fn field_offset(text: &[u8], encoding: Encoding) -> Result<u64, Error> {
+    let (digits, unit) = match text {
+        [b'#', rest @ ..] => (rest, i64::from(encoding.bits)),
+        _ => (text, 1),
+    };
+    let at = parse::int_or(digits, BAD_OFFSET)?
+        .checked_mul(unit)
+        .and_then(|at| u64::try_from(at).ok())
+        .ok_or(BAD_OFFSET)?;
+    let end = at
+        .checked_add(u64::from(encoding.bits) - 1)
+        .ok_or(BAD_OFFSET)?;
+    if end >> 3 >= LONGEST as u64 {
+        return Err(BAD_OFFSET);
+    }
+    Ok(at)
+}
+
+fn operations(args: Args<'_>) -> Result<Vec<Operation>, Error> {
+    let mut out = Vec::new();
+    let mut overflow = Overflow::Wrap;
+    let mut rest = &args[2..];
+    loop {
+        rest = match rest {
+            [] => return Ok(out),
+            [word, kind, at, tail @ ..] if parse::is(word, "GET") => {
+                let encoding = Encoding::parse(kind)?;
+                let at = field_offset(at, encoding)?;
+                out.push(Operation {
+                    encoding,
+                    at,
+                    access: Access::Get,
+                });
+                tail
+            }
+            [word, kind, at, value, tail @ ..]
+                if parse::is(word, "SET") || parse::is(word, "INCRBY") =>
+            {
+                let encoding = Encoding::parse(kind)?;
+                let at = field_offset(at, encoding)?;
+                let value = parse::int_or(value, NOT_INTEGER)?;
+                let access = if parse::is(word, "SET") {
+                    Access::Set(value, overflow)
+                } else {
+                    Access::Add(value, overflow)
+                };
+                out.push(Operation {
+                    encoding,
+                    at,
+                    access,
+                });
+                tail
+            }
+            [word, mode, tail @ ..] if parse::is(word, "OVERFLOW") => {
+                overflow = if parse::is(mode, "WRAP") {
+                    Overflow::Wrap
+                } else if parse::is(mode, "SAT") {
+                    Overflow::Saturate
+                } else if parse::is(mode, "FAIL") {
+                    Overflow::Fail
+                } else {
+                    return Err(Error::fixed("ERR Invalid OVERFLOW type specified"));
+                };
+                tail
+            }
+            _ => return Err(SYNTAX),
+        };
+    }
+}
+
+fn field_reads(ctx: &Ctx<'_>, key: &[u8], operations: &[Operation]) -> Outcome {
+    let bytes = ctx.db.read::<Bytes>(key)?;
+    let bytes = bytes.map_or(&[][..], AsRef::as_ref);
+    Ok(Reply::array(operations.iter().map(|operation| {
+        Reply::Int(operation.encoding.read(bytes, operation.at))
+    })))
+}
+
+fn bitfield(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let operations = operations(args)?;
+    let writes = operations
+        .iter()
+        .filter(|operation| !matches!(operation.access, Access::Get));
+    let Some(end) = writes
+        .map(|operation| operation.at + u64::from(operation.encoding.bits) - 1)
+        .max()
+    else {
+        return field_reads(ctx, args[1], &operations);
+    };
+    let bytes = ctx.db.create::<Bytes>(args[1])?;
+    let (replies, changed) = edit(bytes, |buffer| {
+        let len = (end >> 3) as usize + 1;
+        if buffer.len() < len {
+            buffer.resize(len, 0);
+        }
+        let mut changed = false;
+        let mut apply = |operation: &Operation| {
+            let Operation { encoding, at, .. } = *operation;
+            let old = encoding.read(buffer, at);
+            let (new, show_old, overflow) = match operation.access {
+                Access::Get => return Reply::Int(old),
+                // A negative value is a huge one to an unsigned field.
+                Access::Set(value, overflow) if !encoding.signed => {
+                    (i128::from(value as u64), true, overflow)
+                }
+                Access::Set(value, overflow) => (i128::from(value), true, overflow),
+                Access::Add(by, overflow) => (i128::from(old) + i128::from(by), false, overflow),
+            };
+            let Some(new) = encoding.fit(new, overflow) else {
+                return Reply::Nil;
+            };
+            encoding.write(buffer, at, new);
+            changed = true;
+            Reply::Int(if show_old { old } else { new })
+        };
+        let replies: Vec<Reply> = operations.iter().map(&mut apply).collect();
+        (replies, changed)
+    });
+    if changed {
+        ctx.db.notify(Event::STRING, "setbit", args[1]);
+    }
+    Ok(Reply::Array(replies))
+}
+
+fn bitfield_ro(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let operations = operations(args)?;
+    if operations
+        .iter()
+        .any(|operation| !matches!(operation.access, Access::Get))
+    {
+        return Err(Error::fixed(
+            "ERR BITFIELD_RO only supports the GET subcommand",
+        ));
+    }
+    field_reads(ctx, args[1], &operations)
+}
+
+pub(crate) const COMMANDS: &[Spec] = &[
+    Spec::read("BITCOUNT", -2, Keys::ONE, Category::Bitmap, bitcount),
+    Spec::write("BITFIELD", -2, Keys::ONE, Category::Bitmap, bitfield).denyoom(),
+    Spec::read("BITFIELD_RO", -2, Keys::ONE, Category::Bitmap, bitfield_ro).fast(),
+    Spec::write(
+        "BITOP",
+        -4,
+        Keys::Range {
+            first: 2,
+            last: -1,
+            step: 1,
+        },
+        Category::Bitmap,
+        bitop,
+    )
+    .denyoom(),
+    Spec::read("BITPOS", -3, Keys::ONE, Category::Bitmap, bitpos),
+    Spec::read("GETBIT", 3, Keys::ONE, Category::Bitmap, getbit).fast(),
+    Spec::write("SETBIT", 4, Keys::ONE, Category::Bitmap, setbit).denyoom(),
+];
+
+#[cfg(test)]
+mod tests {
+    use crate::{Engine, Reply};
+
+    fn ints(values: &[i64]) -> Reply {
+        Reply::array(values.iter().map(|&value| Reply::Int(value)))
+    }
+
+    #[test]
+    fn bitfield_overflows_as_told() {
+        let engine = Engine::default();
+        let run = |mode: &str, value: &str| {
+            engine.call(&["BITFIELD", "k", "OVERFLOW", mode, "SET", "u8", "0", value])
+        };
+        assert_eq!(run("SAT", "-1"), ints(&[0]));
+        assert_eq!(run("WRAP", "257"), ints(&[255]));
+        assert_eq!(run("FAIL", "300"), Reply::Array(vec![Reply::Nil]));
+        assert_eq!(
+            engine.call(&["BITFIELD", "k", "GET", "u8", "0"]),
+            ints(&[1])
+        );
+        assert_eq!(
+            engine.call(&[
+                "BITFIELD", "k", "INCRBY", "i5", "#1", "-1", "GET", "i64", "0"
+            ]),
+            ints(&[3, 0x00c0_0000_0000_0000])
+        );
+    }
+
+    #[test]
+    fn bitop_knows_the_newer_operations() {
+        let engine = Engine::default();
+        engine.call(&["MSET", "a", "\x3c", "b", "\x0f", "c", "\x11"]);
+        for (op, wanted) in [
+            ("DIFF", 0x20),
+            ("DIFF1", 0x03),
+            ("ANDOR", 0x1c),
+            ("ONE", 0x22),
+            ("XOR", 0x22),
+        ] {
+            assert_eq!(
+                engine.call(&["BITOP", op, "d", "a", "b", "c"]),
+                Reply::Int(1)
+            );
+            assert_eq!(engine.call(&["GET", "d"]), Reply::bulk([wanted]), "{op}");
+        }
+    }
+
+    #[test]
+    fn bitpos_looks_past_the_end_for_zero_only_without_an_end() {
+        let engine = Engine::default();
+        engine.call(&["BITFIELD", "k", "SET", "u8", "0", "255"]);
+        assert_eq!(engine.call(&["BITPOS", "k", "0"]), Reply::Int(8));
+        assert_eq!(
+            engine.call(&["BITPOS", "k", "0", "0", "-1"]),
+            Reply::Int(-1)
+        );
+        assert_eq!(
+            engine.call(&["BITPOS", "k", "1", "2", "3", "BIT"]),
+            Reply::Int(2)
+        );
+    }
+
+    #[test]
+    fn bitcount_counts_parts_of_bytes() {
+        let engine = Engine::default();
+        engine.call(&["SET", "k", "foobar"]);
+        assert_eq!(engine.call(&["BITCOUNT", "k"]), Reply::Int(26));
+        assert_eq!(engine.call(&["BITCOUNT", "k", "1", "1"]), Reply::Int(6));
+        assert_eq!(
+            engine.call(&["BITCOUNT", "k", "5", "30", "BIT"]),
+            Reply::Int(17)
+        );
+    }
+}
