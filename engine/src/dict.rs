@@ -14,6 +14,12 @@ use hashbrown::HashTable;
 #[derive(Debug)]
 pub(crate) struct Rng(u64);
 
+impl Default for Rng {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Rng {
     pub(crate) fn new() -> Self {
         Self(RandomState::default().hash_one(0x9e37_79b9_u64))

@@ -7,8 +7,12 @@ mod bitmap;
 mod connection;
 mod expire;
 mod generic;
+mod hash;
+mod hash_ttl;
+mod list;
 mod pubsub;
 mod server;
+mod set;
 mod string;
 
 use std::collections::HashMap;
@@ -23,8 +27,12 @@ const GROUPS: &[&[Spec]] = &[
     connection::COMMANDS,
     expire::COMMANDS,
     generic::COMMANDS,
+    hash::COMMANDS,
+    hash_ttl::COMMANDS,
+    list::COMMANDS,
     pubsub::COMMANDS,
     server::COMMANDS,
+    set::COMMANDS,
     string::COMMANDS,
 ];
 

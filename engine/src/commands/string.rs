@@ -622,7 +622,10 @@ mod tests {
         let engine = Engine::default();
         engine.call(&["SET", "k", "0.1"]);
         assert_eq!(engine.call(&["INCRBYFLOAT", "k", "0.2"]), text("0.3"));
-        assert_eq!(engine.call(&["INCRBYFLOAT", "k", "5.0e3"]), text("5000.29999999999999982"));
+        assert_eq!(
+            engine.call(&["INCRBYFLOAT", "k", "5.0e3"]),
+            text("5000.29999999999999982")
+        );
         assert_eq!(
             error(&engine.call(&["INCRBYFLOAT", "k", "inf"])),
             "ERR increment would produce NaN or Infinity"

@@ -1,0 +1,300 @@
+//! Hashes. What is about the expiry of fields is in `hash_ttl`.
+
+use bytes::Bytes;
+
+use super::generic::{SCAN_STEPS, ScanOptions, scan_reply};
+use super::string::add_floats;
+use crate::command::{Args, Category, Keys, Outcome, Spec};
+use crate::ctx::Ctx;
+use crate::db::Event;
+use crate::error::{Error, OUT_OF_RANGE, OVERFLOW, SYNTAX};
+use crate::hash::Hash;
+use crate::num;
+use crate::parse;
+use crate::reply::Reply;
+
+fn hget(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let hash = ctx.db.read_hash(args[1])?;
+    Ok(Reply::opt(hash.and_then(|hash| hash.get(args[2]))))
+}
+
+fn put_pairs(ctx: &mut Ctx<'_>, args: Args<'_>, name: &str) -> Result<usize, Error> {
+    if args.len() % 2 != 0 {
+        return Err(Error::wrong_arity(name));
+    }
+    let hash = ctx.db.create::<Hash>(args[1])?;
+    let added = args[2..]
+        .chunks_exact(2)
+        .filter(|pair| hash.set(pair[0], Bytes::copy_from_slice(pair[1])))
+        .count();
+    ctx.db.notify(Event::HASH, "hset", args[1]);
+    Ok(added)
+}
+
+fn hset(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    put_pairs(ctx, args, "hset").map(Reply::len)
+}
+
+fn hmset(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    put_pairs(ctx, args, "hmset").map(|_| Reply::ok())
+}
+
+fn hsetnx(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let known = ctx
+        .db
+        .read_hash(args[1])?
+        .is_some_and(|hash| hash.contains(args[2]));
+    if known {
+        return Ok(Reply::Int(0));
+    }
+    let hash = ctx.db.create::<Hash>(args[1])?;
+    hash.set(args[2], Bytes::copy_from_slice(args[3]));
+    ctx.db.notify(Event::HASH, "hset", args[1]);
+    Ok(Reply::Int(1))
+}
+
+fn hdel(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let Some(hash) = ctx.db.write::<Hash>(args[1])? else {
+        return Ok(Reply::Int(0));
+    };
+    let removed = args[2..]
+        .iter()
+        .filter(|field| hash.remove(field).is_some())
+        .count();
+    if removed > 0 {
+        ctx.db.notify(Event::HASH, "hdel", args[1]);
+    }
+    Ok(Reply::len(removed))
+}
+
+fn hexists(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let hash = ctx.db.read_hash(args[1])?;
+    Ok(Reply::bool(hash.is_some_and(|hash| hash.contains(args[2]))))
+}
+
+fn hlen(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    Ok(Reply::len(ctx.db.read_hash(args[1])?.map_or(0, Hash::len)))
+}
+
+fn hstrlen(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let hash = ctx.db.read_hash(args[1])?;
+    let value = hash.and_then(|hash| hash.get(args[2]));
+    Ok(Reply::len(value.map_or(0, Bytes::len)))
+}
+
+fn hmget(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let hash = ctx.db.read_hash(args[1])?;
+    Ok(Reply::array(args[2..].iter().map(|field| {
+        Reply::opt(hash.and_then(|hash| hash.get(field)))
+    })))
+}
+
+fn hgetall(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let Some(hash) = ctx.db.read_hash(args[1])? else {
+        return Ok(Reply::empty());
+    };
+    let mut out = Vec::with_capacity(hash.len() * 2);
+    for (field, value) in hash.iter() {
+        out.push(Reply::bulk(field));
+        out.push(Reply::Bulk(value.clone()));
+    }
+    Ok(Reply::Array(out))
+}
+
+fn hkeys(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let hash = ctx.db.read_hash(args[1])?;
+    Ok(Reply::array(hash.into_iter().flat_map(|hash| {
+        hash.iter().map(|(field, _)| Reply::bulk(field))
+    })))
+}
+
+fn hvals(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let hash = ctx.db.read_hash(args[1])?;
+    Ok(Reply::array(hash.into_iter().flat_map(|hash| {
+        hash.iter().map(|(_, value)| Reply::Bulk(value.clone()))
+    })))
+}
+
+fn hincrby(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let amount = parse::int(args[3])?;
+    let old = match ctx
+        .db
+        .read_hash(args[1])?
+        .and_then(|hash| hash.get(args[2]))
+    {
+        None => 0,
+        Some(text) => {
+            num::parse_i64(text).ok_or(Error::fixed("ERR hash value is not an integer"))?
+        }
+    };
+    let new = old.checked_add(amount).ok_or(OVERFLOW)?;
+    let text = Bytes::copy_from_slice(itoa::Buffer::new().format(new).as_bytes());
+    ctx.db
+        .create::<Hash>(args[1])?
+        .set_keep_expiry(args[2], text);
+    ctx.db.notify(Event::HASH, "hincrby", args[1]);
+    Ok(Reply::Int(new))
+}
+
+fn hincrbyfloat(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let old = ctx
+        .db
+        .read_hash(args[1])?
+        .and_then(|hash| hash.get(args[2]));
+    let sum = Bytes::from(add_floats(
+        old.map(AsRef::as_ref),
+        args[3],
+        Error::fixed("ERR hash value is not a float"),
+    )?);
+    ctx.db
+        .create::<Hash>(args[1])?
+        .set_keep_expiry(args[2], sum.clone());
+    ctx.db.notify(Event::HASH, "hincrbyfloat", args[1]);
+    Ok(Reply::Bulk(sum))
+}
+
+/// How many random elements are wanted: a positive count without repetition, a negative one with.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Draw {
+    Distinct(usize),
+    Repeated(usize),
+}
+
+impl Draw {
+    /// Parses the count; `pairs`: members come with values, which halves what fits a reply.
+    pub(super) fn parse(text: &[u8], pairs: bool) -> Result<Self, Error> {
+        let count = parse::int(text)?;
+        let limit = if pairs { i64::MAX / 2 } else { i64::MAX };
+        if count < -limit || count > limit {
+            return Err(OUT_OF_RANGE);
+        }
+        let size = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
+        Ok(if count < 0 {
+            Self::Repeated(size)
+        } else {
+            Self::Distinct(size)
+        })
+    }
+}
+
+/// The most elements one draw with repetition returns; Redis would run out of memory instead.
+pub(super) const MOST_REPEATED: usize = 10_000_000;
+
+/// Draws positions from a dictionary.
+pub(super) fn draw<V>(
+    dict: &crate::dict::Dict<V>,
+    rng: &mut crate::dict::Rng,
+    what: Draw,
+) -> Vec<u32> {
+    match what {
+        Draw::Repeated(count) => (0..count.min(MOST_REPEATED))
+            .map_while(|_| dict.random(rng))
+            .collect(),
+        Draw::Distinct(count) if count >= dict.len() => dict.iter().map(|(at, _, _)| at).collect(),
+        // A few of many: draw until they differ. Else: shuffle as far as needed.
+        Draw::Distinct(count) if count * 3 < dict.len() => {
+            let mut seen = std::collections::HashSet::<u32>::with_capacity(count);
+            let mut out = Vec::with_capacity(count);
+            while out.len() < count {
+                match dict.random(rng) {
+                    Some(at) if seen.insert(at) => out.push(at),
+                    Some(_) => {}
+                    None => break,
+                }
+            }
+            out
+        }
+        Draw::Distinct(count) => {
+            let mut all: Vec<u32> = dict.iter().map(|(at, _, _)| at).collect();
+            for at in 0..count {
+                let other = at + rng.below(all.len() - at);
+                all.swap(at, other);
+            }
+            all.truncate(count);
+            all
+        }
+    }
+}
+
+fn hrandfield(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let with_values = match args {
+        [_, _] => {
+            let mut rng = std::mem::take(&mut ctx.db.rng);
+            let hash = ctx.db.read_hash(args[1])?;
+            let reply = hash
+                .and_then(|hash| hash.random(&mut rng))
+                .map_or(Reply::Nil, |(field, _)| Reply::bulk(field));
+            ctx.db.rng = rng;
+            return Ok(reply);
+        }
+        [_, _, _] => false,
+        [_, _, _, word] if parse::is(word, "WITHVALUES") => true,
+        _ => return Err(SYNTAX),
+    };
+    let what = Draw::parse(args[2], with_values)?;
+    let mut rng = std::mem::take(&mut ctx.db.rng);
+    let mut out = Vec::new();
+    if let Some(hash) = ctx.db.read_hash(args[1])? {
+        for at in draw(hash.dict(), &mut rng, what) {
+            if let Some((field, value)) = hash.dict().entry(at) {
+                out.push(Reply::bulk(field));
+                if with_values {
+                    out.push(Reply::Bulk(value.clone()));
+                }
+            }
+        }
+    }
+    ctx.db.rng = rng;
+    Ok(Reply::Array(out))
+}
+
+fn hscan(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let options = ScanOptions::parse(args, 2, false)?;
+    let Some(hash) = ctx.db.read_hash(args[1])? else {
+        return Ok(scan_reply(0, Vec::new()));
+    };
+    let mut found = Vec::new();
+    let mut results = 0;
+    let cursor = hash
+        .dict()
+        .scan(options.cursor, SCAN_STEPS, |_, field, value| {
+            if options.fits(field) {
+                found.push(Reply::bulk(field));
+                if !options.no_values {
+                    found.push(Reply::Bulk(value.clone()));
+                }
+                results += 1;
+            }
+            results < options.count
+        });
+    Ok(scan_reply(cursor, found))
+}
+
+pub(crate) const COMMANDS: &[Spec] = &[
+    Spec::write("HDEL", -3, Keys::ONE, Category::Hash, hdel).fast(),
+    Spec::read("HEXISTS", 3, Keys::ONE, Category::Hash, hexists).fast(),
+    Spec::read("HGET", 3, Keys::ONE, Category::Hash, hget).fast(),
+    Spec::read("HGETALL", 2, Keys::ONE, Category::Hash, hgetall),
+    Spec::write("HINCRBY", 4, Keys::ONE, Category::Hash, hincrby)
+        .denyoom()
+        .fast(),
+    Spec::write("HINCRBYFLOAT", 4, Keys::ONE, Category::Hash, hincrbyfloat)
+        .denyoom()
+        .fast(),
+    Spec::read("HKEYS", 2, Keys::ONE, Category::Hash, hkeys),
+    Spec::read("HLEN", 2, Keys::ONE, Category::Hash, hlen).fast(),
+    Spec::read("HMGET", -3, Keys::ONE, Category::Hash, hmget).fast(),
+    Spec::write("HMSET", -4, Keys::ONE, Category::Hash, hmset)
+        .denyoom()
+        .fast(),
+    Spec::read("HRANDFIELD", -2, Keys::ONE, Category::Hash, hrandfield),
+    Spec::read("HSCAN", -3, Keys::ONE, Category::Hash, hscan),
+    Spec::write("HSET", -4, Keys::ONE, Category::Hash, hset)
+        .denyoom()
+        .fast(),
+    Spec::write("HSETNX", 4, Keys::ONE, Category::Hash, hsetnx)
+        .denyoom()
+        .fast(),
+    Spec::read("HSTRLEN", 3, Keys::ONE, Category::Hash, hstrlen).fast(),
+    Spec::read("HVALS", 2, Keys::ONE, Category::Hash, hvals),
+];
