@@ -1,8 +1,52 @@
-//! Redis commands, one trait a group, for clients, pipelines and transactions alike.
+//! Command groups: one trait each, implemented for clients, pipelines and transactions.
 //!
-//! `use restis::prelude::*;` brings all groups into scope.
+//! A command is written once, as data. On [`&Redis`](crate::Redis) it is a request to await, on a
+//! [`Pipeline`](crate::Pipeline) or [`Transaction`](crate::Transaction) a handle to its reply.
+//! Options are structs. Where a reply is a stored value its type is the caller's choice.
+
+mod bitmap;
+mod generic;
+mod geo;
+mod hash;
+mod hyperloglog;
+mod json;
+mod list;
+mod options;
 pub(crate) mod properties;
+mod replies;
+mod scripting;
+mod search;
+mod server;
+mod set;
+mod sorted_set;
+mod sorted_set_options;
+mod stream;
+mod stream_types;
 mod string;
 
+pub use bitmap::{
+    BitEncoding, BitFieldOps, BitOffset, BitOp, BitOverflow, BitUnit, BitmapCommands,
+};
+pub use generic::{GenericCommands, RestoreOptions};
+pub use geo::{
+    GeoAddOptions, GeoCenter, GeoCommands, GeoMatch, GeoSearch, GeoShape, GeoUnit, LonLat,
+};
+pub use hash::{HSetExOptions, HashCommands};
+pub use hyperloglog::HyperLogLogCommands;
+pub use json::{JsonCommands, JsonFormat, JsonSetCondition};
+pub use list::{Insert, LPosOptions, ListCommands};
+pub use options::{ExpireCondition, Expiry, ExpiryChange, ScanOptions, Side};
 pub use properties::{Safety, safety_of};
-pub use string::{SetOptions, StringCommands};
+pub use replies::{Fields, Page, PerPath};
+pub use scripting::{FunctionCommands, ScriptingCommands};
+pub use search::{SearchCommands, SearchMatch};
+pub use server::{AclCommands, ConnectionCommands, Info, PubSubCommands, ServerCommands};
+pub use set::SetCommands;
+pub use sorted_set::SortedSetCommands;
+pub use sorted_set_options::{Aggregate, Lex, Score, ZAddOptions, ZCombine, ZEnd, ZRange};
+pub use stream::StreamCommands;
+pub use stream_types::{
+    AutoClaim, ConsumerInfo, GroupInfo, Pending, PendingSummary, RefPolicy, StreamEntry,
+    StreamInfo, StreamRead, StreamTrim, XAddOptions, XClaimOptions,
+};
+pub use string::{DeleteCondition, SetOptions, SetOutcome, StringCommands};

@@ -1,19 +1,39 @@
-//! Strings and counters.
+//! String commands. Source: <https://upstash.com/docs/redis/commands/string>.
+
+use super::options::{Expiry, ExpiryChange, pairs, word_and};
+use crate::{Args, Command, FromReply, Surface, ToArg};
 use std::time::Duration;
 
-use crate::{
-    client::Surface,
-    command::{Args, Command, ToArg},
-    reply::FromReply,
-};
+#[derive(Debug, Clone)]
+enum Condition {
+    Absent,
+    Present,
+    Equals(Vec<u8>),
+    Differs(Vec<u8>),
+    DigestEquals(String),
+    DigestDiffers(String),
+}
 
-/// Options of [`StringCommands::set_with`].
-#[derive(Debug, Clone, Copy, Default)]
+impl Condition {
+    fn write(&self, a: &mut Args) {
+        match self {
+            Self::Absent => "NX".write(a),
+            Self::Present => "XX".write(a),
+            Self::Equals(v) => word_and("IFEQ", v, a),
+            Self::Differs(v) => word_and("IFNE", v, a),
+            Self::DigestEquals(d) => word_and("IFDEQ", d, a),
+            Self::DigestDiffers(d) => word_and("IFDNE", d, a),
+        }
+    }
+}
+
+/// Options of [`StringCommands::set_with`] and [`StringCommands::set_get`].
+#[derive(Debug, Clone, Default)]
 #[must_use]
 pub struct SetOptions {
-    expiry: Option<(&'static str, u64)>,
+    condition: Option<Condition>,
+    expiry: Option<Expiry>,
     keep_ttl: bool,
-    condition: Option<&'static str>,
 }
 
 impl SetOptions {
@@ -21,84 +41,227 @@ impl SetOptions {
     pub fn new() -> Self {
         Self::default()
     }
-
-    /// Expires after this time, to the millisecond.
-    pub fn ex(mut self, ttl: Duration) -> Self {
-        let ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
-        self.expiry = Some(if ms % 1000 == 0 {
-            ("EX", ms / 1000)
-        } else {
-            ("PX", ms)
-        });
+    /// Only if the key is absent: `NX`.
+    pub fn nx(mut self) -> Self {
+        self.condition = Some(Condition::Absent);
         self
     }
-
-    /// Keeps the time to live of the old value.
+    /// Only if the key is present: `XX`.
+    pub fn xx(mut self) -> Self {
+        self.condition = Some(Condition::Present);
+        self
+    }
+    /// Only if the current value equals this one: `IFEQ`.
+    pub fn if_eq(mut self, value: impl Into<Vec<u8>>) -> Self {
+        self.condition = Some(Condition::Equals(value.into()));
+        self
+    }
+    /// Only if the current value is absent or differs: `IFNE`.
+    pub fn if_ne(mut self, value: impl Into<Vec<u8>>) -> Self {
+        self.condition = Some(Condition::Differs(value.into()));
+        self
+    }
+    /// Only if the current value has this [digest](StringCommands::digest): `IFDEQ`.
+    pub fn if_digest_eq(mut self, digest: impl Into<String>) -> Self {
+        self.condition = Some(Condition::DigestEquals(digest.into()));
+        self
+    }
+    /// Only if the current value is absent or has another digest: `IFDNE`.
+    pub fn if_digest_ne(mut self, digest: impl Into<String>) -> Self {
+        self.condition = Some(Condition::DigestDiffers(digest.into()));
+        self
+    }
+    /// Expires after a time: `EX` for whole seconds, else `PX`.
+    pub fn ex(mut self, after: Duration) -> Self {
+        self.expiry = Some(Expiry::In(after));
+        self
+    }
+    /// Expires at any kind of time.
+    pub fn expiry(mut self, expiry: Expiry) -> Self {
+        self.expiry = Some(expiry);
+        self
+    }
+    /// Keeps the time to live that the key has: `KEEPTTL`.
     pub fn keep_ttl(mut self) -> Self {
         self.keep_ttl = true;
         self
     }
-
-    /// Only if the key does not exist.
-    pub fn nx(mut self) -> Self {
-        self.condition = Some("NX");
-        self
-    }
-
-    /// Only if the key exists.
-    pub fn xx(mut self) -> Self {
-        self.condition = Some("XX");
-        self
-    }
-
-    fn write(self, out: &mut Args) {
-        if let Some(condition) = self.condition {
-            out.add(condition);
+    fn write(&self, get: bool, a: &mut Args) {
+        if let Some(condition) = &self.condition {
+            condition.write(a);
         }
-        if let Some((unit, n)) = self.expiry {
-            out.add(unit).add(n);
+        if get {
+            "GET".write(a);
+        }
+        if let Some(expiry) = self.expiry {
+            expiry.write(a);
         }
         if self.keep_ttl {
-            out.add("KEEPTTL");
+            "KEEPTTL".write(a);
         }
     }
 }
 
+/// Condition of [`StringCommands::delex`].
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub enum DeleteCondition<'a> {
+    /// The value equals: `IFEQ`.
+    Equals(&'a [u8]),
+    /// The value differs: `IFNE`.
+    Differs(&'a [u8]),
+    /// The value's digest equals: `IFDEQ`.
+    DigestEquals(&'a str),
+    /// The value's digest differs: `IFDNE`.
+    DigestDiffers(&'a str),
+}
+
 /// String commands.
 pub trait StringCommands: Surface {
-    /// `GET key`.
+    /// `APPEND`: adds to the end; the new length in bytes.
+    fn append(self, key: impl ToArg, value: impl ToArg) -> Self::Out<i64> {
+        self.submit(Command::new("APPEND").arg(key).arg(value))
+    }
+    /// `DECR`: subtracts one; the new value.
+    fn decr(self, key: impl ToArg) -> Self::Out<i64> {
+        self.submit(Command::new("DECR").arg(key))
+    }
+    /// `DECRBY`: subtracts; the new value.
+    fn decrby(self, key: impl ToArg, decrement: i64) -> Self::Out<i64> {
+        self.submit(Command::new("DECRBY").arg(key).arg(decrement))
+    }
+    /// `DELEX`: deletes the key if its value fits; whether it was deleted.
+    fn delex(self, key: impl ToArg, condition: DeleteCondition<'_>) -> Self::Out<bool> {
+        self.submit(Command::new("DELEX").arg(key).opt(|a| match condition {
+            DeleteCondition::Equals(v) => word_and("IFEQ", v, a),
+            DeleteCondition::Differs(v) => word_and("IFNE", v, a),
+            DeleteCondition::DigestEquals(d) => word_and("IFDEQ", d, a),
+            DeleteCondition::DigestDiffers(d) => word_and("IFDNE", d, a),
+        }))
+    }
+    /// `DIGEST`: XXH3 of the value as 16 hexadecimal digits; `None` when absent.
+    fn digest(self, key: impl ToArg) -> Self::Out<Option<String>> {
+        self.submit(Command::new("DIGEST").arg(key))
+    }
+    /// `GET`: the value; `None` when absent.
     fn get<T: FromReply>(self, key: impl ToArg) -> Self::Out<Option<T>> {
         self.submit(Command::new("GET").arg(key))
     }
-
-    /// `SET key value`.
+    /// `GETDEL`: the value, and deletes the key.
+    fn getdel<T: FromReply>(self, key: impl ToArg) -> Self::Out<Option<T>> {
+        self.submit(Command::new("GETDEL").arg(key))
+    }
+    /// `GETEX`: the value, and changes its time to live.
+    fn getex<T: FromReply>(self, key: impl ToArg, change: ExpiryChange) -> Self::Out<Option<T>> {
+        self.submit(Command::new("GETEX").arg(key).opt(|a| change.write(a)))
+    }
+    /// `GETRANGE`: bytes from `start` to `end`, both included; negative counts from the end.
+    fn getrange<T: FromReply>(self, key: impl ToArg, start: i64, end: i64) -> Self::Out<T> {
+        self.submit(Command::new("GETRANGE").arg(key).arg(start).arg(end))
+    }
+    /// `GETSET`: sets and gives the old value.
+    fn getset<T: FromReply>(self, key: impl ToArg, value: impl ToArg) -> Self::Out<Option<T>> {
+        self.submit(Command::new("GETSET").arg(key).arg(value))
+    }
+    /// `INCR`: adds one; the new value.
+    fn incr(self, key: impl ToArg) -> Self::Out<i64> {
+        self.submit(Command::new("INCR").arg(key))
+    }
+    /// `INCRBY`: adds; the new value.
+    fn incrby(self, key: impl ToArg, increment: i64) -> Self::Out<i64> {
+        self.submit(Command::new("INCRBY").arg(key).arg(increment))
+    }
+    /// `INCRBYFLOAT`: adds; the new value.
+    fn incrbyfloat(self, key: impl ToArg, increment: f64) -> Self::Out<f64> {
+        self.submit(Command::new("INCRBYFLOAT").arg(key).arg(increment))
+    }
+    /// `MGET`: a value for each key, in order; `None` where absent.
+    fn mget<T: FromReply>(self, keys: impl IntoIterator<Item: ToArg>) -> Self::Out<Vec<Option<T>>> {
+        self.submit(Command::new("MGET").args(keys))
+    }
+    /// `MSET`: sets several keys at once.
+    fn mset(self, items: impl IntoIterator<Item = (impl ToArg, impl ToArg)>) -> Self::Out<()> {
+        self.submit(Command::new("MSET").opt(pairs(items)))
+    }
+    /// `MSETNX`: sets several keys if none exists; whether it did.
+    fn msetnx(self, items: impl IntoIterator<Item = (impl ToArg, impl ToArg)>) -> Self::Out<bool> {
+        self.submit(Command::new("MSETNX").opt(pairs(items)))
+    }
+    /// `PSETEX`: sets a value that expires after milliseconds.
+    fn psetex(self, key: impl ToArg, millis: u64, value: impl ToArg) -> Self::Out<()> {
+        self.submit(Command::new("PSETEX").arg(key).arg(millis).arg(value))
+    }
+    /// `SET`: sets a value and removes any expiry.
     fn set(self, key: impl ToArg, value: impl ToArg) -> Self::Out<()> {
         self.submit(Command::new("SET").arg(key).arg(value))
     }
-
-    /// `SET key value` with options; `None` when a condition stopped it.
+    /// `SET` with options; whether the value was set.
     fn set_with(
         self,
         key: impl ToArg,
         value: impl ToArg,
         options: SetOptions,
-    ) -> Self::Out<Option<()>> {
+    ) -> Self::Out<SetOutcome> {
         self.submit(
             Command::new("SET")
                 .arg(key)
                 .arg(value)
-                .opt(|a| options.write(a)),
+                .opt(|a| options.write(false, a)),
         )
     }
-
-    /// `INCR key`.
-    fn incr(self, key: impl ToArg) -> Self::Out<i64> {
-        self.submit(Command::new("INCR").arg(key))
+    /// `SET … GET`: sets and gives the old value; `None` when there was none.
+    fn set_get<T: FromReply>(
+        self,
+        key: impl ToArg,
+        value: impl ToArg,
+        options: SetOptions,
+    ) -> Self::Out<Option<T>> {
+        self.submit(
+            Command::new("SET")
+                .arg(key)
+                .arg(value)
+                .opt(|a| options.write(true, a)),
+        )
     }
-
-    /// `INCRBY key increment`.
-    fn incrby(self, key: impl ToArg, increment: i64) -> Self::Out<i64> {
-        self.submit(Command::new("INCRBY").arg(key).arg(increment))
+    /// `SETEX`: sets a value that expires after seconds.
+    fn setex(self, key: impl ToArg, seconds: u64, value: impl ToArg) -> Self::Out<()> {
+        self.submit(Command::new("SETEX").arg(key).arg(seconds).arg(value))
+    }
+    /// `SETNX`: sets if the key is absent; whether it was.
+    fn setnx(self, key: impl ToArg, value: impl ToArg) -> Self::Out<bool> {
+        self.submit(Command::new("SETNX").arg(key).arg(value))
+    }
+    /// `SETRANGE`: overwrites from an offset in bytes; the new length.
+    fn setrange(self, key: impl ToArg, offset: u64, value: impl ToArg) -> Self::Out<i64> {
+        self.submit(Command::new("SETRANGE").arg(key).arg(offset).arg(value))
+    }
+    /// `STRLEN`: the length in bytes; 0 when absent.
+    fn strlen(self, key: impl ToArg) -> Self::Out<i64> {
+        self.submit(Command::new("STRLEN").arg(key))
     }
 }
+
 impl<S: Surface> StringCommands for S {}
+
+/// Whether a conditional `SET` set the value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum SetOutcome {
+    /// The value is set.
+    Set,
+    /// The condition was not met; nothing changed.
+    NotSet,
+}
+
+impl SetOutcome {
+    /// Whether the value is set.
+    pub fn is_set(self) -> bool {
+        self == Self::Set
+    }
+}
+
+impl FromReply for SetOutcome {
+    fn from_reply(reply: crate::Reply) -> crate::Result<Self> {
+        Option::<()>::from_reply(reply).map(|set| set.map_or(Self::NotSet, |()| Self::Set))
+    }
+}

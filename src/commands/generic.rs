@@ -1,0 +1,227 @@
+//! Key commands. Source: <https://upstash.com/docs/redis/commands/generic>.
+
+use super::{
+    options::{ExpireCondition, ScanOptions, flag},
+    replies::Page,
+};
+use crate::{Command, FromReply, Pairs, Surface, ToArg};
+
+fn expire<T>(
+    name: &'static str,
+    key: impl ToArg,
+    time: i64,
+    condition: Option<ExpireCondition>,
+) -> Command<T> {
+    let command = Command::new(name).arg(key).arg(time);
+    match condition {
+        Some(condition) => command.arg(condition),
+        None => command,
+    }
+}
+
+/// Options of [`GenericCommands::restore`].
+#[derive(Debug, Clone, Copy, Default)]
+#[must_use]
+pub struct RestoreOptions {
+    ttl_ms: u64,
+    absolute: bool,
+    replace: bool,
+}
+
+impl RestoreOptions {
+    /// No expiry; an error when the key exists.
+    pub fn new() -> Self {
+        Self::default()
+    }
+    /// Expires after milliseconds.
+    pub fn ttl_ms(mut self, ms: u64) -> Self {
+        self.ttl_ms = ms;
+        self.absolute = false;
+        self
+    }
+    /// Expires at a unix time in milliseconds: `ABSTTL`.
+    pub fn expires_at_ms(mut self, ms: u64) -> Self {
+        self.ttl_ms = ms;
+        self.absolute = true;
+        self
+    }
+    /// Replaces the key: `REPLACE`.
+    pub fn replace(mut self) -> Self {
+        self.replace = true;
+        self
+    }
+}
+
+/// Key commands.
+pub trait GenericCommands: Surface {
+    /// `COPY`: copies if the destination is absent; whether it did.
+    fn copy(self, source: impl ToArg, destination: impl ToArg) -> Self::Out<bool> {
+        self.submit(Command::new("COPY").arg(source).arg(destination))
+    }
+    /// `COPY … REPLACE`: copies over the destination.
+    fn copy_replace(self, source: impl ToArg, destination: impl ToArg) -> Self::Out<bool> {
+        self.submit(
+            Command::new("COPY")
+                .arg(source)
+                .arg(destination)
+                .arg("REPLACE"),
+        )
+    }
+    /// `DEL`: deletes keys; how many existed.
+    fn del(self, keys: impl IntoIterator<Item: ToArg>) -> Self::Out<i64> {
+        self.submit(Command::new("DEL").args(keys))
+    }
+    /// `DUMP`: the value in the server's own format.
+    fn dump(self, key: impl ToArg) -> Self::Out<Option<Vec<u8>>> {
+        self.submit(Command::new("DUMP").arg(key))
+    }
+    /// `EXISTS`: how many of the keys exist.
+    fn exists(self, keys: impl IntoIterator<Item: ToArg>) -> Self::Out<i64> {
+        self.submit(Command::new("EXISTS").args(keys))
+    }
+    /// `EXPIRE`: expires after seconds; whether it was set.
+    fn expire(self, key: impl ToArg, seconds: i64) -> Self::Out<bool> {
+        self.submit(expire("EXPIRE", key, seconds, None))
+    }
+    /// `EXPIRE` with a condition.
+    fn expire_if(
+        self,
+        key: impl ToArg,
+        seconds: i64,
+        condition: ExpireCondition,
+    ) -> Self::Out<bool> {
+        self.submit(expire("EXPIRE", key, seconds, Some(condition)))
+    }
+    /// `EXPIREAT`: expires at a unix time in seconds.
+    fn expireat(
+        self,
+        key: impl ToArg,
+        unix_seconds: i64,
+        condition: Option<ExpireCondition>,
+    ) -> Self::Out<bool> {
+        self.submit(expire("EXPIREAT", key, unix_seconds, condition))
+    }
+    /// `EXPIRETIME`: unix seconds; -1 no expiry, -2 no key.
+    fn expiretime(self, key: impl ToArg) -> Self::Out<i64> {
+        self.submit(Command::new("EXPIRETIME").arg(key))
+    }
+    /// `KEYS`: every key that matches a glob pattern; prefer [`scan`](Self::scan).
+    fn keys<T: FromReply>(self, pattern: impl ToArg) -> Self::Out<Vec<T>> {
+        self.submit(Command::new("KEYS").arg(pattern))
+    }
+    /// `MEMORY USAGE`: bytes the key takes.
+    fn memory_usage(self, key: impl ToArg) -> Self::Out<Option<i64>> {
+        self.submit(Command::new("MEMORY").arg("USAGE").arg(key))
+    }
+    /// `PERSIST`: removes the expiry; whether there was one.
+    fn persist(self, key: impl ToArg) -> Self::Out<bool> {
+        self.submit(Command::new("PERSIST").arg(key))
+    }
+    /// `PEXPIRE`: expires after milliseconds; whether it was set.
+    fn pexpire(self, key: impl ToArg, millis: i64) -> Self::Out<bool> {
+        self.submit(expire("PEXPIRE", key, millis, None))
+    }
+    /// `PEXPIRE` with a condition.
+    fn pexpire_if(
+        self,
+        key: impl ToArg,
+        millis: i64,
+        condition: ExpireCondition,
+    ) -> Self::Out<bool> {
+        self.submit(expire("PEXPIRE", key, millis, Some(condition)))
+    }
+    /// `PEXPIREAT`: expires at a unix time in milliseconds.
+    fn pexpireat(
+        self,
+        key: impl ToArg,
+        unix_millis: i64,
+        condition: Option<ExpireCondition>,
+    ) -> Self::Out<bool> {
+        self.submit(expire("PEXPIREAT", key, unix_millis, condition))
+    }
+    /// `PEXPIRETIME`: unix milliseconds; -1 no expiry, -2 no key.
+    fn pexpiretime(self, key: impl ToArg) -> Self::Out<i64> {
+        self.submit(Command::new("PEXPIRETIME").arg(key))
+    }
+    /// `PTTL`: milliseconds left; -1 no expiry, -2 no key.
+    fn pttl(self, key: impl ToArg) -> Self::Out<i64> {
+        self.submit(Command::new("PTTL").arg(key))
+    }
+    /// `RANDOMKEY`: any key.
+    fn randomkey<T: FromReply>(self) -> Self::Out<Option<T>> {
+        self.submit(Command::new("RANDOMKEY"))
+    }
+    /// `RENAME`: renames, over an existing key.
+    fn rename(self, key: impl ToArg, new_key: impl ToArg) -> Self::Out<()> {
+        self.submit(Command::new("RENAME").arg(key).arg(new_key))
+    }
+    /// `RENAMENX`: renames if the new key is absent; whether it did.
+    fn renamenx(self, key: impl ToArg, new_key: impl ToArg) -> Self::Out<bool> {
+        self.submit(Command::new("RENAMENX").arg(key).arg(new_key))
+    }
+    /// `RESTORE`: makes a key from what [`dump`](Self::dump) gave.
+    fn restore(self, key: impl ToArg, dump: impl ToArg, options: RestoreOptions) -> Self::Out<()> {
+        self.submit(
+            Command::new("RESTORE")
+                .arg(key)
+                .arg(options.ttl_ms)
+                .arg(dump)
+                .opt(|a| {
+                    flag(options.replace, "REPLACE", a);
+                    flag(options.absolute, "ABSTTL", a);
+                }),
+        )
+    }
+    /// `SCAN`: one page of keys.
+    fn scan<T: FromReply>(
+        self,
+        cursor: impl ToArg,
+        options: &ScanOptions,
+    ) -> Self::Out<Page<Vec<T>>> {
+        self.submit(Command::new("SCAN").arg(cursor).opt(|a| options.write(a)))
+    }
+    /// `SCAN … WITHTYPE`: one page of keys with their types; Upstash only.
+    fn scan_withtype<T: FromReply>(
+        self,
+        cursor: impl ToArg,
+        options: &ScanOptions,
+    ) -> Self::Out<Page<Pairs<T, String>>> {
+        self.submit(
+            Command::new("SCAN")
+                .arg(cursor)
+                .opt(|a| options.write(a))
+                .arg("WITHTYPE"),
+        )
+    }
+    /// `TOUCH`: how many of the keys exist.
+    fn touch(self, keys: impl IntoIterator<Item: ToArg>) -> Self::Out<i64> {
+        self.submit(Command::new("TOUCH").args(keys))
+    }
+    /// `TTL`: seconds left; -1 no expiry, -2 no key.
+    fn ttl(self, key: impl ToArg) -> Self::Out<i64> {
+        self.submit(Command::new("TTL").arg(key))
+    }
+    /// `TYPE`: the type's name; `none` when absent.
+    fn key_type(self, key: impl ToArg) -> Self::Out<String> {
+        self.submit(Command::new("TYPE").arg(key))
+    }
+    /// `UNLINK`: deletes keys; memory is freed later.
+    fn unlink(self, keys: impl IntoIterator<Item: ToArg>) -> Self::Out<i64> {
+        self.submit(Command::new("UNLINK").args(keys))
+    }
+    /// `WAIT`: how many replicas have the writes so far.
+    fn wait(self, replicas: u64, timeout_ms: u64) -> Self::Out<i64> {
+        self.submit(Command::new("WAIT").arg(replicas).arg(timeout_ms))
+    }
+    /// `WAITAOF`: how many servers and replicas have the writes on disk.
+    fn waitaof(self, local: u64, replicas: u64, timeout_ms: u64) -> Self::Out<(i64, i64)> {
+        self.submit(
+            Command::new("WAITAOF")
+                .arg(local)
+                .arg(replicas)
+                .arg(timeout_ms),
+        )
+    }
+}
+
+impl<S: Surface> GenericCommands for S {}

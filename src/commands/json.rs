@@ -1,0 +1,272 @@
+//! JSON commands. Source: <https://upstash.com/docs/redis/commands/json>.
+//!
+//! Values are JSON text: pass [`Json`](crate::Json) or text that is JSON already. Paths are
+//! JSONPath (`$.a[0]`), with one result a match, or legacy paths (`.a`), with one result.
+
+use super::{options::word_and, replies::PerPath};
+use crate::{Args, Command, FromReply, Reply, Surface, ToArg};
+
+/// Layout of [`JsonCommands::json_get_formatted`].
+#[derive(Debug, Clone, Default)]
+#[must_use]
+pub struct JsonFormat {
+    indent: Option<String>,
+    newline: Option<String>,
+    space: Option<String>,
+}
+
+impl JsonFormat {
+    /// Compact.
+    pub fn new() -> Self {
+        Self::default()
+    }
+    /// Text for each level of nesting.
+    pub fn indent(mut self, text: impl Into<String>) -> Self {
+        self.indent = Some(text.into());
+        self
+    }
+    /// Text after each line.
+    pub fn newline(mut self, text: impl Into<String>) -> Self {
+        self.newline = Some(text.into());
+        self
+    }
+    /// Text between a key and its value.
+    pub fn space(mut self, text: impl Into<String>) -> Self {
+        self.space = Some(text.into());
+        self
+    }
+    fn write(&self, a: &mut Args) {
+        for (word, text) in [
+            ("INDENT", &self.indent),
+            ("NEWLINE", &self.newline),
+            ("SPACE", &self.space),
+        ] {
+            if let Some(text) = text {
+                word_and(word, text, a);
+            }
+        }
+    }
+}
+
+/// Condition of [`JsonCommands::json_set_if`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JsonSetCondition {
+    /// Only if the path is absent: `NX`.
+    Absent,
+    /// Only if the path is present: `XX`.
+    Present,
+}
+
+/// JSON commands.
+pub trait JsonCommands: Surface {
+    /// `JSON.ARRAPPEND`: adds to arrays; the new lengths.
+    fn json_arrappend(
+        self,
+        key: impl ToArg,
+        path: &str,
+        values: impl IntoIterator<Item: ToArg>,
+    ) -> Self::Out<PerPath<i64>> {
+        self.submit(
+            Command::new("JSON.ARRAPPEND")
+                .arg(key)
+                .arg(path)
+                .args(values),
+        )
+    }
+    /// `JSON.ARRINDEX`: the index of a value in arrays, from `start` to `stop`; -1 when absent.
+    fn json_arrindex(
+        self,
+        key: impl ToArg,
+        path: &str,
+        value: impl ToArg,
+        range: (i64, i64),
+    ) -> Self::Out<PerPath<i64>> {
+        self.submit(
+            Command::new("JSON.ARRINDEX")
+                .arg(key)
+                .arg(path)
+                .arg(value)
+                .arg(range.0)
+                .arg(range.1),
+        )
+    }
+    /// `JSON.ARRINSERT`: inserts before an index; the new lengths.
+    fn json_arrinsert(
+        self,
+        key: impl ToArg,
+        path: &str,
+        index: i64,
+        values: impl IntoIterator<Item: ToArg>,
+    ) -> Self::Out<PerPath<i64>> {
+        self.submit(
+            Command::new("JSON.ARRINSERT")
+                .arg(key)
+                .arg(path)
+                .arg(index)
+                .args(values),
+        )
+    }
+    /// `JSON.ARRLEN`: the lengths of arrays.
+    fn json_arrlen(self, key: impl ToArg, path: &str) -> Self::Out<PerPath<i64>> {
+        self.submit(Command::new("JSON.ARRLEN").arg(key).arg(path))
+    }
+    /// `JSON.ARRPOP`: removes and gives the element at an index; -1 is the last.
+    fn json_arrpop<T: FromReply>(
+        self,
+        key: impl ToArg,
+        path: &str,
+        index: i64,
+    ) -> Self::Out<PerPath<T>> {
+        self.submit(Command::new("JSON.ARRPOP").arg(key).arg(path).arg(index))
+    }
+    /// `JSON.ARRTRIM`: keeps elements from `start` to `stop`; the new lengths.
+    fn json_arrtrim(
+        self,
+        key: impl ToArg,
+        path: &str,
+        start: i64,
+        stop: i64,
+    ) -> Self::Out<PerPath<i64>> {
+        self.submit(
+            Command::new("JSON.ARRTRIM")
+                .arg(key)
+                .arg(path)
+                .arg(start)
+                .arg(stop),
+        )
+    }
+    /// `JSON.CLEAR`: empties containers and zeroes numbers; how many changed.
+    fn json_clear(self, key: impl ToArg, path: &str) -> Self::Out<i64> {
+        self.submit(Command::new("JSON.CLEAR").arg(key).arg(path))
+    }
+    /// `JSON.DEBUG MEMORY`: bytes each match takes.
+    fn json_debug_memory(self, key: impl ToArg, path: &str) -> Self::Out<PerPath<i64>> {
+        self.submit(Command::new("JSON.DEBUG").arg("MEMORY").arg(key).arg(path))
+    }
+    /// `JSON.DEL`: deletes matches; how many.
+    fn json_del(self, key: impl ToArg, path: &str) -> Self::Out<i64> {
+        self.submit(Command::new("JSON.DEL").arg(key).arg(path))
+    }
+    /// `JSON.FORGET`: the same as [`json_del`](Self::json_del).
+    fn json_forget(self, key: impl ToArg, path: &str) -> Self::Out<i64> {
+        self.submit(Command::new("JSON.FORGET").arg(key).arg(path))
+    }
+    /// `JSON.GET`: JSON text of the paths; an array of matches for a JSONPath.
+    fn json_get<T: FromReply>(
+        self,
+        key: impl ToArg,
+        paths: impl IntoIterator<Item: ToArg>,
+    ) -> Self::Out<Option<T>> {
+        self.submit(Command::new("JSON.GET").arg(key).args(paths))
+    }
+    /// `JSON.GET` with a layout; JSON text.
+    fn json_get_formatted(
+        self,
+        key: impl ToArg,
+        format: &JsonFormat,
+        paths: impl IntoIterator<Item: ToArg>,
+    ) -> Self::Out<Option<String>> {
+        self.submit(
+            Command::new("JSON.GET")
+                .arg(key)
+                .opt(|a| format.write(a))
+                .args(paths),
+        )
+    }
+    /// `JSON.MERGE`: merges as RFC 7396 says.
+    fn json_merge(self, key: impl ToArg, path: &str, value: impl ToArg) -> Self::Out<()> {
+        self.submit(Command::new("JSON.MERGE").arg(key).arg(path).arg(value))
+    }
+    /// `JSON.MGET`: the path of several keys; `None` where absent.
+    fn json_mget<T: FromReply>(
+        self,
+        keys: impl IntoIterator<Item: ToArg>,
+        path: &str,
+    ) -> Self::Out<Vec<Option<T>>> {
+        self.submit(Command::new("JSON.MGET").args(keys).arg(path))
+    }
+    /// `JSON.MSET`: sets (key, path, value) triplets at once.
+    fn json_mset(
+        self,
+        items: impl IntoIterator<Item = (impl ToArg, impl ToArg, impl ToArg)>,
+    ) -> Self::Out<()> {
+        self.submit(Command::new("JSON.MSET").opt(|a| {
+            for (key, path, value) in items {
+                key.write(a);
+                path.write(a);
+                value.write(a);
+            }
+        }))
+    }
+    /// `JSON.NUMINCRBY`: adds; JSON text of the new numbers.
+    fn json_numincrby<T: FromReply>(self, key: impl ToArg, path: &str, value: f64) -> Self::Out<T> {
+        self.submit(Command::new("JSON.NUMINCRBY").arg(key).arg(path).arg(value))
+    }
+    /// `JSON.NUMMULTBY`: multiplies; JSON text of the new numbers.
+    fn json_nummultby<T: FromReply>(self, key: impl ToArg, path: &str, value: f64) -> Self::Out<T> {
+        self.submit(Command::new("JSON.NUMMULTBY").arg(key).arg(path).arg(value))
+    }
+    /// `JSON.OBJKEYS`: the keys of objects.
+    fn json_objkeys(
+        self,
+        key: impl ToArg,
+        path: &str,
+    ) -> Self::Out<Option<Vec<Option<Vec<String>>>>> {
+        self.submit(Command::new("JSON.OBJKEYS").arg(key).arg(path))
+    }
+    /// `JSON.OBJLEN`: how many keys objects have.
+    fn json_objlen(self, key: impl ToArg, path: &str) -> Self::Out<PerPath<i64>> {
+        self.submit(Command::new("JSON.OBJLEN").arg(key).arg(path))
+    }
+    /// `JSON.RESP`: the value as nested replies.
+    fn json_resp(self, key: impl ToArg, path: &str) -> Self::Out<Reply> {
+        self.submit(Command::new("JSON.RESP").arg(key).arg(path))
+    }
+    /// `JSON.SET`: sets the value at a path.
+    fn json_set(self, key: impl ToArg, path: &str, value: impl ToArg) -> Self::Out<()> {
+        self.submit(Command::new("JSON.SET").arg(key).arg(path).arg(value))
+    }
+    /// `JSON.SET` with a condition; whether the value was set.
+    fn json_set_if(
+        self,
+        key: impl ToArg,
+        path: &str,
+        value: impl ToArg,
+        condition: JsonSetCondition,
+    ) -> Self::Out<super::SetOutcome> {
+        let word = match condition {
+            JsonSetCondition::Absent => "NX",
+            JsonSetCondition::Present => "XX",
+        };
+        self.submit(
+            Command::new("JSON.SET")
+                .arg(key)
+                .arg(path)
+                .arg(value)
+                .arg(word),
+        )
+    }
+    /// `JSON.STRAPPEND`: adds to strings (a JSON string); the new lengths.
+    fn json_strappend(
+        self,
+        key: impl ToArg,
+        path: &str,
+        value: impl ToArg,
+    ) -> Self::Out<PerPath<i64>> {
+        self.submit(Command::new("JSON.STRAPPEND").arg(key).arg(path).arg(value))
+    }
+    /// `JSON.STRLEN`: the lengths of strings.
+    fn json_strlen(self, key: impl ToArg, path: &str) -> Self::Out<PerPath<i64>> {
+        self.submit(Command::new("JSON.STRLEN").arg(key).arg(path))
+    }
+    /// `JSON.TOGGLE`: flips booleans; the new ones as 0 or 1 (legacy path: text).
+    fn json_toggle(self, key: impl ToArg, path: &str) -> Self::Out<PerPath<Reply>> {
+        self.submit(Command::new("JSON.TOGGLE").arg(key).arg(path))
+    }
+    /// `JSON.TYPE`: the type names.
+    fn json_type(self, key: impl ToArg, path: &str) -> Self::Out<PerPath<String>> {
+        self.submit(Command::new("JSON.TYPE").arg(key).arg(path))
+    }
+}
+
+impl<S: Surface> JsonCommands for S {}

@@ -1,0 +1,389 @@
+//! Stream commands. Source: <https://upstash.com/docs/redis/commands/stream>.
+
+use super::{
+    options::{counted, flag, pairs, word_and},
+    stream_types::{
+        AutoClaim, ConsumerInfo, GroupInfo, Pending, PendingSummary, RefPolicy, StreamEntry,
+        StreamInfo, StreamRead, StreamTrim, XAddOptions, XClaimOptions,
+    },
+};
+use crate::{Args, Command, FromReply, Surface, ToArg};
+
+fn ids<I: ToArg>(ids: impl IntoIterator<Item = I>) -> impl FnOnce(&mut Args) {
+    let write = counted(ids);
+    move |a| {
+        "IDS".write(a);
+        write(a);
+    }
+}
+
+fn count(count: Option<u64>) -> impl FnOnce(&mut Args) {
+    move |a| {
+        if let Some(count) = count {
+            word_and("COUNT", count, a);
+        }
+    }
+}
+
+fn streams<K: ToArg, I: ToArg>(
+    positions: impl IntoIterator<Item = (K, I)>,
+) -> impl FnOnce(&mut Args) {
+    let (keys, from): (Vec<K>, Vec<I>) = positions.into_iter().unzip();
+    move |a| {
+        "STREAMS".write(a);
+        for key in keys {
+            key.write(a);
+        }
+        for id in from {
+            id.write(a);
+        }
+    }
+}
+
+/// Stream commands. Reading never blocks: HTTP has no blocking commands.
+pub trait StreamCommands: Surface {
+    /// `XACK`: acknowledges entries; how many were pending.
+    fn xack(
+        self,
+        key: impl ToArg,
+        group: impl ToArg,
+        ids: impl IntoIterator<Item: ToArg>,
+    ) -> Self::Out<i64> {
+        self.submit(Command::new("XACK").arg(key).arg(group).args(ids))
+    }
+    /// `XACKDEL`: acknowledges and deletes; a code an id: -1 none, 1 deleted, 2 still referenced.
+    fn xackdel(
+        self,
+        key: impl ToArg,
+        group: impl ToArg,
+        policy: RefPolicy,
+        entries: impl IntoIterator<Item: ToArg>,
+    ) -> Self::Out<Vec<i64>> {
+        self.submit(
+            Command::new("XACKDEL")
+                .arg(key)
+                .arg(group)
+                .arg(policy)
+                .opt(ids(entries)),
+        )
+    }
+    /// `XADD key *`: adds an entry; its id.
+    fn xadd(
+        self,
+        key: impl ToArg,
+        fields: impl IntoIterator<Item = (impl ToArg, impl ToArg)>,
+    ) -> Self::Out<String> {
+        self.submit(Command::new("XADD").arg(key).arg("*").opt(pairs(fields)))
+    }
+    /// `XADD` with options and id; `None` when the stream does not exist and may not be made.
+    fn xadd_with(
+        self,
+        key: impl ToArg,
+        options: &XAddOptions,
+        id: impl ToArg,
+        fields: impl IntoIterator<Item = (impl ToArg, impl ToArg)>,
+    ) -> Self::Out<Option<String>> {
+        self.submit(
+            Command::new("XADD")
+                .arg(key)
+                .opt(|a| options.write(a))
+                .arg(id)
+                .opt(pairs(fields)),
+        )
+    }
+    /// `XAUTOCLAIM`: claims entries idle for at least `min_idle_ms`.
+    fn xautoclaim<V: FromReply>(
+        self,
+        key: impl ToArg,
+        group: impl ToArg,
+        consumer: impl ToArg,
+        min_idle_ms: u64,
+        start: impl ToArg,
+        limit: Option<u64>,
+    ) -> Self::Out<AutoClaim<StreamEntry<V>>> {
+        let command = Command::new("XAUTOCLAIM").arg(key).arg(group).arg(consumer);
+        self.submit(command.arg(min_idle_ms).arg(start).opt(count(limit)))
+    }
+    /// `XAUTOCLAIM … JUSTID`: claims, gives ids only and counts no delivery.
+    fn xautoclaim_justid(
+        self,
+        key: impl ToArg,
+        group: impl ToArg,
+        consumer: impl ToArg,
+        min_idle_ms: u64,
+        start: impl ToArg,
+        limit: Option<u64>,
+    ) -> Self::Out<AutoClaim<String>> {
+        let command = Command::new("XAUTOCLAIM").arg(key).arg(group).arg(consumer);
+        self.submit(
+            command
+                .arg(min_idle_ms)
+                .arg(start)
+                .opt(count(limit))
+                .arg("JUSTID"),
+        )
+    }
+    /// `XCLAIM`: claims entries by id.
+    fn xclaim<V: FromReply>(
+        self,
+        key: impl ToArg,
+        group: impl ToArg,
+        consumer: impl ToArg,
+        min_idle_ms: u64,
+        entries: impl IntoIterator<Item: ToArg>,
+        options: &XClaimOptions,
+    ) -> Self::Out<Vec<StreamEntry<V>>> {
+        let command = Command::new("XCLAIM").arg(key).arg(group).arg(consumer);
+        self.submit(
+            command
+                .arg(min_idle_ms)
+                .args(entries)
+                .opt(|a| options.write(a)),
+        )
+    }
+    /// `XCLAIM … JUSTID`: claims and gives ids only.
+    fn xclaim_justid(
+        self,
+        key: impl ToArg,
+        group: impl ToArg,
+        consumer: impl ToArg,
+        min_idle_ms: u64,
+        entries: impl IntoIterator<Item: ToArg>,
+        options: &XClaimOptions,
+    ) -> Self::Out<Vec<String>> {
+        let command = Command::new("XCLAIM").arg(key).arg(group).arg(consumer);
+        self.submit(
+            command
+                .arg(min_idle_ms)
+                .args(entries)
+                .opt(|a| options.write(a))
+                .arg("JUSTID"),
+        )
+    }
+    /// `XDEL`: deletes entries; how many existed.
+    fn xdel(self, key: impl ToArg, ids: impl IntoIterator<Item: ToArg>) -> Self::Out<i64> {
+        self.submit(Command::new("XDEL").arg(key).args(ids))
+    }
+    /// `XDELEX`: deletes entries; a code an id: -1 none, 1 deleted, 2 still referenced.
+    fn xdelex(
+        self,
+        key: impl ToArg,
+        policy: RefPolicy,
+        entries: impl IntoIterator<Item: ToArg>,
+    ) -> Self::Out<Vec<i64>> {
+        self.submit(
+            Command::new("XDELEX")
+                .arg(key)
+                .arg(policy)
+                .opt(ids(entries)),
+        )
+    }
+    /// `XGROUP CREATE … MKSTREAM`: makes a group that starts after `id` (`$` is the end).
+    fn xgroup_create(self, key: impl ToArg, group: impl ToArg, id: impl ToArg) -> Self::Out<()> {
+        self.submit(
+            Command::new("XGROUP")
+                .arg("CREATE")
+                .arg(key)
+                .arg(group)
+                .arg(id)
+                .arg("MKSTREAM"),
+        )
+    }
+    /// `XGROUP CREATE`: an error when the stream does not exist.
+    fn xgroup_create_existing(
+        self,
+        key: impl ToArg,
+        group: impl ToArg,
+        id: impl ToArg,
+    ) -> Self::Out<()> {
+        self.submit(
+            Command::new("XGROUP")
+                .arg("CREATE")
+                .arg(key)
+                .arg(group)
+                .arg(id),
+        )
+    }
+    /// `XGROUP CREATECONSUMER`: whether the consumer is new.
+    fn xgroup_createconsumer(
+        self,
+        key: impl ToArg,
+        group: impl ToArg,
+        consumer: impl ToArg,
+    ) -> Self::Out<bool> {
+        self.submit(
+            Command::new("XGROUP")
+                .arg("CREATECONSUMER")
+                .arg(key)
+                .arg(group)
+                .arg(consumer),
+        )
+    }
+    /// `XGROUP DELCONSUMER`: how many pending entries it had.
+    fn xgroup_delconsumer(
+        self,
+        key: impl ToArg,
+        group: impl ToArg,
+        consumer: impl ToArg,
+    ) -> Self::Out<i64> {
+        self.submit(
+            Command::new("XGROUP")
+                .arg("DELCONSUMER")
+                .arg(key)
+                .arg(group)
+                .arg(consumer),
+        )
+    }
+    /// `XGROUP DESTROY`: whether the group existed.
+    fn xgroup_destroy(self, key: impl ToArg, group: impl ToArg) -> Self::Out<bool> {
+        self.submit(Command::new("XGROUP").arg("DESTROY").arg(key).arg(group))
+    }
+    /// `XGROUP SETID`: sets the last delivered id.
+    fn xgroup_setid(self, key: impl ToArg, group: impl ToArg, id: impl ToArg) -> Self::Out<()> {
+        self.submit(
+            Command::new("XGROUP")
+                .arg("SETID")
+                .arg(key)
+                .arg(group)
+                .arg(id),
+        )
+    }
+    /// `XINFO CONSUMERS`: the group's consumers.
+    fn xinfo_consumers(self, key: impl ToArg, group: impl ToArg) -> Self::Out<Vec<ConsumerInfo>> {
+        self.submit(Command::new("XINFO").arg("CONSUMERS").arg(key).arg(group))
+    }
+    /// `XINFO GROUPS`: the stream's groups.
+    fn xinfo_groups(self, key: impl ToArg) -> Self::Out<Vec<GroupInfo>> {
+        self.submit(Command::new("XINFO").arg("GROUPS").arg(key))
+    }
+    /// `XINFO STREAM`: what the stream looks like.
+    fn xinfo_stream<V: FromReply>(self, key: impl ToArg) -> Self::Out<StreamInfo<V>> {
+        self.submit(Command::new("XINFO").arg("STREAM").arg(key))
+    }
+    /// `XINFO STREAM … FULL`: with entries, groups and pending entries.
+    fn xinfo_stream_full<V: FromReply>(
+        self,
+        key: impl ToArg,
+        limit: Option<u64>,
+    ) -> Self::Out<StreamInfo<V>> {
+        self.submit(
+            Command::new("XINFO")
+                .arg("STREAM")
+                .arg(key)
+                .arg("FULL")
+                .opt(count(limit)),
+        )
+    }
+    /// `XLEN`: the number of entries.
+    fn xlen(self, key: impl ToArg) -> Self::Out<i64> {
+        self.submit(Command::new("XLEN").arg(key))
+    }
+    /// `XPENDING`: a summary of the group's pending entries.
+    fn xpending(self, key: impl ToArg, group: impl ToArg) -> Self::Out<PendingSummary> {
+        self.submit(Command::new("XPENDING").arg(key).arg(group))
+    }
+    /// `XPENDING` in a range of ids, of one consumer if named, idle for at least `min_idle_ms`.
+    fn xpending_range(
+        self,
+        key: impl ToArg,
+        group: impl ToArg,
+        min_idle_ms: Option<u64>,
+        range: (impl ToArg, impl ToArg, u64),
+        consumer: Option<&str>,
+    ) -> Self::Out<Vec<Pending>> {
+        let command = Command::new("XPENDING").arg(key).arg(group).opt(|a| {
+            if let Some(idle) = min_idle_ms {
+                word_and("IDLE", idle, a);
+            }
+        });
+        let command = command.arg(range.0).arg(range.1).arg(range.2);
+        self.submit(command.opt(|a| {
+            if let Some(consumer) = consumer {
+                consumer.write(a);
+            }
+        }))
+    }
+    /// `XRANGE`: entries from `start` (`-`) to `end` (`+`), oldest first.
+    fn xrange<V: FromReply>(
+        self,
+        key: impl ToArg,
+        start: impl ToArg,
+        end: impl ToArg,
+        limit: Option<u64>,
+    ) -> Self::Out<Vec<StreamEntry<V>>> {
+        self.submit(
+            Command::new("XRANGE")
+                .arg(key)
+                .arg(start)
+                .arg(end)
+                .opt(count(limit)),
+        )
+    }
+    /// `XREAD`: entries after an id of each stream; `None` when there are none.
+    fn xread<V: FromReply>(
+        self,
+        positions: impl IntoIterator<Item = (impl ToArg, impl ToArg)>,
+        limit: Option<u64>,
+    ) -> Self::Out<Option<Vec<StreamRead<V>>>> {
+        self.submit(
+            Command::new("XREAD")
+                .opt(count(limit))
+                .opt(streams(positions)),
+        )
+    }
+    /// `XREADGROUP`: entries for a consumer; `>` asks for new ones.
+    fn xreadgroup<V: FromReply>(
+        self,
+        group: impl ToArg,
+        consumer: impl ToArg,
+        positions: impl IntoIterator<Item = (impl ToArg, impl ToArg)>,
+        limit: Option<u64>,
+    ) -> Self::Out<Option<Vec<StreamRead<V>>>> {
+        let command = Command::new("XREADGROUP")
+            .arg("GROUP")
+            .arg(group)
+            .arg(consumer);
+        self.submit(command.opt(count(limit)).opt(streams(positions)))
+    }
+    /// `XREADGROUP … NOACK`: entries count as acknowledged at once.
+    fn xreadgroup_noack<V: FromReply>(
+        self,
+        group: impl ToArg,
+        consumer: impl ToArg,
+        positions: impl IntoIterator<Item = (impl ToArg, impl ToArg)>,
+        limit: Option<u64>,
+    ) -> Self::Out<Option<Vec<StreamRead<V>>>> {
+        let command = Command::new("XREADGROUP")
+            .arg("GROUP")
+            .arg(group)
+            .arg(consumer);
+        self.submit(
+            command
+                .opt(count(limit))
+                .opt(|a| flag(true, "NOACK", a))
+                .opt(streams(positions)),
+        )
+    }
+    /// `XREVRANGE`: entries from `end` down to `start`, newest first.
+    fn xrevrange<V: FromReply>(
+        self,
+        key: impl ToArg,
+        end: impl ToArg,
+        start: impl ToArg,
+        limit: Option<u64>,
+    ) -> Self::Out<Vec<StreamEntry<V>>> {
+        self.submit(
+            Command::new("XREVRANGE")
+                .arg(key)
+                .arg(end)
+                .arg(start)
+                .opt(count(limit)),
+        )
+    }
+    /// `XTRIM`: removes old entries; how many.
+    fn xtrim(self, key: impl ToArg, trim: &StreamTrim) -> Self::Out<i64> {
+        self.submit(Command::new("XTRIM").arg(key).opt(|a| trim.write(a)))
+    }
+}
+
+impl<S: Surface> StreamCommands for S {}
