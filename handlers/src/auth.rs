@@ -1,0 +1,354 @@
+//! Who may call: service tokens, their scopes and organisations.
+//!
+//! Tokens are kept as SHA-256 digests and compared in constant time. A caller without a token
+//! has no scope: every route that is not public refuses it.
+
+use crate::{AppState, problem::Problem};
+use axum::extract::FromRequestParts;
+use http::{header, request::Parts};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use std::{fmt, sync::Arc};
+use subtle::ConstantTimeEq;
+
+/// What a service token allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Scope {
+    /// Check and peek at limits: `ratelimit:check`.
+    RateLimitCheck,
+    /// Reset limits: `ratelimit:admin`.
+    RateLimitAdmin,
+    /// Create sessions for any user: `session:create`.
+    SessionCreate,
+    /// List and revoke any user's sessions: `session:admin`.
+    SessionAdmin,
+    /// Publish events: `events:publish`.
+    EventsPublish,
+    /// Read history and streams: `events:read`.
+    EventsRead,
+    /// Dead letters, grants: `events:admin`.
+    EventsAdmin,
+    /// Read metrics: `metrics`.
+    Metrics,
+}
+
+impl Scope {
+    /// Every scope.
+    pub const ALL: [Self; 8] = [
+        Self::RateLimitCheck,
+        Self::RateLimitAdmin,
+        Self::SessionCreate,
+        Self::SessionAdmin,
+        Self::EventsPublish,
+        Self::EventsRead,
+        Self::EventsAdmin,
+        Self::Metrics,
+    ];
+
+    /// The scope's name in configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::RateLimitCheck => "ratelimit:check",
+            Self::RateLimitAdmin => "ratelimit:admin",
+            Self::SessionCreate => "session:create",
+            Self::SessionAdmin => "session:admin",
+            Self::EventsPublish => "events:publish",
+            Self::EventsRead => "events:read",
+            Self::EventsAdmin => "events:admin",
+            Self::Metrics => "metrics",
+        }
+    }
+
+    fn matching(text: &str) -> Vec<Self> {
+        let group = text.strip_suffix('*');
+        Self::ALL
+            .into_iter()
+            .filter(|s| group.map_or(s.name() == text, |g| s.name().starts_with(g)))
+            .collect()
+    }
+}
+
+#[derive(Clone)]
+struct ServiceToken {
+    name: Arc<str>,
+    digest: [u8; 32],
+    scopes: Arc<[Scope]>,
+    organisations: Option<Arc<[String]>>,
+}
+
+/// The service tokens that are accepted.
+#[derive(Clone, Default)]
+pub struct ServiceTokens(Vec<ServiceToken>);
+
+impl fmt::Debug for ServiceTokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(self.0.iter().map(|t| &t.name))
+            .finish()
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    name: String,
+    sha256: String,
+    scopes: Vec<String>,
+    #[serde(default)]
+    organisations: Option<Vec<String>>,
+}
+
+impl ServiceTokens {
+    /// No token: every protected route refuses everyone.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Adds a token with every scope, for every organisation.
+    #[must_use]
+    pub fn with_full_access(mut self, name: &str, token: &str) -> Self {
+        self.0.push(ServiceToken {
+            name: name.into(),
+            digest: Sha256::digest(token).into(),
+            scopes: Scope::ALL.into(),
+            organisations: None,
+        });
+        self
+    }
+
+    /// Adds a token with some scopes, and only for some organisations if they are given.
+    #[must_use]
+    pub fn with(
+        mut self,
+        name: &str,
+        token: &str,
+        scopes: &[Scope],
+        organisations: Option<&[&str]>,
+    ) -> Self {
+        self.0.push(ServiceToken {
+            name: name.into(),
+            digest: Sha256::digest(token).into(),
+            scopes: scopes.into(),
+            organisations: organisations.map(|o| o.iter().map(|&o| o.to_owned()).collect()),
+        });
+        self
+    }
+
+    /// Parses the JSON of `RESTIS_SERVICE_TOKENS`:
+    /// `[{"name":"web","sha256":"HEX","scopes":["session:*"],"organisations":["acme"]}]`.
+    ///
+    /// # Errors
+    /// Says which entry is wrong and why.
+    pub fn parse(json: &str) -> Result<Self, String> {
+        let entries: Vec<Entry> =
+            serde_json::from_str(json).map_err(|e| format!("not a list of tokens: {e}"))?;
+        let mut tokens = Self::default();
+        for entry in entries {
+            let digest = decode_hex(&entry.sha256).ok_or_else(|| {
+                format!(
+                    "token `{}`: `sha256` must be 64 hexadecimal digits",
+                    entry.name
+                )
+            })?;
+            let mut scopes = Vec::new();
+            for text in &entry.scopes {
+                let matching = Scope::matching(text);
+                if matching.is_empty() {
+                    return Err(format!("token `{}`: unknown scope `{text}`", entry.name));
+                }
+                scopes.extend(matching);
+            }
+            tokens.0.push(ServiceToken {
+                name: entry.name.into(),
+                digest,
+                scopes: scopes.into(),
+                organisations: entry.organisations.map(Into::into),
+            });
+        }
+        Ok(tokens)
+    }
+
+    fn find(&self, presented: &str) -> Option<&ServiceToken> {
+        let digest: [u8; 32] = Sha256::digest(presented).into();
+        // Every entry is compared, so that the time tells nothing about which one matched.
+        let mut found = None;
+        for token in &self.0 {
+            if bool::from(token.digest.ct_eq(&digest)) {
+                found = Some(token);
+            }
+        }
+        found
+    }
+
+    /// Who presents these headers; `None` without an accepted token.
+    pub fn caller(&self, headers: &http::HeaderMap) -> Option<Caller> {
+        let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+        let (scheme, token) = value.split_once(' ')?;
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return None;
+        }
+        self.find(token.trim()).map(|t| Caller(t.clone()))
+    }
+}
+
+fn decode_hex(text: &str) -> Option<[u8; 32]> {
+    if text.len() != 64 || !text.is_ascii() {
+        return None;
+    }
+    let mut out = [0; 32];
+    for (i, byte) in out.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(text.get(i * 2..i * 2 + 2)?, 16).ok()?;
+    }
+    Some(out)
+}
+
+/// A caller with an accepted service token. As an extractor it answers 401 otherwise.
+#[derive(Clone)]
+pub struct Caller(ServiceToken);
+
+impl fmt::Debug for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Caller").field(&self.0.name).finish()
+    }
+}
+
+impl Caller {
+    /// The token's name in configuration.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Whether the token carries the scope.
+    pub fn has(&self, scope: Scope) -> bool {
+        self.0.scopes.contains(&scope)
+    }
+
+    /// Refuses a caller without the scope.
+    ///
+    /// # Errors
+    /// 403 that names the missing scope.
+    pub fn require(&self, scope: Scope) -> Result<(), Problem> {
+        if self.has(scope) {
+            return Ok(());
+        }
+        Err(Problem::forbidden(format!(
+            "the token needs the scope `{}`",
+            scope.name()
+        )))
+    }
+
+    /// Whether the caller may act for every organisation.
+    pub fn is_unrestricted(&self) -> bool {
+        self.0.organisations.is_none()
+    }
+
+    /// Refuses a caller whose token is bound to other organisations.
+    ///
+    /// # Errors
+    /// 403.
+    pub fn require_organisation(&self, organisation: Option<&str>) -> Result<(), Problem> {
+        match (&self.0.organisations, organisation) {
+            (None, _) => Ok(()),
+            (Some(allowed), Some(asked)) if allowed.iter().any(|o| o == asked) => Ok(()),
+            (Some(_), Some(_)) => Err(Problem::forbidden("the token is not for this organisation")),
+            (Some(_), None) => Err(Problem::forbidden(
+                "the token is bound to organisations: name one",
+            )),
+        }
+    }
+}
+
+impl FromRequestParts<AppState> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
+        state
+            .tokens()
+            .caller(&parts.headers)
+            .ok_or_else(Problem::unauthenticated)
+    }
+}
+
+impl axum::extract::OptionalFromRequestParts<AppState> for Caller {
+    type Rejection = Problem;
+
+    /// `None` without an `Authorization` header; a wrong token is still refused.
+    async fn from_request_parts(
+        parts: &mut Parts,
+        state: &AppState,
+    ) -> Result<Option<Self>, Problem> {
+        if !parts.headers.contains_key(header::AUTHORIZATION) {
+            return Ok(None);
+        }
+        state
+            .tokens()
+            .caller(&parts.headers)
+            .map(Some)
+            .ok_or_else(Problem::unauthenticated)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use http::HeaderMap;
+
+    fn headers(value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(header::AUTHORIZATION, value.parse().unwrap())])
+    }
+
+    #[test]
+    fn a_token_is_found_by_its_digest_and_carries_its_scopes() {
+        let hex = Sha256::digest("TOKEN")
+            .iter()
+            .fold(String::new(), |s, b| s + &format!("{b:02x}"));
+        let json = format!(
+            r#"[{{"name":"web","sha256":"{hex}","scopes":["session:*"],"organisations":["acme"]}}]"#
+        );
+        let tokens = ServiceTokens::parse(&json).unwrap();
+        let caller = tokens.caller(&headers("bearer TOKEN")).unwrap();
+        assert_eq!(caller.name(), "web");
+        assert!(caller.require(Scope::SessionCreate).is_ok());
+        assert!(caller.require(Scope::EventsRead).is_err());
+        assert!(caller.require_organisation(Some("acme")).is_ok());
+        assert!(caller.require_organisation(Some("other")).is_err());
+        assert!(caller.require_organisation(None).is_err());
+    }
+
+    #[test]
+    fn a_wrong_or_malformed_token_is_nobody() {
+        let tokens = ServiceTokens::none().with_full_access("dev", "TOKEN");
+        for value in [
+            "Bearer wrong",
+            "Bearer",
+            "Basic TOKEN",
+            "TOKEN",
+            "Bearer TOKENx",
+        ] {
+            assert!(tokens.caller(&headers(value)).is_none(), "{value}");
+        }
+        assert!(ServiceTokens::none().caller(&headers("Bearer ")).is_none());
+    }
+
+    #[test]
+    fn a_wrong_entry_is_named() {
+        let error =
+            ServiceTokens::parse(r#"[{"name":"web","sha256":"00","scopes":[]}]"#).unwrap_err();
+        assert!(error.contains("web") && error.contains("64"), "{error}");
+        let zeros = "0".repeat(64);
+        let json = format!(r#"[{{"name":"web","sha256":"{zeros}","scopes":["all"]}}]"#);
+        assert!(
+            ServiceTokens::parse(&json)
+                .unwrap_err()
+                .contains("unknown scope `all`")
+        );
+    }
+
+    #[test]
+    fn debug_shows_names_only() {
+        let tokens = ServiceTokens::none().with_full_access("dev", "SECRET");
+        assert_eq!(format!("{tokens:?}"), r#"["dev"]"#);
+    }
+}

@@ -1,0 +1,164 @@
+//! Configuration of the functions from the environment.
+
+use crate::auth::ServiceTokens;
+use http::HeaderValue;
+use std::{fmt, time::Duration};
+
+/// Every problem of the configuration at once.
+#[derive(Debug)]
+pub struct ConfigError(Vec<String>);
+
+impl ConfigError {
+    /// An error from the problems found; `None` when there are none.
+    pub fn from_problems(problems: Vec<String>) -> Option<Self> {
+        (!problems.is_empty()).then_some(Self(problems))
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the configuration is not valid:")?;
+        for problem in &self.0 {
+            write!(f, "\n  - {problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// What the router itself needs; each group reads its own part.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `RESTIS_SERVICE_TOKENS` (JSON) and `RESTIS_SERVICE_TOKEN` (one token with every scope).
+    pub tokens: ServiceTokens,
+    /// `CORS_ORIGINS`: exact origins, separated by commas. Default none.
+    pub cors_origins: Vec<HeaderValue>,
+    /// `TRUSTED_PROXIES`: proxies in front that append to `X-Forwarded-For`, 0–16. Default 0.
+    pub trusted_proxies: usize,
+    /// `MAX_BODY_BYTES`: largest request body, 1–10485760. Default 1048576.
+    pub max_body_bytes: usize,
+    /// `REQUEST_TIMEOUT`: time for one answer in milliseconds, 100–900000. Default 9000.
+    pub request_timeout: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            tokens: ServiceTokens::none(),
+            cors_origins: Vec::new(),
+            trusted_proxies: 0,
+            max_body_bytes: 1 << 20,
+            request_timeout: Duration::from_secs(9),
+        }
+    }
+}
+
+impl Config {
+    /// Reads the environment.
+    ///
+    /// # Errors
+    /// Lists every variable that is wrong.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Self::from_vars(|name| std::env::var(name).ok())
+    }
+
+    /// Reads variables from any source; an empty value counts as unset.
+    ///
+    /// # Errors
+    /// Lists every variable that is wrong.
+    pub fn from_vars(vars: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let var = |name: &str| {
+            vars(name)
+                .map(|v| v.trim().to_owned())
+                .filter(|v| !v.is_empty())
+        };
+        let mut config = Self::default();
+        let mut problems = Vec::new();
+        if let Some(json) = var("RESTIS_SERVICE_TOKENS") {
+            match ServiceTokens::parse(&json) {
+                Ok(tokens) => config.tokens = tokens,
+                Err(problem) => problems.push(format!("RESTIS_SERVICE_TOKENS: {problem}")),
+            }
+        }
+        if let Some(token) = var("RESTIS_SERVICE_TOKEN") {
+            if token.len() < 16 {
+                problems.push("RESTIS_SERVICE_TOKEN: use at least 16 characters".into());
+            } else {
+                config.tokens = config.tokens.with_full_access("default", &token);
+            }
+        }
+        for origin in var("CORS_ORIGINS")
+            .iter()
+            .flat_map(|v| v.split(','))
+            .map(str::trim)
+        {
+            match origin_value(origin) {
+                Some(value) => config.cors_origins.push(value),
+                None => problems.push(format!(
+                    "CORS_ORIGINS: `{origin}` is not an origin such as https://app.example.com"
+                )),
+            }
+        }
+        let mut number = |name: &str, low: u64, high: u64| -> Option<u64> {
+            let text = var(name)?;
+            let value = text.parse().ok().filter(|n| (low..=high).contains(n));
+            if value.is_none() {
+                problems.push(format!("{name}: use a whole number from {low} to {high}"));
+            }
+            value
+        };
+        if let Some(n) = number("TRUSTED_PROXIES", 0, 16) {
+            config.trusted_proxies = n as usize;
+        }
+        if let Some(n) = number("MAX_BODY_BYTES", 1, 10_485_760) {
+            config.max_body_bytes = n as usize;
+        }
+        if let Some(n) = number("REQUEST_TIMEOUT", 100, 900_000) {
+            config.request_timeout = Duration::from_millis(n);
+        }
+        ConfigError::from_problems(problems).map_or(Ok(config), Err)
+    }
+}
+
+fn origin_value(origin: &str) -> Option<HeaderValue> {
+    let uri: http::Uri = origin.parse().ok()?;
+    let exact = uri.scheme().is_some()
+        && uri.authority().is_some()
+        && uri.path() == "/"
+        && !origin.ends_with('/');
+    exact.then(|| origin.parse().ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn every_problem_is_reported_at_once() {
+        let error = Config::from_vars(|name| match name {
+            "RESTIS_SERVICE_TOKEN" => Some("short".into()),
+            "CORS_ORIGINS" => Some("https://a.example, *, https://b.example/".into()),
+            "TRUSTED_PROXIES" => Some("many".into()),
+            _ => None,
+        })
+        .unwrap_err()
+        .to_string();
+        for part in [
+            "RESTIS_SERVICE_TOKEN:",
+            "`*`",
+            "`https://b.example/`",
+            "TRUSTED_PROXIES:",
+        ] {
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_empty_value_counts_as_unset() {
+        let config = Config::from_vars(|_| Some(" ".into())).unwrap();
+        assert_eq!(config.max_body_bytes, 1 << 20);
+        assert!(config.cors_origins.is_empty());
+    }
+}

@@ -1,0 +1,187 @@
+//! What wraps every route: ids, limits, CORS, client address, deferred work, problem answers.
+
+use crate::{
+    AppState, Host,
+    client_ip::{self, ClientIp},
+    deferred,
+    problem::Problem,
+};
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, FromRequestParts, Request, State},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
+use std::convert::Infallible;
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// The request's id: the caller's if it is well formed, else a new one.
+#[derive(Debug, Clone)]
+pub struct RequestId(HeaderValue);
+
+impl RequestId {
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+}
+
+/// The request's W3C trace context, if the caller sent a valid one.
+///
+/// Source: <https://www.w3.org/TR/trace-context/>.
+#[derive(Debug, Clone)]
+pub struct TraceParent(pub Option<String>);
+
+impl<S: Sync> FromRequestParts<S> for TraceParent {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let value = parts
+            .headers
+            .get(&TRACEPARENT)
+            .and_then(|v| v.to_str().ok());
+        Ok(Self(value.filter(|v| is_traceparent(v)).map(str::to_owned)))
+    }
+}
+
+fn is_traceparent(text: &str) -> bool {
+    let hex = |part: &str, len: usize| {
+        part.len() == len && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let zero = |part: &str| part.bytes().all(|b| b == b'0');
+    let parts: Vec<&str> = text.split('-').collect();
+    matches!(parts[..], [version, trace, span, flags]
+        if hex(version, 2) && version != "ff" && hex(trace, 32) && !zero(trace) && hex(span, 16) && !zero(span) && hex(flags, 2))
+}
+
+/// Wraps the router; the first layer named is the innermost.
+pub(crate) fn wrap(router: Router, state: &AppState) -> Router {
+    let router = router
+        .fallback(async || Problem::not_found("no route has this path"))
+        .method_not_allowed_fallback(async || {
+            Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method-not-allowed",
+                "The method is not allowed here",
+            )
+        })
+        .layer(DefaultBodyLimit::max(state.config().max_body_bytes))
+        .layer(middleware::from_fn(deferred::finish))
+        .layer(middleware::from_fn_with_state(state.clone(), limit_time))
+        .layer(middleware::from_fn_with_state(state.clone(), identify));
+    if state.config().cors_origins.is_empty() {
+        return router;
+    }
+    router.layer(cors(state.config().cors_origins.clone()))
+}
+
+fn cors(origins: Vec<HeaderValue>) -> CorsLayer {
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins))
+        .allow_credentials(true)
+        .allow_methods([
+            Method::GET,
+            Method::POST,
+            Method::PATCH,
+            Method::PUT,
+            Method::DELETE,
+        ])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            header::IF_MATCH,
+            HeaderName::from_static("last-event-id"),
+            HeaderName::from_static("idempotency-key"),
+            HeaderName::from_static("x-csrf-token"),
+            REQUEST_ID.clone(),
+            TRACEPARENT.clone(),
+        ])
+        .expose_headers([header::ETAG, header::RETRY_AFTER, REQUEST_ID.clone()])
+}
+
+async fn identify(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let given = headers
+        .get(&REQUEST_ID)
+        .filter(|v| is_request_id(v))
+        .cloned();
+    let id = RequestId(given.unwrap_or_else(new_request_id));
+    let trace = headers
+        .get(&TRACEPARENT)
+        .filter(|v| v.to_str().is_ok_and(is_traceparent))
+        .cloned();
+    // The Lambda adapter has set it from the event already.
+    if request.extensions().get::<ClientIp>().is_none() {
+        let ip = match state.host() {
+            Host::Vercel => client_ip::from_vercel(headers),
+            _ => client_ip::from_peer(
+                headers,
+                request.extensions().get(),
+                state.config().trusted_proxies,
+            ),
+        };
+        request.extensions_mut().insert(ip);
+    }
+    request.extensions_mut().insert(id.clone());
+    let mut response = next.run(request).await;
+    response.headers_mut().insert(REQUEST_ID.clone(), id.0);
+    if let Some(trace) = trace {
+        response.headers_mut().insert(TRACEPARENT.clone(), trace);
+    }
+    response
+}
+
+fn is_request_id(value: &HeaderValue) -> bool {
+    let bytes = value.as_bytes();
+    (1..=128).contains(&bytes.len())
+        && bytes
+            .iter()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':'))
+}
+
+fn new_request_id() -> HeaderValue {
+    let mut bytes = [0; 16];
+    // An id is for correlation only: without randomness zeros do.
+    let _ = getrandom::fill(&mut bytes);
+    HeaderValue::try_from(format!("{:032x}", u128::from_be_bytes(bytes)))
+        .unwrap_or_else(|_| HeaderValue::from_static("none"))
+}
+
+/// The answer's head is due within the time limit; a stream's body is not limited here.
+async fn limit_time(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    match tokio::time::timeout(state.config().request_timeout, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Problem::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            "timeout",
+            "The answer took too long",
+        )
+        .detail("what was asked for may or may not have happened")
+        .into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_valid_traceparent_is_taken() {
+        assert!(is_traceparent(
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+        ));
+        for bad in [
+            "",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331",
+            "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+            "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
+        ] {
+            assert!(!is_traceparent(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! The API description, generated from the routes.
+
+use axum::{Router, http::header, routing::get};
+use std::sync::Arc;
+use utoipa::{
+    Modify, OpenApi,
+    openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
+};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "restis functions",
+        description = "Rate limits, sessions and events over HTTP. Errors are RFC 9457 problem documents.\n\n\
+                       Versioning: within a major version fields, routes and problem types are only added; \
+                       readers ignore what they do not know.",
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
+    ),
+    components(schemas(crate::problem::ProblemDocument)),
+    modifiers(&Security)
+)]
+pub(crate) struct Base;
+
+struct Security;
+
+impl Modify for Security {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let components = openapi.components.get_or_insert_default();
+        let bearer = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("A service token"))
+            .build();
+        components.add_security_scheme("service_token", SecurityScheme::Http(bearer));
+        let cookie = ApiKeyValue::with_description("__Host-session", "The session cookie");
+        components.add_security_scheme(
+            "session_cookie",
+            SecurityScheme::ApiKey(ApiKey::Cookie(cookie)),
+        );
+    }
+}
+
+/// The whole API description as OpenAPI 3.1.
+pub fn document() -> utoipa::openapi::OpenApi {
+    crate::routes::api().split_for_parts().1
+}
+
+/// `GET /api/openapi.json`; rendered on first use only, so that a cold start does not pay for it.
+pub(crate) fn routes<S: Clone + Send + Sync + 'static>(
+    document: utoipa::openapi::OpenApi,
+) -> Router<S> {
+    let rendered = Arc::new(std::sync::OnceLock::new());
+    let handler = move || {
+        let text: &String = rendered.get_or_init(|| document.to_json().unwrap_or_default());
+        let response = ([(header::CONTENT_TYPE, "application/json")], text.clone());
+        async move { response }
+    };
+    Router::new().route("/api/openapi.json", get(handler))
+}

@@ -1,0 +1,115 @@
+//! What every route shares.
+
+use crate::{Config, ConfigError, Host, auth::ServiceTokens};
+use restis::Redis;
+use std::sync::Arc;
+
+/// Shared by every route; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct AppState(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    redis: Redis,
+    config: Config,
+    host: Host,
+}
+
+impl AppState {
+    /// Starts from a client; everything else has a default.
+    pub fn builder(redis: Redis) -> AppStateBuilder {
+        AppStateBuilder {
+            redis,
+            config: Config::default(),
+            host: Host::Http,
+        }
+    }
+
+    /// Reads the whole configuration from the environment.
+    ///
+    /// # Errors
+    /// Lists every variable that is missing or wrong.
+    pub fn from_env(host: Host) -> Result<Self, ConfigError> {
+        let mut problems = Vec::new();
+        let mut collect = |e: String| problems.push(e);
+        let redis = redis_from_env().map_err(&mut collect).ok();
+        let config = Config::from_env().map_err(|e| collect(e.to_string())).ok();
+        match (redis, config) {
+            (Some(redis), Some(config)) => Self::builder(redis).config(config).host(host).build(),
+            _ => Err(ConfigError::from_problems(problems)
+                .unwrap_or_else(|| unreachable!("one of the two failed"))),
+        }
+    }
+
+    /// The client.
+    pub fn redis(&self) -> &Redis {
+        &self.0.redis
+    }
+
+    /// The accepted service tokens.
+    pub fn tokens(&self) -> &ServiceTokens {
+        &self.0.config.tokens
+    }
+
+    /// The router's configuration.
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// The platform that the process runs on.
+    pub fn host(&self) -> Host {
+        self.0.host
+    }
+}
+
+fn redis_from_env() -> Result<Redis, String> {
+    let var = |name: &str| std::env::var(name).ok().filter(|v| !v.trim().is_empty());
+    let url = var("UPSTASH_REDIS_REST_URL").ok_or("UPSTASH_REDIS_REST_URL is not set")?;
+    let token = var("UPSTASH_REDIS_REST_TOKEN").ok_or("UPSTASH_REDIS_REST_TOKEN is not set")?;
+    Redis::builder(url, token)
+        .build()
+        .map_err(|e| e.to_string())
+}
+
+/// Builds an [`AppState`].
+#[derive(Debug)]
+pub struct AppStateBuilder {
+    redis: Redis,
+    config: Config,
+    host: Host,
+}
+
+impl AppStateBuilder {
+    /// Sets the router's configuration.
+    #[must_use]
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Sets the accepted service tokens.
+    #[must_use]
+    pub fn tokens(mut self, tokens: ServiceTokens) -> Self {
+        self.config.tokens = tokens;
+        self
+    }
+
+    /// Sets the platform; plain HTTP by default.
+    #[must_use]
+    pub fn host(mut self, host: Host) -> Self {
+        self.host = host;
+        self
+    }
+
+    /// Builds the state.
+    ///
+    /// # Errors
+    /// Lists every setting that is wrong.
+    pub fn build(self) -> Result<AppState, ConfigError> {
+        Ok(AppState(Arc::new(Inner {
+            redis: self.redis,
+            config: self.config,
+            host: self.host,
+        })))
+    }
+}
