@@ -7,12 +7,19 @@ mod bitmap;
 mod connection;
 mod expire;
 mod generic;
+mod geo;
+mod geo_search;
 mod hash;
 mod hash_ttl;
+mod hll;
 mod list;
 mod pubsub;
 mod server;
 mod set;
+mod stream;
+mod stream_args;
+mod stream_group;
+mod stream_info;
 mod string;
 
 use std::collections::HashMap;
@@ -27,12 +34,17 @@ const GROUPS: &[&[Spec]] = &[
     connection::COMMANDS,
     expire::COMMANDS,
     generic::COMMANDS,
+    geo::COMMANDS,
     hash::COMMANDS,
     hash_ttl::COMMANDS,
+    hll::COMMANDS,
     list::COMMANDS,
     pubsub::COMMANDS,
     server::COMMANDS,
     set::COMMANDS,
+    stream::COMMANDS,
+    stream_group::COMMANDS,
+    stream_info::COMMANDS,
     string::COMMANDS,
 ];
 

@@ -1,12 +1,44 @@
-//! JSON documents.
+//! JSON documents: an ordered tree, its text form, JSONPath and updates by path.
 
-/// The value behind a JSON key.
+mod eval;
+mod filter;
+mod node;
+mod number;
+mod parse;
+mod path;
+mod path_parser;
+#[cfg(test)]
+mod tests;
+mod update;
+mod write;
+
+pub(crate) use eval::TooComplex;
+pub(crate) use node::{MAX_DEPTH, Node};
+pub(crate) use number::{NumberError, add, multiply};
+pub(crate) use parse::parse;
+pub(crate) use path::Path;
+pub(crate) use update::{Change, Refusal, SetOptions};
+pub(crate) use write::Format;
+
+/// The value behind a JSON key: a tree that knows its size.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Json {}
+pub(crate) struct Json {
+    root: Node,
+    weight: usize,
+}
 
 impl Json {
+    pub(crate) fn new(root: Node) -> Self {
+        let weight = root.size();
+        Self { root, weight }
+    }
+
+    pub(crate) fn root(&self) -> &Node {
+        &self.root
+    }
+
     /// Roughly the bytes this takes; must be cheap, it is asked after every write.
     pub(crate) fn weight(&self) -> usize {
-        size_of::<Self>()
+        size_of::<Self>() + self.weight
     }
 }

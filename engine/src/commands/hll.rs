@@ -1,0 +1,113 @@
+//! HyperLogLog: counting distinct elements in strings of a fixed size.
+
+use bytes::Bytes;
+
+use crate::command::{Args, Category, Keys, Outcome, Spec};
+use crate::ctx::Ctx;
+use crate::db::Event;
+use crate::error::Error;
+use crate::hll::{self, HllError, Union};
+use crate::reply::Reply;
+use crate::value::Value;
+
+fn error(error: HllError) -> Error {
+    match error {
+        HllError::NotHll => Error::fixed("WRONGTYPE Key is not a valid HyperLogLog string value."),
+        HllError::Corrupted => Error::fixed("INVALIDOBJ Corrupted HLL object detected"),
+    }
+}
+
+/// The value of a key, checked; `None` if there is none.
+fn read<'c>(ctx: &'c Ctx<'_>, key: &[u8]) -> Result<Option<&'c Bytes>, Error> {
+    let value = ctx.db.read::<Bytes>(key)?;
+    if let Some(value) = value {
+        hll::check(value).map_err(error)?;
+    }
+    Ok(value)
+}
+
+/// Changes the value of a key in place, without a copy where it is not shared.
+fn change<T>(
+    ctx: &mut Ctx<'_>,
+    key: &[u8],
+    change: impl FnOnce(&mut Vec<u8>) -> Result<T, HllError>,
+) -> Result<T, Error> {
+    let slot = ctx.db.create::<Bytes>(key)?;
+    let mut value = Vec::from(std::mem::take(slot));
+    if value.is_empty() {
+        value = hll::empty();
+    }
+    let result = change(&mut value).map_err(error);
+    *slot = Bytes::from(value);
+    result
+}
+
+fn pfadd(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let key = args[1];
+    let created = read(ctx, key)?.is_none();
+    if !created && args.len() == 2 {
+        return Ok(Reply::Int(0));
+    }
+    let changed = change(ctx, key, |value| {
+        let mut changed = created;
+        for element in &args[2..] {
+            changed |= hll::add(value, element)?;
+        }
+        Ok(changed)
+    })?;
+    if changed {
+        ctx.db.notify(Event::STRING, "pfadd", key);
+    }
+    Ok(Reply::bool(changed))
+}
+
+fn union(ctx: &Ctx<'_>, keys: &[&[u8]]) -> Result<(Union, bool), Error> {
+    let mut union = Union::default();
+    let mut dense = false;
+    for key in keys {
+        if let Some(value) = read(ctx, key)? {
+            dense |= hll::is_dense(value);
+            union.merge(value).map_err(error)?;
+        }
+    }
+    Ok((union, dense))
+}
+
+fn pfcount(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let keys = &args[1..];
+    let cached = match (keys, read(ctx, args[1])?) {
+        (_, None) if keys.len() == 1 => return Ok(Reply::Int(0)),
+        ([_], Some(value)) => hll::cached(value),
+        _ => None,
+    };
+    if let Some(count) = cached {
+        return Ok(Reply::Int(count as i64));
+    }
+    let count = union(ctx, keys)?.0.count();
+    if let [key] = keys {
+        change(ctx, key, |value| {
+            hll::set_cache(value, Some(count));
+            Ok(())
+        })?;
+    }
+    Ok(Reply::Int(count as i64))
+}
+
+fn pfmerge(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let target = args[1];
+    let (union, dense) = union(ctx, &args[1..])?;
+    let merged = Bytes::from(union.encode(dense));
+    ctx.db.put_keep_expiry(target, Value::Str(merged));
+    // One event for both commands, as Redis names it.
+    ctx.db.notify(Event::STRING, "pfadd", target);
+    Ok(Reply::ok())
+}
+
+pub(crate) const COMMANDS: &[Spec] = &[
+    Spec::write("PFADD", -2, Keys::ONE, Category::HyperLogLog, pfadd)
+        .fast()
+        .denyoom(),
+    // It may store the count it has made, which changes no answer.
+    Spec::read("PFCOUNT", -2, Keys::ALL, Category::HyperLogLog, pfcount),
+    Spec::write("PFMERGE", -2, Keys::ALL, Category::HyperLogLog, pfmerge).denyoom(),
+];

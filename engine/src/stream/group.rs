@@ -1,0 +1,211 @@
+//! Consumer groups: who got which entry, when and how often.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+
+use super::id::StreamId;
+
+/// An entry that was delivered and not acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Pending {
+    pub(crate) consumer: Bytes,
+    pub(crate) delivered_at: u64,
+    pub(crate) deliveries: u64,
+}
+
+/// One consumer of a group.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Consumer {
+    /// Last attempt to read or claim, unix ms.
+    pub(crate) seen: u64,
+    /// Last time it got or claimed something, unix ms.
+    pub(crate) active: Option<u64>,
+    /// Ids of its pending entries; always equal to the group's entries of this consumer.
+    pub(crate) pending: BTreeSet<StreamId>,
+}
+
+/// A consumer group.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Group {
+    pub(crate) last_id: StreamId,
+    /// How many entries of the stream's whole life were read, if known.
+    pub(crate) entries_read: Option<u64>,
+    pending: BTreeMap<StreamId, Pending>,
+    consumers: BTreeMap<Bytes, Consumer>,
+}
+
+/// How a claim changes a pending entry.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Claim {
+    pub(crate) min_idle: u64,
+    pub(crate) delivered_at: u64,
+    pub(crate) now: u64,
+    /// Set the number of deliveries instead of counting this one.
+    pub(crate) deliveries: Option<u64>,
+    /// Create the pending entry if there is none.
+    pub(crate) force: bool,
+    /// Ids only: such a claim does not count as a delivery.
+    pub(crate) just_id: bool,
+}
+
+impl Group {
+    pub(crate) fn new(last_id: StreamId, entries_read: Option<u64>) -> Self {
+        Self {
+            last_id,
+            entries_read,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn pending(&self) -> &BTreeMap<StreamId, Pending> {
+        &self.pending
+    }
+
+    pub(crate) fn consumers(&self) -> &BTreeMap<Bytes, Consumer> {
+        &self.consumers
+    }
+
+    pub(crate) fn consumer(&self, name: &[u8]) -> Option<&Consumer> {
+        self.consumers.get(name)
+    }
+
+    /// Notes that a consumer asked for something; creates it if needed. `true` if it is new.
+    pub(crate) fn see(&mut self, name: &[u8], now: u64) -> bool {
+        if let Some(consumer) = self.consumers.get_mut(name) {
+            consumer.seen = now;
+            return false;
+        }
+        let consumer = Consumer {
+            seen: now,
+            ..Consumer::default()
+        };
+        self.consumers
+            .insert(Bytes::copy_from_slice(name), consumer);
+        true
+    }
+
+    /// Notes that a consumer got something.
+    pub(crate) fn touch(&mut self, name: &[u8], now: u64) {
+        if let Some(consumer) = self.consumers.get_mut(name) {
+            consumer.active = Some(now);
+        }
+    }
+
+    /// Creates a consumer; `false` if it exists.
+    pub(crate) fn create_consumer(&mut self, name: &[u8], now: u64) -> bool {
+        if self.consumers.contains_key(name) {
+            return false;
+        }
+        self.see(name, now)
+    }
+
+    /// Removes a consumer with its pending entries; how many there were.
+    pub(crate) fn delete_consumer(&mut self, name: &[u8]) -> usize {
+        let Some(consumer) = self.consumers.remove(name) else {
+            return 0;
+        };
+        for id in &consumer.pending {
+            self.pending.remove(id);
+        }
+        consumer.pending.len()
+    }
+
+    /// Records a delivery of `id` to a consumer that exists.
+    pub(crate) fn deliver(&mut self, id: StreamId, name: &[u8], now: u64) {
+        self.assign(
+            id,
+            name,
+            Pending {
+                consumer: Bytes::new(),
+                delivered_at: now,
+                deliveries: 1,
+            },
+        );
+    }
+
+    /// Records that pending entry `id` was read again by its consumer.
+    pub(crate) fn redeliver(&mut self, id: StreamId, now: u64) {
+        if let Some(pending) = self.pending.get_mut(&id) {
+            pending.delivered_at = now;
+            pending.deliveries += 1;
+        }
+    }
+
+    /// Removes `id` from the pending entries; `false` if it was not there.
+    pub(crate) fn acknowledge(&mut self, id: StreamId) -> bool {
+        let Some(pending) = self.pending.remove(&id) else {
+            return false;
+        };
+        if let Some(consumer) = self.consumers.get_mut(&pending.consumer) {
+            consumer.pending.remove(&id);
+        }
+        true
+    }
+
+    /// Gives pending entry `id` to a consumer that exists; `false` if it may not have it.
+    pub(crate) fn claim(&mut self, id: StreamId, name: &[u8], claim: Claim) -> bool {
+        let deliveries = match self.pending.get(&id) {
+            Some(pending) if claim.now.saturating_sub(pending.delivered_at) < claim.min_idle => {
+                return false;
+            }
+            Some(pending) => pending.deliveries,
+            None if claim.force => 0,
+            None => return false,
+        };
+        let deliveries = match claim.deliveries {
+            Some(fixed) => fixed,
+            None if claim.just_id => deliveries,
+            None => deliveries + 1,
+        };
+        self.assign(
+            id,
+            name,
+            Pending {
+                consumer: Bytes::new(),
+                delivered_at: claim.delivered_at,
+                deliveries,
+            },
+        );
+        true
+    }
+
+    fn assign(&mut self, id: StreamId, name: &[u8], mut pending: Pending) {
+        self.acknowledge(id);
+        let owner = match self.consumers.get_key_value(name) {
+            Some((owner, _)) => owner.clone(),
+            None => Bytes::copy_from_slice(name),
+        };
+        self.consumers
+            .entry(owner.clone())
+            .or_default()
+            .pending
+            .insert(id);
+        pending.consumer = owner;
+        self.pending.insert(id, pending);
+    }
+
+    /// Roughly the bytes this takes; constant time.
+    pub(crate) fn size(&self) -> usize {
+        // A pending entry is in two indexes; a consumer is counted with a name of usual length.
+        const PER_PENDING: usize = size_of::<StreamId>() * 2 + size_of::<Pending>();
+        const PER_CONSUMER: usize = size_of::<Bytes>() + size_of::<Consumer>() + 32;
+        self.pending.len() * PER_PENDING + self.consumers.len() * PER_CONSUMER
+    }
+
+    /// Whether both indexes of pending entries say the same.
+    #[cfg(test)]
+    pub(crate) fn is_consistent(&self) -> bool {
+        let owned: usize = self
+            .consumers
+            .values()
+            .map(|consumer| consumer.pending.len())
+            .sum();
+        owned == self.pending.len()
+            && self.pending.iter().all(|(id, pending)| {
+                self.consumers
+                    .get(&pending.consumer)
+                    .is_some_and(|consumer| consumer.pending.contains(id))
+            })
+    }
+}
