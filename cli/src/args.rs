@@ -219,6 +219,17 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// An address that cannot be listened on; names the option that changes it.
+    pub(crate) fn bind(addr: &str, option: &str, error: &std::io::Error) -> Self {
+        if error.kind() == std::io::ErrorKind::AddrInUse {
+            let text = format!("{addr} is taken by another program; choose another with {option}");
+            return Self { text, code: 3 };
+        }
+        Self::new(format!("cannot listen on {addr}: {error}"))
+    }
+}
+
 impl From<restis_server::StartError> for Failure {
     fn from(error: restis_server::StartError) -> Self {
         Self {

@@ -9,8 +9,8 @@ pub(crate) struct Banner<'b> {
     pub(crate) running: &'b Running,
     /// Tokens that may be shown: those given as flags or made just now.
     pub(crate) token: Option<&'b str>,
-    /// Base URL of the functions.
-    pub(crate) functions: Option<String>,
+    /// Base URL of the functions, and the service token they accept.
+    pub(crate) functions: Option<(&'b str, &'b str)>,
     /// Where the data lives, in words.
     pub(crate) store: String,
 }
@@ -61,8 +61,12 @@ fn render(banner: &Banner<'_>, paint: &Paint) -> String {
             paint.dim(&banner.store)
         ),
     ];
-    if let Some(functions) = &banner.functions {
-        lines.push(format!("  functions  {}", paint.bold(functions)));
+    if let Some((functions, _)) = banner.functions {
+        lines.push(format!(
+            "  functions  {}   {}",
+            paint.bold(functions),
+            paint.dim("/api/openapi.json")
+        ));
     }
     if let Some(admin) = banner.running.admin_addr() {
         lines.push(format!("  admin      http://{admin}/health  /metrics"));
@@ -81,6 +85,15 @@ fn render(banner: &Banner<'_>, paint: &Paint) -> String {
         lines.push(format!("curl{insecure} {url}/get/greeting -H {auth}"));
         lines.push(format!(
             "curl{insecure} {url}/pipeline -H {auth} -d '[[\"INCR\",\"n\"],[\"INCR\",\"n\"]]'"
+        ));
+        lines.push(String::new());
+    }
+    if let Some((functions, token)) = banner.functions {
+        let auth = quoted(&format!("Authorization: Bearer {token}"));
+        lines.push(format!("curl {functions}/api/health"));
+        lines.push(format!(
+            "curl {functions}/api/ratelimit -H {auth} -H 'Content-Type: application/json' \
+             -d '{{\"identifier\":\"alice\"}}'"
         ));
         lines.push(String::new());
     }

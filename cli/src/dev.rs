@@ -1,25 +1,100 @@
 //! `restis dev`: the REST server and the functions in one process.
 
+use std::thread::JoinHandle;
+
+use restis::Redis;
+use restis_handlers::{AppState, Config};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
 use crate::args::{DevArgs, Failure};
 use crate::banner::{self, Banner};
 use crate::{logs, serve, signals};
 
 pub(crate) fn run(args: &DevArgs) -> Result<(), Failure> {
+    if args.serve.tls_cert.is_some() {
+        return Err(Failure::usage(
+            "--tls-cert is for `restis serve`; `restis dev` speaks plain HTTP",
+        ));
+    }
     logs::start(&args.serve.log, args.serve.log_json)?;
     let started = serve::start(&args.serve)?;
-    let functions = functions(args, &started)?;
+    let functions = match &started.token {
+        Some(token) => Some(Functions::start(args, started.running.url(), token)?),
+        None => None,
+    };
     if !args.serve.quiet {
         banner::print(&Banner {
             running: &started.running,
             token: started.token.as_deref(),
-            functions,
+            functions: functions
+                .as_ref()
+                .map(|f| (f.url.as_str(), f.token.as_str())),
             store: started.store,
         });
     }
-    signals::serve_until_signal(&started.running)
+    signals::serve_until_signal(&started.running)?;
+    functions.map_or(Ok(()), Functions::stop)
 }
 
-/// Starts the functions on the store that was just started; returns their base URL.
-fn functions(_args: &DevArgs, _started: &serve::Started) -> Result<Option<String>, Failure> {
-    Ok(None)
+/// The functions on a thread of their own, with the REST server as their store.
+struct Functions {
+    url: String,
+    token: String,
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<std::io::Result<()>>,
+}
+
+impl Functions {
+    fn start(args: &DevArgs, store: &str, store_token: &str) -> Result<Self, Failure> {
+        let redis = Redis::builder(store, store_token)
+            .build()
+            .map_err(Failure::new)?;
+        let mut config = Config::from_env().map_err(Failure::usage)?;
+        let token = match std::env::var("RESTIS_SERVICE_TOKEN") {
+            Ok(token) if !token.trim().is_empty() => token.trim().to_owned(),
+            _ => {
+                let token = restis_server::random_token().map_err(Failure::new)?;
+                config.tokens = config.tokens.with_full_access("dev", &token);
+                token
+            }
+        };
+        let state = AppState::builder(redis)
+            .config(config)
+            .build()
+            .map_err(Failure::usage)?;
+        let app = restis_handlers::app(state);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::new(format!("no event loop for the functions: {error}")))?;
+        let listener = runtime
+            .block_on(TcpListener::bind(&args.functions_addr))
+            .map_err(|error| Failure::bind(&args.functions_addr, "--functions-addr", &error))?;
+        let address = listener.local_addr().map_err(Failure::new)?;
+        let (stop, stopped) = oneshot::channel();
+        let thread = std::thread::spawn(move || {
+            runtime.block_on(restis_handlers::serve(listener, app, async {
+                // A dropped sender means the same as a sent one.
+                let _ = stopped.await;
+            }))
+        });
+        Ok(Self {
+            url: format!("http://{address}"),
+            token,
+            stop,
+            thread,
+        })
+    }
+
+    /// Finishes open requests and deferred work.
+    fn stop(self) -> Result<(), Failure> {
+        let _ = self.stop.send(());
+        match self.thread.join() {
+            Ok(result) => {
+                result.map_err(|error| Failure::new(format!("the functions failed: {error}")))
+            }
+            Err(_) => Err(Failure::new("the functions' thread failed")),
+        }
+    }
 }
