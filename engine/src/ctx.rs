@@ -13,6 +13,7 @@ use crate::error::{Error, OOM};
 use crate::hub::Hub;
 use crate::options::{Eviction, Options};
 use crate::reply::Reply;
+use crate::scripting::Scripting;
 
 /// Everything of an engine besides its keys.
 #[derive(Debug)]
@@ -24,6 +25,21 @@ pub(crate) struct Side {
     pub(crate) commands: u64,
     /// When the engine started.
     pub(crate) started: Duration,
+    pub(crate) scripting: Scripting,
+}
+
+impl Side {
+    pub(crate) fn new(options: Options, hub: Arc<Hub>) -> Self {
+        let started = options.clock.now();
+        Self {
+            options,
+            hub,
+            acl: Acl::default(),
+            commands: 0,
+            started,
+            scripting: Scripting::default(),
+        }
+    }
 }
 
 /// Set while a script or function runs.
@@ -137,6 +153,8 @@ fn quote(line: &mut String, arg: &[u8]) {
     line.push('"');
 }
 
+const NOT_FROM_SCRIPT: Error = Error::fixed("ERR This Redis command is not allowed from script");
+
 /// Finds the command and checks what can be checked before it runs.
 pub(crate) fn admit(
     side: &Side,
@@ -145,15 +163,20 @@ pub(crate) fn admit(
     args: Args<'_>,
 ) -> Result<&'static Spec, Error> {
     let name = args.first().ok_or(Error::fixed("ERR empty command"))?;
-    let spec = commands::find(name).ok_or_else(|| commands::unknown(name))?;
+    let spec = commands::find(name).ok_or_else(|| match script {
+        None => commands::unknown(name),
+        Some(_) if commands::is_connection_bound(name) => NOT_FROM_SCRIPT,
+        Some(_) => Error::fixed("ERR Unknown Redis command called from script"),
+    })?;
     if !spec.fits(args) {
-        return Err(Error::wrong_arity(spec.name));
+        return Err(match script {
+            None => Error::wrong_arity(spec.name),
+            Some(_) => Error::fixed("ERR Wrong number of args calling Redis command from script"),
+        });
     }
     if let Some(script) = script {
         if spec.flags.has(Flags::NOSCRIPT) {
-            return Err(Error::fixed(
-                "ERR This Redis command is not allowed from script",
-            ));
+            return Err(NOT_FROM_SCRIPT);
         }
         if script.read_only && spec.flags.has(Flags::WRITE) {
             return Err(Error::fixed(

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crate::acl::{Acl, Caller};
+use crate::acl::Caller;
 use crate::command::Spec;
 use crate::ctx::{self, Ctx, Side};
 use crate::db::Db;
@@ -68,16 +68,9 @@ impl Engine {
     /// An empty database.
     pub fn new(options: Options) -> Self {
         let hub = Arc::new(Hub::default());
-        let started = options.clock.now();
         let state = State {
             db: Db::new(Arc::clone(&hub)),
-            side: Side {
-                options,
-                hub: Arc::clone(&hub),
-                acl: Acl::default(),
-                commands: 0,
-                started,
-            },
+            side: Side::new(options, Arc::clone(&hub)),
         };
         Self {
             shared: Arc::new(Shared {

@@ -103,6 +103,11 @@ impl DoubleText {
         } else {
             self.shortest(value);
         }
+        self.as_slice()
+    }
+
+    /// The text of the number formatted last.
+    pub(crate) fn as_slice(&self) -> &[u8] {
         &self.bytes[..self.len]
     }
 

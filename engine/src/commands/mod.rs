@@ -6,6 +6,7 @@
 mod bitmap;
 mod connection;
 mod expire;
+mod function;
 mod generic;
 mod geo;
 mod geo_search;
@@ -14,6 +15,7 @@ mod hash_ttl;
 mod hll;
 mod list;
 mod pubsub;
+mod scripting;
 mod server;
 mod set;
 mod stream;
@@ -33,6 +35,7 @@ const GROUPS: &[&[Spec]] = &[
     bitmap::COMMANDS,
     connection::COMMANDS,
     expire::COMMANDS,
+    function::COMMANDS,
     generic::COMMANDS,
     geo::COMMANDS,
     hash::COMMANDS,
@@ -40,6 +43,7 @@ const GROUPS: &[&[Spec]] = &[
     hll::COMMANDS,
     list::COMMANDS,
     pubsub::COMMANDS,
+    scripting::COMMANDS,
     server::COMMANDS,
     set::COMMANDS,
     stream::COMMANDS,
@@ -99,6 +103,13 @@ const CONNECTION_BOUND: &[&str] = &[
     "BZPOPMAX",
     "BZPOPMIN",
 ];
+
+/// Whether a command needs a connection of its own.
+pub(crate) fn is_connection_bound(name: &[u8]) -> bool {
+    CONNECTION_BOUND
+        .iter()
+        .any(|bound| name.eq_ignore_ascii_case(bound.as_bytes()))
+}
 
 /// Why a command is not in the table.
 pub(crate) fn unknown(name: &[u8]) -> Error {

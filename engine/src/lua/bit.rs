@@ -24,14 +24,19 @@ pub(super) fn library(lua: &Lua) -> Result<Table> {
         })
     };
     let map = |name: &'static str, apply: fn(u32) -> u32| {
-        lua.create_function(move |lua, args: MultiValue| Ok(apply(number(lua, &args, 1, name)?).cast_signed()))
+        lua.create_function(move |lua, args: MultiValue| {
+            Ok(apply(number(lua, &args, 1, name)?).cast_signed())
+        })
     };
     table.raw_set("band", fold("band", |a, b| a & b)?)?;
     table.raw_set("bor", fold("bor", |a, b| a | b)?)?;
     table.raw_set("bxor", fold("bxor", |a, b| a ^ b)?)?;
     table.raw_set("lshift", shift("lshift", |a, n| a << n)?)?;
     table.raw_set("rshift", shift("rshift", |a, n| a >> n)?)?;
-    table.raw_set("arshift", shift("arshift", |a, n| (a.cast_signed() >> n).cast_unsigned())?)?;
+    table.raw_set(
+        "arshift",
+        shift("arshift", |a, n| (a.cast_signed() >> n).cast_unsigned())?,
+    )?;
     table.raw_set("rol", shift("rol", u32::rotate_left)?)?;
     table.raw_set("ror", shift("ror", u32::rotate_right)?)?;
     table.raw_set("tobit", map("tobit", |a| a)?)?;
@@ -43,9 +48,17 @@ pub(super) fn library(lua: &Lua) -> Result<Table> {
 
 fn to_hex(lua: &Lua, args: MultiValue) -> Result<String> {
     let value = number(lua, &args, 1, "tohex")?;
-    let digits = if args.len() >= 2 { number(lua, &args, 2, "tohex")?.cast_signed() } else { 8 };
+    let digits = if args.len() >= 2 {
+        number(lua, &args, 2, "tohex")?.cast_signed()
+    } else {
+        8
+    };
     let width = digits.unsigned_abs().min(8) as usize;
-    let text = if digits < 0 { format!("{value:08X}") } else { format!("{value:08x}") };
+    let text = if digits < 0 {
+        format!("{value:08X}")
+    } else {
+        format!("{value:08x}")
+    };
     Ok(text[8 - width..].to_owned())
 }
 
@@ -61,6 +74,12 @@ fn number(lua: &Lua, args: &MultiValue, index: usize, function: &str) -> Result<
     match number {
         // The bits of the number after this addition are its value modulo 2^32, rounded to even.
         Some(n) => Ok((n + 6_755_399_441_055_744.0).to_bits() as u32),
-        None => Err(bad_type(lua, index, function, "number", value.filter(|v| type_name(v) != "no value"))),
+        None => Err(bad_type(
+            lua,
+            index,
+            function,
+            "number",
+            value.filter(|v| type_name(v) != "no value"),
+        )),
     }
 }

@@ -14,10 +14,13 @@ pub(super) fn library(lua: &Lua) -> Result<Table> {
     let table = lua.create_table()?;
     table.raw_set("_NAME", "cmsgpack")?;
     table.raw_set("_VERSION", "lua-cmsgpack 0.4.0")?;
-    table.raw_set("_COPYRIGHT", "Copyright (C) 2012, Redis Ltd.")?;
+    table.raw_set("_COPYRIGHT", "Copyright (C) 2012, Salvatore Sanfilippo")?;
     table.raw_set("_DESCRIPTION", "MessagePack C implementation for Lua")?;
     table.raw_set("pack", lua.create_function(pack)?)?;
-    table.raw_set("unpack", lua.create_function(|lua, args| unpack(lua, &args, None, 0, "unpack"))?)?;
+    table.raw_set(
+        "unpack",
+        lua.create_function(|lua, args| unpack(lua, &args, None, 0, "unpack"))?,
+    )?;
     table.raw_set(
         "unpack_one",
         lua.create_function(|lua, args: MultiValue| {
@@ -36,7 +39,13 @@ pub(super) fn library(lua: &Lua) -> Result<Table> {
     Ok(table)
 }
 
-fn integer(lua: &Lua, args: &MultiValue, index: usize, name: &str, default: Option<i64>) -> Result<i64> {
+fn integer(
+    lua: &Lua,
+    args: &MultiValue,
+    index: usize,
+    name: &str,
+    default: Option<i64>,
+) -> Result<i64> {
     match (args.get(index - 1), default) {
         (Some(Value::Integer(n)), _) => Ok(*n),
         (Some(Value::Number(n)), _) => Ok(*n as i64),
@@ -47,7 +56,12 @@ fn integer(lua: &Lua, args: &MultiValue, index: usize, name: &str, default: Opti
 
 fn pack(lua: &Lua, args: MultiValue) -> Result<mlua::LuaString> {
     if args.is_empty() {
-        return Err(bad_argument(lua, 0, "pack", "MessagePack pack needs input."));
+        return Err(bad_argument(
+            lua,
+            0,
+            "pack",
+            "MessagePack pack needs input.",
+        ));
     }
     let mut out = Vec::new();
     for value in &args {
@@ -151,16 +165,25 @@ fn write_table(out: &mut Vec<u8>, table: &Table, level: usize) -> Result<()> {
     Ok(())
 }
 
-fn unpack(lua: &Lua, args: &MultiValue, limit: Option<i64>, offset: i64, name: &str) -> Result<MultiValue> {
+fn unpack(
+    lua: &Lua,
+    args: &MultiValue,
+    limit: Option<i64>,
+    offset: i64,
+    name: &str,
+) -> Result<MultiValue> {
     let text = match args.get(0) {
-        Some(value @ (Value::String(_) | Value::Integer(_) | Value::Number(_))) => lua.coerce_string(value.clone())?,
+        Some(value @ (Value::String(_) | Value::Integer(_) | Value::Number(_))) => {
+            lua.coerce_string(value.clone())?
+        }
         _ => None,
     };
     let text = text.ok_or_else(|| bad_type(lua, 1, name, "string", args.get(0)))?;
     let input = text.as_bytes();
     let length = input.len() as i64;
     if offset < 0 || limit.is_some_and(|limit| limit < 0) {
-        let text = format!("Invalid request to unpack with offset of {offset} and limit of {length}.");
+        let text =
+            format!("Invalid request to unpack with offset of {offset} and limit of {length}.");
         return Err(raise_at(lua, text));
     }
     if offset > length {
@@ -168,7 +191,10 @@ fn unpack(lua: &Lua, args: &MultiValue, limit: Option<i64>, offset: i64, name: &
         return Err(raise_at(lua, text));
     }
     let limit = limit.filter(|limit| *limit > 0 || offset > 0);
-    let mut reader = Reader { lua, rest: &input[offset as usize..] };
+    let mut reader = Reader {
+        lua,
+        rest: &input[offset as usize..],
+    };
     let mut values = Vec::new();
     while !reader.rest.is_empty() && limit.is_none_or(|limit| (values.len() as i64) < limit) {
         match reader.value(0) {
@@ -180,7 +206,10 @@ fn unpack(lua: &Lua, args: &MultiValue, limit: Option<i64>, offset: i64, name: &
     }
     if limit.is_some() {
         let left = reader.rest.len() as i64;
-        values.insert(0, Value::Integer(if left == 0 { -1 } else { length - left }));
+        values.insert(
+            0,
+            Value::Integer(if left == 0 { -1 } else { length - left }),
+        );
     }
     Ok(MultiValue::from_vec(values))
 }
@@ -210,7 +239,10 @@ impl Reader<'_> {
     }
 
     fn unsigned(&mut self, bytes: usize) -> std::result::Result<u64, Problem> {
-        Ok(self.take(bytes)?.iter().fold(0, |value, byte| value << 8 | u64::from(*byte)))
+        Ok(self
+            .take(bytes)?
+            .iter()
+            .fold(0, |value, byte| value << 8 | u64::from(*byte)))
     }
 
     fn signed(&mut self, bytes: usize) -> std::result::Result<i64, Problem> {

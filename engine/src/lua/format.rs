@@ -3,10 +3,18 @@
 /// Formats like `%.{precision}g`.
 pub(super) fn general(value: f64, precision: usize) -> String {
     if value.is_nan() {
-        return if value.is_sign_negative() { "-nan".into() } else { "nan".into() };
+        return if value.is_sign_negative() {
+            "-nan".into()
+        } else {
+            "nan".into()
+        };
     }
     if value.is_infinite() {
-        return if value < 0.0 { "-inf".into() } else { "inf".into() };
+        return if value < 0.0 {
+            "-inf".into()
+        } else {
+            "inf".into()
+        };
     }
     let precision = precision.max(1);
     let scientific = format!("{value:.*e}", precision - 1);
@@ -14,14 +22,22 @@ pub(super) fn general(value: f64, precision: usize) -> String {
     let exponent: i32 = exponent.parse().unwrap_or(0);
     if exponent < -4 || exponent >= precision as i32 {
         let sign = if exponent < 0 { '-' } else { '+' };
-        return format!("{}e{sign}{:02}", trim_zeros(mantissa), exponent.unsigned_abs());
+        return format!(
+            "{}e{sign}{:02}",
+            trim_zeros(mantissa),
+            exponent.unsigned_abs()
+        );
     }
     let decimals = (precision as i32 - 1 - exponent).max(0) as usize;
     trim_zeros(&format!("{value:.decimals$}")).to_owned()
 }
 
 fn trim_zeros(text: &str) -> &str {
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text }
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.')
+    } else {
+        text
+    }
 }
 
 #[cfg(test)]

@@ -18,7 +18,11 @@ pub(super) fn install(lua: &Lua, math: &Table) -> Result<()> {
     let state = Arc::new(AtomicU64::new(START));
     let seeded = Arc::clone(&state);
     let random = lua.create_function(move |lua, args: MultiValue| {
-        let next = state.load(Ordering::Relaxed).wrapping_mul(MULTIPLIER).wrapping_add(INCREMENT) & MASK;
+        let next = state
+            .load(Ordering::Relaxed)
+            .wrapping_mul(MULTIPLIER)
+            .wrapping_add(INCREMENT)
+            & MASK;
         state.store(next, Ordering::Relaxed);
         let range = i32::MAX as u64;
         let r = ((next >> 17) % range) as f64 / range as f64;
@@ -59,5 +63,7 @@ fn integer(lua: &Lua, args: &MultiValue, index: usize, function: &str) -> Result
         Some(Value::String(s)) => lua.coerce_number(Value::String(s.clone()))?,
         _ => None,
     };
-    number.map(|n| i64::from(n as i32)).ok_or_else(|| bad_type(lua, index, function, "number", value))
+    number
+        .map(|n| i64::from(n as i32))
+        .ok_or_else(|| bad_type(lua, index, function, "number", value))
 }

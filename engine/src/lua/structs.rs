@@ -33,7 +33,14 @@ struct Field {
 
 impl<'a> Format<'a> {
     fn new(lua: &'a Lua, function: &'static str, text: &'a [u8]) -> Self {
-        Self { lua, function, text, at: 0, little: cfg!(target_endian = "little"), align: 1 }
+        Self {
+            lua,
+            function,
+            text,
+            at: 0,
+            little: cfg!(target_endian = "little"),
+            align: 1,
+        }
     }
 
     fn number(&mut self, default: usize) -> Result<usize> {
@@ -52,7 +59,9 @@ impl<'a> Format<'a> {
     }
 
     fn next(&mut self) -> Result<Option<Field>> {
-        let Some(&option) = self.text.get(self.at) else { return Ok(None) };
+        let Some(&option) = self.text.get(self.at) else {
+            return Ok(None);
+        };
         self.at += 1;
         let size = match option {
             b'B' | b'b' | b'x' => 1,
@@ -63,7 +72,8 @@ impl<'a> Format<'a> {
             b'i' | b'I' => {
                 let size = self.number(4)?;
                 if size > MAX_INTEGER {
-                    let text = format!("integral size {size} is larger than limit of {MAX_INTEGER}");
+                    let text =
+                        format!("integral size {size} is larger than limit of {MAX_INTEGER}");
                     return Err(raise_at(self.lua, text));
                 }
                 size
@@ -90,7 +100,10 @@ impl<'a> Format<'a> {
             b'!' => {
                 let align = self.number(NATIVE_ALIGN)?;
                 if align == 0 || !align.is_power_of_two() {
-                    return Err(raise_at(self.lua, format_args!("alignment {align} is not a power of 2")));
+                    return Err(raise_at(
+                        self.lua,
+                        format_args!("alignment {align} is not a power of 2"),
+                    ));
                 }
                 self.align = align;
             }
@@ -106,19 +119,28 @@ impl<'a> Format<'a> {
 fn string(lua: &Lua, args: &MultiValue, index: usize, function: &str) -> Result<mlua::LuaString> {
     let value = args.get(index - 1);
     let text = match value {
-        Some(value @ (Value::String(_) | Value::Integer(_) | Value::Number(_))) => lua.coerce_string(value.clone())?,
+        Some(value @ (Value::String(_) | Value::Integer(_) | Value::Number(_))) => {
+            lua.coerce_string(value.clone())?
+        }
         _ => None,
     };
-    text.ok_or_else(|| bad_type(lua, index, function, "string", value))
+    text.ok_or_else(|| bad_type(lua, index, function, "string", value.or(past_end(function, args, index))))
 }
 
 fn number(lua: &Lua, args: &MultiValue, index: usize, function: &str) -> Result<f64> {
     let value = args.get(index - 1);
     let number = match value {
-        Some(value @ (Value::String(_) | Value::Integer(_) | Value::Number(_))) => lua.coerce_number(value.clone())?,
+        Some(value @ (Value::String(_) | Value::Integer(_) | Value::Number(_))) => {
+            lua.coerce_number(value.clone())?
+        }
         _ => None,
     };
-    number.ok_or_else(|| bad_type(lua, index, function, "number", value))
+    number.ok_or_else(|| bad_type(lua, index, function, "number", value.or(past_end(function, args, index))))
+}
+
+/// `pack` keeps a nil of its own after the last argument.
+fn past_end(function: &str, args: &MultiValue, index: usize) -> Option<&'static Value> {
+    (function == "pack" && index > 1 && index == args.len() + 1).then_some(&Value::Nil)
 }
 
 fn pack(lua: &Lua, args: MultiValue) -> Result<mlua::LuaString> {
@@ -133,7 +155,11 @@ fn pack(lua: &Lua, args: MultiValue) -> Result<mlua::LuaString> {
             b'b' | b'B' | b'h' | b'H' | b'l' | b'L' | b'T' | b'i' | b'I' => {
                 let n = number(lua, &args, arg, "pack")?;
                 arg += 1;
-                let value = if n < 0.0 { (n as i64).cast_unsigned() } else { n as u64 };
+                let value = if n < 0.0 {
+                    (n as i64).cast_unsigned()
+                } else {
+                    n as u64
+                };
                 let byte = |i: usize| if i < 8 { (value >> (8 * i)) as u8 } else { 0 };
                 if format.little {
                     out.extend((0..field.size).map(byte));
@@ -145,18 +171,30 @@ fn pack(lua: &Lua, args: MultiValue) -> Result<mlua::LuaString> {
             b'f' => {
                 let n = number(lua, &args, arg, "pack")? as f32;
                 arg += 1;
-                out.extend_from_slice(&if format.little { n.to_le_bytes() } else { n.to_be_bytes() });
+                out.extend_from_slice(&if format.little {
+                    n.to_le_bytes()
+                } else {
+                    n.to_be_bytes()
+                });
             }
             b'd' => {
                 let n = number(lua, &args, arg, "pack")?;
                 arg += 1;
-                out.extend_from_slice(&if format.little { n.to_le_bytes() } else { n.to_be_bytes() });
+                out.extend_from_slice(&if format.little {
+                    n.to_le_bytes()
+                } else {
+                    n.to_be_bytes()
+                });
             }
             b'c' | b's' => {
                 let value = string(lua, &args, arg, "pack")?;
                 arg += 1;
                 let value = value.as_bytes();
-                let size = if field.size == 0 { value.len() } else { field.size };
+                let size = if field.size == 0 {
+                    value.len()
+                } else {
+                    field.size
+                };
                 let Some(head) = value.get(..size) else {
                     return Err(bad_argument(lua, arg, "pack", "string too short"));
                 };
@@ -176,9 +214,18 @@ fn unpack(lua: &Lua, args: MultiValue) -> Result<MultiValue> {
     let text = text.as_bytes();
     let data = string(lua, &args, 2, "unpack")?;
     let data = data.as_bytes();
-    let start = if matches!(args.get(2), None | Some(Value::Nil)) { 1.0 } else { number(lua, &args, 3, "unpack")? };
+    let start = if matches!(args.get(2), None | Some(Value::Nil)) {
+        1.0
+    } else {
+        number(lua, &args, 3, "unpack")?
+    };
     if start < 1.0 {
-        return Err(bad_argument(lua, 3, "unpack", "offset must be 1 or greater"));
+        return Err(bad_argument(
+            lua,
+            3,
+            "unpack",
+            "offset must be 1 or greater",
+        ));
     }
     let mut position = start as usize - 1;
     let mut format = Format::new(lua, "unpack", &text);
@@ -187,20 +234,35 @@ fn unpack(lua: &Lua, args: MultiValue) -> Result<MultiValue> {
     while let Some(field) = format.next()? {
         position = position.saturating_add(format.padding(position, &field));
         let mut size = field.size;
-        let bytes = position.checked_add(size).and_then(|end| data.get(position..end)).ok_or_else(short)?;
+        let bytes = position
+            .checked_add(size)
+            .and_then(|end| data.get(position..end))
+            .ok_or_else(short)?;
         match field.option {
             b'b' | b'B' | b'h' | b'H' | b'l' | b'L' | b'T' | b'i' | b'I' => {
-                values.push(Value::Number(read_integer(bytes, format.little, field.option.is_ascii_lowercase())));
+                values.push(Value::Number(read_integer(
+                    bytes,
+                    format.little,
+                    field.option.is_ascii_lowercase(),
+                )));
             }
             b'x' => {}
             b'f' => {
                 let raw: [u8; 4] = bytes.try_into().map_err(|_| short())?;
-                let n = if format.little { f32::from_le_bytes(raw) } else { f32::from_be_bytes(raw) };
+                let n = if format.little {
+                    f32::from_le_bytes(raw)
+                } else {
+                    f32::from_be_bytes(raw)
+                };
                 values.push(Value::Number(f64::from(n)));
             }
             b'd' => {
                 let raw: [u8; 8] = bytes.try_into().map_err(|_| short())?;
-                values.push(Value::Number(if format.little { f64::from_le_bytes(raw) } else { f64::from_be_bytes(raw) }));
+                values.push(Value::Number(if format.little {
+                    f64::from_le_bytes(raw)
+                } else {
+                    f64::from_be_bytes(raw)
+                }));
             }
             b'c' => {
                 if size == 0 {
@@ -210,14 +272,19 @@ fn unpack(lua: &Lua, args: MultiValue) -> Result<MultiValue> {
                         _ => return Err(raise_at(lua, "format 'c0' needs a previous size")),
                     };
                 }
-                let bytes = position.checked_add(size).and_then(|end| data.get(position..end)).ok_or_else(short)?;
+                let bytes = position
+                    .checked_add(size)
+                    .and_then(|end| data.get(position..end))
+                    .ok_or_else(short)?;
                 values.push(Value::String(lua.create_string(bytes)?));
             }
             b's' => {
                 let Some(end) = data[position..].iter().position(|byte| *byte == 0) else {
                     return Err(raise_at(lua, "unfinished string in data"));
                 };
-                values.push(Value::String(lua.create_string(&data[position..position + end])?));
+                values.push(Value::String(
+                    lua.create_string(&data[position..position + end])?,
+                ));
                 size = end + 1;
             }
             other => format.control(other)?,
@@ -230,7 +297,11 @@ fn unpack(lua: &Lua, args: MultiValue) -> Result<MultiValue> {
 
 fn read_integer(bytes: &[u8], little: bool, signed: bool) -> f64 {
     let fold = |value: u64, byte: &u8| value << 8 | u64::from(*byte);
-    let value = if little { bytes.iter().rev().fold(0, fold) } else { bytes.iter().fold(0, fold) };
+    let value = if little {
+        bytes.iter().rev().fold(0, fold)
+    } else {
+        bytes.iter().fold(0, fold)
+    };
     if !signed || bytes.is_empty() {
         return value as f64;
     }
@@ -245,12 +316,21 @@ fn size(lua: &Lua, args: MultiValue) -> Result<usize> {
     let mut total = 0_usize;
     while let Some(field) = format.next()? {
         match field.option {
-            b's' => return Err(bad_argument(lua, 1, "size", "variable-size format 's'")),
-            b'c' if field.size == 0 => return Err(bad_argument(lua, 1, "size", "variable-size format 'c0'")),
+            b's' => return Err(bad_argument(lua, 1, "size", "option 's' has no fixed size")),
+            b'c' if field.size == 0 => {
+                return Err(bad_argument(
+                    lua,
+                    1,
+                    "size",
+                    "option 'c0' has no fixed size",
+                ));
+            }
             option if !option.is_ascii_alphanumeric() => format.control(option)?,
             _ => {}
         }
-        total = total.saturating_add(format.padding(total, &field)).saturating_add(field.size);
+        total = total
+            .saturating_add(format.padding(total, &field))
+            .saturating_add(field.size);
     }
     Ok(total)
 }

@@ -1,6 +1,6 @@
 //! JSON text to Lua values.
 
-use mlua::{Lua, Result, Value};
+use mlua::{Lua, Result, Table, Value};
 
 use super::Settings;
 use crate::lua::error::raise_at;
@@ -8,13 +8,24 @@ use crate::lua::error::raise_at;
 /// Decodes one document.
 pub(super) fn decode(lua: &Lua, settings: &Settings, text: &[u8]) -> Result<Value> {
     if text.len() >= 2 && (text[0] == 0 || text[1] == 0) {
-        return Err(raise_at(lua, "JSON parser does not support UTF-16 or UTF-32"));
+        return Err(raise_at(
+            lua,
+            "JSON parser does not support UTF-16 or UTF-32",
+        ));
     }
-    let mut decoder = Decoder { lua, settings, text, at: 0, depth: 0 };
+    let mut decoder = Decoder {
+        lua,
+        settings,
+        text,
+        at: 0,
+    };
+    let value = decoder.value()?;
     let token = decoder.next();
-    let value = decoder.value(token)?;
-    let token = decoder.next();
-    if matches!(token.kind, Kind::End) { Ok(value) } else { Err(decoder.unexpected("the end", &token)) }
+    if matches!(token.kind, Kind::End) {
+        Ok(value)
+    } else {
+        Err(decoder.unexpected("the end", &token))
+    }
 }
 
 enum Kind {
@@ -32,6 +43,12 @@ enum Kind {
     Error(&'static str),
 }
 
+/// A table that is being filled.
+enum Open {
+    Array(Table, i64),
+    Object(Table, mlua::LuaString),
+}
+
 struct Token {
     kind: Kind,
     at: usize,
@@ -42,7 +59,6 @@ struct Decoder<'a> {
     settings: &'a Settings,
     text: &'a [u8],
     at: usize,
-    depth: i64,
 }
 
 impl Decoder<'_> {
@@ -61,74 +77,106 @@ impl Decoder<'_> {
             Kind::End => "T_END",
             Kind::Error(text) => text,
         };
-        raise_at(self.lua, format_args!("Expected {expected} but found {found} at character {}", token.at + 1))
+        raise_at(
+            self.lua,
+            format_args!(
+                "Expected {expected} but found {found} at character {}",
+                token.at + 1
+            ),
+        )
     }
 
-    fn value(&mut self, token: Token) -> Result<Value> {
-        match token.kind {
-            Kind::Text(text) => Ok(Value::String(self.lua.create_string(text)?)),
-            Kind::Number(number) => Ok(Value::Number(number)),
-            Kind::Boolean(on) => Ok(Value::Boolean(on)),
-            Kind::Null => Ok(Value::NULL),
-            Kind::ObjectBegin => self.object(),
-            Kind::ArrayBegin => self.array(),
-            _ => Err(self.unexpected("value", &token)),
+    /// Reads one value. Not recursive: a document may be nested deeper than a thread's stack.
+    fn value(&mut self) -> Result<Value> {
+        let mut open: Vec<Open> = Vec::new();
+        let mut token = self.next();
+        loop {
+            let mut value = match token.kind {
+                Kind::Text(text) => Value::String(self.lua.create_string(text)?),
+                Kind::Number(number) => Value::Number(number),
+                Kind::Boolean(on) => Value::Boolean(on),
+                Kind::Null => Value::NULL,
+                Kind::ObjectBegin => {
+                    self.descend(open.len())?;
+                    let table = self.lua.create_table()?;
+                    token = self.next();
+                    if matches!(token.kind, Kind::ObjectEnd) {
+                        Value::Table(table)
+                    } else {
+                        let key = self.key(token)?;
+                        open.push(Open::Object(table, key));
+                        token = self.next();
+                        continue;
+                    }
+                }
+                Kind::ArrayBegin => {
+                    self.descend(open.len())?;
+                    let table = self.lua.create_table()?;
+                    token = self.next();
+                    if matches!(token.kind, Kind::ArrayEnd) {
+                        Value::Table(table)
+                    } else {
+                        open.push(Open::Array(table, 1));
+                        continue;
+                    }
+                }
+                _ => return Err(self.unexpected("value", &token)),
+            };
+            // Puts the value into what is open, which may become a whole value itself.
+            loop {
+                match open.pop() {
+                    None => return Ok(value),
+                    Some(Open::Array(table, index)) => {
+                        table.raw_set(index, value)?;
+                        token = self.next();
+                        match token.kind {
+                            Kind::ArrayEnd => value = Value::Table(table),
+                            Kind::Comma => {
+                                open.push(Open::Array(table, index + 1));
+                                break;
+                            }
+                            _ => return Err(self.unexpected("comma or array end", &token)),
+                        }
+                    }
+                    Some(Open::Object(table, key)) => {
+                        table.raw_set(key, value)?;
+                        token = self.next();
+                        match token.kind {
+                            Kind::ObjectEnd => value = Value::Table(table),
+                            Kind::Comma => {
+                                let token = self.next();
+                                let key = self.key(token)?;
+                                open.push(Open::Object(table, key));
+                                break;
+                            }
+                            _ => return Err(self.unexpected("comma or object end", &token)),
+                        }
+                    }
+                }
+            }
+            token = self.next();
         }
     }
 
-    fn descend(&mut self) -> Result<()> {
-        self.depth += 1;
-        if self.depth > self.settings.decode_depth {
-            let text = format_args!("Found too many nested data structures ({}) at character {}", self.depth, self.at);
+    /// A key, and the colon after it.
+    fn key(&mut self, token: Token) -> Result<mlua::LuaString> {
+        let Kind::Text(key) = token.kind else {
+            return Err(self.unexpected("object key string", &token));
+        };
+        let token = self.next();
+        if !matches!(token.kind, Kind::Colon) {
+            return Err(self.unexpected("colon", &token));
+        }
+        self.lua.create_string(key)
+    }
+
+    fn descend(&self, open: usize) -> Result<()> {
+        let depth = open as i64 + 1;
+        if depth > self.settings.decode_depth {
+            let text = format_args!("Found too many nested data structures ({depth}) at character {}", self.at);
             return Err(raise_at(self.lua, text));
         }
         Ok(())
-    }
-
-    fn object(&mut self) -> Result<Value> {
-        self.descend()?;
-        let table = self.lua.create_table()?;
-        let mut token = self.next();
-        if !matches!(token.kind, Kind::ObjectEnd) {
-            loop {
-                let Kind::Text(key) = token.kind else { return Err(self.unexpected("object key string", &token)) };
-                token = self.next();
-                if !matches!(token.kind, Kind::Colon) {
-                    return Err(self.unexpected("colon", &token));
-                }
-                token = self.next();
-                let value = self.value(token)?;
-                table.raw_set(self.lua.create_string(key)?, value)?;
-                token = self.next();
-                match token.kind {
-                    Kind::ObjectEnd => break,
-                    Kind::Comma => token = self.next(),
-                    _ => return Err(self.unexpected("comma or object end", &token)),
-                }
-            }
-        }
-        self.depth -= 1;
-        Ok(Value::Table(table))
-    }
-
-    fn array(&mut self) -> Result<Value> {
-        self.descend()?;
-        let table = self.lua.create_table()?;
-        let mut token = self.next();
-        if !matches!(token.kind, Kind::ArrayEnd) {
-            for index in 1_i64.. {
-                let value = self.value(token)?;
-                table.raw_set(index, value)?;
-                token = self.next();
-                match token.kind {
-                    Kind::ArrayEnd => break,
-                    Kind::Comma => token = self.next(),
-                    _ => return Err(self.unexpected("comma or array end", &token)),
-                }
-            }
-        }
-        self.depth -= 1;
-        Ok(Value::Table(table))
     }
 
     fn next(&mut self) -> Token {
@@ -137,7 +185,10 @@ impl Decoder<'_> {
         }
         let at = self.at;
         if at >= self.text.len() {
-            return Token { kind: Kind::End, at };
+            return Token {
+                kind: Kind::End,
+                at,
+            };
         }
         let rest = &self.text[at..];
         let (kind, length) = match rest[0] {
@@ -176,7 +227,12 @@ impl Decoder<'_> {
         loop {
             match self.peek(0) {
                 b'"' => break,
-                0 => return Token { kind: Kind::Error("unexpected end of string"), at: self.at },
+                0 => {
+                    return Token {
+                        kind: Kind::Error("unexpected end of string"),
+                        at: self.at,
+                    };
+                }
                 b'\\' => {
                     let byte = match self.peek(1) {
                         escaped @ (b'"' | b'\\' | b'/') => escaped,
@@ -187,14 +243,22 @@ impl Decoder<'_> {
                         b'r' => b'\r',
                         b'u' => {
                             let Some((code, length)) = self.unicode() else {
-                                return Token { kind: Kind::Error("invalid unicode escape code"), at: self.at };
+                                return Token {
+                                    kind: Kind::Error("invalid unicode escape code"),
+                                    at: self.at,
+                                };
                             };
                             let mut utf8 = [0; 4];
                             text.extend_from_slice(code.encode_utf8(&mut utf8).as_bytes());
                             self.at += length;
                             continue;
                         }
-                        _ => return Token { kind: Kind::Error("invalid escape code"), at: self.at },
+                        _ => {
+                            return Token {
+                                kind: Kind::Error("invalid escape code"),
+                                at: self.at,
+                            };
+                        }
                     };
                     text.push(byte);
                     self.at += 2;
@@ -206,7 +270,10 @@ impl Decoder<'_> {
             }
         }
         self.at += 1;
-        Token { kind: Kind::Text(text), at: start }
+        Token {
+            kind: Kind::Text(text),
+            at: start,
+        }
     }
 
     /// The code point of `\uXXXX` or a surrogate pair at the cursor, with its length.
@@ -226,7 +293,9 @@ impl Decoder<'_> {
     }
 
     fn hex4(&self, ahead: usize) -> Option<u32> {
-        (0..4).try_fold(0, |code, i| Some(code << 4 | char::from(self.peek(ahead + i)).to_digit(16)?))
+        (0..4).try_fold(0, |code, i| {
+            Some(code << 4 | char::from(self.peek(ahead + i)).to_digit(16)?)
+        })
     }
 }
 
@@ -252,7 +321,10 @@ fn number(text: &[u8]) -> (Kind, usize) {
     let signed = usize::from(matches!(text.first(), Some(b'-' | b'+')));
     let body = &text[signed..];
     let sign = if negative { -1.0 } else { 1.0 };
-    let starts = |word: &[u8]| body.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word));
+    let starts = |word: &[u8]| {
+        body.get(..word.len())
+            .is_some_and(|head| head.eq_ignore_ascii_case(word))
+    };
     if starts(b"infinity") {
         return (Kind::Number(sign * f64::INFINITY), signed + 8);
     }
@@ -263,15 +335,23 @@ fn number(text: &[u8]) -> (Kind, usize) {
         return (Kind::Number(f64::NAN), signed + 3);
     }
     if starts(b"0x") {
-        let digits = body[2..].iter().take_while(|b| b.is_ascii_hexdigit()).count();
+        let digits = body[2..]
+            .iter()
+            .take_while(|b| b.is_ascii_hexdigit())
+            .count();
         if digits > 0 {
-            let value = body[2..2 + digits]
-                .iter()
-                .fold(0.0, |value, b| value * 16.0 + f64::from(char::from(*b).to_digit(16).unwrap_or(0)));
+            let value = body[2..2 + digits].iter().fold(0.0, |value, b| {
+                value * 16.0 + f64::from(char::from(*b).to_digit(16).unwrap_or(0))
+            });
             return (Kind::Number(sign * value), signed + 2 + digits);
         }
     }
-    let digits = |from: usize| body[from.min(body.len())..].iter().take_while(|b| b.is_ascii_digit()).count();
+    let digits = |from: usize| {
+        body[from.min(body.len())..]
+            .iter()
+            .take_while(|b| b.is_ascii_digit())
+            .count()
+    };
     let whole = digits(0);
     let mut end = whole;
     let mut any = whole > 0;
@@ -292,7 +372,9 @@ fn number(text: &[u8]) -> (Kind, usize) {
             end += 1 + sign + exponent;
         }
     }
-    let parsed = std::str::from_utf8(&body[..end]).ok().and_then(|text| text.parse::<f64>().ok());
+    let parsed = std::str::from_utf8(&body[..end])
+        .ok()
+        .and_then(|text| text.parse::<f64>().ok());
     match parsed {
         Some(value) => (Kind::Number(sign * value), signed + end),
         None => (Kind::Error("invalid number"), 0),

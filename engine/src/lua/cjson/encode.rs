@@ -1,30 +1,104 @@
 //! Lua values to JSON text.
 
-use mlua::{Lua, Result, Table, Value};
+use mlua::{Function, Lua, Result, Table, Value};
 
 use super::{Invalid, Settings};
 use crate::lua::error::{raise_at, type_name};
 use crate::lua::format;
 
 /// Encodes one value.
-pub(super) fn encode(lua: &Lua, settings: &Settings, value: &Value) -> Result<Vec<u8>> {
-    let mut encoder = Encoder { lua, settings, out: Vec::new() };
-    encoder.value(value, 0)?;
+pub(super) fn encode(lua: &Lua, settings: &Settings, next: &Function, value: &Value) -> Result<Vec<u8>> {
+    let mut encoder = Encoder { lua, settings, next, out: Vec::new() };
+    encoder.value(value)?;
     Ok(encoder.out)
+}
+
+/// Objects up to this size are read once.
+const FEW: i64 = 64;
+
+/// What is left to write of an object.
+enum Pairs {
+    Few(std::vec::IntoIter<(Value, Value)>),
+    /// Holds one key, not all: references into the interpreter are scarce.
+    Many { table: Table, last: Value },
+}
+
+impl Pairs {
+    fn next(&mut self, next: &Function) -> Result<Option<(Value, Value)>> {
+        match self {
+            Self::Few(pairs) => Ok(pairs.next()),
+            Self::Many { table, last } => {
+                let (key, value): (Value, Value) = next.call((&*table, &*last))?;
+                last.clone_from(&key);
+                Ok((!key.is_nil()).then_some((key, value)))
+            }
+        }
+    }
+}
+
+/// A table that is being written.
+enum Open {
+    Array { table: Table, index: i64, length: i64 },
+    Object { pairs: Pairs, first: bool },
 }
 
 struct Encoder<'a> {
     lua: &'a Lua,
     settings: &'a Settings,
+    next: &'a Function,
     out: Vec<u8>,
 }
 
 impl Encoder<'_> {
     fn refuse(&self, value: &Value, reason: &str) -> mlua::Error {
-        raise_at(self.lua, format_args!("Cannot serialise {}: {reason}", type_name(value)))
+        raise_at(
+            self.lua,
+            format_args!("Cannot serialise {}: {reason}", type_name(value)),
+        )
     }
 
-    fn value(&mut self, value: &Value, depth: i64) -> Result<()> {
+    /// Writes one value. Not recursive: a table may be nested deeper than a thread's stack.
+    fn value(&mut self, value: &Value) -> Result<()> {
+        let mut open: Vec<Open> = Vec::new();
+        self.begin(value, &mut open)?;
+        while let Some(top) = open.last_mut() {
+            let item = match top {
+                Open::Array { table, index, length } => {
+                    *index += 1;
+                    if *index > *length {
+                        None
+                    } else {
+                        if *index > 1 {
+                            self.out.push(b',');
+                        }
+                        Some(table.raw_get::<Value>(*index)?)
+                    }
+                }
+                Open::Object { pairs, first } => match pairs.next(self.next)? {
+                    None => None,
+                    Some((key, item)) => {
+                        if !std::mem::take(first) {
+                            self.out.push(b',');
+                        }
+                        self.key(&key)?;
+                        Some(item)
+                    }
+                },
+            };
+            match item {
+                Some(item) => self.begin(&item, &mut open)?,
+                None => {
+                    let end = if matches!(top, Open::Array { .. }) { b']' } else { b'}' };
+                    self.out.push(end);
+                    open.pop();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a simple value, or opens a table.
+    fn begin(&mut self, value: &Value, open: &mut Vec<Open>) -> Result<()> {
         match value {
             Value::String(text) => self.string(&text.as_bytes()),
             Value::Integer(_) | Value::Number(_) => self.number(value)?,
@@ -32,77 +106,78 @@ impl Encoder<'_> {
             Value::Boolean(false) => self.out.extend_from_slice(b"false"),
             Value::Nil => self.out.extend_from_slice(b"null"),
             Value::LightUserData(data) if data.0.is_null() => self.out.extend_from_slice(b"null"),
-            Value::Table(table) => self.table(value, table, depth + 1)?,
+            Value::Table(table) => {
+                let depth = open.len() as i64 + 1;
+                if depth > self.settings.encode_depth {
+                    let text = format_args!("Cannot serialise, excessive nesting ({depth})");
+                    return Err(raise_at(self.lua, text));
+                }
+                let (pairs, length) = self.survey(value, table)?;
+                if let Some(length) = length.filter(|length| *length > 0) {
+                    self.out.push(b'[');
+                    open.push(Open::Array { table: table.clone(), index: 0, length });
+                } else {
+                    self.out.push(b'{');
+                    open.push(Open::Object { pairs, first: true });
+                }
+            }
             other => return Err(self.refuse(other, "type not supported")),
         }
         Ok(())
     }
 
-    fn table(&mut self, value: &Value, table: &Table, depth: i64) -> Result<()> {
-        if depth > self.settings.encode_depth {
-            return Err(raise_at(self.lua, format_args!("Cannot serialise, excessive depth ({depth})")));
-        }
-        match self.array_length(value, table)? {
-            Some(length) if length > 0 => {
-                self.out.push(b'[');
-                for index in 1..=length {
-                    if index > 1 {
-                        self.out.push(b',');
-                    }
-                    let item: Value = table.raw_get(index)?;
-                    self.value(&item, depth)?;
-                }
-                self.out.push(b']');
+    fn key(&mut self, key: &Value) -> Result<()> {
+        match key {
+            Value::Integer(_) | Value::Number(_) => {
+                self.out.push(b'"');
+                self.number(key)?;
+                self.out.push(b'"');
             }
-            _ => {
-                self.out.push(b'{');
-                let mut first = true;
-                for pair in table.pairs::<Value, Value>() {
-                    let (key, item) = pair?;
-                    if !std::mem::take(&mut first) {
-                        self.out.push(b',');
-                    }
-                    match &key {
-                        Value::Integer(_) | Value::Number(_) => {
-                            self.out.push(b'"');
-                            self.number(&key)?;
-                            self.out.push(b'"');
-                        }
-                        Value::String(text) => self.string(&text.as_bytes()),
-                        other => return Err(self.refuse(other, "table key must be a number or string")),
-                    }
-                    self.out.push(b':');
-                    self.value(&item, depth)?;
-                }
-                self.out.push(b'}');
-            }
+            Value::String(text) => self.string(&text.as_bytes()),
+            other => return Err(self.refuse(other, "table key must be a number or string")),
         }
+        self.out.push(b':');
         Ok(())
     }
 
-    /// The highest index if every key is a positive integer.
-    fn array_length(&self, value: &Value, table: &Table) -> Result<Option<i64>> {
+    /// The pairs of a table, and its highest index if every key is a positive integer.
+    fn survey(&self, value: &Value, table: &Table) -> Result<(Pairs, Option<i64>)> {
         let (mut max, mut items) = (0_i64, 0_i64);
+        let mut array = true;
+        let mut few = Vec::new();
         for pair in table.pairs::<Value, Value>() {
-            let index = match pair?.0 {
-                Value::Integer(n) => n,
-                Value::Number(n) if n.floor() == n && n < 9e15 => n as i64,
-                _ => return Ok(None),
-            };
-            if index < 1 {
-                return Ok(None);
-            }
-            max = max.max(index);
+            let (key, item) = pair?;
             items += 1;
+            match key {
+                Value::Integer(n) if n >= 1 => max = max.max(n),
+                Value::Number(n) if n >= 1.0 && n.floor() == n => max = max.max(n as i64),
+                _ => array = false,
+            }
+            if items <= FEW {
+                few.push((key, item));
+            } else {
+                few.clear();
+                if !array {
+                    break;
+                }
+            }
+        }
+        let pairs = if items <= FEW {
+            Pairs::Few(few.into_iter())
+        } else {
+            Pairs::Many { table: table.clone(), last: Value::Nil }
+        };
+        if !array {
+            return Ok((pairs, None));
         }
         let Settings { sparse_ratio, sparse_safe, sparse_convert, .. } = *self.settings;
         if sparse_ratio > 0 && max > items.saturating_mul(sparse_ratio) && max > sparse_safe {
             if !sparse_convert {
                 return Err(self.refuse(value, "excessively sparse array"));
             }
-            return Ok(None);
+            return Ok((pairs, None));
         }
-        Ok(Some(max))
+        Ok((pairs, Some(max)))
     }
 
     fn number(&mut self, value: &Value) -> Result<()> {
@@ -126,7 +201,8 @@ impl Encoder<'_> {
             }
         }
         let precision = usize::try_from(self.settings.precision).unwrap_or(14);
-        self.out.extend_from_slice(format::general(number, precision).as_bytes());
+        self.out
+            .extend_from_slice(format::general(number, precision).as_bytes());
         Ok(())
     }
 
@@ -142,7 +218,9 @@ impl Encoder<'_> {
                 0x0a => self.out.extend_from_slice(b"\\n"),
                 0x0c => self.out.extend_from_slice(b"\\f"),
                 0x0d => self.out.extend_from_slice(b"\\r"),
-                0..=0x1f | 0x7f => self.out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
+                0..=0x1f | 0x7f => self
+                    .out
+                    .extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
                 _ => self.out.push(byte),
             }
         }

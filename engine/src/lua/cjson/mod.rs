@@ -5,7 +5,7 @@ mod encode;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use mlua::{Lua, MultiValue, Result, Table, Value};
+use mlua::{Function, Lua, MultiValue, Result, Table, Value};
 
 use super::error::{bad_argument, bad_type};
 
@@ -68,11 +68,12 @@ pub(super) fn library(lua: &Lua, settings: &Shared) -> Result<Table> {
     table.raw_set("null", Value::NULL)?;
 
     let shared = Arc::clone(settings);
+    let next: Function = lua.globals().get("next")?;
     table.raw_set(
         "encode",
         lua.create_function(move |lua, args: MultiValue| {
             let value = single(lua, &args, "encode")?;
-            let json = encode::encode(lua, &current(&shared), value)?;
+            let json = encode::encode(lua, &current(&shared), &next, value)?;
             lua.create_string(json)
         })?,
     )?;
@@ -85,13 +86,16 @@ pub(super) fn library(lua: &Lua, settings: &Shared) -> Result<Table> {
                 Value::String(text) => decode::decode(lua, &current(&shared), &text.as_bytes()),
                 Value::Integer(_) | Value::Number(_) => {
                     let text = lua.coerce_string(value.clone())?;
-                    let text = text.ok_or_else(|| bad_type(lua, 1, "decode", "string", Some(value)))?;
+                    let text =
+                        text.ok_or_else(|| bad_type(lua, 1, "decode", "string", Some(value)))?;
                     decode::decode(lua, &current(&shared), &text.as_bytes())
                 }
                 other => Err(bad_type(lua, 1, "decode", "string", Some(other))),
             }
         })?,
     )?;
+    let shared = Arc::clone(settings);
+    table.raw_set("new", lua.create_function(move |lua, _: MultiValue| library(lua, &shared))?)?;
     configuration(lua, &table, settings)?;
     Ok(table)
 }
@@ -104,9 +108,25 @@ fn single<'a>(lua: &Lua, args: &'a MultiValue, function: &str) -> Result<&'a Val
 }
 
 fn configuration(lua: &Lua, table: &Table, settings: &Shared) -> Result<()> {
-    integer(lua, table, settings, "encode_max_depth", i64::from(i32::MAX), |s| &mut s.encode_depth)?;
-    integer(lua, table, settings, "decode_max_depth", i64::from(i32::MAX), |s| &mut s.decode_depth)?;
-    integer(lua, table, settings, "encode_number_precision", 14, |s| &mut s.precision)?;
+    integer(
+        lua,
+        table,
+        settings,
+        "encode_max_depth",
+        i64::from(i32::MAX),
+        |s| &mut s.encode_depth,
+    )?;
+    integer(
+        lua,
+        table,
+        settings,
+        "decode_max_depth",
+        i64::from(i32::MAX),
+        |s| &mut s.decode_depth,
+    )?;
+    integer(lua, table, settings, "encode_number_precision", 14, |s| {
+        &mut s.precision
+    })?;
 
     let shared = Arc::clone(settings);
     let keep_buffer = lua.create_function(move |lua, args: MultiValue| {
@@ -148,13 +168,18 @@ fn configuration(lua: &Lua, table: &Table, settings: &Shared) -> Result<()> {
         if let Some(choice) = switch(lua, &args, "encode_sparse_array")? {
             settings.sparse_convert = choice == Invalid::Allow;
         }
-        if let Some(ratio) = bounded(lua, &args, 2, "encode_sparse_array", 0, i64::from(i32::MAX))? {
+        if let Some(ratio) = bounded(lua, &args, 2, "encode_sparse_array", 0, i64::from(i32::MAX))?
+        {
             settings.sparse_ratio = ratio;
         }
         if let Some(safe) = bounded(lua, &args, 3, "encode_sparse_array", 0, i64::from(i32::MAX))? {
             settings.sparse_safe = safe;
         }
-        Ok((settings.sparse_convert, settings.sparse_ratio, settings.sparse_safe))
+        Ok((
+            settings.sparse_convert,
+            settings.sparse_ratio,
+            settings.sparse_safe,
+        ))
     })?;
     table.raw_set("encode_sparse_array", sparse)
 }
@@ -179,7 +204,14 @@ fn integer(
     table.raw_set(name, function)
 }
 
-fn bounded(lua: &Lua, args: &MultiValue, index: usize, name: &str, min: i64, max: i64) -> Result<Option<i64>> {
+fn bounded(
+    lua: &Lua,
+    args: &MultiValue,
+    index: usize,
+    name: &str,
+    min: i64,
+    max: i64,
+) -> Result<Option<i64>> {
     let value = match args.get(index - 1) {
         None | Some(Value::Nil) => return Ok(None),
         Some(Value::Integer(n)) => *n,
@@ -189,7 +221,12 @@ fn bounded(lua: &Lua, args: &MultiValue, index: usize, name: &str, min: i64, max
     if (min..=max).contains(&value) {
         Ok(Some(value))
     } else {
-        Err(bad_argument(lua, index, name, format_args!("expected integer between {min} and {max}")))
+        Err(bad_argument(
+            lua,
+            index,
+            name,
+            format_args!("expected integer between {min} and {max}"),
+        ))
     }
 }
 
@@ -210,7 +247,12 @@ fn switch(lua: &Lua, args: &MultiValue, name: &str) -> Result<Option<Invalid>> {
             b"null" => Invalid::Null,
             other => {
                 let word = String::from_utf8_lossy(other).into_owned();
-                return Err(bad_argument(lua, 1, name, format_args!("invalid option '{word}'")));
+                return Err(bad_argument(
+                    lua,
+                    1,
+                    name,
+                    format_args!("invalid option '{word}'"),
+                ));
             }
         },
         other => return Err(bad_type(lua, 1, name, "string", other)),

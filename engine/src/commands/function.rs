@@ -1,0 +1,238 @@
+//! FUNCTION, FCALL, FCALL_RO.
+
+use bytes::Bytes;
+
+use crate::command::{Args, Category, Keys, Outcome, Spec};
+use crate::ctx::Ctx;
+use crate::error::Error;
+use crate::glob;
+use crate::lua;
+use crate::parse::{Walk, is};
+use crate::reply::Reply;
+use crate::scripting::{Library, ScriptFlags};
+
+use super::scripting::{keys_and_args, mode};
+
+const KEYS: Keys = Keys::Counted(2);
+
+pub(crate) const COMMANDS: &[Spec] = &[
+    Spec {
+        keys: KEYS,
+        ..Spec::other("FCALL", -3, Category::Scripting, fcall)
+    }
+    .noscript(),
+    Spec::read("FCALL_RO", -3, KEYS, Category::Scripting, fcall_ro).noscript(),
+    Spec::other("FUNCTION", -2, Category::Scripting, function).noscript(),
+];
+
+fn fcall(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    run(ctx, args, false)
+}
+
+/// Unlike Redis, as Upstash: also runs functions that do not promise to write nothing.
+fn fcall_ro(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    run(ctx, args, true)
+}
+
+fn run(ctx: &mut Ctx<'_>, args: Args<'_>, read_only: bool) -> Outcome {
+    let function = std::str::from_utf8(args[1])
+        .ok()
+        .and_then(|name| ctx.side.scripting.function(name))
+        .ok_or(Error::fixed("ERR Function not found"))?;
+    let (keys, rest) = keys_and_args(args, Error::fixed("ERR Bad number of keys provided"))?;
+    let flags = ScriptFlags {
+        no_writes: function.has("no-writes"),
+        allow_oom: function.has("allow-oom"),
+        allow_key_locking: function.has("allow-key-locking"),
+    };
+    let vm = ctx.side.vm()?;
+    let mode = mode(ctx, flags, read_only, keys);
+    Ok(vm.run_function(ctx, &function, mode, keys, rest))
+}
+
+fn function(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let sub = args[1];
+    let arity = |fits: bool| {
+        if fits {
+            Ok(())
+        } else {
+            Err(Error::wrong_arity(&format!(
+                "function|{}",
+                String::from_utf8_lossy(sub)
+            )))
+        }
+    };
+    if is(sub, "LOAD") {
+        arity(args.len() >= 3)?;
+        load(ctx, args)
+    } else if is(sub, "LIST") {
+        list(ctx, args)
+    } else if is(sub, "DELETE") {
+        arity(args.len() == 3)?;
+        let known =
+            std::str::from_utf8(args[2]).is_ok_and(|name| ctx.side.scripting.remove_library(name));
+        if known {
+            Ok(Reply::ok())
+        } else {
+            Err(Error::fixed("ERR Library not found"))
+        }
+    } else if is(sub, "FLUSH") {
+        match args[2..] {
+            [] => {}
+            [how] if is(how, "ASYNC") || is(how, "SYNC") => {}
+            [_] => {
+                return Err(Error::fixed(
+                    "ERR FUNCTION FLUSH only supports SYNC|ASYNC option",
+                ));
+            }
+            _ => {
+                return Err(Error::fixed(
+                    "ERR unknown subcommand or wrong number of arguments for 'flush'. Try FUNCTION HELP.",
+                ));
+            }
+        }
+        ctx.side.scripting.flush_libraries();
+        Ok(Reply::ok())
+    } else if is(sub, "STATS") {
+        arity(args.len() == 2)?;
+        let scripting = &ctx.side.scripting;
+        let counts = [
+            Reply::bulk("libraries_count"),
+            Reply::len(scripting.libraries().count()),
+            Reply::bulk("functions_count"),
+            Reply::len(scripting.function_count()),
+        ];
+        let engines = Reply::array([Reply::bulk("LUA"), Reply::array(counts)]);
+        Ok(Reply::array([
+            Reply::bulk("running_script"),
+            Reply::Nil,
+            Reply::bulk("engines"),
+            engines,
+        ]))
+    } else if is(sub, "KILL") {
+        arity(args.len() == 2)?;
+        Err(Error::fixed("NOTBUSY No scripts in execution right now."))
+    } else {
+        Err(Error::new(format!(
+            "ERR unknown subcommand '{}'. Try FUNCTION HELP.",
+            String::from_utf8_lossy(&sub[..sub.len().min(128)])
+        )))
+    }
+}
+
+fn load(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let mut replace = false;
+    for option in &args[2..args.len() - 1] {
+        if !is(option, "REPLACE") {
+            return Err(Error::new(format!(
+                "ERR Unknown option given: {}",
+                String::from_utf8_lossy(option)
+            )));
+        }
+        replace = true;
+    }
+    let code = args[args.len() - 1];
+    let (name, body) = metadata(code)?;
+    ctx.side.scripting.check_name(&name, replace)?;
+    let functions = ctx.side.vm()?.load_library(body)?;
+    let library = Library {
+        name: name.clone(),
+        code: Bytes::copy_from_slice(code),
+        functions,
+    };
+    ctx.side.scripting.add_library(library)?;
+    Ok(Reply::bulk(name))
+}
+
+/// The library's name from its first line, and the code after it.
+fn metadata(code: &[u8]) -> Result<(String, &[u8]), Error> {
+    if !code.starts_with(b"#!") {
+        return Err(Error::fixed("ERR Missing library metadata"));
+    }
+    let end = code
+        .iter()
+        .position(|byte| *byte == b'\n')
+        .ok_or(Error::fixed("ERR Invalid library metadata"))?;
+    let line = String::from_utf8_lossy(&code[2..end]).into_owned();
+    let mut parts = line.split_ascii_whitespace();
+    let engine = parts.next().unwrap_or_default();
+    let mut name: Option<String> = None;
+    for part in parts {
+        let Some(value) = part.strip_prefix("name=") else {
+            return Err(Error::new(format!(
+                "ERR Invalid metadata value given: {part}"
+            )));
+        };
+        if name.is_some() {
+            return Err(Error::fixed(
+                "ERR Invalid metadata value, name argument was given multiple times",
+            ));
+        }
+        name = Some(value.to_owned());
+    }
+    let name = name.ok_or(Error::fixed("ERR Library name was not given"))?;
+    if !lua::is_name(&name) {
+        return Err(Error::fixed(lua::BAD_NAME));
+    }
+    if !engine.eq_ignore_ascii_case("lua") {
+        return Err(Error::new(format!("ERR Engine '{engine}' not found")));
+    }
+    Ok((name, &code[end..]))
+}
+
+fn list(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let (mut with_code, mut pattern) = (false, None);
+    let mut walk = Walk::new(args, 2);
+    while let Some(option) = walk.take() {
+        if is(option, "WITHCODE") && !with_code {
+            with_code = true;
+        } else if is(option, "LIBRARYNAME") && pattern.is_none() {
+            pattern = Some(
+                walk.take()
+                    .ok_or(Error::fixed("ERR library name argument was not given"))?,
+            );
+        } else {
+            return Err(Error::new(format!(
+                "ERR Unknown argument {}",
+                String::from_utf8_lossy(option)
+            )));
+        }
+    }
+    let libraries = ctx.side.scripting.libraries();
+    let chosen = libraries.filter(|library| {
+        pattern.is_none_or(|pattern| glob::matches(pattern, library.name.as_bytes()))
+    });
+    Ok(Reply::array(
+        chosen.map(|library| describe(library, with_code)),
+    ))
+}
+
+fn describe(library: &Library, with_code: bool) -> Reply {
+    let functions = library.functions.iter().map(|function| {
+        let flags = function.flags.iter().map(|flag| Reply::simple(flag));
+        Reply::array([
+            Reply::bulk("name"),
+            Reply::bulk(&function.name),
+            Reply::bulk("description"),
+            function
+                .description
+                .as_ref()
+                .map_or(Reply::Nil, Reply::bulk),
+            Reply::bulk("flags"),
+            Reply::array(flags),
+        ])
+    });
+    let mut fields = vec![
+        Reply::bulk("library_name"),
+        Reply::bulk(&library.name),
+        Reply::bulk("engine"),
+        Reply::bulk("LUA"),
+        Reply::bulk("functions"),
+        Reply::array(functions),
+    ];
+    if with_code {
+        fields.push(Reply::bulk("library_code"));
+        fields.push(Reply::Bulk(library.code.clone()));
+    }
+    Reply::Array(fields)
+}

@@ -1,0 +1,149 @@
+//! EVAL and its family, SCRIPT.
+
+use bytes::Bytes;
+
+use crate::command::{Args, Category, Keys, Outcome, Spec};
+use crate::ctx::{Ctx, Script as Running};
+use crate::error::{Error, NOT_INTEGER};
+use crate::lua::{self, Mode};
+use crate::num;
+use crate::parse::is;
+use crate::reply::Reply;
+use crate::scripting::{Script, ScriptFlags, Sha};
+
+const NOSCRIPT: Error = Error::fixed("NOSCRIPT No matching script. Please use EVAL.");
+const NOTBUSY: Error = Error::fixed("NOTBUSY No scripts in execution right now.");
+
+const KEYS: Keys = Keys::Counted(2);
+
+pub(crate) const COMMANDS: &[Spec] = &[
+    Spec {
+        keys: KEYS,
+        ..Spec::other("EVAL", -3, Category::Scripting, eval)
+    }
+    .noscript(),
+    Spec::read("EVAL_RO", -3, KEYS, Category::Scripting, eval_ro).noscript(),
+    Spec {
+        keys: KEYS,
+        ..Spec::other("EVALSHA", -3, Category::Scripting, evalsha)
+    }
+    .noscript(),
+    Spec::read("EVALSHA_RO", -3, KEYS, Category::Scripting, evalsha_ro).noscript(),
+    Spec::other("SCRIPT", -2, Category::Scripting, script).noscript(),
+];
+
+fn eval(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let (sha, script) = ctx.side.script(args[1], false)?;
+    run(ctx, &sha, &script, args, false)
+}
+
+fn eval_ro(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let (sha, script) = ctx.side.script(args[1], false)?;
+    run(ctx, &sha, &script, args, true)
+}
+
+fn evalsha(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let (sha, script) = known(ctx, args)?;
+    run(ctx, &sha, &script, args, false)
+}
+
+fn evalsha_ro(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let (sha, script) = known(ctx, args)?;
+    run(ctx, &sha, &script, args, true)
+}
+
+fn known(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<(Sha, Script), Error> {
+    let sha = parse_sha(args[1]).ok_or(NOSCRIPT)?;
+    let script = ctx.side.scripting.find(&sha).ok_or(NOSCRIPT)?;
+    Ok((sha, script))
+}
+
+fn parse_sha(text: &[u8]) -> Option<Sha> {
+    if text.len() != 40 {
+        return None;
+    }
+    let mut sha = [0; 20];
+    for (byte, pair) in sha.iter_mut().zip(text.chunks_exact(2)) {
+        let digit = |at: usize| char::from(pair[at]).to_digit(16);
+        *byte = (digit(0)? << 4 | digit(1)?) as u8;
+    }
+    Some(sha)
+}
+
+/// Splits the arguments from the number of keys on.
+pub(super) fn keys_and_args<'a, 'b>(
+    args: &'b [&'a [u8]],
+    not_a_number: Error,
+) -> Result<(&'b [&'a [u8]], &'b [&'a [u8]]), Error> {
+    let count = num::parse_i64(args[2]).ok_or(not_a_number)?;
+    let rest = &args[3..];
+    let count =
+        usize::try_from(count).map_err(|_| Error::fixed("ERR Number of keys can't be negative"))?;
+    rest.split_at_checked(count).ok_or(Error::fixed(
+        "ERR Number of keys can't be greater than number of args",
+    ))
+}
+
+/// How a script with these flags runs on this context.
+pub(super) fn mode(ctx: &mut Ctx<'_>, flags: ScriptFlags, read_only: bool, keys: &[&[u8]]) -> Mode {
+    Mode {
+        script: Running {
+            read_only: read_only || flags.no_writes,
+            memory_checked: flags.allow_oom || ctx.make_room(),
+        },
+        declared: flags
+            .allow_key_locking
+            .then(|| keys.iter().map(|key| Bytes::copy_from_slice(key)).collect()),
+    }
+}
+
+fn run(ctx: &mut Ctx<'_>, sha: &Sha, script: &Script, args: Args<'_>, read_only: bool) -> Outcome {
+    let (keys, argv) = keys_and_args(args, NOT_INTEGER)?;
+    let vm = ctx.side.vm()?;
+    let mode = mode(ctx, script.flags, read_only, keys);
+    Ok(vm.run(ctx, &script.compiled, mode, keys, argv, || lua::hex(sha)))
+}
+
+fn script(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let sub = args[1];
+    let arity = |wanted: bool| {
+        if wanted {
+            Ok(())
+        } else {
+            Err(Error::wrong_arity(&format!(
+                "script|{}",
+                String::from_utf8_lossy(sub)
+            )))
+        }
+    };
+    if is(sub, "LOAD") {
+        arity(args.len() == 3)?;
+        let (sha, _) = ctx.side.script(args[2], true)?;
+        Ok(Reply::bulk(lua::hex(&sha)))
+    } else if is(sub, "EXISTS") {
+        arity(args.len() >= 3)?;
+        Ok(Reply::array(args[2..].iter().map(|text| {
+            Reply::bool(parse_sha(text).is_some_and(|sha| ctx.side.scripting.has(&sha)))
+        })))
+    } else if is(sub, "FLUSH") {
+        match args[2..] {
+            [] => {}
+            [how] if is(how, "ASYNC") || is(how, "SYNC") => {}
+            _ => {
+                return Err(Error::fixed(
+                    "ERR SCRIPT FLUSH only support SYNC|ASYNC option",
+                ));
+            }
+        }
+        ctx.side.scripting.flush_scripts();
+        Ok(Reply::ok())
+    } else if is(sub, "KILL") {
+        arity(args.len() == 2)?;
+        Err(NOTBUSY)
+    } else {
+        Err(Error::new(format!(
+            "ERR unknown subcommand '{}'. Try SCRIPT HELP.",
+            String::from_utf8_lossy(&sub[..sub.len().min(128)])
+        )))
+    }
+}

@@ -1,0 +1,165 @@
+//! What native functions reach while a script runs.
+//!
+//! A native function lives as long as the interpreter and cannot borrow the context of the script
+//! that calls it. So the database moves into the frame for as long as the script runs, and back.
+
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+
+use crate::acl::Caller;
+use crate::command::Args;
+use crate::commands;
+use crate::ctx::{Ctx, Script, Side};
+use crate::db::Db;
+use crate::error::Error;
+use crate::hub::Hub;
+use crate::reply::Reply;
+
+/// How a script or function runs.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Mode {
+    pub(crate) script: Script,
+    /// The only keys that commands may name (`allow-key-locking`).
+    pub(crate) declared: Option<Vec<Bytes>>,
+}
+
+/// A function that a library registers while it loads.
+#[derive(Debug)]
+pub(super) struct Registration {
+    pub(super) name: String,
+    pub(super) callback: mlua::Function,
+    pub(super) flags: Vec<&'static str>,
+    pub(super) description: Option<String>,
+}
+
+/// Where a script failed, and with which text.
+#[derive(Debug, Default)]
+pub(super) struct Failure {
+    pub(super) text: String,
+    pub(super) place: Option<String>,
+}
+
+/// Shared by the native functions of one interpreter.
+#[derive(Debug)]
+pub(super) struct Frame {
+    db: Db,
+    side: Side,
+    caller: Caller,
+    mode: Mode,
+    /// A script runs: `db` and `side` are the real ones.
+    running: bool,
+    /// A library loads: functions may be registered.
+    pub(super) loading: Option<Vec<Registration>>,
+    pub(super) resp3: bool,
+    pub(super) failure: Option<Failure>,
+}
+
+/// A frame, shared.
+pub(super) type Shared = Arc<Mutex<Frame>>;
+
+/// Locks a frame; nothing leaves it half changed.
+pub(super) fn lock(frame: &Shared) -> MutexGuard<'_, Frame> {
+    frame.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Frame {
+    pub(super) fn new(side: &Side) -> Self {
+        Self {
+            db: Db::new(Arc::new(Hub::default())),
+            side: Side::new(side.options.clone(), Arc::clone(&side.hub)),
+            caller: Caller::default(),
+            mode: Mode::default(),
+            running: false,
+            loading: None,
+            resp3: false,
+            failure: None,
+        }
+    }
+
+    /// Runs a command of the script.
+    pub(super) fn call(&mut self, args: Args<'_>) -> Reply {
+        if !self.running {
+            return Reply::Error(Error::fixed(
+                "ERR redis.call can only be used while a script runs",
+            ));
+        }
+        if let Some(declared) = &self.mode.declared
+            && let Some(error) = undeclared(declared, args)
+        {
+            return Reply::Error(error);
+        }
+        self.ctx().call(args)
+    }
+
+    /// Whether the caller may run this command; an error if there is no such command.
+    pub(super) fn may(&mut self, args: Args<'_>) -> Result<bool, Error> {
+        let spec = args
+            .first()
+            .and_then(|name| commands::find(name))
+            .ok_or(Error::fixed(
+                "ERR Invalid command passed to redis.acl_check_cmd()",
+            ))?;
+        Ok(self.side.acl.check(&self.caller, spec, args).is_ok())
+    }
+
+    fn ctx(&mut self) -> Ctx<'_> {
+        Ctx {
+            db: &mut self.db,
+            side: &mut self.side,
+            caller: &self.caller,
+            script: Some(self.mode.script),
+        }
+    }
+
+    fn exchange(&mut self, ctx: &mut Ctx<'_>) {
+        mem::swap(&mut self.db, ctx.db);
+        mem::swap(&mut self.side, ctx.side);
+    }
+}
+
+/// The refusal of a command that names a key the script did not declare.
+fn undeclared(declared: &[Bytes], args: Args<'_>) -> Option<Error> {
+    let spec = commands::find(args.first()?)?;
+    let mut missing = None;
+    spec.keys.each(args, |at| {
+        if missing.is_none() && !declared.iter().any(|key| *key == args[at]) {
+            missing = Some(args[at]);
+        }
+    });
+    missing.map(|key| {
+        Error::new(format!(
+            "ERR Dynamic keys are not allowed in Lua scripts when 'allow-key-locking' flag is set. Key was: {}",
+            String::from_utf8_lossy(key)
+        ))
+    })
+}
+
+/// Lends the database of a context to the frame until dropped.
+pub(super) struct Loan<'f, 'c, 'd> {
+    frame: &'f Shared,
+    ctx: &'c mut Ctx<'d>,
+}
+
+impl<'f, 'c, 'd> Loan<'f, 'c, 'd> {
+    pub(super) fn new(frame: &'f Shared, ctx: &'c mut Ctx<'d>, mode: Mode) -> Self {
+        let mut inside = lock(frame);
+        inside.exchange(ctx);
+        inside.caller.clone_from(ctx.caller);
+        inside.mode = mode;
+        inside.resp3 = false;
+        inside.failure = None;
+        inside.running = true;
+        drop(inside);
+        Self { frame, ctx }
+    }
+}
+
+impl Drop for Loan<'_, '_, '_> {
+    fn drop(&mut self) {
+        let mut inside = lock(self.frame);
+        inside.running = false;
+        inside.exchange(self.ctx);
+    }
+}

@@ -1,0 +1,330 @@
+//! The interpreter of one database.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use mlua::chunk::ChunkMode;
+use mlua::{Function, HookTriggers, Lua, LuaOptions, StdLib, Table, Value, VmState};
+
+use super::error::{explain, raise_fatal};
+use super::frame::{self, Failure, Frame, Loan, Mode};
+use super::{cjson, convert, native};
+use crate::ctx::{Ctx, Side};
+use crate::error::Error;
+use crate::reply::Reply;
+
+/// The most memory all scripts of a database may hold.
+const MEMORY_LIMIT: usize = 256 << 20;
+/// The longest a script may run: nobody else is served meanwhile.
+const TIME_LIMIT: Duration = Duration::from_secs(5);
+/// Instructions between two looks at the clock.
+const HOOK_EVERY: u32 = 10_000;
+/// The most keys and arguments, as `unpack` has to take them.
+const MAX_FUNCTIONS: usize = 10_000;
+
+/// A compiled script.
+#[derive(Clone, Debug)]
+pub(crate) struct Compiled(Function);
+
+/// A function that a library registered.
+#[derive(Clone, Debug)]
+pub(crate) struct LoadedFunction {
+    pub(crate) name: String,
+    pub(crate) flags: Vec<&'static str>,
+    pub(crate) description: Option<String>,
+    callback: Function,
+}
+
+impl LoadedFunction {
+    pub(crate) fn has(&self, flag: &str) -> bool {
+        self.flags.contains(&flag)
+    }
+}
+
+/// The interpreter of one database; a cheap clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Vm(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    lua: Lua,
+    frame: frame::Shared,
+    settings: cjson::Shared,
+    script_env: Table,
+    function_env: Table,
+    run_script: Function,
+    run_function: Function,
+    watch: Arc<Watch>,
+}
+
+/// Stops scripts that run too long.
+#[derive(Debug)]
+struct Watch {
+    base: Instant,
+    /// Milliseconds since `base`; 0: to be set at the next look.
+    deadline: AtomicU64,
+}
+
+impl Watch {
+    fn look(&self) -> mlua::Result<VmState> {
+        let now = self.base.elapsed().as_millis() as u64;
+        match self.deadline.load(Ordering::Relaxed) {
+            0 => {
+                let deadline = now + TIME_LIMIT.as_millis() as u64;
+                self.deadline.store(deadline, Ordering::Relaxed);
+                Ok(VmState::Continue)
+            }
+            deadline if now <= deadline => Ok(VmState::Continue),
+            _ => Err(raise_fatal(format!(
+                "BUSY Script ran longer than {} ms and was stopped",
+                TIME_LIMIT.as_millis()
+            ))),
+        }
+    }
+}
+
+impl Vm {
+    /// Builds an interpreter for the database with this surrounding.
+    pub(crate) fn new(side: &Side) -> Result<Self, Error> {
+        Self::build(side)
+            .map_err(|error| Error::new(format!("ERR cannot start Lua: {}", explain(&error).0)))
+    }
+
+    fn build(side: &Side) -> mlua::Result<Self> {
+        let libraries = StdLib::TABLE | StdLib::STRING | StdLib::MATH;
+        let lua = Lua::new_with(libraries, LuaOptions::default())?;
+        lua.set_memory_limit(MEMORY_LIMIT)?;
+        let frame = frame::Shared::new(Frame::new(side).into());
+        let settings = cjson::Shared::default();
+        let native = native::table(&lua, &frame, &settings)?;
+        let (script_env, function_env, run_script, run_function) = lua
+            .load(include_str!("sandbox.lua"))
+            .set_name(native::SANDBOX)
+            .set_mode(ChunkMode::Text)
+            .call(native)?;
+        let watch = Arc::new(Watch {
+            base: Instant::now(),
+            deadline: AtomicU64::new(0),
+        });
+        let looker = Arc::clone(&watch);
+        let triggers = HookTriggers::new().every_nth_instruction(HOOK_EVERY);
+        lua.set_global_hook(triggers, move |_, _| looker.look())?;
+        Ok(Self(Arc::new(Inner {
+            lua,
+            frame,
+            settings,
+            script_env,
+            function_env,
+            run_script,
+            run_function,
+            watch,
+        })))
+    }
+
+    /// Bytes that scripts hold.
+    pub(crate) fn memory(&self) -> usize {
+        self.0.lua.used_memory()
+    }
+
+    /// Frees what no script holds any more.
+    pub(crate) fn collect(&self) {
+        // A finalizer that fails is no reason to keep garbage.
+        let _ = self.0.lua.gc_collect();
+    }
+
+    /// Compiles a script's body.
+    pub(crate) fn compile(&self, body: &[u8]) -> Result<Compiled, Error> {
+        let chunk = self
+            .0
+            .lua
+            .load(body)
+            .set_name("@user_script")
+            .set_mode(ChunkMode::Text);
+        match chunk
+            .set_environment(self.0.script_env.clone())
+            .into_function()
+        {
+            Ok(function) => Ok(Compiled(function)),
+            Err(error) => {
+                let text = explain(&error).0;
+                Err(Error::new(format!(
+                    "ERR Error compiling script (new function): {text}"
+                )))
+            }
+        }
+    }
+
+    /// Runs a compiled script on a context.
+    pub(crate) fn run(
+        &self,
+        ctx: &mut Ctx<'_>,
+        script: &Compiled,
+        mode: Mode,
+        keys: &[&[u8]],
+        argv: &[&[u8]],
+        name: impl FnOnce() -> String,
+    ) -> Reply {
+        self.enter(ctx, &self.0.run_script, &script.0, mode, keys, argv, name)
+    }
+
+    /// Runs a function of a library on a context.
+    pub(crate) fn run_function(
+        &self,
+        ctx: &mut Ctx<'_>,
+        function: &LoadedFunction,
+        mode: Mode,
+        keys: &[&[u8]],
+        args: &[&[u8]],
+    ) -> Reply {
+        let name = || function.name.clone();
+        self.enter(
+            ctx,
+            &self.0.run_function,
+            &function.callback,
+            mode,
+            keys,
+            args,
+            name,
+        )
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one call for both kinds of runs")]
+    fn enter(
+        &self,
+        ctx: &mut Ctx<'_>,
+        runner: &Function,
+        function: &Function,
+        mode: Mode,
+        keys: &[&[u8]],
+        args: &[&[u8]],
+        name: impl FnOnce() -> String,
+    ) -> Reply {
+        let loan = Loan::new(&self.0.frame, ctx, mode);
+        self.0.watch.deadline.store(0, Ordering::Relaxed);
+        let outcome = self.invoke(runner, function, keys, args);
+        let (resp3, failure) = {
+            let mut frame = frame::lock(&self.0.frame);
+            (frame.resp3, frame.failure.take())
+        };
+        drop(loan);
+        cjson::reset(&self.0.settings);
+        let failure = match outcome {
+            Ok((true, value)) => match convert::to_reply(&value, resp3) {
+                Ok(reply) => return reply,
+                Err(error) => unexpected(&error),
+            },
+            Ok((false, value)) => failure.unwrap_or_else(|| Failure {
+                text: match value {
+                    Value::String(text) => format!("ERR {}", text.to_string_lossy()),
+                    _ => "ERR the script failed".to_owned(),
+                },
+                place: None,
+            }),
+            Err(error) => unexpected(&error),
+        };
+        Reply::Error(failure_line(&failure, &name()))
+    }
+
+    fn invoke(
+        &self,
+        runner: &Function,
+        function: &Function,
+        keys: &[&[u8]],
+        args: &[&[u8]],
+    ) -> mlua::Result<(bool, Value)> {
+        let keys = self.list(keys)?;
+        let args = self.list(args)?;
+        runner.call((function, keys, args))
+    }
+
+    fn list(&self, items: &[&[u8]]) -> mlua::Result<Table> {
+        let table = self.0.lua.create_table_with_capacity(items.len(), 0)?;
+        for (index, item) in items.iter().enumerate() {
+            table.raw_set(index + 1, self.0.lua.create_string(item)?)?;
+        }
+        Ok(table)
+    }
+
+    /// Runs the body of a library and returns the functions it registers.
+    pub(crate) fn load_library(&self, body: &[u8]) -> Result<Vec<LoadedFunction>, Error> {
+        let chunk = self
+            .0
+            .lua
+            .load(body)
+            .set_name("@user_function")
+            .set_mode(ChunkMode::Text);
+        let main = chunk
+            .set_environment(self.0.function_env.clone())
+            .into_function()
+            .map_err(|error| {
+                Error::new(format!(
+                    "ERR Error compiling function: {}",
+                    explain(&error).0
+                ))
+            })?;
+        {
+            let mut frame = frame::lock(&self.0.frame);
+            frame.loading = Some(Vec::new());
+            frame.failure = None;
+        }
+        self.0.watch.deadline.store(0, Ordering::Relaxed);
+        let outcome = self.invoke(&self.0.run_function, &main, &[], &[]);
+        let (registered, failure) = {
+            let mut frame = frame::lock(&self.0.frame);
+            (
+                frame.loading.take().unwrap_or_default(),
+                frame.failure.take(),
+            )
+        };
+        match outcome {
+            Ok((true, _)) => {}
+            Ok((false, _)) => {
+                let text = failure.map_or_else(
+                    || "ERR the library failed".to_owned(),
+                    |failure| failure.text,
+                );
+                return Err(Error::new(format!(
+                    "ERR Error registering functions: {text}"
+                )));
+            }
+            Err(error) => {
+                let text = unexpected(&error).text;
+                return Err(Error::new(format!(
+                    "ERR Error registering functions: {text}"
+                )));
+            }
+        }
+        if registered.is_empty() {
+            return Err(Error::fixed("ERR No functions registered"));
+        }
+        if registered.len() > MAX_FUNCTIONS {
+            return Err(Error::fixed("ERR too many functions in one library"));
+        }
+        Ok(registered
+            .into_iter()
+            .map(|function| LoadedFunction {
+                name: function.name,
+                flags: function.flags,
+                description: function.description,
+                callback: function.callback,
+            })
+            .collect())
+    }
+}
+
+fn unexpected(error: &mlua::Error) -> Failure {
+    Failure {
+        text: format!("ERR {}", explain(error).0),
+        place: None,
+    }
+}
+
+/// An error line in Redis' form: text, script, place.
+fn failure_line(failure: &Failure, name: &str) -> Error {
+    let text = &failure.text;
+    Error::new(match &failure.place {
+        Some(place) => format!("{text} script: {name}, on {place}."),
+        None => format!("{text} script: {name}"),
+    })
+}

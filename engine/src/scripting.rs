@@ -1,0 +1,279 @@
+//! Scripts and libraries of a database.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bytes::Bytes;
+
+use crate::ctx::Side;
+use crate::error::Error;
+use crate::lua::{self, Compiled, LoadedFunction, Vm};
+
+/// The most scripts kept compiled.
+const MAX_SCRIPTS: usize = 2_000;
+/// The most bytes of scripts kept.
+const MAX_SCRIPT_BYTES: usize = 16 << 20;
+/// The most libraries.
+const MAX_LIBRARIES: usize = 1_000;
+
+/// The SHA-1 of a script's text.
+pub(crate) type Sha = [u8; 20];
+
+/// What a script declares about itself in its first line.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ScriptFlags {
+    pub(crate) no_writes: bool,
+    pub(crate) allow_oom: bool,
+    pub(crate) allow_key_locking: bool,
+}
+
+/// A script ready to run.
+#[derive(Clone, Debug)]
+pub(crate) struct Script {
+    pub(crate) compiled: Compiled,
+    pub(crate) flags: ScriptFlags,
+}
+
+#[derive(Debug)]
+struct Kept {
+    script: Script,
+    bytes: usize,
+    /// Came by SCRIPT LOAD: goes last.
+    loaded: bool,
+    used: u64,
+}
+
+/// A library of functions.
+#[derive(Debug)]
+pub(crate) struct Library {
+    pub(crate) name: String,
+    pub(crate) code: Bytes,
+    pub(crate) functions: Vec<LoadedFunction>,
+}
+
+/// Scripts and libraries of a database.
+#[derive(Debug, Default)]
+pub(crate) struct Scripting {
+    vm: Option<Vm>,
+    scripts: HashMap<Sha, Kept, foldhash::fast::RandomState>,
+    script_bytes: usize,
+    tick: u64,
+    libraries: BTreeMap<String, Library>,
+    /// Function name to library name.
+    functions: HashMap<String, String, foldhash::fast::RandomState>,
+}
+
+impl Side {
+    /// The interpreter, made with the first use.
+    pub(crate) fn vm(&mut self) -> Result<Vm, Error> {
+        if let Some(vm) = &self.scripting.vm {
+            return Ok(vm.clone());
+        }
+        let vm = Vm::new(self)?;
+        self.scripting.vm = Some(vm.clone());
+        Ok(vm)
+    }
+
+    /// Compiles a script, or finds it compiled.
+    pub(crate) fn script(&mut self, body: &[u8], loaded: bool) -> Result<(Sha, Script), Error> {
+        let sha = lua::sha1(body);
+        if let Some(script) = self.scripting.find(&sha) {
+            if loaded && let Some(kept) = self.scripting.scripts.get_mut(&sha) {
+                kept.loaded = true;
+            }
+            return Ok((sha, script));
+        }
+        let (flags, rest) = shebang(body)?;
+        let script = Script {
+            compiled: self.vm()?.compile(rest)?,
+            flags,
+        };
+        self.scripting.keep(sha, script.clone(), body.len(), loaded);
+        Ok((sha, script))
+    }
+}
+
+impl Scripting {
+    /// The script with this hash.
+    pub(crate) fn find(&mut self, sha: &Sha) -> Option<Script> {
+        self.tick += 1;
+        let kept = self.scripts.get_mut(sha)?;
+        kept.used = self.tick;
+        Some(kept.script.clone())
+    }
+
+    /// Whether the script with this hash is known.
+    pub(crate) fn has(&self, sha: &Sha) -> bool {
+        self.scripts.contains_key(sha)
+    }
+
+    fn keep(&mut self, sha: Sha, script: Script, bytes: usize, loaded: bool) {
+        self.script_bytes += bytes;
+        self.tick += 1;
+        self.scripts.insert(
+            sha,
+            Kept {
+                script,
+                bytes,
+                loaded,
+                used: self.tick,
+            },
+        );
+        if self.scripts.len() > MAX_SCRIPTS || self.script_bytes > MAX_SCRIPT_BYTES {
+            self.shrink();
+        }
+    }
+
+    /// Forgets a quarter of the scripts: those not used for long, loaded ones last.
+    fn shrink(&mut self) {
+        let mut order: Vec<(bool, u64, Sha)> = self
+            .scripts
+            .iter()
+            .map(|(sha, kept)| (kept.loaded, kept.used, *sha))
+            .collect();
+        order.sort_unstable();
+        let mut least = order.len() / 4;
+        for (_, used, sha) in order {
+            let enough = least == 0 && self.script_bytes <= MAX_SCRIPT_BYTES / 4 * 3;
+            if enough || used == self.tick {
+                break;
+            }
+            if let Some(kept) = self.scripts.remove(&sha) {
+                self.script_bytes -= kept.bytes;
+            }
+            least = least.saturating_sub(1);
+        }
+    }
+
+    /// Forgets every script.
+    pub(crate) fn flush_scripts(&mut self) {
+        self.scripts.clear();
+        self.script_bytes = 0;
+        if let Some(vm) = &self.vm {
+            vm.collect();
+        }
+    }
+
+    /// How many scripts are kept.
+    pub(crate) fn script_count(&self) -> usize {
+        self.scripts.len()
+    }
+
+    /// Bytes the interpreter holds.
+    pub(crate) fn memory(&self) -> usize {
+        self.vm.as_ref().map_or(0, Vm::memory)
+    }
+
+    /// The libraries, by name.
+    pub(crate) fn libraries(&self) -> impl Iterator<Item = &Library> {
+        self.libraries.values()
+    }
+
+    /// How many functions all libraries have.
+    pub(crate) fn function_count(&self) -> usize {
+        self.functions.len()
+    }
+
+    /// The function with this name.
+    pub(crate) fn function(&self, name: &str) -> Option<LoadedFunction> {
+        let library = self.libraries.get(self.functions.get(name)?)?;
+        library
+            .functions
+            .iter()
+            .find(|function| function.name == name)
+            .cloned()
+    }
+
+    /// Fails if a library of this name may not be added.
+    pub(crate) fn check_name(&self, name: &str, replace: bool) -> Result<(), Error> {
+        let known = self.libraries.contains_key(name);
+        if known && !replace {
+            return Err(Error::new(format!("ERR Library '{name}' already exists")));
+        }
+        if !known && self.libraries.len() >= MAX_LIBRARIES {
+            return Err(Error::fixed("ERR too many libraries"));
+        }
+        Ok(())
+    }
+
+    /// Adds a library, in place of one of the same name.
+    pub(crate) fn add_library(&mut self, library: Library) -> Result<(), Error> {
+        for function in &library.functions {
+            if self
+                .functions
+                .get(&function.name)
+                .is_some_and(|owner| *owner != library.name)
+            {
+                return Err(Error::new(format!(
+                    "ERR Function {} already exists",
+                    function.name
+                )));
+            }
+        }
+        self.remove_library(&library.name);
+        for function in &library.functions {
+            self.functions
+                .insert(function.name.clone(), library.name.clone());
+        }
+        self.libraries.insert(library.name.clone(), library);
+        Ok(())
+    }
+
+    /// Removes a library; `false`: there is none.
+    pub(crate) fn remove_library(&mut self, name: &str) -> bool {
+        let removed = self.libraries.remove(name).is_some();
+        if removed {
+            self.functions.retain(|_, owner| owner != name);
+        }
+        removed
+    }
+
+    /// Removes every library.
+    pub(crate) fn flush_libraries(&mut self) {
+        self.libraries.clear();
+        self.functions.clear();
+        if let Some(vm) = &self.vm {
+            vm.collect();
+        }
+    }
+}
+
+/// Splits `#!lua flags=…` off a script; the rest keeps its line numbers.
+fn shebang(body: &[u8]) -> Result<(ScriptFlags, &[u8]), Error> {
+    let mut flags = ScriptFlags::default();
+    if !body.starts_with(b"#!") {
+        return Ok((flags, body));
+    }
+    let end = body
+        .iter()
+        .position(|byte| *byte == b'\n')
+        .ok_or(Error::fixed("ERR Invalid script shebang"))?;
+    let line = String::from_utf8_lossy(&body[..end]);
+    let mut parts = line.split_ascii_whitespace();
+    let engine = parts.next().unwrap_or_default();
+    if engine != "#!lua" {
+        return Err(Error::new(format!(
+            "ERR Unexpected engine in script shebang: {engine}"
+        )));
+    }
+    for part in parts {
+        let Some(list) = part.strip_prefix("flags=") else {
+            return Err(Error::new(format!(
+                "ERR Unknown lua shebang option: {part}"
+            )));
+        };
+        for flag in list.split(',').filter(|_| !list.is_empty()) {
+            match flag {
+                "no-writes" => flags.no_writes = true,
+                "allow-oom" => flags.allow_oom = true,
+                "allow-key-locking" => flags.allow_key_locking = true,
+                "allow-stale" | "no-cluster" | "allow-cross-slot-keys" => {}
+                other => {
+                    return Err(Error::new(format!(
+                        "ERR Unexpected flag in script shebang: {other}"
+                    )));
+                }
+            }
+        }
+    }
+    Ok((flags, &body[end..]))
+}

@@ -1,0 +1,14 @@
+//! The engine and a real `redis-server` run the same commands and must answer the same.
+//!
+//! Starts its own server. Without `redis-server` the tests are skipped, under `CI` they fail.
+
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test may fail loudly"
+)]
+
+mod redis;
+mod scripts;
