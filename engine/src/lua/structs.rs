@@ -124,7 +124,15 @@ fn string(lua: &Lua, args: &MultiValue, index: usize, function: &str) -> Result<
         }
         _ => None,
     };
-    text.ok_or_else(|| bad_type(lua, index, function, "string", value.or(past_end(function, args, index))))
+    text.ok_or_else(|| {
+        bad_type(
+            lua,
+            index,
+            function,
+            "string",
+            value.or(past_end(function, args, index)),
+        )
+    })
 }
 
 fn number(lua: &Lua, args: &MultiValue, index: usize, function: &str) -> Result<f64> {
@@ -135,7 +143,15 @@ fn number(lua: &Lua, args: &MultiValue, index: usize, function: &str) -> Result<
         }
         _ => None,
     };
-    number.ok_or_else(|| bad_type(lua, index, function, "number", value.or(past_end(function, args, index))))
+    number.ok_or_else(|| {
+        bad_type(
+            lua,
+            index,
+            function,
+            "number",
+            value.or(past_end(function, args, index)),
+        )
+    })
 }
 
 /// `pack` keeps a nil of its own after the last argument.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use restis_engine::{Error, Reply};
 
 /// A server that ends with the value.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
     port: u16,
     directory: std::path::PathBuf,
@@ -16,19 +16,36 @@ pub struct Server {
 
 impl Server {
     /// Starts `redis-server`; `None` where it is not installed and need not be.
-    pub fn start() -> Option<Self> {
+    pub(crate) fn start() -> Option<Self> {
         // The port is free a moment later, too: nothing else asks for it by number.
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let directory = std::env::temp_dir().join(format!("restis-differential-{}-{port}", std::process::id()));
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let directory =
+            std::env::temp_dir().join(format!("restis-differential-{}-{port}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
         let mut command = Command::new("redis-server");
         command.args(["--bind", "127.0.0.1", "--port", &port.to_string()]);
         command.args(["--save", "", "--appendonly", "no", "--databases", "1"]);
         command.arg("--dir").arg(&directory);
-        match command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn() {
-            Ok(child) => Some(Self { child, port, directory }),
+        match command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+        {
+            Ok(child) => Some(Self {
+                child,
+                port,
+                directory,
+            }),
             Err(error) => {
-                assert!(std::env::var_os("CI").is_none(), "redis-server is needed in CI: {error}");
+                assert!(
+                    std::env::var_os("CI").is_none(),
+                    "redis-server is needed in CI: {error}"
+                );
                 eprintln!("skipped: redis-server is not installed ({error})");
                 None
             }
@@ -36,18 +53,25 @@ impl Server {
     }
 
     /// Connects, waiting until the server answers.
-    pub fn connect(&self) -> Client {
+    pub(crate) fn connect(&self) -> Client {
         let start = Instant::now();
         loop {
             if let Ok(stream) = TcpStream::connect(("127.0.0.1", self.port)) {
                 stream.set_nodelay(true).unwrap();
-                stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-                let mut client = Client { reader: BufReader::with_capacity(1 << 20, stream) };
+                stream
+                    .set_read_timeout(Some(Duration::from_secs(20)))
+                    .unwrap();
+                let mut client = Client {
+                    reader: BufReader::with_capacity(1 << 20, stream),
+                };
                 if client.call(&["PING"]) == Reply::simple("PONG") {
                     return client;
                 }
             }
-            assert!(start.elapsed() < Duration::from_secs(20), "redis-server does not answer");
+            assert!(
+                start.elapsed() < Duration::from_secs(20),
+                "redis-server does not answer"
+            );
             std::thread::yield_now();
         }
     }
@@ -62,19 +86,19 @@ impl Drop for Server {
 }
 
 /// One connection.
-pub struct Client {
+pub(crate) struct Client {
     reader: BufReader<TcpStream>,
 }
 
 impl Client {
     /// Runs one command.
-    pub fn call<A: AsRef<[u8]>>(&mut self, args: &[A]) -> Reply {
+    pub(crate) fn call<A: AsRef<[u8]>>(&mut self, args: &[A]) -> Reply {
         let args = args.iter().map(|arg| arg.as_ref().to_vec()).collect();
         self.batch(&[args]).remove(0)
     }
 
     /// Runs commands in one round trip.
-    pub fn batch(&mut self, commands: &[Vec<Vec<u8>>]) -> Vec<Reply> {
+    pub(crate) fn batch(&mut self, commands: &[Vec<Vec<u8>>]) -> Vec<Reply> {
         let mut request = Vec::new();
         for args in commands {
             write!(request, "*{}\r\n", args.len()).unwrap();

@@ -173,7 +173,10 @@ impl Decoder<'_> {
     fn descend(&self, open: usize) -> Result<()> {
         let depth = open as i64 + 1;
         if depth > self.settings.decode_depth {
-            let text = format_args!("Found too many nested data structures ({depth}) at character {}", self.at);
+            let text = format_args!(
+                "Found too many nested data structures ({depth}) at character {}",
+                self.at
+            );
             return Err(raise_at(self.lua, text));
         }
         Ok(())

@@ -7,8 +7,18 @@ use crate::lua::error::{raise_at, type_name};
 use crate::lua::format;
 
 /// Encodes one value.
-pub(super) fn encode(lua: &Lua, settings: &Settings, next: &Function, value: &Value) -> Result<Vec<u8>> {
-    let mut encoder = Encoder { lua, settings, next, out: Vec::new() };
+pub(super) fn encode(
+    lua: &Lua,
+    settings: &Settings,
+    next: &Function,
+    value: &Value,
+) -> Result<Vec<u8>> {
+    let mut encoder = Encoder {
+        lua,
+        settings,
+        next,
+        out: Vec::new(),
+    };
     encoder.value(value)?;
     Ok(encoder.out)
 }
@@ -20,7 +30,10 @@ const FEW: i64 = 64;
 enum Pairs {
     Few(std::vec::IntoIter<(Value, Value)>),
     /// Holds one key, not all: references into the interpreter are scarce.
-    Many { table: Table, last: Value },
+    Many {
+        table: Table,
+        last: Value,
+    },
 }
 
 impl Pairs {
@@ -38,8 +51,15 @@ impl Pairs {
 
 /// A table that is being written.
 enum Open {
-    Array { table: Table, index: i64, length: i64 },
-    Object { pairs: Pairs, first: bool },
+    Array {
+        table: Table,
+        index: i64,
+        length: i64,
+    },
+    Object {
+        pairs: Pairs,
+        first: bool,
+    },
 }
 
 struct Encoder<'a> {
@@ -63,7 +83,11 @@ impl Encoder<'_> {
         self.begin(value, &mut open)?;
         while let Some(top) = open.last_mut() {
             let item = match top {
-                Open::Array { table, index, length } => {
+                Open::Array {
+                    table,
+                    index,
+                    length,
+                } => {
                     *index += 1;
                     if *index > *length {
                         None
@@ -88,7 +112,11 @@ impl Encoder<'_> {
             match item {
                 Some(item) => self.begin(&item, &mut open)?,
                 None => {
-                    let end = if matches!(top, Open::Array { .. }) { b']' } else { b'}' };
+                    let end = if matches!(top, Open::Array { .. }) {
+                        b']'
+                    } else {
+                        b'}'
+                    };
                     self.out.push(end);
                     open.pop();
                 }
@@ -115,7 +143,11 @@ impl Encoder<'_> {
                 let (pairs, length) = self.survey(value, table)?;
                 if let Some(length) = length.filter(|length| *length > 0) {
                     self.out.push(b'[');
-                    open.push(Open::Array { table: table.clone(), index: 0, length });
+                    open.push(Open::Array {
+                        table: table.clone(),
+                        index: 0,
+                        length,
+                    });
                 } else {
                     self.out.push(b'{');
                     open.push(Open::Object { pairs, first: true });
@@ -165,12 +197,20 @@ impl Encoder<'_> {
         let pairs = if items <= FEW {
             Pairs::Few(few.into_iter())
         } else {
-            Pairs::Many { table: table.clone(), last: Value::Nil }
+            Pairs::Many {
+                table: table.clone(),
+                last: Value::Nil,
+            }
         };
         if !array {
             return Ok((pairs, None));
         }
-        let Settings { sparse_ratio, sparse_safe, sparse_convert, .. } = *self.settings;
+        let Settings {
+            sparse_ratio,
+            sparse_safe,
+            sparse_convert,
+            ..
+        } = *self.settings;
         if sparse_ratio > 0 && max > items.saturating_mul(sparse_ratio) && max > sparse_safe {
             if !sparse_convert {
                 return Err(self.refuse(value, "excessively sparse array"));

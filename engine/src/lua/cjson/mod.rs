@@ -95,7 +95,10 @@ pub(super) fn library(lua: &Lua, settings: &Shared) -> Result<Table> {
         })?,
     )?;
     let shared = Arc::clone(settings);
-    table.raw_set("new", lua.create_function(move |lua, _: MultiValue| library(lua, &shared))?)?;
+    table.raw_set(
+        "new",
+        lua.create_function(move |lua, _: MultiValue| library(lua, &shared))?,
+    )?;
     configuration(lua, &table, settings)?;
     Ok(table)
 }
