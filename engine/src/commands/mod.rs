@@ -23,6 +23,9 @@ mod stream_args;
 mod stream_group;
 mod stream_info;
 mod string;
+mod zset;
+mod zset_ops;
+mod zset_range;
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -50,6 +53,9 @@ const GROUPS: &[&[Spec]] = &[
     stream_group::COMMANDS,
     stream_info::COMMANDS,
     string::COMMANDS,
+    zset::COMMANDS,
+    zset_ops::COMMANDS,
+    zset_range::COMMANDS,
 ];
 
 /// The longest command name, with room to spare.

@@ -1,0 +1,314 @@
+//! Union, intersection and difference of sorted sets (and sets, whose members count 1).
+
+use super::set::keys_and_limit;
+use super::zset::pairs;
+use super::zset_range::store;
+use crate::command::{Args, Category, Keys, Outcome, Spec};
+use crate::ctx::Ctx;
+use crate::db::Db;
+use crate::dict::Dict;
+use crate::error::{Error, NOT_INTEGER, SYNTAX, WRONGTYPE};
+use crate::num;
+use crate::parse::Walk;
+use crate::reply::Reply;
+use crate::value::Value;
+use crate::zset::ZSet;
+
+/// Where members come from.
+#[derive(Clone, Copy, Debug)]
+enum Source<'a> {
+    Missing,
+    Set(&'a Dict<()>),
+    ZSet(&'a Dict<f64>),
+}
+
+impl<'a> Source<'a> {
+    fn find(db: &'a Db, key: &[u8]) -> Result<Self, Error> {
+        match db.value(key) {
+            None => Ok(Self::Missing),
+            Some(Value::Set(set)) => Ok(Self::Set(&set.0)),
+            Some(Value::ZSet(zset)) => Ok(Self::ZSet(zset.dict())),
+            Some(_) => Err(WRONGTYPE),
+        }
+    }
+
+    fn len(self) -> usize {
+        match self {
+            Self::Missing => 0,
+            Self::Set(dict) => dict.len(),
+            Self::ZSet(dict) => dict.len(),
+        }
+    }
+
+    fn score(self, member: &[u8]) -> Option<f64> {
+        match self {
+            Self::Missing => None,
+            Self::Set(dict) => dict.contains(member).then_some(1.0),
+            Self::ZSet(dict) => dict.get(member).copied(),
+        }
+    }
+
+    /// Visits members and scores until `visit` says stop.
+    fn each(self, mut visit: impl FnMut(&'a [u8], f64) -> bool) {
+        match self {
+            Self::Missing => {}
+            Self::Set(dict) => {
+                dict.keys().all(|member| visit(member, 1.0));
+            }
+            Self::ZSet(dict) => {
+                dict.iter().all(|(_, member, score)| visit(member, *score));
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Algebra {
+    Union,
+    Inter,
+    Diff,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Aggregate {
+    Sum,
+    Min,
+    Max,
+}
+
+impl Aggregate {
+    fn apply(self, a: f64, b: f64) -> f64 {
+        match self {
+            Self::Sum => number(a + b),
+            Self::Min => a.min(b),
+            Self::Max => a.max(b),
+        }
+    }
+}
+
+/// Infinity less infinity counts as 0.
+fn number(value: f64) -> f64 {
+    if value.is_nan() { 0.0 } else { value }
+}
+
+#[derive(Debug)]
+struct Plan<'a> {
+    algebra: Algebra,
+    keys: &'a [&'a [u8]],
+    weights: Vec<f64>,
+    aggregate: Aggregate,
+    with_scores: bool,
+}
+
+impl<'a> Plan<'a> {
+    fn parse(
+        args: Args<'a>,
+        at: usize,
+        algebra: Algebra,
+        name: &str,
+        scores: bool,
+    ) -> Result<Self, Error> {
+        let mut walk = Walk::new(args, at);
+        let count = num::parse_i64(walk.need()?).ok_or(NOT_INTEGER)?;
+        let count = usize::try_from(count)
+            .ok()
+            .filter(|&count| count > 0)
+            .ok_or_else(|| {
+                Error::new(format!(
+                    "ERR at least 1 input key is needed for '{name}' command"
+                ))
+            })?;
+        let keys = walk.need_many(count)?;
+        let mut plan = Self {
+            algebra,
+            keys,
+            weights: vec![1.0; count],
+            aggregate: Aggregate::Sum,
+            with_scores: false,
+        };
+        while !walk.is_empty() {
+            if algebra != Algebra::Diff && walk.word("WEIGHTS") {
+                let texts = walk.need_many(count)?;
+                for (weight, text) in plan.weights.iter_mut().zip(texts) {
+                    *weight = num::parse_f64(text)
+                        .ok_or(Error::fixed("ERR weight value is not a float"))?;
+                }
+            } else if algebra != Algebra::Diff && walk.word("AGGREGATE") {
+                plan.aggregate = if walk.word("SUM") {
+                    Aggregate::Sum
+                } else if walk.word("MIN") {
+                    Aggregate::Min
+                } else if walk.word("MAX") {
+                    Aggregate::Max
+                } else {
+                    return Err(SYNTAX);
+                };
+            } else if scores && walk.word("WITHSCORES") {
+                plan.with_scores = true;
+            } else {
+                return Err(SYNTAX);
+            }
+        }
+        Ok(plan)
+    }
+
+    fn run(&self, db: &Db) -> Result<ZSet, Error> {
+        let mut sources = Vec::with_capacity(self.keys.len());
+        for (key, &weight) in self.keys.iter().zip(&self.weights) {
+            sources.push((Source::find(db, key)?, weight));
+        }
+        // From the smallest on, as Redis: the order of additions shows in the last digits.
+        if self.algebra != Algebra::Diff {
+            sources.sort_by_key(|(source, _)| source.len());
+        }
+        Ok(match self.algebra {
+            Algebra::Union => self.union(&sources),
+            Algebra::Inter => self.intersection(&sources),
+            Algebra::Diff => difference(&sources),
+        })
+    }
+
+    fn union(&self, sources: &[(Source<'_>, f64)]) -> ZSet {
+        let mut sums: Dict<f64> = Dict::default();
+        for (source, weight) in sources {
+            source.each(|member, score| {
+                let score = number(score * weight);
+                match sums.get_mut(member) {
+                    Some(sum) => *sum = self.aggregate.apply(*sum, score),
+                    None => drop(sums.insert_new(member, score)),
+                }
+                true
+            });
+        }
+        let mut result = ZSet::default();
+        for (_, member, sum) in sums.iter() {
+            result.insert(member, *sum);
+        }
+        result
+    }
+
+    fn intersection(&self, sources: &[(Source<'_>, f64)]) -> ZSet {
+        let mut result = ZSet::default();
+        let Some(((smallest, weight), others)) = sources.split_first() else {
+            return result;
+        };
+        smallest.each(|member, score| {
+            let start = Some(number(score * weight));
+            let sum = others.iter().fold(start, |sum, (source, weight)| {
+                let score = number(source.score(member)? * weight);
+                Some(self.aggregate.apply(sum?, score))
+            });
+            if let Some(sum) = sum {
+                result.insert(member, sum);
+            }
+            true
+        });
+        result
+    }
+}
+
+fn difference(sources: &[(Source<'_>, f64)]) -> ZSet {
+    let mut result = ZSet::default();
+    let Some(((first, _), others)) = sources.split_first() else {
+        return result;
+    };
+    first.each(|member, score| {
+        if !others
+            .iter()
+            .any(|(source, _)| source.score(member).is_some())
+        {
+            result.insert(member, score);
+        }
+        true
+    });
+    result
+}
+
+fn show(ctx: &mut Ctx<'_>, args: Args<'_>, algebra: Algebra, name: &str) -> Outcome {
+    let plan = Plan::parse(args, 1, algebra, name, true)?;
+    let result = plan.run(ctx.db)?;
+    Ok(Reply::Array(pairs(result.iter(), plan.with_scores)))
+}
+
+fn save(ctx: &mut Ctx<'_>, args: Args<'_>, algebra: Algebra, name: &'static str) -> Outcome {
+    let result = Plan::parse(args, 2, algebra, name, false)?.run(ctx.db)?;
+    Ok(store(ctx, args[1], result, name))
+}
+
+fn zunion(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    show(ctx, args, Algebra::Union, "zunion")
+}
+
+fn zinter(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    show(ctx, args, Algebra::Inter, "zinter")
+}
+
+fn zdiff(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    show(ctx, args, Algebra::Diff, "zdiff")
+}
+
+fn zunionstore(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    save(ctx, args, Algebra::Union, "zunionstore")
+}
+
+fn zinterstore(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    save(ctx, args, Algebra::Inter, "zinterstore")
+}
+
+fn zdiffstore(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    save(ctx, args, Algebra::Diff, "zdiffstore")
+}
+
+fn zintercard(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let (keys, limit) = keys_and_limit(args)?;
+    let mut sources = Vec::with_capacity(keys.len());
+    for key in keys {
+        sources.push(Source::find(ctx.db, key)?);
+    }
+    sources.sort_by_key(|source| source.len());
+    let mut count = 0;
+    if let Some((smallest, others)) = sources.split_first() {
+        smallest.each(|member, _| {
+            count += usize::from(others.iter().all(|other| other.score(member).is_some()));
+            limit == 0 || count < limit
+        });
+    }
+    Ok(Reply::len(count))
+}
+
+pub(crate) const COMMANDS: &[Spec] = &[
+    Spec::read("ZDIFF", -3, Keys::Counted(1), Category::SortedSet, zdiff),
+    Spec::write(
+        "ZDIFFSTORE",
+        -4,
+        Keys::DestCounted(2),
+        Category::SortedSet,
+        zdiffstore,
+    )
+    .denyoom(),
+    Spec::read("ZINTER", -3, Keys::Counted(1), Category::SortedSet, zinter),
+    Spec::read(
+        "ZINTERCARD",
+        -3,
+        Keys::Counted(1),
+        Category::SortedSet,
+        zintercard,
+    ),
+    Spec::write(
+        "ZINTERSTORE",
+        -4,
+        Keys::DestCounted(2),
+        Category::SortedSet,
+        zinterstore,
+    )
+    .denyoom(),
+    Spec::read("ZUNION", -3, Keys::Counted(1), Category::SortedSet, zunion),
+    Spec::write(
+        "ZUNIONSTORE",
+        -4,
+        Keys::DestCounted(2),
+        Category::SortedSet,
+        zunionstore,
+    )
+    .denyoom(),
+];
