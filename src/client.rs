@@ -15,6 +15,7 @@ use crate::{
     config::Builder,
     dispatch::{CallOptions, Dispatcher, Ticket},
     error::{Error, Result},
+    metrics::Metrics,
     pipeline::{Pipeline, Transaction},
     reply::{FromReply, Reply},
     transport::{SyncToken, Transport},
@@ -86,6 +87,11 @@ impl Redis {
         Self {
             core: Arc::new(self.core.fork()),
         }
+    }
+
+    /// What this client and its forks did.
+    pub fn metrics(&self) -> &Metrics {
+        self.core.metrics()
     }
 
     /// The newest consistency token, to hand to another client.

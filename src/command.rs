@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 use crate::{
     error::{Error, Result},
     reply::Json,
+    script::Forms,
 };
 
 /// The name and arguments of one command, any bytes, in one buffer.
@@ -16,6 +17,8 @@ pub struct Args {
     buf: Vec<u8>,
     ends: SmallVec<[u32; 6]>,
     problem: Option<Box<Error>>,
+    /// The script behind an EVALSHA, for a server that does not know it.
+    pub(crate) script: Option<Arc<Forms>>,
 }
 
 impl Args {
@@ -100,17 +103,19 @@ impl Args {
         self.buf.is_ascii() || self.iter().all(|a| std::str::from_utf8(a).is_ok())
     }
 
-    /// Replaces one argument.
-    pub(crate) fn replace(&mut self, index: usize, bytes: &[u8]) {
+    /// The same command with another name and first argument.
+    pub(crate) fn with_head(&self, name: &str, first: &str) -> Self {
         let mut next = Self {
-            buf: Vec::with_capacity(self.buf.len() + bytes.len()),
+            buf: Vec::with_capacity(self.buf.len() + name.len() + first.len()),
+            script: self.script.clone(),
             ..Self::default()
         };
-        for (i, arg) in self.iter().enumerate() {
-            next.push(if i == index { bytes } else { arg });
+        next.push(name.as_bytes());
+        next.push(first.as_bytes());
+        for arg in self.iter().skip(2) {
+            next.push(arg);
         }
-        next.problem = self.problem.take();
-        *self = next;
+        next
     }
 }
 

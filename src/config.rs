@@ -5,7 +5,7 @@ use url::Url;
 
 use crate::{
     client::Redis,
-    dispatch::Dispatcher,
+    dispatch::{Dispatcher, breaker::BreakerPolicy, plan::Limits},
     error::{Error, Result},
     transport::{Encoding, HttpTransport, Transport},
 };
@@ -14,12 +14,22 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(crate) struct Policy {
     pub(crate) timeout: Duration,
+    pub(crate) max_retries: u32,
+    pub(crate) max_in_flight: usize,
+    pub(crate) limits: Limits,
+    pub(crate) breaker: BreakerPolicy,
+    pub(crate) read_your_writes: bool,
 }
 
 impl Default for Policy {
     fn default() -> Self {
         Self {
             timeout: Duration::from_secs(2),
+            max_retries: 3,
+            max_in_flight: 4,
+            limits: Limits::default(),
+            breaker: BreakerPolicy::default(),
+            read_your_writes: true,
         }
     }
 }
@@ -81,6 +91,54 @@ impl Builder {
     /// Time for one connection to be made; 1 s by default.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
+        self
+    }
+
+    /// Retries after a first attempt; 3 by default, 0 means none.
+    ///
+    /// A command that may have been executed is repeated only if that does no harm.
+    /// Retries never exceed a fifth of the requests, plus a small reserve.
+    pub fn max_retries(mut self, retries: u32) -> Self {
+        self.policy.max_retries = retries;
+        self
+    }
+
+    /// Requests under way at the same time; further commands gather. 4 by default.
+    pub fn max_in_flight(mut self, requests: usize) -> Self {
+        self.policy.max_in_flight = requests.max(1);
+        self
+    }
+
+    /// Most commands in one request; 1000 by default.
+    pub fn max_batch_commands(mut self, commands: usize) -> Self {
+        self.policy.limits.commands = commands.max(1);
+        self
+    }
+
+    /// Most bytes of commands in one request; 1 MiB by default.
+    ///
+    /// A single larger command still goes out, alone.
+    pub fn max_batch_bytes(mut self, bytes: usize) -> Self {
+        self.policy.limits.bytes = bytes.max(1);
+        self
+    }
+
+    /// Consecutive failures that open the circuit breaker; 5 by default, 0 switches it off.
+    pub fn breaker_failures(mut self, failures: u32) -> Self {
+        self.policy.breaker.failures = failures;
+        self
+    }
+
+    /// How long the circuit breaker stays open, up to half as much longer at random; 1 s
+    /// by default.
+    pub fn breaker_open_for(mut self, period: Duration) -> Self {
+        self.policy.breaker.open_for = period;
+        self
+    }
+
+    /// Whether reads see the writes of this client on every replica; on by default.
+    pub fn read_your_writes(mut self, on: bool) -> Self {
+        self.policy.read_your_writes = on;
         self
     }
 

@@ -123,7 +123,7 @@ impl ErrorKind {
         }
     }
 
-    fn of_server_error(error: &ServerError) -> Self {
+    pub(crate) fn of_server_error(error: &ServerError) -> Self {
         match error.code() {
             "WRONGTYPE" => Self::WrongType,
             "NOSCRIPT" => Self::NoScript,

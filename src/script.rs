@@ -1,26 +1,33 @@
 //! Lua scripts: sent by hash, uploaded when the server does not know them.
 use std::{
     borrow::Cow,
-    fmt::Write as _,
-    sync::{Arc, OnceLock},
+    fmt::{self, Write as _},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use sha1::{Digest, Sha1};
 
 use crate::{
-    client::Redis,
+    client::{Redis, Surface},
     command::{Args, Command, ToArg},
     dispatch::CallOptions,
-    error::{Error, ErrorKind, Result},
+    error::{ErrorKind, Result},
     pipeline::Handle,
-    reply::FromReply,
+    reply::{FromReply, Reply},
 };
+
+const FLAG: &str = "#!lua flags=allow-key-locking\n";
 
 /// A Lua script with its hash; make it a `static`.
 #[derive(Debug)]
 pub struct Script {
     text: Cow<'static, str>,
-    hash: OnceLock<Arc<str>>,
+    locks_keys: bool,
+    forms: OnceLock<Arc<Forms>>,
 }
 
 impl Script {
@@ -28,7 +35,8 @@ impl Script {
     pub const fn new(text: &'static str) -> Self {
         Self {
             text: Cow::Borrowed(text),
-            hash: OnceLock::new(),
+            locks_keys: false,
+            forms: OnceLock::new(),
         }
     }
 
@@ -36,18 +44,39 @@ impl Script {
     pub fn from_text(text: impl Into<String>) -> Self {
         Self {
             text: Cow::Owned(text.into()),
-            hash: OnceLock::new(),
+            locks_keys: false,
+            forms: OnceLock::new(),
         }
     }
 
-    /// The text.
+    /// Locks only the declared keys where the server can, instead of the whole database.
+    ///
+    /// Upstash knows the flag `allow-key-locking`; a server that rejects it gets the script
+    /// without, which a client learns once.
+    #[must_use]
+    pub const fn key_locking(mut self) -> Self {
+        self.locks_keys = true;
+        self
+    }
+
+    /// The text as it was given.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The SHA1 of the text, 40 lower-case hex digits, computed once.
+    /// The SHA1 of the text as it was given, 40 lower-case hex digits.
     pub fn sha1(&self) -> &str {
-        self.hash.get_or_init(|| sha1_hex(&self.text).into())
+        &self.forms().plain.hash
+    }
+
+    fn forms(&self) -> &Arc<Forms> {
+        self.forms.get_or_init(|| {
+            let flagged = self.locks_keys && !self.text.starts_with("#!");
+            Arc::new(Forms {
+                plain: Form::new(self.text.clone()),
+                flagged: flagged.then(|| Form::new(format!("{FLAG}{}", self.text).into())),
+            })
+        })
     }
 
     /// Starts a call with its first key.
@@ -71,6 +100,101 @@ impl Script {
     }
 }
 
+/// The texts a script is sent as.
+pub(crate) struct Forms {
+    plain: Form,
+    flagged: Option<Form>,
+}
+
+impl fmt::Debug for Forms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Forms({})", self.plain.hash)
+    }
+}
+
+impl Forms {
+    fn best(&self, locking: &KeyLocking) -> &Form {
+        match &self.flagged {
+            Some(flagged) if !locking.is_rejected() => flagged,
+            _ => &self.plain,
+        }
+    }
+}
+
+struct Form {
+    text: Cow<'static, str>,
+    hash: String,
+}
+
+impl Form {
+    fn new(text: Cow<'static, str>) -> Self {
+        let hash = sha1_hex(&text);
+        Self { text, hash }
+    }
+}
+
+fn sha1_hex(text: &str) -> String {
+    let mut hex = String::with_capacity(40);
+    for byte in Sha1::digest(text.as_bytes()) {
+        // Writing to a String cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+    }
+    hex
+}
+
+/// Whether the server of a client takes `allow-key-locking`; believed until it objects.
+#[derive(Debug, Default)]
+pub(crate) struct KeyLocking {
+    rejected: AtomicBool,
+}
+
+impl KeyLocking {
+    fn is_rejected(&self) -> bool {
+        self.rejected.load(Ordering::Relaxed)
+    }
+}
+
+/// The commands to send for scripts that the server did not run, with their places.
+///
+/// The text of each script is sent once; further calls follow by hash.
+pub(crate) fn fixes(
+    locking: &KeyLocking,
+    commands: &[Args],
+    results: &[Result<Reply>],
+) -> Vec<(usize, Args)> {
+    let mut uploaded: Vec<&str> = Vec::new();
+    let mut fixes = Vec::new();
+    for (place, (args, result)) in commands.iter().zip(results).enumerate() {
+        let (Some(forms), Ok(Reply::Error(error))) = (&args.script, result) else {
+            continue;
+        };
+        let flagged = forms.flagged.as_ref().is_some_and(|form| {
+            let sent = args.get(1).unwrap_or_default();
+            sent == form.text.as_bytes() || sent == form.hash.as_bytes()
+        });
+        if flagged && rejects_flag(error.line()) {
+            locking.rejected.store(true, Ordering::Relaxed);
+        } else if error.code() != "NOSCRIPT" {
+            continue;
+        }
+        let form = forms.best(locking);
+        fixes.push(if uploaded.contains(&&*form.hash) {
+            (place, args.with_head("EVALSHA", &form.hash))
+        } else {
+            uploaded.push(&form.hash);
+            (place, args.with_head("EVAL", &form.text))
+        });
+    }
+    fixes
+}
+
+/// Redis 7 and later names the flag; earlier ones do not know the first line at all.
+fn rejects_flag(line: &str) -> bool {
+    line.contains("Unexpected flag in script shebang")
+        || (line.contains("Error compiling script") && line.contains("near '#'"))
+        || (line.contains("Error compiling script") && line.contains("unexpected symbol near '!'"))
+}
+
 /// One call of a script: keys, arguments, then [`run`](Self::run).
 #[derive(Debug, Clone)]
 #[must_use = "a script call does nothing until it is run"]
@@ -85,6 +209,14 @@ impl ScriptCall<'_> {
     /// Appends a key.
     pub fn key(mut self, key: impl ToArg) -> Self {
         key.write(&mut self.keys);
+        self
+    }
+
+    /// Appends every item as one key.
+    pub fn keys<A: ToArg>(mut self, keys: impl IntoIterator<Item = A>) -> Self {
+        for key in keys {
+            key.write(&mut self.keys);
+        }
         self
     }
 
@@ -103,7 +235,7 @@ impl ScriptCall<'_> {
     }
 
     /// Total time for the call, all attempts included.
-    pub fn timeout(mut self, timeout: std::time::Duration) -> Self {
+    pub fn timeout(mut self, timeout: Duration) -> Self {
         self.options.timeout = Some(timeout);
         self
     }
@@ -117,57 +249,64 @@ impl ScriptCall<'_> {
 
     fn command<T>(&self, name: &str, body: &str) -> Command<T> {
         let keys = self.keys.iter();
-        let count = keys.len();
-        Command::new(name)
+        let mut command = Command::new(name)
             .arg(body)
-            .arg(count)
+            .arg(keys.len())
             .args(keys)
-            .args(self.args.iter())
-    }
-
-    fn problem(&self) -> Option<Error> {
-        self.keys.check().and_then(|()| self.args.check()).err()
+            .args(self.args.iter());
+        if let Err(problem) = self.keys.check().and_then(|()| self.args.check()) {
+            command.args.fail(problem);
+        }
+        command
     }
 
     /// Runs the script by hash; where the server does not know it, once by text.
     ///
+    /// Merged with concurrent commands of the client. Never repeated after it may have run,
+    /// unless it is [`idempotent`](Self::idempotent).
+    ///
     /// # Errors
     /// The script's error reply, a decode error, or that the call was not answered.
     pub async fn run<T: FromReply>(self, redis: &Redis) -> Result<T> {
-        if let Some(problem) = self.problem() {
-            return Err(problem);
-        }
-        let by_hash = self.command("EVALSHA", self.script.sha1());
-        match redis.core.run_with(by_hash, self.options).await {
-            Err(e) if e.kind() == ErrorKind::NoScript => {
-                redis
-                    .core
-                    .run_with(self.command("EVAL", self.script.text()), self.options)
-                    .await
+        let forms = self.script.forms();
+        let mut command = self.command("EVALSHA", &forms.best(redis.core.key_locking()).hash);
+        command.args.script = Some(Arc::clone(forms));
+        redis.core.run_with(command, self.options).await
+    }
+
+    /// Adds the script to a pipeline or transaction, by text: a batch keeps its order, so
+    /// a part of it cannot be sent again when the server does not know a hash.
+    pub fn queue<T, S>(self, batch: S) -> Handle<T>
+    where
+        T: FromReply,
+        S: Surface<Out<T> = Handle<T>>,
+    {
+        batch.submit(self.command::<T>("EVAL", self.script.text()))
+    }
+}
+
+impl Redis {
+    /// Uploads a script, so that the first call need not; returns its hash.
+    ///
+    /// # Errors
+    /// The server's refusal, or that it did not answer.
+    pub async fn load_script(&self, script: &Script) -> Result<String> {
+        let forms = script.forms();
+        let load = |form: &Form| Command::new("SCRIPT").arg("LOAD").arg(&*form.text);
+        let options = CallOptions {
+            idempotent: true,
+            ..CallOptions::default()
+        };
+        let locking = self.core.key_locking();
+        match self.core.run_with(load(forms.best(locking)), options).await {
+            Err(e)
+                if e.kind() == ErrorKind::Server
+                    && e.server_error().is_some_and(|e| rejects_flag(e.line())) =>
+            {
+                locking.rejected.store(true, Ordering::Relaxed);
+                self.core.run_with(load(&forms.plain), options).await
             }
             other => other,
         }
     }
-
-    /// Adds the script to a pipeline or transaction, by text: a batch cannot be repaired
-    /// when the server does not know a hash.
-    pub fn queue<'p, T: FromReply>(
-        self,
-        batch: impl crate::Surface<Out<T> = Handle<T>> + 'p,
-    ) -> Handle<T> {
-        let mut command: Command<T> = self.command("EVAL", self.script.text());
-        if let Some(problem) = self.problem() {
-            command.args.fail(problem);
-        }
-        batch.submit(command)
-    }
-}
-
-pub(crate) fn sha1_hex(text: &str) -> String {
-    let mut hex = String::with_capacity(40);
-    for byte in Sha1::digest(text.as_bytes()) {
-        // Writing to a String cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-    }
-    hex
 }

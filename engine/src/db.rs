@@ -277,9 +277,8 @@ impl Db {
     /// Removes a key; returns its value and expiry (0: none).
     pub(crate) fn take(&mut self, key: &[u8]) -> Option<(Value, u64)> {
         let at = self.position(key)?;
-        let expire = self.keys.value(at)?.expire;
         let entry = self.remove_at(at)?;
-        Some((entry.value, expire))
+        Some((entry.value, entry.expire))
     }
 
     fn remove_at(&mut self, at: u32) -> Option<Entry> {

@@ -271,15 +271,23 @@ pub(crate) const TABLE: &[Properties] = &[
 
 /// Finds a command, upper or lower case.
 pub(crate) fn lookup(name: &[u8]) -> Option<&'static Properties> {
+    TABLE.get(position(name)?)
+}
+
+/// Position in the table; its length for unknown commands.
+pub(crate) fn index_of(name: &[u8]) -> usize {
+    position(name).unwrap_or(TABLE.len())
+}
+
+fn position(name: &[u8]) -> Option<usize> {
     let mut upper = [0_u8; 32];
     let upper = upper.get_mut(..name.len())?;
     for (to, from) in upper.iter_mut().zip(name) {
         *to = from.to_ascii_uppercase();
     }
-    let at = TABLE
+    TABLE
         .binary_search_by(|p| p.name.as_bytes().cmp(upper))
-        .ok()?;
-    TABLE.get(at)
+        .ok()
 }
 
 /// Upper-case name without allocation where the command is known.

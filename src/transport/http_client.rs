@@ -133,7 +133,8 @@ impl HttpTransport {
             headers.insert(SYNC_TOKEN, token.0.clone());
         }
         *request.body_mut() = Some(tracked_body(body, exchange));
-        if exchange.timeout < Duration::MAX {
+        // Elsewhere the deadline is kept above the transport.
+        if cfg!(target_family = "wasm") && exchange.timeout < Duration::MAX {
             *request.timeout_mut() = Some(exchange.timeout);
         }
         Ok((request, bytes))

@@ -55,6 +55,17 @@ pub enum Mode {
     Transaction,
 }
 
+impl Mode {
+    /// Stable lower-case name, used in spans.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Single => "single",
+            Self::Pipeline => "pipeline",
+            Self::Transaction => "transaction",
+        }
+    }
+}
+
 /// The opaque consistency token of the server's last answer.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SyncToken(pub(crate) HeaderValue);
@@ -115,6 +126,17 @@ impl Exchange {
     /// [`Transport::sends_at_once`].
     pub fn mark_sent(&self) {
         self.sent.store(true, Ordering::Release);
+    }
+
+    /// Starts over for another attempt.
+    pub(crate) fn rewind(&self, sent: bool) {
+        self.sent.store(sent, Ordering::Release);
+    }
+
+    /// Reports under the flag of another exchange.
+    pub(crate) fn sharing_sent_flag(mut self, of: &Self) -> Self {
+        self.sent = Arc::clone(&of.sent);
+        self
     }
 
     /// The flag behind [`mark_sent`](Self::mark_sent), for bodies that outlive the exchange.

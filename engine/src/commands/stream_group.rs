@@ -235,9 +235,7 @@ fn deliver(
     if let Some(state) = stream.group_mut(group).filter(|_| !ids.is_empty()) {
         state.touch(consumer, now);
         if !no_ack {
-            for &id in &ids {
-                state.deliver(id, consumer, now);
-            }
+            ids.iter().for_each(|&id| state.deliver(id, consumer, now));
         }
     }
     replies

@@ -12,6 +12,7 @@ mod tests;
 mod update;
 mod write;
 
+pub(crate) use eval::TooComplex;
 pub(crate) use node::{MAX_DEPTH, Node};
 pub(crate) use number::{NumberError, add, multiply};
 pub(crate) use parse::parse;

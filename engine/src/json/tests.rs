@@ -2,7 +2,6 @@
 
 use proptest::prelude::*;
 
-use super::eval::TooComplex;
 use super::*;
 
 fn doc(text: &str) -> Json {

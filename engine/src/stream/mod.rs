@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-pub(crate) use group::{Claim, Group};
+pub(crate) use group::{Claim, Group, Pending};
 pub(crate) use id::{Bound, NewId, StreamId};
 pub(crate) use log::{Entry, Fields, NODE_ENTRIES};
 
@@ -226,9 +226,10 @@ impl Stream {
             return Deletion::NotFound;
         }
         match references {
-            References::Acknowledged if self.is_referenced(id) => return Deletion::StillReferenced,
+            References::Keep => {}
             References::Delete => self.forget(id),
-            References::Keep | References::Acknowledged => {}
+            References::Acknowledged if self.is_referenced(id) => return Deletion::StillReferenced,
+            References::Acknowledged => {}
         }
         self.delete(id);
         Deletion::Deleted
@@ -283,9 +284,7 @@ impl Stream {
                     .take(surplus)
                     .map(|e| e.id)
                     .collect();
-                for &id in &doomed {
-                    self.forget(id);
-                }
+                doomed.iter().for_each(|&id| self.forget(id));
                 self.log.drop_oldest(surplus);
                 surplus as u64
             }

@@ -1,0 +1,258 @@
+//! One exchange with its retries.
+use std::{sync::Arc, task::Poll, time::Duration};
+
+use tracing::Instrument as _;
+
+use super::{
+    Dispatcher,
+    board::Board,
+    breaker::Permit,
+    plan::Part,
+    time::{self, Instant},
+};
+use crate::{
+    commands::properties,
+    error::{Delivery, Error, ErrorKind, Result},
+    reply::Reply,
+    transport::{Answer, Exchange, Mode},
+};
+
+const BASE: Duration = Duration::from_millis(20);
+const CAP: Duration = Duration::from_millis(500);
+
+/// Runs one part of a flight and hands out its results.
+pub(super) async fn run(core: &Arc<Dispatcher>, board: &Arc<Board>, part: Part) {
+    let (safe, writes) = (part.is_safe(), part.writes());
+    let Part {
+        mode,
+        commands,
+        places,
+        ..
+    } = part;
+    let mut exchange = Exchange::new(mode, commands);
+    if !board.start(&places, exchange.sent_flag()) {
+        return;
+    }
+    let mut tries = Tries {
+        core,
+        board,
+        safe,
+        writes,
+        attempts: 0,
+    };
+    let mut results = spread(
+        tries.until_answered(&mut exchange).await,
+        exchange.commands.len(),
+    );
+    tries.repair(&mut exchange, &mut results).await;
+    board.deliver(&places, results.into_iter());
+}
+
+struct Tries<'a> {
+    core: &'a Arc<Dispatcher>,
+    board: &'a Arc<Board>,
+    safe: bool,
+    writes: bool,
+    attempts: u32,
+}
+
+impl Tries<'_> {
+    /// Attempts until an answer comes, a retry would be wrong or time is up.
+    async fn until_answered(&mut self, exchange: &mut Exchange) -> Result<Vec<Reply>> {
+        let shared = &self.core.shared;
+        let mut doubtful = false;
+        let mut retries = 0;
+        loop {
+            let error = match self.once(exchange).await {
+                Ok(replies)
+                    if refused_for_upgrade(&replies) && retries < shared.policy.max_retries =>
+                {
+                    // Nothing ran; the same commands may be accepted in a moment.
+                    match self.pause(retries, None) {
+                        Some(pause) => pause.await,
+                        None => return Ok(replies),
+                    }
+                    retries += 1;
+                    continue;
+                }
+                Ok(replies) => return Ok(replies),
+                Err(error) => error,
+            };
+            if error.delivery() == Delivery::MaybeExecuted {
+                doubtful = true;
+                self.board.doubt();
+            }
+            // A later attempt that was not sent does not undo an earlier one that was.
+            let error = if doubtful && error.delivery() == Delivery::NotSent {
+                error.with_delivery(Delivery::MaybeExecuted)
+            } else {
+                error
+            };
+            let error = error.with_attempts(self.attempts);
+            if retries >= shared.policy.max_retries || !self.may_repeat(&error, doubtful) {
+                return Err(error);
+            }
+            let Some(pause) = self.pause(retries, error.retry_after()) else {
+                return Err(error);
+            };
+            pause.await;
+            retries += 1;
+        }
+    }
+
+    fn may_repeat(&self, error: &Error, doubtful: bool) -> bool {
+        let passing = match error.kind() {
+            ErrorKind::Connect
+            | ErrorKind::Timeout
+            | ErrorKind::Interrupted
+            | ErrorKind::RateLimited => true,
+            ErrorKind::Gateway => matches!(error.status(), Some(500 | 502 | 503 | 504)),
+            ErrorKind::ReadOnly => error.is_server_upgrade(),
+            _ => false,
+        };
+        passing && (self.safe || !doubtful)
+    }
+
+    /// The wait before a retry, or `None` when there is no time or budget for one.
+    fn pause(
+        &self,
+        retries: u32,
+        asked: Option<Duration>,
+    ) -> Option<impl Future<Output = ()> + use<>> {
+        let ceiling = BASE.saturating_mul(1 << retries.min(16)).min(CAP);
+        // Between half and all of it, so that clients do not retry in step.
+        let own = ceiling.mul_f64(0.5 + time::random() / 2.0);
+        let wait = asked.map_or(own, |asked| asked.saturating_add(own));
+        let left = self
+            .board
+            .latest()?
+            .saturating_duration_since(Instant::now());
+        if wait >= left || !self.core.shared.budget.spend() {
+            return None;
+        }
+        self.core.shared.metrics.retry();
+        Some(time::pause(wait))
+    }
+
+    async fn once(&mut self, exchange: &mut Exchange) -> Result<Vec<Reply>> {
+        let shared = &self.core.shared;
+        let permit = shared.breaker.admit()?;
+        if self.attempts == 0 {
+            shared.budget.earn();
+        }
+        self.attempts += 1;
+        let (token, mark) = self.core.chain.start();
+        exchange.sync_token = token.filter(|_| shared.policy.read_your_writes);
+        exchange.timeout = self.board.latest().map_or(Duration::MAX, |end| {
+            end.saturating_duration_since(Instant::now())
+        });
+        exchange.rewind(shared.transport.sends_at_once());
+        let span = tracing::debug_span!(
+            "redis",
+            mode = exchange.mode.as_str(),
+            commands = exchange.commands.len(),
+            command = exchange
+                .commands
+                .first()
+                .map(properties::name_of)
+                .as_deref(),
+            attempt = self.attempts,
+        );
+        let answer = self.answer(exchange).instrument(span).await;
+        settle(permit, &answer);
+        shared
+            .metrics
+            .request(exchange.commands.len(), answer.as_ref());
+        let answer = answer?;
+        if shared.policy.read_your_writes {
+            self.core
+                .chain
+                .advance(mark, answer.sync_token, self.writes);
+        }
+        if answer.replies.len() != exchange.commands.len() {
+            return Err(Error::protocol("another number of replies than commands"));
+        }
+        Ok(answer.replies)
+    }
+
+    /// The answer, or a timeout once every caller has given up.
+    async fn answer(&self, exchange: &Exchange) -> Result<Answer> {
+        let mut execute = self.core.shared.transport.execute(exchange);
+        std::future::poll_fn(|cx| {
+            if self.board.is_expired() {
+                let delivery = match exchange.is_sent() {
+                    true => Delivery::MaybeExecuted,
+                    false => Delivery::NotSent,
+                };
+                let error = Error::new(ErrorKind::Timeout, delivery, "no answer in time");
+                return Poll::Ready(Err(error));
+            }
+            execute.as_mut().poll(cx)
+        })
+        .await
+    }
+
+    /// Runs scripts by text that the server does not know by hash, inside the same call.
+    async fn repair(&mut self, exchange: &mut Exchange, results: &mut [Result<Reply>]) {
+        // In a transaction the other commands have run; it cannot be mended.
+        if exchange.mode == Mode::Transaction {
+            return;
+        }
+        // Once for the text, once more where the server rejects the flag in it.
+        for _ in 0..2 {
+            let fixes = crate::script::fixes(self.core.key_locking(), &exchange.commands, results);
+            if fixes.is_empty() {
+                return;
+            }
+            let (places, commands): (Vec<usize>, Vec<_>) = fixes.into_iter().unzip();
+            let mode = if commands.len() == 1 {
+                Mode::Single
+            } else {
+                Mode::Pipeline
+            };
+            let mut again = Exchange::new(mode, commands).sharing_sent_flag(exchange);
+            let fixed = spread(self.until_answered(&mut again).await, places.len());
+            let fixed = fixed.into_iter().zip(again.commands);
+            for (place, (result, args)) in places.into_iter().zip(fixed) {
+                if let (Some(to), Some(from)) =
+                    (results.get_mut(place), exchange.commands.get_mut(place))
+                {
+                    *to = result;
+                    *from = args;
+                }
+            }
+        }
+    }
+}
+
+/// One result a command.
+fn spread(answer: Result<Vec<Reply>>, commands: usize) -> Vec<Result<Reply>> {
+    match answer {
+        Ok(replies) => replies.into_iter().map(Ok).collect(),
+        Err(error) => (0..commands).map(|_| Err(error.clone())).collect(),
+    }
+}
+
+/// Every command was refused because the server is being upgraded.
+fn refused_for_upgrade(replies: &[Reply]) -> bool {
+    replies
+        .iter()
+        .all(|r| matches!(r, Reply::Error(e) if e.is_upgrade()))
+}
+
+/// Tells the breaker: a server that answers anything of its own is not down.
+fn settle(permit: Permit<'_>, answer: &Result<Answer>) {
+    match answer {
+        Ok(_) => permit.success(),
+        Err(e) => match e.kind() {
+            ErrorKind::Connect
+            | ErrorKind::Timeout
+            | ErrorKind::Interrupted
+            | ErrorKind::Gateway
+            | ErrorKind::Protocol => permit.failure(),
+            // Never left this process.
+            ErrorKind::InvalidInput => drop(permit),
+            _ => permit.success(),
+        },
+    }
+}

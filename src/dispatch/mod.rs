@@ -1,0 +1,166 @@
+//! From submitted commands to exchanges: merging, deadlines, retries, the breaker.
+use std::sync::Arc;
+use std::time::Duration;
+
+use smallvec::{SmallVec, smallvec};
+
+use crate::{
+    command::{Args, Command},
+    commands::properties,
+    config::Policy,
+    error::{Error, Result},
+    metrics::Metrics,
+    reply::{FromReply, Reply},
+    transport::{Mode, SyncToken, Transport},
+};
+
+mod attempt;
+mod board;
+pub(crate) mod breaker;
+mod budget;
+mod chain;
+mod flight;
+pub(crate) mod plan;
+#[cfg(test)]
+mod tests;
+pub(crate) mod time;
+
+use board::Entry;
+use breaker::Breaker;
+use budget::Budget;
+use chain::Chain;
+use flight::Merger;
+pub(crate) use flight::Ticket;
+
+/// What the caller of one call asked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct CallOptions {
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) idempotent: bool,
+}
+
+/// One result a command.
+pub(crate) type Results = SmallVec<[Result<Reply>; 1]>;
+
+/// What a client and its forks share.
+#[derive(Debug)]
+struct Shared {
+    transport: Arc<dyn Transport>,
+    policy: Policy,
+    breaker: Breaker,
+    budget: Budget,
+    metrics: Metrics,
+    key_locking: crate::script::KeyLocking,
+}
+
+/// What a client and its clones share.
+#[derive(Debug)]
+pub(crate) struct Dispatcher {
+    shared: Arc<Shared>,
+    chain: Chain,
+    merger: Merger,
+}
+
+impl Dispatcher {
+    pub(crate) fn new(transport: Arc<dyn Transport>, policy: Policy) -> Self {
+        let metrics = Metrics::new();
+        let shared = Shared {
+            transport,
+            breaker: Breaker::new(policy.breaker.clone(), metrics.clone()),
+            budget: Budget::new(),
+            metrics,
+            key_locking: crate::script::KeyLocking::default(),
+            policy,
+        };
+        Self::over(Arc::new(shared), Chain::default())
+    }
+
+    fn over(shared: Arc<Shared>, chain: Chain) -> Self {
+        let merger = Merger::new(shared.policy.max_in_flight);
+        Self {
+            shared,
+            chain,
+            merger,
+        }
+    }
+
+    pub(crate) fn fork(&self) -> Self {
+        Self::over(
+            Arc::clone(&self.shared),
+            Chain::starting_at(self.chain.current()),
+        )
+    }
+
+    pub(crate) fn sync_token(&self) -> Option<SyncToken> {
+        self.chain.current()
+    }
+
+    pub(crate) fn set_sync_token(&self, token: SyncToken) {
+        self.chain.set(token);
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
+    }
+
+    pub(crate) fn key_locking(&self) -> &crate::script::KeyLocking {
+        &self.shared.key_locking
+    }
+
+    pub(crate) fn transport(&self) -> &Arc<dyn Transport> {
+        &self.shared.transport
+    }
+
+    /// Submits one command; it leaves when the ticket is polled.
+    pub(crate) fn submit_one(self: &Arc<Self>, args: Args, options: CallOptions) -> Ticket {
+        self.submit(Mode::Single, smallvec![args], options)
+    }
+
+    pub(crate) fn submit(
+        self: &Arc<Self>,
+        mode: Mode,
+        commands: SmallVec<[Args; 1]>,
+        options: CallOptions,
+    ) -> Ticket {
+        let problem = commands.iter().find_map(|args| match args.check() {
+            Err(e) => Some(e),
+            Ok(()) if args.is_empty() => Some(Error::invalid_input("a command needs a name")),
+            Ok(()) => None,
+        });
+        if let Some(problem) = problem {
+            return Ticket::failed(commands.len(), &problem);
+        }
+        let timeout = options.timeout.unwrap_or(self.shared.policy.timeout);
+        let entry = Entry::new(mode, commands, options.idempotent, timeout);
+        Ticket::join(self, entry)
+    }
+
+    /// Runs several commands; an error means that none was answered.
+    pub(crate) async fn submit_many(
+        self: &Arc<Self>,
+        mode: Mode,
+        commands: Vec<Args>,
+        options: CallOptions,
+    ) -> Result<Results> {
+        let results = self.submit(mode, commands.into(), options).await;
+        match results.first() {
+            Some(Err(first)) if results.iter().all(Result::is_err) => Err(first.clone()),
+            _ => Ok(results),
+        }
+    }
+
+    /// Runs one command to its typed reply.
+    pub(crate) async fn run_with<T: FromReply>(
+        self: &Arc<Self>,
+        command: Command<T>,
+        options: CallOptions,
+    ) -> Result<T> {
+        let name = properties::name_of(&command.args);
+        let mut results = self.submit_one(command.args, options).await;
+        results
+            .pop()
+            .unwrap_or_else(|| Err(Error::protocol("no reply")))
+            .and_then(T::from_reply)
+            .map_err(|e| e.in_command(&name))
+    }
+}

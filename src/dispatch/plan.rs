@@ -1,0 +1,118 @@
+//! How the commands of a flight are cut into exchanges, in order.
+use super::board::{Group, Item};
+use crate::{
+    command::Args,
+    commands::properties::{self, Safety},
+    transport::{Mode, Transport},
+};
+
+/// Bounds of one exchange.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) commands: usize,
+    pub(crate) bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            commands: 1000,
+            bytes: 1024 * 1024,
+        }
+    }
+}
+
+/// One planned exchange.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) mode: Mode,
+    pub(super) commands: Vec<Args>,
+    /// Where the results go: entry and slot.
+    pub(super) places: Vec<(u32, u32)>,
+    /// The caller promised that repeating does no harm, one flag a command.
+    pub(super) promised: Vec<bool>,
+}
+
+impl Part {
+    fn new(mode: Mode) -> Self {
+        Self {
+            mode,
+            commands: Vec::new(),
+            places: Vec::new(),
+            promised: Vec::new(),
+        }
+    }
+
+    fn push(&mut self, item: Item, promised: bool) {
+        self.commands.push(item.args);
+        self.places.push((item.entry, item.slot));
+        self.promised.push(promised);
+    }
+
+    /// Whether running all of it twice does no harm.
+    pub(super) fn is_safe(&self) -> bool {
+        self.commands
+            .iter()
+            .zip(&self.promised)
+            .all(|(args, promised)| *promised || properties::safety_of(args) != Safety::Other)
+    }
+
+    /// Whether it may change data.
+    pub(super) fn writes(&self) -> bool {
+        self.commands
+            .iter()
+            .any(|args| properties::safety_of(args) != Safety::Read)
+    }
+}
+
+/// Roughly the bytes of a command in JSON.
+fn weight(args: &Args) -> usize {
+    args.bytes() + 3 * args.len() + 3
+}
+
+/// Cuts groups into exchanges: never reordered, never above the limits unless a single
+/// command or transaction is.
+pub(super) fn cut(groups: Vec<Group>, limits: Limits, transport: &dyn Transport) -> Vec<Part> {
+    let mut parts: Vec<Part> = Vec::new();
+    let mut open: Option<(Part, usize)> = None;
+    let close = |open: &mut Option<(Part, usize)>, parts: &mut Vec<Part>| {
+        if let Some((mut part, _)) = open.take() {
+            if part.commands.len() == 1 {
+                part.mode = Mode::Single;
+            }
+            parts.push(part);
+        }
+    };
+    for group in groups {
+        if group.mode == Mode::Transaction {
+            close(&mut open, &mut parts);
+            let mut part = Part::new(Mode::Transaction);
+            for item in group.items {
+                part.push(item, group.idempotent);
+            }
+            parts.push(part);
+            continue;
+        }
+        for item in group.items {
+            if !transport.can_batch(&item.args) {
+                close(&mut open, &mut parts);
+                let mut part = Part::new(Mode::Single);
+                part.push(item, group.idempotent);
+                parts.push(part);
+                continue;
+            }
+            let bytes = weight(&item.args);
+            let full = open.as_ref().is_some_and(|(part, used)| {
+                part.commands.len() >= limits.commands || used + bytes > limits.bytes
+            });
+            if full {
+                close(&mut open, &mut parts);
+            }
+            let (part, used) = open.get_or_insert_with(|| (Part::new(Mode::Pipeline), 0));
+            part.push(item, group.idempotent);
+            *used += bytes;
+        }
+    }
+    close(&mut open, &mut parts);
+    parts
+}
