@@ -26,11 +26,13 @@ pub mod metrics;
 pub mod pipeline;
 pub mod reply;
 pub mod script;
+pub mod session;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod transport;
 
 pub use client::{Redis, Surface};
+pub use clock::{Clock, SystemClock};
 pub use command::{Args, Command, ToArg};
 pub use error::{Delivery, Error, ErrorKind, Result};
 pub use metrics::Metrics;

@@ -10,6 +10,9 @@
     reason = "a test fails by panicking"
 )]
 
+#[cfg(unix)]
+pub mod local_redis;
+
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},

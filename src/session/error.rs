@@ -1,0 +1,31 @@
+//! The errors of this module, in the crate's one error type.
+
+use crate::{Delivery, Error, ErrorKind};
+
+pub(crate) fn invalid(detail: &'static str) -> Error {
+    Error::new(ErrorKind::InvalidInput, Delivery::NotSent, detail)
+}
+
+pub(crate) fn too_large(detail: &'static str) -> Error {
+    Error::new(ErrorKind::TooLarge, Delivery::NotSent, detail)
+}
+
+pub(crate) fn decode(detail: &'static str) -> Error {
+    Error::new(ErrorKind::Decode, Delivery::Executed, detail)
+}
+
+pub(crate) fn no_random() -> Error {
+    Error::new(
+        ErrorKind::Config,
+        Delivery::NotSent,
+        "the system has no random bytes",
+    )
+}
+
+pub(crate) fn config(problems: &[String]) -> Error {
+    Error::new(
+        ErrorKind::Config,
+        Delivery::NotSent,
+        format!("session configuration: {}", problems.join("; ")),
+    )
+}

@@ -1,0 +1,207 @@
+//! New identifiers for a session: at every change of privilege, and from time to time.
+
+use super::{
+    Authentication, EventKind, Session, Sessions, Token, create::check_id, error, load::Loaded,
+    record::field,
+};
+use crate::{FromReply, Reply, Result, Script};
+
+static ROTATE: Script = Script::new(include_str!("lua/rotate.lua"));
+
+/// How long an identifier that was replaced for privileges is remembered: sign-out follows it.
+const PRIVILEGE_MEMORY_MS: u64 = 60_000;
+
+/// Why a session gets a new identifier.
+#[derive(Debug, Clone, Default)]
+#[must_use = "nothing happens before `Sessions::rotate`"]
+pub struct Rotation {
+    periodic: bool,
+    methods: Option<String>,
+    organisation: Option<String>,
+}
+
+impl Rotation {
+    /// After a change of privilege: re-authentication, role, password. The old identifier dies at once.
+    pub fn privilege() -> Self {
+        Self::default()
+    }
+
+    /// From time to time. The old identifier works during the grace and leads to the same successor for all.
+    pub fn periodic() -> Self {
+        Self {
+            periodic: true,
+            ..Self::default()
+        }
+    }
+
+    /// Notes that the user was verified again, by these methods.
+    pub fn authenticated_by<M: AsRef<str>>(mut self, methods: impl IntoIterator<Item = M>) -> Self {
+        let methods: Vec<String> = methods.into_iter().map(|m| m.as_ref().to_owned()).collect();
+        self.methods = Some(methods.join(" "));
+        self
+    }
+
+    /// Switches the organisation.
+    pub fn organisation(mut self, id: impl Into<String>) -> Self {
+        self.organisation = Some(id.into());
+        self
+    }
+}
+
+/// What came of a rotation.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Rotated {
+    /// The session under its new identifier; give the browser its cookie.
+    Done(Session),
+    /// Another request has replaced the identifier for good. Do not remove the cookie.
+    Superseded,
+    /// The session is gone.
+    Gone,
+}
+
+impl Sessions {
+    /// Gives a session a new identifier: one request; one more for those who lose a periodic race.
+    ///
+    /// # Errors
+    /// `InvalidInput` for facts out of bounds; otherwise when the store does not answer.
+    pub async fn rotate(&self, session: &Session, rotation: &Rotation) -> Result<Rotated> {
+        if let Some(organisation) = &rotation.organisation {
+            check_id(organisation)?;
+        }
+        if rotation
+            .methods
+            .as_ref()
+            .is_some_and(|m| m.len() > 50 || !m.bytes().all(|b| matches!(b, b' '..=b'~')))
+        {
+            return Err(error::invalid(
+                "authentication methods must be short and printable",
+            ));
+        }
+        let now = self.now_ms();
+        let secrets = &self.0.config.secrets;
+        let token = match rotation.periodic {
+            // Everybody who holds the old token can be handed the same new one, and nothing is stored in clear.
+            true => secrets.successor(&session.token, now / 1000),
+            false => Token::random(secrets, session.token.tag, now / 1000)
+                .map_err(|_| error::no_random())?,
+        };
+        let mut next = session.clone();
+        next.sid = self.sid(&token).ok_or_else(error::no_random)?;
+        next.token = token;
+        next.new_cookie = true;
+        next.core.used_ms = now;
+        next.core.rotated_ms = now;
+        let mut sets = Vec::new();
+        if let Some(methods) = &rotation.methods {
+            next.core.authentication = Authentication {
+                at_ms: now,
+                methods: methods.clone(),
+            };
+            sets.extend([field::AUTH.to_owned(), next.core.authentication.render()]);
+        }
+        if let Some(organisation) = &rotation.organisation {
+            next.core.organisation = Some(organisation.clone());
+            sets.extend([field::ORGANISATION.to_owned(), organisation.clone()]);
+        }
+        let reply = self
+            .send_rotate(session, &next, rotation.periodic, sets)
+            .await?;
+        self.conclude(session, next, reply).await
+    }
+
+    async fn send_rotate(
+        &self,
+        old: &Session,
+        next: &Session,
+        periodic: bool,
+        sets: Vec<String>,
+    ) -> Result<Reply> {
+        let keys = &self.0.keys;
+        let lifetimes = &self.0.config.lifetimes;
+        let now = next.core.rotated_ms;
+        let (grace_end, memory) = match periodic {
+            true => {
+                let grace = lifetimes.grace.as_millis() as u64;
+                // A grace end of 0 means "at once".
+                (
+                    (now + grace).max(1),
+                    grace + lifetimes.reuse_memory.as_millis() as u64,
+                )
+            }
+            false => (0, PRIVILEGE_MEMORY_MS),
+        };
+        let old_key = keys.session(old.token.tag, old.sid);
+        let user_keys = old.user().map(|u| keys.user(u));
+        let of_user = |pick: fn(&super::keys::UserKeys) -> &String| {
+            user_keys.as_ref().map_or(&old_key, pick).clone()
+        };
+        ROTATE
+            .key(&old_key)
+            .key(keys.session(next.token.tag, next.sid))
+            .key(of_user(|k| &k.index))
+            .key(of_user(|k| &k.epoch))
+            .key(of_user(|k| &k.devices))
+            .key(of_user(|k| &k.set))
+            .key(self.count_key(old.sid, now, &old_key))
+            .key(self.count_key(next.sid, now, &old_key))
+            .arg(now)
+            .arg(old.idle().as_millis() as u64)
+            .arg(grace_end)
+            .arg(memory)
+            .arg(old.sid.as_str())
+            .arg(next.sid.as_str())
+            .arg(self.flags())
+            .args(sets)
+            .idempotent()
+            .run(&self.0.redis)
+            .await
+    }
+
+    async fn conclude(&self, old: &Session, mut next: Session, reply: Reply) -> Result<Rotated> {
+        let mut items = reply.into_array()?.into_iter();
+        let mut take = || items.next().unwrap_or(Reply::Nil);
+        match String::from_reply(take())?.as_str() {
+            "OK" => {
+                next.core.version = u64::from_reply(take())?;
+                self.emit(EventKind::Rotated, Some(&next), "rotate");
+                Ok(Rotated::Done(next))
+            }
+            "ALREADY" => {
+                let successor = String::from_reply(take())?;
+                let grace_end_ms = u64::from_reply(take())?;
+                // Ours: an earlier attempt of this very call went through.
+                let leads_to = match successor == next.sid.as_str() {
+                    true => Ok(next.token),
+                    false => {
+                        let user = old.core.user.clone();
+                        self.follow(
+                            &old.token,
+                            old.sid,
+                            &successor,
+                            grace_end_ms,
+                            user.as_deref(),
+                        )
+                        .await?
+                    }
+                };
+                let Ok(token) = leads_to else {
+                    return Ok(Rotated::Superseded);
+                };
+                Ok(match self.peek(&token).await? {
+                    Loaded::Live(mut session) => {
+                        session.new_cookie = true;
+                        Rotated::Done(session)
+                    }
+                    Loaded::Absent(_) => Rotated::Gone,
+                })
+            }
+            "GONE" => {
+                self.emit(EventKind::Gone, Some(old), "rotate");
+                Ok(Rotated::Gone)
+            }
+            // COLLISION: two tokens with one hash do not happen.
+            _ => Err(error::decode("no free session identifier")),
+        }
+    }
+}
