@@ -19,7 +19,7 @@ pub(crate) enum Backend {
     /// In this process.
     Engine(Engine),
     /// In a Redis server, cluster or sentinel group.
-    Redis(RedisBackend),
+    Redis(Box<RedisBackend>),
 }
 
 /// What a token opens.

@@ -69,9 +69,9 @@ impl FaultPlan {
     /// The fate of request number `n`; the same for the same seed and number.
     pub(crate) fn roll(&self, n: u64) -> Fault {
         let random = |salt: u64| unit(mix(self.seed ^ salt.rotate_left(32) ^ mix(n)));
-        let delay = self.latency.map(|(low, high)| {
-            low + Duration::from_secs_f64((high - low).as_secs_f64() * random(1))
-        });
+        let delay = self
+            .latency
+            .map(|(low, high)| low + high.saturating_sub(low).mul_f64(random(1)));
         let fate = random(2);
         let before = self.drop_before;
         let after = before + self.drop_after;

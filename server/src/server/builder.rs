@@ -222,20 +222,21 @@ fn database(
     engine: Option<&Engine>,
     memory: Option<u64>,
 ) -> Result<Database, StartError> {
-    let backend =
-        match (&spec.redis, engine) {
-            (Some(url), _) => Backend::Redis(RedisBackend::new(url).map_err(|error| {
+    let backend = match (&spec.redis, engine) {
+        (Some(url), _) => {
+            Backend::Redis(Box::new(RedisBackend::new(url).map_err(|error| {
                 StartError::new(format!("the Redis of `{}`: {error}", spec.name))
-            })?),
-            (None, Some(engine)) => Backend::Engine(engine.clone()),
-            (None, None) => {
-                let mut options = Options::default();
-                if let Some(bytes) = spec.memory.or(memory) {
-                    options = options.memory_limit(usize::try_from(bytes).unwrap_or(usize::MAX));
-                }
-                Backend::Engine(Engine::new(options))
+            })?))
+        }
+        (None, Some(engine)) => Backend::Engine(engine.clone()),
+        (None, None) => {
+            let mut options = Options::default();
+            if let Some(bytes) = spec.memory.or(memory) {
+                options = options.memory_limit(usize::try_from(bytes).unwrap_or(usize::MAX));
             }
-        };
+            Backend::Engine(Engine::new(options))
+        }
+    };
     Ok(Database {
         name: spec.name.clone(),
         backend,

@@ -1,0 +1,152 @@
+//! Tokens: who may do what, on every path.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod support;
+
+use restis_server::{Server, Tenants};
+use support::redis::RedisProcess;
+use support::*;
+
+const UNAUTHORIZED: &str = r#"{"error":"WRONGPASS invalid or missing auth token. See https://docs.upstash.com/redis/troubleshooting/http_unauthorized for details."}"#;
+
+#[test]
+fn nothing_runs_without_a_token() {
+    let server = engine_server();
+    let addr = server.addr();
+    let bad: [&[(&str, &str)]; 7] = [
+        &[],
+        &[("Authorization", "")],
+        &[("Authorization", "TOKEN")],
+        &[("Authorization", "Bearer")],
+        &[("Authorization", "Bearer OTHER")],
+        &[("Authorization", "Bearer TOKE")],
+        &[("Authorization", "Basic VE9LRU4=")],
+    ];
+    let set = r#"["SET","pwned","1"]"#;
+    let sets = r#"[["SET","pwned","1"]]"#;
+    for headers in bad {
+        for (target, body) in [
+            ("/", set),
+            ("//", set),
+            ("/set/pwned/1", ""),
+            ("/set/pwned", "1"),
+            ("/set/pwned/1?_token=", ""),
+            ("/set/pwned/1?_token=OTHER", ""),
+            ("/pipeline", sets),
+            ("//pipeline", sets),
+            ("/pipeline/", sets),
+            ("/multi-exec", sets),
+            ("/subscribe/ch", "[]"),
+            ("/psubscribe/*", "[]"),
+            ("/monitor", ""),
+            ("/publish/ch/m", ""),
+            ("/health", ""),
+            ("/metrics", ""),
+        ] {
+            for method in ["GET", "POST", "PUT"] {
+                let headers = [headers, &[("Accept", "text/event-stream")]].concat();
+                let response = request(addr, method, target, &headers, body);
+                assert_eq!(response.status, 401, "{method} {target}");
+                assert_eq!(response.text(), UNAUTHORIZED);
+            }
+        }
+    }
+    assert_eq!(command(addr, &["DBSIZE"]), r#"{"result":0}"#);
+}
+
+#[test]
+fn schemes_ignore_case() {
+    let server = engine_server();
+    let auth = ("authorization", "bearer TOKEN");
+    assert_eq!(
+        request(server.addr(), "GET", "/ping", &[auth], "").status,
+        200
+    );
+}
+
+#[test]
+fn every_token_opens_its_own_database() {
+    let mut tenants = Tenants::new();
+    tenants.add("A", None);
+    tenants.add("B", None);
+    tenants.add_read_only("RO", 0).unwrap();
+    let server = Server::builder()
+        .tenants(tenants)
+        .bind("127.0.0.1:0")
+        .unwrap();
+    let server = server.spawn().unwrap();
+    let send = |token: &str, body: &str| {
+        let auth = format!("Bearer {token}");
+        request(
+            server.addr(),
+            "POST",
+            "/",
+            &[("Authorization", &auth)],
+            body,
+        )
+        .text()
+    };
+    assert_eq!(send("A", r#"["SET","k","of a"]"#), r#"{"result":"OK"}"#);
+    assert_eq!(send("B", r#"["GET","k"]"#), r#"{"result":null}"#);
+    assert_eq!(send("RO", r#"["GET","k"]"#), r#"{"result":"of a"}"#);
+}
+
+fn read_only_rules(server: &restis_server::Running) {
+    let auth = ("Authorization", "Bearer RO");
+    let send = |target: &str, body: &str| request(server.addr(), "POST", target, &[auth], body);
+    let denied = |name: &str| {
+        format!(
+            "{{\"error\":\"NOPERM this user has no permissions to run the '{name}' command or its subcommand\"}}"
+        )
+    };
+    for (body, name) in [
+        (r#"["SET","k","v"]"#, "set"),
+        (r#"["flushall"]"#, "flushall"),
+        (r#"["KEYS","*"]"#, "keys"),
+        (r#"["SCAN","0"]"#, "scan"),
+        (r#"["EVAL","return 1","0"]"#, "eval"),
+    ] {
+        let response = send("/", body);
+        assert_eq!((response.status, response.text()), (400, denied(name)));
+    }
+    assert_eq!(send("/", r#"["PING"]"#).text(), r#"{"result":"PONG"}"#);
+    assert_eq!(send("/", r#"["HGETALL","h"]"#).text(), r#"{"result":[]}"#);
+    let pipeline = send("/pipeline", r#"[["GET","k"],["DEL","k"]]"#).text();
+    assert_eq!(pipeline, format!("[{{\"result\":null}},{}]", denied("del")));
+    assert_eq!(
+        send("/multi-exec", r#"[["GET","k"],["DEL","k"]]"#).status,
+        400
+    );
+    let stream = [auth, ("Accept", "text/event-stream")];
+    assert_eq!(
+        request(server.addr(), "POST", "/monitor", &stream, "").status,
+        400
+    );
+}
+
+#[test]
+fn read_only_tokens_only_read() {
+    let start = |redis: Option<&str>| {
+        let mut tenants = Tenants::new();
+        tenants.add(TOKEN, redis);
+        tenants.add_read_only("RO", 0).unwrap();
+        let server = Server::builder()
+            .tenants(tenants)
+            .bind("127.0.0.1:0")
+            .unwrap();
+        server.spawn().unwrap()
+    };
+    read_only_rules(&start(None));
+    if let Some(redis) = RedisProcess::start(&[]) {
+        read_only_rules(&start(Some(&redis.url())));
+    }
+}
+
+#[test]
+fn equal_tokens_are_refused() {
+    let server = Server::builder().token("A").token("A").bind("127.0.0.1:0");
+    let error = server.unwrap_err().to_string();
+    assert!(error.contains("given twice"), "{error}");
+    assert!(!error.contains('A'), "{error}");
+}

@@ -1,0 +1,256 @@
+//! Limits, faults, CORS, the admin address, and how a server ends.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod support;
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use restis_server::{Builder, Cors, Limits, Running, Server};
+use support::*;
+
+fn start(change: impl FnOnce(Builder) -> Builder) -> Running {
+    let builder = change(Server::builder().token(TOKEN));
+    builder.bind("127.0.0.1:0").unwrap().spawn().unwrap()
+}
+
+fn limited(change: impl FnOnce(&mut Limits)) -> Running {
+    let mut limits = Limits::default();
+    change(&mut limits);
+    start(|builder| builder.limits(limits))
+}
+
+#[test]
+fn large_requests_and_replies_are_refused() {
+    let server = limited(|limits| {
+        limits.request_bytes = 1000;
+        limits.response_bytes = 500;
+        limits.pipeline_commands = 3;
+    });
+    let addr = server.addr();
+    let too_large = |limit: usize, actual: usize| {
+        format!(
+            "{{\"error\":\"ERR max request size exceeded. Limit: {limit} bytes, Actual: {actual} bytes. See https://upstash.com/docs/redis/troubleshooting/max_request_size_exceeded for details\"}}"
+        )
+    };
+    let response = post(addr, "/set/k", vec![b'x'; 1001]);
+    assert_eq!(
+        (response.status, response.text()),
+        (400, too_large(1000, 1001))
+    );
+    assert_eq!(post(addr, "/set/k", vec![b'x'; 700]).status, 200);
+    let response = post(addr, "/get/k", "");
+    assert_eq!(
+        (response.status, response.text()),
+        (400, too_large(500, 713))
+    );
+    let many = post(addr, "/pipeline", r#"[["GET","k"],["GET","k"]]"#);
+    assert_eq!(many.status, 400);
+    assert!(
+        many.text().contains("Limit: 500 bytes, Actual: 1429 bytes"),
+        "{}",
+        many.text()
+    );
+    let response = post(
+        addr,
+        "/pipeline",
+        r#"[["PING"],["PING"],["PING"],["PING"]]"#,
+    );
+    assert_eq!(response.status, 400);
+    assert!(
+        response
+            .text()
+            .contains("Limit: 3 commands, Actual: 4 commands")
+    );
+}
+
+#[test]
+fn chunked_bodies_are_limited_too() {
+    let server = limited(|limits| limits.request_bytes = 1000);
+    let mut stream = TcpStream::connect(server.addr()).unwrap();
+    stream
+        .write_all(b"POST /set/k HTTP/1.1\r\nhost: t\r\nauthorization: Bearer TOKEN\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n")
+        .unwrap();
+    for _ in 0..20 {
+        stream.write_all(b"64\r\n").unwrap();
+        stream.write_all(&[b'x'; 100]).unwrap();
+        stream.write_all(b"\r\n").unwrap();
+    }
+    stream.write_all(b"0\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    assert!(text.starts_with("HTTP/1.1 400"), "{text}");
+    assert!(
+        text.contains("Limit: 1000 bytes, Actual: 2000 bytes"),
+        "{text}"
+    );
+}
+
+#[test]
+fn slow_clients_are_let_go() {
+    let server = limited(|limits| {
+        limits.header_timeout = Duration::from_millis(100);
+        limits.body_timeout = Duration::from_millis(100);
+    });
+    let mut head = TcpStream::connect(server.addr()).unwrap();
+    head.write_all(b"GET /ping HTTP/1.1\r\nhost").unwrap();
+    let mut text = Vec::new();
+    let started = Instant::now();
+    head.read_to_end(&mut text).unwrap();
+    assert!(started.elapsed() < Duration::from_secs(10));
+    let mut connection = Connection::open(server.addr());
+    connection
+        .reader
+        .get_mut()
+        .write_all(b"POST / HTTP/1.1\r\nhost: t\r\nauthorization: Bearer TOKEN\r\ncontent-length: 10\r\n\r\n[")
+        .unwrap();
+    assert_eq!(connection.receive(false).unwrap().status, 408);
+}
+
+#[test]
+fn faults_are_injected() {
+    let server = start(|builder| builder.faults("off".parse().unwrap()));
+    let with = |fault: &str| {
+        let mut connection = Connection::open(server.addr());
+        let headers = [AUTH, ("restis-fault", fault)];
+        connection.send("POST", "/", &headers, br#"["INCR","n"]"#);
+        connection.receive(false)
+    };
+    let error = with("error=100%").unwrap();
+    assert_eq!(
+        (error.status, error.text().as_str()),
+        (500, r#"{"error":"ERR injected fault"}"#)
+    );
+    assert!(with("drop-before=100%").is_err());
+    assert_eq!(command(server.addr(), &["GET", "n"]), r#"{"result":null}"#);
+    assert!(with("drop-after=100%").is_err());
+    assert_eq!(command(server.addr(), &["GET", "n"]), r#"{"result":"1"}"#);
+    let started = Instant::now();
+    assert_eq!(with("latency=80ms").unwrap().status, 200);
+    assert!(started.elapsed() >= Duration::from_millis(80));
+    assert_eq!(with("nonsense").unwrap().status, 400);
+    let planned = start(|builder| builder.faults("error=100%".parse().unwrap()));
+    assert_eq!(post(planned.addr(), "/ping", "").status, 500);
+    let plain = engine_server();
+    let headers = [AUTH, ("restis-fault", "error=100%")];
+    assert_eq!(
+        request(plain.addr(), "GET", "/ping", &headers, "").status,
+        200
+    );
+}
+
+#[test]
+fn cors_is_opt_in() {
+    let origin = ("Origin", "https://app.example.com");
+    let plain = engine_server();
+    let response = request(plain.addr(), "GET", "/ping", &[AUTH, origin], "");
+    assert_eq!(response.header("access-control-allow-origin"), None);
+    let cors = Cors::new(["https://app.example.com"]).unwrap();
+    let server = start(|builder| builder.cors(cors));
+    let preflight = request(server.addr(), "OPTIONS", "/pipeline", &[origin], "");
+    assert_eq!(preflight.status, 204);
+    assert_eq!(
+        preflight.header("access-control-allow-origin"),
+        Some(origin.1)
+    );
+    assert!(
+        preflight
+            .header("access-control-allow-headers")
+            .unwrap()
+            .contains("authorization")
+    );
+    let response = request(server.addr(), "GET", "/ping", &[AUTH, origin], "");
+    assert_eq!(
+        response.header("access-control-allow-origin"),
+        Some(origin.1)
+    );
+    let other = ("Origin", "https://evil.example.com");
+    let response = request(server.addr(), "GET", "/ping", &[AUTH, other], "");
+    assert_eq!(response.header("access-control-allow-origin"), None);
+    let denied = request(server.addr(), "GET", "/ping", &[origin], "");
+    assert_eq!(denied.status, 401);
+    assert!(denied.header("access-control-allow-origin").is_some());
+}
+
+#[test]
+fn health_and_metrics_have_their_own_address() {
+    let server = start(|builder| builder.admin("127.0.0.1:0".parse().unwrap()));
+    let admin = server.admin_addr().unwrap();
+    assert_ne!(admin, server.addr());
+    post(
+        server.addr(),
+        "/pipeline",
+        r#"[["SET","a","1"],["SET","b","1"]]"#,
+    );
+    request(server.addr(), "GET", "/ping", &[], "");
+    let health = request(admin, "GET", "/health", &[], "");
+    assert_eq!(health.status, 200);
+    assert!(health.text().contains(r#""status":"ok""#));
+    let metrics = request(admin, "GET", "/metrics", &[], "").text();
+    for line in [
+        "restis_requests_total{kind=\"pipeline\",status=\"2xx\"} 1",
+        "restis_requests_total{kind=\"command\",status=\"401\"} 1",
+        "restis_commands_total 2",
+        "restis_keys{database=\"db0\"} 2",
+    ] {
+        assert!(
+            metrics.lines().any(|found| found == line),
+            "{line}\n{metrics}"
+        );
+    }
+    assert_eq!(request(admin, "GET", "/get/a", &[AUTH], "").status, 404);
+    assert_eq!(request(admin, "POST", "/health", &[], "").status, 405);
+}
+
+#[test]
+fn requests_in_flight_finish_at_shutdown() {
+    let server = start(|builder| builder.faults("off".parse().unwrap()));
+    let mut connection = Connection::open(server.addr());
+    let headers = [AUTH, ("restis-fault", "latency=300ms")];
+    connection.send("POST", "/", &headers, br#"["PING"]"#);
+    eventually("the connection is served", || server.connections() == 1);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let response = connection.receive(false).unwrap();
+            assert_eq!(response.text(), r#"{"result":"PONG"}"#);
+        });
+        server.stop();
+    });
+    assert!(TcpStream::connect(server.addr()).is_err());
+}
+
+#[test]
+fn a_taken_address_is_one_sentence() {
+    let server = engine_server();
+    let error = Server::builder()
+        .token("X")
+        .bind(server.addr())
+        .unwrap_err();
+    assert!(error.is_address_in_use());
+    let expected = format!(
+        "{} is already in use by another program; choose another address",
+        server.addr()
+    );
+    assert_eq!(error.to_string(), expected);
+}
+
+#[test]
+fn several_threads_share_the_load() {
+    let server = start(|builder| builder.threads(3));
+    let addr = server.addr();
+    std::thread::scope(|scope| {
+        for _ in 0..12 {
+            scope.spawn(move || {
+                let mut connection = Connection::open(addr);
+                for _ in 0..50 {
+                    let response = connection.request("POST", "/", &[AUTH], br#"["INCR","n"]"#);
+                    assert_eq!(response.status, 200);
+                }
+            });
+        }
+    });
+    assert_eq!(command(addr, &["GET", "n"]), r#"{"result":"600"}"#);
+    server.stop();
+}

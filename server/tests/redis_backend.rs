@@ -1,0 +1,229 @@
+//! What is special about databases that live in a Redis.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod support;
+
+use restis_server::Server;
+use support::redis::{ClusterProcess, RedisProcess};
+use support::*;
+
+#[test]
+fn error_texts_are_the_servers_own() {
+    let Some(redis) = RedisProcess::start(&[]) else {
+        return;
+    };
+    let server = redis_server(&redis.url());
+    let addr = server.addr();
+    assert_eq!(
+        command(
+            addr,
+            &["EVALSHA", "ffffffffffffffffffffffffffffffffffffffff", "0"]
+        ),
+        r#"{"error":"NOSCRIPT No matching script. Please use EVAL."}"#
+    );
+    assert_eq!(
+        command(
+            addr,
+            &[
+                "EVAL",
+                "return redis.error_reply('CUSTOM  two  spaces')",
+                "0"
+            ]
+        ),
+        r#"{"error":"CUSTOM  two  spaces"}"#
+    );
+    assert_eq!(
+        command(
+            addr,
+            &["EVAL", "return {1, redis.error_reply('MY err'), 'x'}", "0"]
+        ),
+        r#"{"result":[1,{"error":"MY err"},"x"]}"#
+    );
+    for name in ["SHUTDOWN", "DEBUG", "REPLICAOF", "CONFIG\u{ff}"] {
+        assert!(
+            command(addr, &[name]).contains("is not available"),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn unix_sockets_and_users() {
+    let Some(redis) = RedisProcess::start(&[]) else {
+        return;
+    };
+    let server = redis_server(&redis.socket_url());
+    assert_eq!(
+        command(server.addr(), &["SET", "k", "v"]),
+        r#"{"result":"OK"}"#
+    );
+    redis.raw("ACL SETUSER app on >secret ~app:* +@all -flushall");
+    let url = format!("redis://app:secret@127.0.0.1:{}", redis.port);
+    let server = redis_server(&url);
+    assert_eq!(
+        command(server.addr(), &["SET", "app:k", "v"]),
+        r#"{"result":"OK"}"#
+    );
+    assert!(command(server.addr(), &["SET", "k", "v"]).starts_with(r#"{"error":"NOPERM "#));
+    assert!(command(server.addr(), &["FLUSHALL"]).starts_with(r#"{"error":"NOPERM "#));
+    let wrong = format!("redis://app:wrong@127.0.0.1:{}", redis.port);
+    let server = redis_server(&wrong);
+    let response = post(server.addr(), "/ping", "");
+    assert_eq!(response.status, 503);
+    assert!(
+        response.text().contains("refuses its credentials"),
+        "{}",
+        response.text()
+    );
+}
+
+#[test]
+fn locking_scripts_keep_their_sha() {
+    let Some(redis) = RedisProcess::start(&[]) else {
+        return;
+    };
+    let server = redis_server(&redis.url());
+    let addr = server.addr();
+    let script = "#!lua flags=allow-key-locking\nreturn redis.call('INCR', KEYS[1])";
+    let sha = "{\"result\":\"cc4b56d2c5cf6a0eb5d0d59c5d9e0e0f\"}";
+    let loaded = command(addr, &["SCRIPT", "LOAD", script]);
+    assert_eq!(loaded.len(), sha.len() + 8);
+    let sha = &loaded[11..51];
+    assert_eq!(
+        command(addr, &["EVALSHA", sha, "1", "n"]),
+        r#"{"result":1}"#
+    );
+    assert_eq!(
+        command(addr, &["SCRIPT", "EXISTS", sha]),
+        r#"{"result":[1]}"#
+    );
+    assert_eq!(
+        command(addr, &["EVAL", script, "1", "n"]),
+        r#"{"result":2}"#
+    );
+    let body = serde_json::json!([["EVALSHA", sha, "1", "n"]]).to_string();
+    assert_eq!(post(addr, "/pipeline", &body).text(), r#"[{"result":3}]"#);
+    assert_eq!(post(addr, "/multi-exec", &body).text(), r#"[{"result":4}]"#);
+}
+
+#[test]
+fn select_never_leaks() {
+    let Some(redis) = RedisProcess::start(&[]) else {
+        return;
+    };
+    let server = redis_server(&redis.url());
+    let addr = server.addr();
+    assert_eq!(command(addr, &["SELECT", "0"]), r#"{"result":"OK"}"#);
+    assert!(command(addr, &["SELECT", "1"]).contains("error"));
+    assert!(
+        post(addr, "/pipeline", r#"[["SELECT","1"]]"#)
+            .text()
+            .contains("error")
+    );
+    assert_eq!(post(addr, "/multi-exec", r#"[["SELECT","1"]]"#).status, 400);
+    command(addr, &["EVAL", "redis.call('SELECT', 1) return 1", "0"]);
+    for _ in 0..5 {
+        command(addr, &["SET", "here", "1"]);
+    }
+    assert!(redis.raw("EXISTS here").starts_with(":1"));
+}
+
+#[test]
+fn an_absent_redis_is_a_clear_error_and_recovery_is_automatic() {
+    let Some(redis) = RedisProcess::start(&[]) else {
+        return;
+    };
+    let (url, port) = (redis.url(), redis.port);
+    let server = Server::builder()
+        .redis(TOKEN, &url)
+        .admin("127.0.0.1:0".parse().unwrap());
+    let server = server.bind("127.0.0.1:0").unwrap().spawn().unwrap();
+    let addr = server.addr();
+    assert_eq!(command(addr, &["PING"]), r#"{"result":"PONG"}"#);
+    drop(redis);
+    eventually("the Redis is missed", || {
+        post(addr, "/ping", "").status == 503
+    });
+    for (target, body) in [
+        ("/", r#"["GET","k"]"#),
+        ("/pipeline", r#"[["GET","k"]]"#),
+        ("/multi-exec", r#"[["GET","k"]]"#),
+        ("/subscribe/c", ""),
+    ] {
+        let response = post(addr, target, body);
+        assert_eq!(response.status, 503, "{target} {}", response.text());
+        let error = "ERR the Redis behind this server cannot be reached; nothing was executed";
+        assert_eq!(
+            response.text(),
+            serde_json::json!({ "error": error }).to_string()
+        );
+    }
+    let admin = server.admin_addr().unwrap();
+    assert_eq!(request(admin, "GET", "/health", &[], "").status, 503);
+    let _redis = RedisProcess::start_on(port, &[]);
+    assert_eq!(command(addr, &["SET", "k", "v"]), r#"{"result":"OK"}"#);
+    assert_eq!(request(admin, "GET", "/health", &[], "").status, 200);
+}
+
+#[test]
+fn a_restart_between_two_requests_is_not_noticed() {
+    let Some(redis) = RedisProcess::start(&[]) else {
+        return;
+    };
+    let (url, port) = (redis.url(), redis.port);
+    let server = redis_server(&url);
+    command(server.addr(), &["PING"]);
+    drop(redis);
+    let redis = RedisProcess::start_on(port, &[]);
+    // The broken connection is noticed while idle, so that this write is sent once, to the new one.
+    assert_eq!(command(server.addr(), &["INCR", "n"]), r#"{"result":1}"#);
+    assert!(redis.raw("GET n").contains('1'));
+}
+
+#[test]
+fn clusters() {
+    let Some(cluster) = ClusterProcess::start() else {
+        return;
+    };
+    let server = redis_server(&cluster.url());
+    let addr = server.addr();
+    let sets: Vec<[String; 3]> = (0..300)
+        .map(|n| ["SET".into(), format!("k{n}"), format!("v{n}")])
+        .collect();
+    let response = post(addr, "/pipeline", serde_json::to_vec(&sets).unwrap());
+    assert!(!response.text().contains("error"), "{}", response.text());
+    assert_eq!(command(addr, &["DBSIZE"]), r#"{"result":300}"#);
+    assert_eq!(
+        command(addr, &["MGET", "k1", "k2", "no", "k3"]),
+        r#"{"result":["v1","v2",null,"v3"]}"#
+    );
+    assert_eq!(command(addr, &["DEL", "k1", "k2", "k3"]), r#"{"result":3}"#);
+    assert_eq!(
+        command(
+            addr,
+            &["EVAL", "return redis.call('GET', KEYS[1])", "1", "k7"]
+        ),
+        r#"{"result":"v7"}"#
+    );
+    let transaction = post(
+        addr,
+        "/multi-exec",
+        r#"[["SET","{a}1","x"],["GET","{a}1"]]"#,
+    );
+    assert_eq!(transaction.text(), r#"[{"result":"OK"},{"result":"x"}]"#);
+    let crossed = post(addr, "/multi-exec", r#"[["SET","a","x"],["SET","b","x"]]"#);
+    assert_eq!(crossed.status, 400);
+    assert!(crossed.text().contains("CROSSSLOT"), "{}", crossed.text());
+    let wrong = command(addr, &["LPUSH", "k7", "x"]);
+    assert_eq!(
+        wrong,
+        r#"{"error":"WRONGTYPE Operation against a key holding the wrong kind of value"}"#
+    );
+    let mut events = Events::open(addr, "GET", "/subscribe/chat", &[AUTH], b"");
+    events.expect("data: subscribe,chat,1");
+    command(addr, &["PUBLISH", "chat", "over the bus"]);
+    events.expect("data: message,chat,over the bus");
+    assert_eq!(command(addr, &["FLUSHALL"]), r#"{"result":"OK"}"#);
+    assert_eq!(command(addr, &["DBSIZE"]), r#"{"result":0}"#);
+}
