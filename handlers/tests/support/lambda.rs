@@ -67,7 +67,7 @@ impl FakeLambda {
     pub(crate) async fn invoke(&mut self, event: Value) -> Answer {
         self.events.send(event).await.unwrap();
         let answer = tokio::time::timeout(Duration::from_secs(20), self.answers.recv());
-        answer.await.expect("the function answers in time").unwrap()
+        answer.await.unwrap().unwrap()
     }
 
     /// Invokes the function once and reads its buffered answer.
