@@ -51,3 +51,7 @@ pub mod prelude {
         script::Script,
     };
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
