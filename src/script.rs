@@ -276,11 +276,7 @@ impl ScriptCall<'_> {
 
     /// Adds the script to a pipeline or transaction, by text: a batch keeps its order, so
     /// a part of it cannot be sent again when the server does not know a hash.
-    pub fn queue<T, S>(self, batch: S) -> Handle<T>
-    where
-        T: FromReply,
-        S: Surface<Out<T> = Handle<T>>,
-    {
+    pub fn queue<T: FromReply>(self, batch: impl Surface<Out<T> = Handle<T>>) -> Handle<T> {
         batch.submit(self.command::<T>("EVAL", self.script.text()))
     }
 }
