@@ -277,8 +277,9 @@ impl Db {
     /// Removes a key; returns its value and expiry (0: none).
     pub(crate) fn take(&mut self, key: &[u8]) -> Option<(Value, u64)> {
         let at = self.position(key)?;
+        let expire = self.keys.value(at)?.expire;
         let entry = self.remove_at(at)?;
-        Some((entry.value, entry.expire))
+        Some((entry.value, expire))
     }
 
     fn remove_at(&mut self, at: u32) -> Option<Entry> {

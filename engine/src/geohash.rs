@@ -7,6 +7,19 @@ const MERCATOR_MAX: f64 = 20_037_726.37;
 /// Bits per axis of a stored position.
 const STEPS: u32 = 26;
 
+/// The directions of a cell and its neighbours, in the order Redis visits them.
+const ORDER: [(i8, i8); 9] = [
+    (0, 0),
+    (0, 1),
+    (0, -1),
+    (1, 0),
+    (-1, 0),
+    (1, 1),
+    (-1, 1),
+    (1, -1),
+    (-1, -1),
+];
+
 const LONGITUDE: Range = Range {
     min: -180.0,
     max: 180.0,
@@ -161,17 +174,6 @@ impl Shape {
                     || dx < 0 && area.longitude.min < bounds.longitude.min
                     || dx > 0 && area.longitude.max > bounds.longitude.max)
         };
-        const ORDER: [(i8, i8); 9] = [
-            (0, 0),
-            (0, 1),
-            (0, -1),
-            (1, 0),
-            (-1, 0),
-            (1, 1),
-            (-1, 1),
-            (1, -1),
-            (-1, -1),
-        ];
         let mut cells: Vec<Cell> = Vec::with_capacity(9);
         for (dx, dy) in ORDER {
             let neighbour = cell.moved(dx, dy);

@@ -13,6 +13,9 @@ const SPARSE_MAX: usize = 3000;
 /// The largest register a sparse value can hold.
 const SPARSE_VALUE_MAX: u8 = 32;
 
+/// 1 / (2 ln 2)
+const ALPHA_INF: f64 = 0.721_347_520_444_481_7;
+
 const DENSE: u8 = 0;
 const SPARSE: u8 = 1;
 
@@ -55,19 +58,16 @@ pub(crate) fn add(value: &mut Vec<u8>, element: &[u8]) -> Result<bool> {
     let rank = ((hash >> INDEX_BITS) | 1 << HASH_BITS).trailing_zeros() as u8 + 1;
     let changed = if is_dense(value) {
         set_dense(value, index, rank)
+    } else if let Some(changed) = set_sparse(value, index, rank)? {
+        changed
     } else {
-        match set_sparse(value, index, rank)? {
-            Some(changed) => changed,
-            None => {
-                let mut union = Union::default();
-                union.merge(value)?;
-                let mut dense = union.encode(true);
-                // The cached count stays what it was, as in Redis.
-                dense[8..HEADER].copy_from_slice(&value[8..HEADER]);
-                *value = dense;
-                set_dense(value, index, rank)
-            }
-        }
+        let mut union = Union::default();
+        union.merge(value)?;
+        let mut dense = union.encode(true);
+        // The cached count stays what it was, as in Redis.
+        dense[8..HEADER].copy_from_slice(&value[8..HEADER]);
+        *value = dense;
+        set_dense(value, index, rank)
     };
     if changed {
         set_cache(value, None);
@@ -120,9 +120,9 @@ impl Union {
                 .get_mut(at..at + run.len)
                 .ok_or(HllError::Corrupted)?;
             if run.value > 0 {
-                registers
-                    .iter_mut()
-                    .for_each(|register| *register = (*register).max(run.value));
+                for register in registers {
+                    *register = (*register).max(run.value);
+                }
             }
             at += run.len;
             rest = rest.get(run.bytes..).unwrap_or_default();
@@ -147,7 +147,6 @@ impl Union {
             z = (z + f64::from(n)) * 0.5;
         }
         z += m * sigma(f64::from(histogram[0]) / m);
-        const ALPHA_INF: f64 = 0.721_347_520_444_481_7;
         (ALPHA_INF * m * m / z).round() as u64
     }
 

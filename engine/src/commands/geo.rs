@@ -70,7 +70,7 @@ fn geoadd(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         }
     }
     let rest = walk.rest();
-    if rest.is_empty() || rest.len() % 3 != 0 || missing_only && present_only {
+    if rest.is_empty() || !rest.len().is_multiple_of(3) || missing_only && present_only {
         return Err(SYNTAX);
     }
     // All positions are checked before any is stored.

@@ -13,6 +13,10 @@ mod geo_search;
 mod hash;
 mod hash_ttl;
 mod hll;
+mod json;
+mod json_args;
+mod json_array;
+mod json_value;
 mod list;
 mod pubsub;
 mod scripting;
@@ -44,6 +48,9 @@ const GROUPS: &[&[Spec]] = &[
     hash::COMMANDS,
     hash_ttl::COMMANDS,
     hll::COMMANDS,
+    json::COMMANDS,
+    json_array::COMMANDS,
+    json_value::COMMANDS,
     list::COMMANDS,
     pubsub::COMMANDS,
     scripting::COMMANDS,

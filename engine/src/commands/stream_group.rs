@@ -235,7 +235,9 @@ fn deliver(
     if let Some(state) = stream.group_mut(group).filter(|_| !ids.is_empty()) {
         state.touch(consumer, now);
         if !no_ack {
-            ids.iter().for_each(|&id| state.deliver(id, consumer, now));
+            for &id in &ids {
+                state.deliver(id, consumer, now);
+            }
         }
     }
     replies

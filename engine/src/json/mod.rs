@@ -12,7 +12,6 @@ mod tests;
 mod update;
 mod write;
 
-pub(crate) use eval::TooComplex;
 pub(crate) use node::{MAX_DEPTH, Node};
 pub(crate) use number::{NumberError, add, multiply};
 pub(crate) use parse::parse;

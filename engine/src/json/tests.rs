@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::eval::TooComplex;
 use super::*;
 
 fn doc(text: &str) -> Json {

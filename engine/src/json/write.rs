@@ -31,13 +31,13 @@ impl Format<'_> {
             Node::Float(n) => out.extend_from_slice(ryu::Buffer::new().format(*n).as_bytes()),
             Node::Str(text) => write_str(text, out),
             Node::Array(items) => self.write_all(*b"[]", items, level, out, |item, out| {
-                self.write(item, level + 1, out)
+                self.write(item, level + 1, out);
             }),
             Node::Object(members) => {
                 self.write_all(*b"{}", members, level, out, |(name, value), out| {
                     self.write_member(name, out);
                     self.write(value, level + 1, out);
-                })
+                });
             }
         }
     }
@@ -45,7 +45,7 @@ impl Format<'_> {
     /// Appends an array of borrowed values.
     pub(crate) fn write_array(&self, values: &[&Node], level: usize, out: &mut Vec<u8>) {
         self.write_all(*b"[]", values, level, out, |value, out| {
-            self.write(value, level + 1, out)
+            self.write(value, level + 1, out);
         });
     }
 

@@ -38,11 +38,6 @@ impl Fields {
         })
     }
 
-    /// Fields and values together.
-    pub(crate) fn count(&self) -> usize {
-        self.iter().count()
-    }
-
     /// Bytes held.
     pub(crate) fn size(&self) -> usize {
         self.0.len()
@@ -217,7 +212,6 @@ mod tests {
         let fields = Fields::pack(&[b"a", b"", b"\xff\x00", b"long value"]);
         let back: Vec<Bytes> = fields.iter().collect();
         assert_eq!(back, [&b"a"[..], b"", b"\xff\x00", b"long value"]);
-        assert_eq!(fields.count(), 4);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-pub(crate) use group::{Claim, Group, Pending};
+pub(crate) use group::{Claim, Group};
 pub(crate) use id::{Bound, NewId, StreamId};
 pub(crate) use log::{Entry, Fields, NODE_ENTRIES};
 
@@ -226,10 +226,9 @@ impl Stream {
             return Deletion::NotFound;
         }
         match references {
-            References::Keep => {}
-            References::Delete => self.forget(id),
             References::Acknowledged if self.is_referenced(id) => return Deletion::StillReferenced,
-            References::Acknowledged => {}
+            References::Delete => self.forget(id),
+            References::Keep | References::Acknowledged => {}
         }
         self.delete(id);
         Deletion::Deleted
@@ -284,7 +283,9 @@ impl Stream {
                     .take(surplus)
                     .map(|e| e.id)
                     .collect();
-                doomed.iter().for_each(|&id| self.forget(id));
+                for &id in &doomed {
+                    self.forget(id);
+                }
                 self.log.drop_oldest(surplus);
                 surplus as u64
             }

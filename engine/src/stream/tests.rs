@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
@@ -184,7 +184,7 @@ fn apply(stream: &mut Stream, model: &mut BTreeSet<StreamId>, step: &Step) {
                 Deletion::Deleted => assert!(model.remove(&id(ms))),
                 Deletion::NotFound => assert!(!there),
                 Deletion::StillReferenced => {
-                    assert!(there && references(r) == References::Acknowledged)
+                    assert!(there && references(r) == References::Acknowledged);
                 }
             }
         }
@@ -254,11 +254,11 @@ fn apply(stream: &mut Stream, model: &mut BTreeSet<StreamId>, step: &Step) {
         }
         Step::DropConsumer(c) => {
             let group = stream.group_mut(b"g").unwrap();
-            let owned: BTreeMap<_, _> = group
+            let owned: BTreeSet<_> = group
                 .pending()
                 .iter()
                 .filter(|(_, p)| p.consumer == name(c))
-                .map(|(id, _)| (*id, ()))
+                .map(|(id, _)| *id)
                 .collect();
             assert_eq!(group.delete_consumer(name(c).as_bytes()), owned.len());
         }

@@ -1,0 +1,151 @@
+use std::collections::HashSet;
+
+use restis_engine::Reply;
+
+use crate::Fixture;
+
+#[test]
+fn keys_are_renamed_and_copied_with_their_expiry() {
+    Fixture::new().expect(&[
+        ("SET a 1 EX 100", "+OK"),
+        ("SET b 2", "+OK"),
+        ("RENAME a b", "+OK"),
+        ("TTL b", "100"),
+        ("RENAME none b", "-ERR no such key"),
+        ("RENAMENX b b", "0"),
+        ("COPY b c", "1"),
+        ("TTL c", "100"),
+        ("COPY b c", "0"),
+        ("COPY b c REPLACE", "1"),
+        // Redis refuses; Upstash answers 0.
+        ("COPY b b", "0"),
+        ("COPY b d DB 1", "-ERR DB index is out of range"),
+        ("TYPE b", "+string"),
+        ("TYPE none", "+none"),
+        ("UNLINK b c none", "2"),
+        ("UNLINK", "0"),
+        ("TOUCH b", "0"),
+    ]);
+}
+
+#[test]
+fn patterns_select_keys() {
+    let fixture = Fixture::new();
+    fixture.expect(&[
+        ("MSET user:1 a user:2 b other c h[llo d", "+OK"),
+        ("~KEYS user:*", "[user:1 user:2]"),
+        ("~KEYS user:[^1]", "[user:2]"),
+        ("KEYS h\\[llo", "[h[llo]"),
+        ("KEYS ?ther", "[other]"),
+        ("SCAN 0 MATCH other", "[0 [other]]"),
+        ("SCAN 0 TYPE list", "[0 []]"),
+        ("SCAN x", "-ERR invalid cursor"),
+        ("SCAN 0 COUNT 0", "-ERR syntax error"),
+    ]);
+    fixture.run("DEL user:1 user:2 h[llo");
+    fixture.expect(&[("SCAN 0 WITHTYPE", "[0 [other string]]")]);
+}
+
+#[test]
+fn count_counts_results() {
+    let fixture = Fixture::new();
+    for n in 0..40 {
+        fixture.run(&format!("SET key:{n} v"));
+    }
+    let Reply::Array(reply) = fixture.engine.call(&["SCAN", "0", "COUNT", "1"]) else {
+        panic!("SCAN answers an array");
+    };
+    assert_ne!(reply[0], Reply::bulk("0"));
+    assert!(matches!(&reply[1], Reply::Array(keys) if keys.len() == 1));
+}
+
+/// Scans to the end, changing the keyspace between the calls.
+fn scan_all(fixture: &Fixture, count: usize, mut between: impl FnMut(usize)) -> Vec<String> {
+    let (mut cursor, mut seen, mut step) = ("0".to_owned(), Vec::new(), 0);
+    loop {
+        let count = count.to_string();
+        let Reply::Array(reply) = fixture.engine.call(&["SCAN", &cursor, "COUNT", &count]) else {
+            panic!("SCAN answers an array");
+        };
+        let Reply::Array(keys) = &reply[1] else {
+            panic!("SCAN answers keys");
+        };
+        seen.extend(keys.iter().map(crate::show));
+        cursor = crate::show(&reply[0]);
+        if cursor == "0" {
+            return seen;
+        }
+        between(step);
+        step += 1;
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config::with_cases(64))]
+    #[test]
+    fn a_scan_returns_what_stays_exactly_once(
+        stay in proptest::collection::hash_set(0u16..500, 1..120),
+        changes in proptest::collection::vec((proptest::bool::ANY, 500u16..900), 0..300),
+        count in 1usize..20,
+    ) {
+        let fixture = Fixture::new();
+        for (place, key) in stay.iter().enumerate() {
+            fixture.run(&format!("SET {key} v"));
+            fixture.run(&format!("SET {} v", 500 + place));
+        }
+        let mut changes = changes.into_iter();
+        let seen = scan_all(&fixture, count, |_| {
+            for (add, key) in changes.by_ref().take(10) {
+                let line = if add { format!("SET {key} v") } else { format!("DEL {key}") };
+                fixture.run(&line);
+            }
+        });
+        let distinct: HashSet<&String> = seen.iter().collect();
+        for key in &stay {
+            proptest::prop_assert!(distinct.contains(&key.to_string()), "{} was missed", key);
+            let times = seen.iter().filter(|seen| **seen == key.to_string()).count();
+            proptest::prop_assert_eq!(times, 1);
+        }
+    }
+}
+
+#[test]
+fn a_random_key_is_a_live_key() {
+    let fixture = Fixture::new();
+    fixture.expect(&[
+        ("RANDOMKEY", "nil"),
+        ("SET a 1 PX 10", "+OK"),
+        ("SET b 1", "+OK"),
+    ]);
+    fixture.pass(20);
+    for _ in 0..20 {
+        assert_eq!(fixture.run("RANDOMKEY"), "b");
+    }
+}
+
+#[test]
+fn commands_that_are_missing_say_why() {
+    let fixture = Fixture::new();
+    assert!(
+        fixture
+            .run("FOO x")
+            .starts_with("-ERR Command is not available: 'FOO'")
+    );
+    assert!(
+        fixture
+            .run("blpop l 0")
+            .contains("\"BLPOP\" is not allowed in REST")
+    );
+    fixture.expect(&[
+        ("GET", "-ERR wrong number of arguments for 'get' command"),
+        ("SELECT 0", "+OK"),
+        ("SELECT 1", "-ERR DB index is out of range"),
+        ("COMMAND", "[]"),
+        ("COMMAND DOCS", "[]"),
+        ("WAIT 0 0", "0"),
+        ("ECHO hi", "hi"),
+        ("PING", "+PONG"),
+        ("PING hi", "hi"),
+        ("FLUSHALL NOW", "-ERR syntax error"),
+    ]);
+}
