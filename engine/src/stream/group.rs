@@ -150,7 +150,8 @@ impl Group {
                 return false;
             }
             Some(pending) => pending.deliveries,
-            None if claim.force => 0,
+            // Redis counts making the entry pending and claiming it.
+            None if claim.force => 1,
             None => return false,
         };
         let deliveries = match claim.deliveries {

@@ -249,7 +249,7 @@ fn apply(stream: &mut Stream, model: &mut BTreeSet<StreamId>, step: &Step) {
             let claimed = group.claim(id(ms), name(c).as_bytes(), claim);
             assert_eq!(claimed, was.is_some() || force);
             if claimed {
-                assert_eq!(group.pending()[&id(ms)].deliveries, was.unwrap_or(0) + 1);
+                assert_eq!(group.pending()[&id(ms)].deliveries, was.unwrap_or(1) + 1);
             }
         }
         Step::DropConsumer(c) => {

@@ -12,3 +12,4 @@
 
 mod redis;
 mod scripts;
+mod types;
