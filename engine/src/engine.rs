@@ -1,6 +1,7 @@
 //! The engine: one database behind one lock.
 
 use std::fmt;
+use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -14,6 +15,7 @@ use crate::error::Error;
 use crate::hub::{Hub, Sink};
 use crate::options::Options;
 use crate::reply::Reply;
+use crate::snapshot::{self, SnapshotError};
 
 /// How many commands of a batch run before others get their turn.
 const CHUNK: usize = 64;
@@ -196,6 +198,33 @@ impl Engine {
                 return;
             }
         }
+    }
+
+    /// Writes everything to `out`; returns [`Engine::changes`] as of what was written.
+    ///
+    /// The database is locked while it is encoded to memory, not while `out` is written.
+    pub fn save(&self, out: &mut dyn Write) -> io::Result<u64> {
+        let state = self.lock();
+        let changes = state.db.counters.changes;
+        let bytes = snapshot::encode(&state.db, &state.side);
+        drop(state);
+        snapshot::write(&bytes, out)?;
+        Ok(changes)
+    }
+
+    /// Replaces everything by what [`Engine::save`] wrote; returns the number of keys.
+    ///
+    /// On an error the database stays as it is.
+    pub fn load(&self, input: &mut dyn Read) -> Result<u64, SnapshotError> {
+        let body = snapshot::read(input)?;
+        let mut state = self.lock();
+        let (mut db, mut side) = snapshot::fresh(&state.db, &state.side);
+        let keys = snapshot::decode(&body, &mut db, &mut side)?;
+        db.set_notify_flags(state.db.notify_flags());
+        db.counters.changes = state.db.counters.changes + 1;
+        state.db = db;
+        state.side.scripting = side.scripting;
+        Ok(keys)
     }
 
     /// Roughly the bytes the data takes.

@@ -12,6 +12,7 @@ mod lists;
 mod memory;
 mod pubsub;
 mod sets;
+mod snapshots;
 mod sorted_sets;
 mod transactions;
 
