@@ -521,8 +521,4 @@ impl Db {
             self.hub.publish(&channel, &key);
         }
     }
-
-    pub(crate) const fn hub(&self) -> &Arc<Hub> {
-        &self.hub
-    }
 }

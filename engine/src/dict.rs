@@ -233,11 +233,6 @@ impl<V> Dict<V> {
         self.slots.iter().flatten().map(|slot| &*slot.key)
     }
 
-    /// One past the highest position in use.
-    pub(crate) fn end(&self) -> usize {
-        self.slots.len()
-    }
-
     /// Visits entries from a cursor on until `visit` says stop or `steps` slots were looked at;
     /// returns the cursor to go on with, 0 when done.
     pub(crate) fn scan(

@@ -4,6 +4,7 @@
 //! that 0.1 + 0.2 is 0.3. Values are exact: parsing, addition and printing round once each.
 
 use std::cmp::Ordering;
+use std::fmt::Write as _;
 
 /// The power of two above which a value counts as infinite.
 const MAX_EXPONENT: i64 = 16384;
@@ -165,7 +166,8 @@ impl Big {
         }
         let mut text = groups.pop().unwrap_or(0).to_string();
         for group in groups.iter().rev() {
-            text.push_str(&format!("{group:019}"));
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{group:019}");
         }
         text
     }

@@ -179,17 +179,14 @@ fn digits_of(text: &str) -> ([u8; 24], usize, i32) {
     let mut count = 0;
     let mut fraction = false;
     for byte in mantissa.bytes() {
-        match byte {
-            b'.' => fraction = true,
-            _ => {
-                if fraction {
-                    point -= 1;
-                }
-                if (count > 0 || byte != b'0') && count < digits.len() {
-                    digits[count] = byte;
-                    count += 1;
-                }
-            }
+        if byte == b'.' {
+            fraction = true;
+            continue;
+        }
+        point -= i32::from(fraction);
+        if (count > 0 || byte != b'0') && count < digits.len() {
+            digits[count] = byte;
+            count += 1;
         }
     }
     while count > 1 && digits[count - 1] == b'0' {

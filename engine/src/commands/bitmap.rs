@@ -153,7 +153,7 @@ fn bitpos(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let mut at = first;
     while at <= last {
         let byte = bytes[(at >> 3) as usize];
-        if at & 7 == 0 && byte == uniform {
+        if at.is_multiple_of(8) && byte == uniform {
             at += 8;
             continue;
         }

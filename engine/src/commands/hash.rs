@@ -19,7 +19,7 @@ fn hget(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 }
 
 fn put_pairs(ctx: &mut Ctx<'_>, args: Args<'_>, name: &str) -> Result<usize, Error> {
-    if args.len() % 2 != 0 {
+    if !args.len().is_multiple_of(2) {
         return Err(Error::wrong_arity(name));
     }
     let hash = ctx.db.create::<Hash>(args[1])?;

@@ -264,7 +264,7 @@ fn sdiffstore(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 }
 
 /// Parses `numkeys key … [LIMIT limit]` of SINTERCARD and ZINTERCARD; limit 0: none.
-pub(super) fn keys_and_limit<'a>(args: Args<'a>) -> Result<(&'a [&'a [u8]], usize), Error> {
+pub(super) fn keys_and_limit(args: Args<'_>) -> Result<(&[&[u8]], usize), Error> {
     let mut walk = Walk::new(args, 1);
     let count = num::parse_i64(walk.need()?)
         .and_then(|n| usize::try_from(n).ok())

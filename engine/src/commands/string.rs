@@ -290,11 +290,10 @@ fn getex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     };
     match change {
         None => {}
+        Some(0) if ctx.db.expiry(key) == Some(0) => {}
         Some(0) => {
-            if ctx.db.expiry(key) != Some(0) {
-                ctx.db.set_expiry(key, 0);
-                ctx.db.notify(Event::GENERIC, "persist", key);
-            }
+            ctx.db.set_expiry(key, 0);
+            ctx.db.notify(Event::GENERIC, "persist", key);
         }
         Some(at) if at <= ctx.now() => {
             ctx.db.remove(key);
@@ -310,18 +309,15 @@ fn getex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 
 fn append(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let (key, tail) = (args[1], args[2]);
-    let len = match ctx.db.write::<Bytes>(key)? {
-        Some(bytes) => {
-            if bytes.len() + tail.len() > LONGEST {
-                return Err(TOO_LONG);
-            }
-            edit(bytes, |buffer| buffer.extend_from_slice(tail));
-            bytes.len()
+    let len = if let Some(bytes) = ctx.db.write::<Bytes>(key)? {
+        if bytes.len() + tail.len() > LONGEST {
+            return Err(TOO_LONG);
         }
-        None => {
-            ctx.db.put(key, copied(tail));
-            tail.len()
-        }
+        edit(bytes, |buffer| buffer.extend_from_slice(tail));
+        bytes.len()
+    } else {
+        ctx.db.put(key, copied(tail));
+        tail.len()
     };
     ctx.db.notify(Event::STRING, "append", key);
     Ok(Reply::len(len))
@@ -458,7 +454,7 @@ fn put_pairs(ctx: &mut Ctx<'_>, pairs: &[&[u8]]) {
 }
 
 fn mset(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    if args.len() % 2 == 0 {
+    if args.len().is_multiple_of(2) {
         return Err(Error::wrong_arity("mset"));
     }
     put_pairs(ctx, &args[1..]);
@@ -466,7 +462,7 @@ fn mset(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 }
 
 fn msetnx(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    if args.len() % 2 == 0 {
+    if args.len().is_multiple_of(2) {
         return Err(Error::wrong_arity("msetnx"));
     }
     if args[1..].chunks_exact(2).any(|pair| ctx.db.exists(pair[0])) {

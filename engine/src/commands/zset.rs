@@ -136,7 +136,7 @@ fn zadd(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let mut walk = Walk::new(args, 2);
     let options = AddOptions::parse(&mut walk);
     let items = walk.rest();
-    if items.is_empty() || items.len() % 2 != 0 {
+    if items.is_empty() || !items.len().is_multiple_of(2) {
         return Err(SYNTAX);
     }
     options.check(items.len() / 2)?;

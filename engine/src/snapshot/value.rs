@@ -154,7 +154,7 @@ fn write_stream(out: &mut Vec<u8>, stream: &Stream) {
     put_number(out, stream.len() as u64);
     for entry in stream.range(StreamId::MIN, StreamId::MAX) {
         put_id(out, entry.id);
-        put_number(out, entry.fields.count() as u64);
+        put_number(out, entry.fields.iter().count() as u64);
         entry.fields.iter().for_each(|item| put_bytes(out, &item));
     }
     put_id(out, stream.last_id());

@@ -21,6 +21,7 @@ const FILL: &[&str] = &[
     "XADD emptied 1-0 f v",
     "XDEL emptied 1-0",
     "PFADD hll a b c",
+    r#"JSON.SET doc $ {"a":[1,2.5,"ü",null,true,18446744073709551615]}"#,
     "GEOADD geo 13.36 38.11 Palermo",
 ];
 
@@ -37,6 +38,7 @@ const ASK: &[&str] = &[
     "XPENDING stream group - + 10",
     "XINFO STREAM emptied",
     "PFCOUNT hll",
+    "JSON.GET doc",
     "GEOPOS geo Palermo",
     "SMISMEMBER set a b c d",
     "DBSIZE",

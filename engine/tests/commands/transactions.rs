@@ -71,7 +71,7 @@ fn a_batch_answers_every_command_in_order() {
     fixture
         .engine
         .batch(&Caller::default(), &commands, |reply| {
-            replies.push(show(&reply))
+            replies.push(show(&reply));
         });
     assert_eq!(replies.len(), 500);
     for (n, reply) in replies.iter().enumerate() {
