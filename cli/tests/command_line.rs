@@ -1,0 +1,148 @@
+//! What a person sees: banner, curl lines, signals, exit codes, help.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod support;
+
+use std::process::Command;
+
+use support::{Restis, run, tool};
+
+#[test]
+fn the_printed_curl_lines_work_as_printed() {
+    if !tool("curl") {
+        return;
+    }
+    let restis = Restis::start(&["serve", "--addr", "127.0.0.1:0"]);
+    assert!(
+        !restis.banner.contains('\x1b'),
+        "no colours without a terminal"
+    );
+    assert!(restis.banner.lines().count() <= 24, "{}", restis.banner);
+    let lines: Vec<&str> = restis
+        .banner
+        .lines()
+        .filter(|line| line.starts_with("curl "))
+        .collect();
+    let answers: Vec<String> = lines
+        .iter()
+        .map(|line| {
+            let output = Command::new("sh")
+                .args(["-c", &format!("{line} -s")])
+                .output();
+            String::from_utf8(output.unwrap().stdout).unwrap()
+        })
+        .collect();
+    assert_eq!(
+        answers,
+        [
+            r#"{"result":"OK"}"#,
+            r#"{"result":"hello"}"#,
+            r#"[{"result":1},{"result":2}]"#
+        ]
+    );
+}
+
+#[test]
+fn signals_stop_cleanly() {
+    for signal in ["TERM", "INT"] {
+        let restis = Restis::start(&["serve", "--addr", "127.0.0.1:0", "--threads", "2"]);
+        restis.signal(signal);
+        assert_eq!(restis.wait(), (Some(0), String::new()), "{signal}");
+    }
+}
+
+#[test]
+fn a_taken_port_is_one_sentence() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = taken.local_addr().unwrap().to_string();
+    for command in [["serve", "--addr", &addr], ["dev", "--addr", &addr]] {
+        let output = run(&command);
+        assert_eq!(output.status.code(), Some(3));
+        let expected = format!(
+            "restis: {addr} is already in use by another program; choose another address\n"
+        );
+        assert_eq!(String::from_utf8_lossy(&output.stderr), expected);
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn mistakes_are_explained() {
+    for (args, code, part) in [
+        (
+            &["serve", "--fault", "boom=1"][..],
+            2,
+            "unknown fault `boom`",
+        ),
+        (&["serve", "--threads", "0"], 2, "--threads"),
+        (&["serve", "--memory", "much"], 2, "256mb"),
+        (&["serve", "--tls-cert", "x.pem"], 2, "--tls-key"),
+        (
+            &["serve", "--cors", "example.com", "--addr", "127.0.0.1:0"],
+            2,
+            "not an origin",
+        ),
+        (
+            &["serve", "--token", "a,a", "--addr", "127.0.0.1:0"],
+            1,
+            "given twice",
+        ),
+        (
+            &["serve", "--redis", "https://x.upstash.io"],
+            1,
+            "REST server",
+        ),
+        (
+            &["serve", "--tenants", "/does/not/exist"],
+            1,
+            "/does/not/exist",
+        ),
+        (
+            &["serve", "--read-only-token", "r", "--read-only-token", "s"],
+            2,
+            "full token",
+        ),
+        (&["bogus"], 2, "unrecognized subcommand"),
+    ] {
+        let output = run(args);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{args:?} {error}");
+        assert!(error.contains(part), "{args:?}: {error}");
+    }
+}
+
+#[test]
+fn help_has_examples_and_hides_secrets() {
+    let help = run(&["--help"]);
+    let text = String::from_utf8(help.stdout).unwrap();
+    for part in [
+        "Examples:",
+        "restis serve --redis",
+        "Exit codes:",
+        "UPSTASH_REDIS_REST_URL",
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+    let help = support::binary()
+        .args(["serve", "--help"])
+        .env("RESTIS_TOKEN", "HUSH")
+        .env("RESTIS_REDIS", "redis://:HUSH@h")
+        .output()
+        .unwrap();
+    let text = String::from_utf8(help.stdout).unwrap();
+    assert!(text.contains("--fault") && text.contains("redis-sentinel://"));
+    assert!(!text.contains("HUSH"), "{text}");
+}
+
+#[test]
+fn quiet_prints_nothing() {
+    let mut child = support::binary()
+        .args(["serve", "--quiet", "--addr", "127.0.0.1:0", "--token", "t"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let _ = child.kill();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.stdout.is_empty());
+}

@@ -1,0 +1,90 @@
+//! The official JavaScript client from npm against the built binary.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use support::{Restis, tool};
+
+/// The directory of the script, with the client installed.
+fn installed() -> Option<&'static PathBuf> {
+    static DIR: OnceLock<Option<PathBuf>> = OnceLock::new();
+    DIR.get_or_init(|| {
+        if !tool("node") || !tool("npm") {
+            return None;
+        }
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/node");
+        if !dir.join("node_modules/@upstash/redis").exists() {
+            let status = Command::new("npm")
+                .args(["ci", "--no-audit", "--no-fund", "--silent"])
+                .current_dir(&dir)
+                .stdout(Stdio::null())
+                .status();
+            let done = status.unwrap().success();
+            assert!(done || std::env::var_os("CI").is_none(), "npm ci failed");
+            if !done {
+                return None;
+            }
+        }
+        Some(dir)
+    })
+    .as_ref()
+}
+
+fn run_against(restis: &Restis, dir: &Path) {
+    let output = Command::new("node")
+        .arg("sdk.mjs")
+        .current_dir(dir)
+        .env("UPSTASH_REDIS_REST_URL", restis.url())
+        .env("UPSTASH_REDIS_REST_TOKEN", restis.token())
+        .output()
+        .unwrap();
+    let report = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{report}\n{errors}");
+}
+
+#[test]
+fn the_official_client_works_on_the_engine() {
+    if let Some(dir) = installed() {
+        run_against(&Restis::start(&["serve", "--addr", "127.0.0.1:0"]), dir);
+    }
+}
+
+#[test]
+fn the_official_client_works_on_a_redis() {
+    let Some(dir) = installed().filter(|_| tool("redis-server")) else {
+        return;
+    };
+    let socket = std::env::temp_dir().join(format!("restis-sdk-{}.sock", std::process::id()));
+    let mut redis = Command::new("redis-server")
+        .args([
+            "--port",
+            "0",
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+            "--unixsocket",
+        ])
+        .arg(&socket)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    while !socket.exists() {
+        std::thread::yield_now();
+    }
+    let url = format!("unix://{}", socket.display());
+    let restis = Restis::start(&["serve", "--addr", "127.0.0.1:0", "--redis", &url]);
+    let outcome = std::panic::catch_unwind(|| run_against(&restis, dir));
+    let _ = redis.kill();
+    let _ = redis.wait();
+    let _ = std::fs::remove_file(&socket);
+    if let Err(panic) = outcome {
+        std::panic::resume_unwind(panic);
+    }
+}
