@@ -38,6 +38,7 @@ mod lua;
 mod num;
 mod options;
 mod parse;
+mod rdb;
 mod reply;
 mod scripting;
 mod snapshot;

@@ -5,6 +5,7 @@
 
 mod bitmap;
 mod connection;
+mod dump;
 mod expire;
 mod function;
 mod generic;
@@ -41,6 +42,7 @@ use crate::error::Error;
 const GROUPS: &[&[Spec]] = &[
     bitmap::COMMANDS,
     connection::COMMANDS,
+    dump::COMMANDS,
     expire::COMMANDS,
     function::COMMANDS,
     generic::COMMANDS,

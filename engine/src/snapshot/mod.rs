@@ -19,8 +19,9 @@ use crate::command::Args;
 use crate::ctx::{Ctx, Side};
 use crate::db::Db;
 use crate::parse;
-use codec::{Corrupt, Reader, put_bytes, put_number};
+use codec::{Corrupt, put_bytes, put_number};
 
+pub(crate) use codec::Reader;
 pub(crate) use value::{read as read_value, write as write_value};
 
 const MAGIC: &[u8; 8] = b"RESTISDB";

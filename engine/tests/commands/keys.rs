@@ -149,3 +149,50 @@ fn commands_that_are_missing_say_why() {
         ("FLUSHALL NOW", "-ERR syntax error"),
     ]);
 }
+
+#[test]
+fn a_dumped_value_is_restored_under_another_name() {
+    let fixture = Fixture::new();
+    for line in [
+        "HSETEX h PX 500 FIELDS 1 a 1",
+        "XADD s 1-1 f v",
+        r#"JSON.SET j $ {"a":1}"#,
+        "ZADD z 1 a",
+    ] {
+        fixture.run(line);
+    }
+    for key in ["h", "s", "j", "z"] {
+        let Reply::Bulk(payload) = fixture.engine.call(&["DUMP", key]) else {
+            panic!("DUMP answers bytes");
+        };
+        let restore = |args: &[&[u8]]| crate::show(&fixture.engine.call(args));
+        assert_eq!(
+            restore(&[b"RESTORE", b"new", b"2000", &payload, b"REPLACE"]),
+            "+OK"
+        );
+        assert_eq!(fixture.run("PTTL new"), "2000");
+        assert_eq!(fixture.run("TYPE new"), fixture.run(&format!("TYPE {key}")));
+        assert_eq!(
+            restore(&[b"RESTORE", b"new", b"0", &payload]),
+            "-BUSYKEY Target key name already exists."
+        );
+        assert_eq!(
+            restore(&[b"RESTORE", b"x", b"0", &payload[1..]]),
+            "-ERR DUMP payload version or checksum are wrong"
+        );
+        assert_eq!(
+            restore(&[b"RESTORE", b"x", b"-1", &payload]),
+            "-ERR Invalid TTL value, must be >= 0"
+        );
+        assert_eq!(
+            restore(&[b"RESTORE", b"x", b"1", &payload, b"ABSTTL"]),
+            "+OK"
+        );
+        assert_eq!(fixture.run("EXISTS x"), "0");
+    }
+    fixture.run("DEL new");
+    fixture.expect(&[
+        ("DUMP none", "nil"),
+        ("RESTORE x 0 y NOPE", "-ERR syntax error"),
+    ]);
+}

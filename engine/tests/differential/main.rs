@@ -10,6 +10,7 @@
     reason = "a test may fail loudly"
 )]
 
+mod dump;
 mod redis;
 mod scripts;
 mod types;
