@@ -12,7 +12,7 @@ use std::{
 use crate::{
     command::{Args, Command, ToArg},
     commands::properties,
-    config::Builder,
+    config::{Builder, Policy},
     dispatch::{CallOptions, Dispatcher, Ticket},
     error::{Error, Result},
     metrics::Metrics,
@@ -52,9 +52,15 @@ impl Redis {
         Builder::new(url, token)
     }
 
+    pub(crate) fn over(core: Dispatcher) -> Self {
+        Self {
+            core: Arc::new(core),
+        }
+    }
+
     /// A client over any transport, with default policies.
     pub fn with_transport(transport: impl Transport) -> Self {
-        Builder::over(transport).into_client()
+        Self::over(Dispatcher::new(Arc::new(transport), Policy::default()))
     }
 
     /// A client over an in-process store.

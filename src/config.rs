@@ -1,13 +1,12 @@
 //! Configuration of a client.
 use std::{fmt, sync::Arc, time::Duration};
 
-use url::Url;
-
 use crate::{
     client::Redis,
     dispatch::{Dispatcher, breaker::BreakerPolicy, plan::Limits},
+    env::parse_rest_url,
     error::{Error, Result},
-    transport::{Encoding, HttpTransport, Transport},
+    transport::{Encoding, HttpTransport, Transport, telemetry},
 };
 
 /// What holds for every call of a client.
@@ -48,6 +47,7 @@ pub struct Builder {
     encoding: Encoding,
     connect_timeout: Duration,
     max_reply_bytes: usize,
+    telemetry: bool,
 }
 
 impl fmt::Debug for Builder {
@@ -79,6 +79,7 @@ impl Builder {
             encoding: Encoding::default(),
             connect_timeout: Duration::from_secs(1),
             max_reply_bytes: 64 * 1024 * 1024,
+            telemetry: std::env::var_os("UPSTASH_DISABLE_TELEMETRY").is_none_or(|v| v.is_empty()),
         }
     }
 
@@ -160,13 +161,11 @@ impl Builder {
         self
     }
 
-    pub(crate) fn into_client(self) -> Redis {
-        match self.target {
-            Target::Own(transport) => Redis {
-                core: Arc::new(Dispatcher::new(transport, self.policy)),
-            },
-            Target::Rest { .. } => unreachable!("only called on builders over a transport"),
-        }
+    /// Whether requests tell the SDK's version, the kind of platform and the language; on
+    /// unless `UPSTASH_DISABLE_TELEMETRY` is set.
+    pub fn telemetry(mut self, on: bool) -> Self {
+        self.telemetry = on;
+        self
     }
 
     /// Builds the client; sends nothing.
@@ -174,28 +173,35 @@ impl Builder {
     /// # Errors
     /// `Config` when URL or token cannot be right.
     pub fn build(self) -> Result<Redis> {
-        let Target::Rest { url, token } = &self.target else {
-            return Ok(self.into_client());
+        let transport: Arc<dyn Transport> = match self.target {
+            Target::Own(transport) => transport,
+            Target::Rest { url, token } => {
+                let base = parse_rest_url(url.trim()).ok_or_else(|| {
+                    Error::config("the REST URL must be like https://example.upstash.io")
+                })?;
+                if token.trim().is_empty() {
+                    return Err(Error::config("the REST token is empty"));
+                }
+                let http = match self.http {
+                    Some(http) => http,
+                    None => http_client(self.connect_timeout)?,
+                };
+                let telemetry = if self.telemetry {
+                    telemetry::headers()
+                } else {
+                    http::HeaderMap::new()
+                };
+                Arc::new(HttpTransport::new(
+                    http,
+                    &base,
+                    token.trim(),
+                    self.encoding,
+                    telemetry,
+                    self.max_reply_bytes,
+                )?)
+            }
         };
-        let base = Url::parse(url.trim())
-            .ok()
-            .filter(|u| matches!(u.scheme(), "https" | "http") && u.has_host())
-            .ok_or_else(|| Error::config("the REST URL must be like https://example.upstash.io"))?;
-        let http = match self.http {
-            Some(http) => http,
-            None => http_client(self.connect_timeout)?,
-        };
-        let transport = HttpTransport::new(
-            http,
-            &base,
-            token.trim(),
-            self.encoding,
-            http::HeaderMap::new(),
-            self.max_reply_bytes,
-        )?;
-        Ok(Redis {
-            core: Arc::new(Dispatcher::new(Arc::new(transport), self.policy)),
-        })
+        Ok(Redis::over(Dispatcher::new(transport, self.policy)))
     }
 }
 

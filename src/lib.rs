@@ -21,6 +21,7 @@ pub mod command;
 pub mod commands;
 pub mod config;
 mod dispatch;
+mod env;
 pub mod error;
 pub mod metrics;
 pub mod pipeline;

@@ -107,6 +107,7 @@ impl Dispatcher {
         &self.shared.key_locking
     }
 
+    #[cfg(test)]
     pub(crate) fn transport(&self) -> &Arc<dyn Transport> {
         &self.shared.transport
     }

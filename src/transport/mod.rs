@@ -23,6 +23,7 @@ pub(crate) mod encode;
 pub mod http_client;
 pub(crate) mod json;
 pub(crate) mod resp;
+pub(crate) mod telemetry;
 
 pub use http_client::{Encoding, HttpTransport};
 
