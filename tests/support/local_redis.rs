@@ -84,6 +84,11 @@ impl LocalRedis {
         Some(Self(Arc::new(process)))
     }
 
+    /// The path of its socket.
+    pub fn socket(&self) -> PathBuf {
+        self.0.directory.join("socket")
+    }
+
     /// A transport to it.
     pub fn transport(&self) -> LocalTransport {
         LocalTransport {

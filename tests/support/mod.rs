@@ -10,8 +10,11 @@
     reason = "a test fails by panicking"
 )]
 
+pub mod faults;
 #[cfg(unix)]
 pub mod local_redis;
+#[cfg(unix)]
+pub mod servers;
 
 use std::sync::{
     Arc,
