@@ -1,4 +1,9 @@
 //! One suite for every backend: what holds for a Redis holds for each of them.
+//!
+//! A behaviour is one async function on a client of an empty database; the list at the end
+//! runs it against the embedded engine, our server over the engine (base64 and RESP2) and
+//! our server over a real `redis-server`.
+#![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -7,7 +12,10 @@
 
 mod support;
 
-use restis::prelude::*;
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use restis::{prelude::*, transport::Encoding};
+use support::servers::Rest;
 
 async fn strings(redis: &Redis) {
     redis.set("greeting", "hello").await.unwrap();
@@ -16,9 +24,339 @@ async fn strings(redis: &Redis) {
         Some("hello")
     );
     assert_eq!(redis.get::<String>("missing").await.unwrap(), None);
+    assert_eq!(redis.append("greeting", " you").await.unwrap(), 9);
+    assert_eq!(redis.strlen("greeting").await.unwrap(), 9);
+    assert!(!redis.setnx("greeting", "x").await.unwrap());
+    let all: Vec<Option<String>> = redis.mget(["greeting", "missing"]).await.unwrap();
+    assert_eq!(all, [Some("hello you".to_owned()), None]);
+    assert_eq!(
+        redis.getdel::<String>("greeting").await.unwrap().as_deref(),
+        Some("hello you")
+    );
+    assert_eq!(redis.exists(["greeting"]).await.unwrap(), 0);
 }
 
-#[tokio::test]
-async fn embedded_strings() {
-    strings(&support::engine()).await;
+async fn text_survives(redis: &Redis) {
+    for value in [
+        "",
+        "OK",
+        "8",
+        "null",
+        "true",
+        "\"",
+        "\\",
+        "a\nb\r\tc\u{1}",
+        "zażółć 🦀",
+        "T0s=",
+    ] {
+        redis.set("k", value).await.unwrap();
+        assert_eq!(
+            redis.get::<String>("k").await.unwrap().as_deref(),
+            Some(value)
+        );
+        redis.del(["l"]).await.unwrap();
+        redis.rpush("l", [value, value]).await.unwrap();
+        let list: Vec<String> = redis.lrange("l", 0, -1).await.unwrap();
+        assert_eq!(list, [value, value]);
+    }
+}
+
+async fn every_byte_survives(redis: &Redis) {
+    let bytes: Vec<u8> = (0..=255).collect();
+    redis.set("k", &bytes).await.unwrap();
+    assert_eq!(
+        redis.get::<Vec<u8>>("k").await.unwrap().as_ref(),
+        Some(&bytes)
+    );
+    redis.set(&bytes, "v").await.unwrap();
+    assert_eq!(
+        redis.get::<String>(&bytes).await.unwrap().as_deref(),
+        Some("v")
+    );
+    redis
+        .hset("h", [(&bytes[128..], &bytes[..])])
+        .await
+        .unwrap();
+    let hash: HashMap<Vec<u8>, Vec<u8>> = redis.hgetall("h").await.unwrap();
+    assert_eq!(hash.get(&bytes[128..]), Some(&bytes));
+    let error = redis.get::<String>("k").await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.command()),
+        (ErrorKind::Decode, Some("GET"))
+    );
+}
+
+async fn numbers_are_exact(redis: &Redis) {
+    for n in [0, -1, i64::MAX, i64::MIN, 1 << 53, (1 << 53) + 1] {
+        redis.set("n", n).await.unwrap();
+        assert_eq!(redis.get::<i64>("n").await.unwrap(), Some(n));
+        assert_eq!(redis.incrby("n", 0).await.unwrap(), n);
+    }
+    redis.set("big", u64::MAX).await.unwrap();
+    assert_eq!(redis.get::<u64>("big").await.unwrap(), Some(u64::MAX));
+    redis.set("huge", i128::MIN).await.unwrap();
+    assert_eq!(redis.get::<i128>("huge").await.unwrap(), Some(i128::MIN));
+    for f in [0.1, -2.5e-300, f64::MAX, 1e17, 3.0] {
+        redis.set("f", f).await.unwrap();
+        assert_eq!(redis.get::<f64>("f").await.unwrap(), Some(f));
+        redis.zadd("z", [(f, "m")]).await.unwrap();
+        assert_eq!(redis.zscore("z", "m").await.unwrap(), Some(f));
+    }
+    redis.zadd("z", [(f64::INFINITY, "m")]).await.unwrap();
+    assert_eq!(redis.zscore("z", "m").await.unwrap(), Some(f64::INFINITY));
+}
+
+async fn json_values(redis: &Redis) {
+    let value: BTreeMap<String, Vec<u32>> = [("a".to_owned(), vec![1, 2])].into();
+    redis.set("j", Json(&value)).await.unwrap();
+    let back: Option<Json<BTreeMap<String, Vec<u32>>>> = redis.get("j").await.unwrap();
+    assert_eq!(back.unwrap().0, value);
+    let error = redis.get::<Json<Vec<u32>>>("j").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Decode);
+}
+
+async fn hashes_sets_and_sorted_sets(redis: &Redis) {
+    assert_eq!(redis.hset("h", [("a", 1), ("b", 2)]).await.unwrap(), 2);
+    let hash: BTreeMap<String, i64> = redis.hgetall("h").await.unwrap();
+    assert_eq!(hash, [("a".to_owned(), 1), ("b".to_owned(), 2)].into());
+    assert_eq!(redis.hincrby("h", "a", 4).await.unwrap(), 5);
+    let none: HashMap<String, String> = redis.hgetall("none").await.unwrap();
+    assert!(none.is_empty());
+    redis.sadd("s", ["x", "y", "x"]).await.unwrap();
+    let members: HashSet<String> = redis
+        .smembers::<String>("s")
+        .await
+        .unwrap()
+        .into_iter()
+        .collect();
+    assert_eq!(members, ["x".to_owned(), "y".to_owned()].into());
+    redis.zadd("z", [(2.5, "b"), (-1.0, "a")]).await.unwrap();
+    assert_eq!(redis.zrank("z", "b").await.unwrap(), Some(1));
+    let popped: Pairs<String, f64> = redis.zpopmin("z", 5).await.unwrap();
+    assert_eq!(popped.0, [("a".to_owned(), -1.0), ("b".to_owned(), 2.5)]);
+}
+
+async fn streams(redis: &Redis) {
+    let first = redis.xadd("x", [("f", "1"), ("g", "2")]).await.unwrap();
+    let second = redis.xadd("x", [("f", "3")]).await.unwrap();
+    let entries = redis.xrange::<i64>("x", "-", "+", None).await.unwrap();
+    assert_eq!(
+        entries.iter().map(|e| &e.id).collect::<Vec<_>>(),
+        [&first, &second]
+    );
+    assert_eq!(
+        entries[0].fields,
+        [("f".to_owned(), 1), ("g".to_owned(), 2)]
+    );
+    assert_eq!(redis.xlen("x").await.unwrap(), 2);
+}
+
+async fn errors_have_their_codes(redis: &Redis) {
+    redis.set("s", "text").await.unwrap();
+    let wrong = redis.lpush("s", ["x"]).await.unwrap_err();
+    assert_eq!(
+        (wrong.kind(), wrong.code()),
+        (ErrorKind::WrongType, Some("WRONGTYPE"))
+    );
+    assert_eq!(
+        (wrong.command(), wrong.delivery()),
+        (Some("LPUSH"), Delivery::Executed)
+    );
+    let text = redis.incr("s").await.unwrap_err();
+    assert_eq!((text.kind(), text.code()), (ErrorKind::Server, Some("ERR")));
+    assert!(!text.is_unavailable());
+}
+
+async fn a_pipeline_keeps_order_and_errors_apart(redis: &Redis) {
+    let mut p = redis.pipeline();
+    let set = p.set("k", "v");
+    let wrong = p.incr("k");
+    let get = p.get::<String>("k");
+    let none = p.get::<String>("missing");
+    let mut replies = p.exec().await.unwrap();
+    replies.take(set).unwrap();
+    assert_eq!(replies.take(wrong).unwrap_err().command(), Some("INCR"));
+    assert_eq!(replies.take(get).unwrap().as_deref(), Some("v"));
+    assert_eq!(replies.take(none).unwrap(), None);
+    let again = replies.take(get).unwrap_err();
+    assert_eq!(again.kind(), ErrorKind::InvalidInput);
+    let other = redis
+        .pipeline()
+        .exec()
+        .await
+        .unwrap()
+        .take(get)
+        .unwrap_err();
+    assert_eq!(other.kind(), ErrorKind::InvalidInput);
+}
+
+async fn concurrent_commands_keep_their_order(redis: &Redis) {
+    let (set, get, incr, wrong, last) = tokio::join!(
+        redis.set("a", "1"),
+        redis.get::<String>("a"),
+        redis.incr("a"),
+        redis.lpush("a", ["x"]),
+        redis.get::<i64>("a"),
+    );
+    set.unwrap();
+    assert_eq!(get.unwrap().as_deref(), Some("1"));
+    assert_eq!(incr.unwrap(), 2);
+    assert_eq!(wrong.unwrap_err().kind(), ErrorKind::WrongType);
+    assert_eq!(last.unwrap(), Some(2));
+}
+
+async fn a_transaction_runs_all_or_nothing(redis: &Redis) {
+    let mut t = redis.transaction();
+    let (a, wrong, b) = (t.set("t", "1"), t.lpush("t", ["x"]), t.incr("t"));
+    let mut replies = t.exec().await.unwrap();
+    replies.take(a).unwrap();
+    assert_eq!(
+        replies.take(wrong).unwrap_err().kind(),
+        ErrorKind::WrongType
+    );
+    assert_eq!(replies.take(b).unwrap(), 2);
+    let mut t = redis.transaction();
+    let _ = t.set("t", "9");
+    let _ = t.add(restis::Command::<()>::new("NOSUCHCOMMAND"));
+    let error = t.exec().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Discarded, "{error}");
+    assert_eq!(redis.get::<i64>("t").await.unwrap(), Some(2), "nothing ran");
+}
+
+async fn scripts(redis: &Redis) {
+    let script = Script::from_text("return {KEYS[1], ARGV[1], redis.call('INCR', KEYS[1])}");
+    for n in 1..=2 {
+        let reply: (String, i64, i64) = script.key("c").arg(7).run(redis).await.unwrap();
+        assert_eq!(reply, ("c".to_owned(), 7, n));
+    }
+    let locking = Script::new("return redis.call('GET', KEYS[1])").key_locking();
+    assert_eq!(locking.key("c").run::<i64>(redis).await.unwrap(), 2);
+    let calls = (0..20).map(|_| script.key("c").arg(7).run::<(String, i64, i64)>(redis));
+    let all = futures_util::future::join_all(calls).await;
+    assert!(all.iter().all(Result::is_ok));
+    let failing = Script::new("return redis.error_reply('MINE no')");
+    let error = failing.call().run::<()>(redis).await.unwrap_err();
+    assert_eq!(error.code(), Some("MINE"), "{error}");
+}
+
+async fn many_concurrent_commands(redis: &Redis) {
+    let calls = (0..3000).map(|i| async move {
+        redis.set(format!("k{i}"), i).await?;
+        redis.get::<i64>(format!("k{i}")).await
+    });
+    let all = futures_util::future::join_all(calls).await;
+    for (i, value) in all.into_iter().enumerate() {
+        assert_eq!(value.unwrap(), Some(i as i64));
+    }
+    let requests = redis.metrics().snapshot().requests;
+    assert!(requests < 40, "{requests}");
+}
+
+async fn a_large_value(redis: &Redis) {
+    let value: Vec<u8> = (0..2_000_000_u32).map(|i| b'a' + (i % 23) as u8).collect();
+    redis.set("large", &value).await.unwrap();
+    assert_eq!(redis.get::<Vec<u8>>("large").await.unwrap(), Some(value));
+}
+
+async fn scans_find_everything_once(redis: &Redis) {
+    let items: Vec<_> = (0..500).map(|i| (format!("scan:{i}"), i)).collect();
+    redis.mset(items).await.unwrap();
+    let mut cursor = "0".to_owned();
+    let mut seen = Vec::new();
+    loop {
+        let options = ScanOptions::new().matching("scan:*").count(50);
+        let page = redis.scan::<String>(&cursor, &options).await.unwrap();
+        seen.extend(page.items.iter().cloned());
+        if page.is_last() {
+            break;
+        }
+        cursor = page.cursor;
+    }
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!(seen.len(), 500);
+}
+
+macro_rules! conformance {
+    ($($behaviour:ident),+ $(,)?) => {
+        mod embedded {
+            $(#[tokio::test]
+            async fn $behaviour() {
+                super::$behaviour(&super::support::engine()).await;
+            })+
+        }
+        mod server_over_engine {
+            $(#[tokio::test]
+            async fn $behaviour() {
+                super::$behaviour(&super::Rest::engine().client()).await;
+            })+
+        }
+        mod server_over_engine_resp2 {
+            use super::{Encoding, Rest};
+            $(#[tokio::test]
+            async fn $behaviour() {
+                let server = Rest::engine();
+                let redis = server.builder().encoding(Encoding::Resp2).build().unwrap();
+                super::$behaviour(&redis).await;
+            })+
+        }
+        mod server_over_redis {
+            $(#[tokio::test]
+            async fn $behaviour() {
+                let Some(server) = super::Rest::redis() else { return };
+                super::$behaviour(&server.client()).await;
+            })+
+        }
+    };
+}
+
+conformance! {
+    strings,
+    text_survives,
+    every_byte_survives,
+    numbers_are_exact,
+    json_values,
+    hashes_sets_and_sorted_sets,
+    streams,
+    errors_have_their_codes,
+    a_pipeline_keeps_order_and_errors_apart,
+    concurrent_commands_keep_their_order,
+    a_transaction_runs_all_or_nothing,
+    scripts,
+    many_concurrent_commands,
+    a_large_value,
+    scans_find_everything_once,
+}
+
+/// A server that goes away under load: every call ends, with its reply or a typed error.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killing_the_server_under_a_thousand_calls_ends_every_one() {
+    let server = Rest::engine();
+    let redis = server.client();
+    redis.set("warm", "up").await.unwrap();
+    let calls: Vec<_> = (0..1000)
+        .map(|i| {
+            let redis = redis.clone();
+            tokio::spawn(async move {
+                let mut done = 0;
+                while done < 50 {
+                    redis.incr(format!("n{}", i % 10)).await?;
+                    done += 1;
+                }
+                Ok::<_, Error>(done)
+            })
+        })
+        .collect();
+    while redis.metrics().snapshot().requests < 20 {
+        tokio::task::yield_now().await;
+    }
+    server.stop();
+    let mut failed = 0;
+    for call in calls {
+        if let Err(error) = call.await.expect("no panic") {
+            assert!(error.is_unavailable(), "{error}");
+            failed += 1;
+        }
+    }
+    assert!(failed > 0, "the server was stopped in the middle");
 }
