@@ -12,6 +12,8 @@ use crate::hash::Hash;
 use crate::hub::Hub;
 use crate::value::{Typed, Value};
 
+/// Values of this weight are freed outside the lock.
+const LARGE: usize = 64 * 1024;
 const NOT_VOLATILE: u32 = u32::MAX;
 /// What an entry costs besides its key and value.
 const ENTRY_OVERHEAD: usize = size_of::<Entry>() + 40;
@@ -65,6 +67,13 @@ pub(crate) struct Counters {
     pub(crate) changes: u64,
 }
 
+/// Values and keyspaces to be freed where nobody waits.
+#[derive(Debug, Default)]
+pub(crate) struct Dead {
+    values: Vec<Value>,
+    keys: Vec<Dict<Entry>>,
+}
+
 /// The keyspace of one engine.
 ///
 /// Reads (`read`, `value`) take `&self` and see no expired key. Writes (`write`, `create`, `put`,
@@ -80,6 +89,8 @@ pub(crate) struct Db {
     field_due: BTreeSet<(u64, u32)>,
     touched: Vec<u32>,
     stale: RefCell<Vec<u32>>,
+    /// What went and takes long to free.
+    dead: Dead,
     now: u64,
     used: usize,
     notify: u32,
@@ -97,6 +108,7 @@ impl Db {
             field_due: BTreeSet::new(),
             touched: Vec::new(),
             stale: RefCell::default(),
+            dead: Dead::default(),
             now: 0,
             used: 0,
             notify: 0,
@@ -264,14 +276,36 @@ impl Db {
         };
         self.touched.push(at);
         if let Some(entry) = self.keys.value_mut(at) {
-            entry.value = value;
+            let old = std::mem::replace(&mut entry.value, value);
+            if entry.weight > LARGE {
+                self.dead.values.push(old);
+            }
         }
         at
     }
 
     /// Removes a key; says whether it was there.
     pub(crate) fn remove(&mut self, key: &[u8]) -> bool {
-        self.take(key).is_some()
+        let Some(at) = self.position(key) else {
+            return false;
+        };
+        self.bury(at)
+    }
+
+    /// Removes an entry and frees its value later if that takes long.
+    fn bury(&mut self, at: u32) -> bool {
+        let Some(entry) = self.remove_at(at) else {
+            return false;
+        };
+        if entry.weight > LARGE {
+            self.dead.values.push(entry.value);
+        }
+        true
+    }
+
+    /// What is to be freed outside the lock.
+    pub(crate) fn take_dead(&mut self) -> Dead {
+        std::mem::take(&mut self.dead)
     }
 
     /// Removes a key; returns its value and expiry (0: none).
@@ -328,7 +362,7 @@ impl Db {
 
     fn expire_at_position(&mut self, at: u32) {
         let key = self.keys.key(at).map(Bytes::copy_from_slice);
-        if let (Some(key), Some(_)) = (key, self.remove_at(at)) {
+        if let (Some(key), true) = (key, self.bury(at)) {
             self.counters.expired += 1;
             self.notify(Event::EXPIRED, "expired", &key);
         }
@@ -358,7 +392,7 @@ impl Db {
             };
             if entry.value.is_empty() {
                 let key = Bytes::copy_from_slice(key);
-                self.remove_at(at);
+                self.bury(at);
                 self.notify(Event::GENERIC, "del", &key);
                 continue;
             }
@@ -439,7 +473,7 @@ impl Db {
             return false;
         };
         let key = self.keys.key(at).map(Bytes::copy_from_slice);
-        if let (Some(key), Some(_)) = (key, self.remove_at(at)) {
+        if let (Some(key), true) = (key, self.bury(at)) {
             self.counters.evicted += 1;
             self.notify(Event::EVICTED, "evicted", &key);
         }
@@ -482,7 +516,7 @@ impl Db {
     /// Removes everything.
     pub(crate) fn clear(&mut self) {
         self.counters.changes += self.keys.len() as u64;
-        self.keys = Dict::default();
+        self.dead.keys.push(std::mem::take(&mut self.keys));
         self.volatile = Vec::new();
         self.field_expiry.clear();
         self.field_due.clear();

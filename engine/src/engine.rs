@@ -2,7 +2,8 @@
 
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -30,6 +31,8 @@ struct State {
 
 struct Shared {
     state: Mutex<State>,
+    /// Callers that wait for the lock.
+    waiting: AtomicUsize,
     hub: Arc<Hub>,
 }
 
@@ -77,6 +80,7 @@ impl Engine {
         Self {
             shared: Arc::new(Shared {
                 state: Mutex::new(state),
+                waiting: AtomicUsize::new(0),
                 hub,
             }),
         }
@@ -84,14 +88,40 @@ impl Engine {
 
     /// Takes the lock and sets the time.
     fn lock(&self) -> MutexGuard<'_, State> {
-        let mut state = self
-            .shared
-            .state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut state = match self.shared.state.try_lock() {
+            Ok(state) => state,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                self.shared.waiting.fetch_add(1, Ordering::Relaxed);
+                let state = self.shared.state.lock();
+                self.shared.waiting.fetch_sub(1, Ordering::Relaxed);
+                state.unwrap_or_else(PoisonError::into_inner)
+            }
+        };
         let now = state.side.options.clock.now().as_millis();
         state.db.set_now(u64::try_from(now).unwrap_or(u64::MAX));
         state
+    }
+
+    /// Works on the database; large values that went are freed after the lock is.
+    fn with<R>(&self, work: impl FnOnce(&mut State) -> R) -> R {
+        let mut state = self.lock();
+        let result = work(&mut state);
+        let dead = state.db.take_dead();
+        drop(state);
+        drop(dead);
+        result
+    }
+
+    /// Lets callers that wait have the lock: it goes to whoever asks first, which would be us.
+    fn give_way(&self) {
+        const MOST: usize = 64;
+        for _ in 0..MOST {
+            if self.shared.waiting.load(Ordering::Relaxed) == 0 {
+                return;
+            }
+            std::thread::yield_now();
+        }
     }
 
     /// Runs one command as the default user.
@@ -102,7 +132,7 @@ impl Engine {
     /// Runs one command on behalf of a caller.
     pub fn call_as<A: AsRef<[u8]>>(&self, caller: &Caller, args: &[A]) -> Reply {
         let args = list(args);
-        self.lock().ctx(caller).call(&args)
+        self.with(|state| state.ctx(caller).call(&args))
     }
 
     /// Runs commands in order and hands each reply to `sink`.
@@ -118,21 +148,22 @@ impl Engine {
         let mut commands = commands.into_iter().fuse();
         let mut replies = Vec::with_capacity(CHUNK);
         loop {
-            let mut state = self.lock();
-            for command in commands.by_ref().take(CHUNK) {
-                let args = list(command.as_ref());
-                replies.push(if args.is_empty() {
-                    Reply::Error(Error::fixed("ERR empty pipeline command"))
-                } else {
-                    state.ctx(caller).call(&args)
-                });
-            }
-            drop(state);
+            self.with(|state| {
+                for command in commands.by_ref().take(CHUNK) {
+                    let args = list(command.as_ref());
+                    replies.push(if args.is_empty() {
+                        Reply::Error(Error::fixed("ERR empty pipeline command"))
+                    } else {
+                        state.ctx(caller).call(&args)
+                    });
+                }
+            });
             let done = replies.len() < CHUNK;
             replies.drain(..).for_each(&mut sink);
             if done {
                 return;
             }
+            self.give_way();
         }
     }
 
@@ -145,20 +176,21 @@ impl Engine {
         C: AsRef<[A]>,
         A: AsRef<[u8]>,
     {
-        let mut state = self.lock();
-        let mut queue: Vec<(&'static Spec, ArgList<'_>)> = Vec::with_capacity(commands.len());
-        for command in commands {
-            let args = list(command.as_ref());
-            let spec = ctx::admit(&state.side, caller, None, &args).map_err(|_| {
-                Error::fixed("EXECABORT Transaction discarded because of previous errors.")
-            })?;
-            queue.push((spec, args));
-        }
-        let mut ctx = state.ctx(caller);
-        Ok(queue
-            .iter()
-            .map(|(spec, args)| ctx.run(spec, args))
-            .collect())
+        self.with(|state| {
+            let mut queue: Vec<(&'static Spec, ArgList<'_>)> = Vec::with_capacity(commands.len());
+            for command in commands {
+                let args = list(command.as_ref());
+                let spec = ctx::admit(&state.side, caller, None, &args).map_err(|_| {
+                    Error::fixed("EXECABORT Transaction discarded because of previous errors.")
+                })?;
+                queue.push((spec, args));
+            }
+            let mut ctx = state.ctx(caller);
+            Ok(queue
+                .iter()
+                .map(|(spec, args)| ctx.run(spec, args))
+                .collect())
+        })
     }
 
     /// Delivers messages of these channels and patterns to `sink` until the subscription drops.
@@ -194,9 +226,10 @@ impl Engine {
     /// remove or after a bounded number of steps.
     pub fn expire_some(&self) {
         for _ in 0..256 {
-            if !self.lock().db.expire_some() {
+            if !self.with(|state| state.db.expire_some()) {
                 return;
             }
+            self.give_way();
         }
     }
 
@@ -217,13 +250,15 @@ impl Engine {
     /// On an error the database stays as it is.
     pub fn load(&self, input: &mut dyn Read) -> Result<u64, SnapshotError> {
         let body = snapshot::read(input)?;
-        let mut state = self.lock();
-        let (mut db, mut side) = snapshot::fresh(&state.db, &state.side);
-        let keys = snapshot::decode(&body, &mut db, &mut side)?;
-        db.set_notify_flags(state.db.notify_flags());
-        db.counters.changes = state.db.counters.changes + 1;
-        state.db = db;
-        state.side.scripting = side.scripting;
+        // The database before is freed with the result, outside the lock.
+        let (keys, _before) = self.with(|state| {
+            let (mut db, mut side) = snapshot::fresh(&state.db, &state.side);
+            let keys = snapshot::decode(&body, &mut db, &mut side)?;
+            db.set_notify_flags(state.db.notify_flags());
+            db.counters.changes = state.db.counters.changes + 1;
+            state.side.scripting = side.scripting;
+            Ok::<_, SnapshotError>((keys, std::mem::replace(&mut state.db, db)))
+        })?;
         Ok(keys)
     }
 
