@@ -1,0 +1,141 @@
+//! What was allowed and refused, by hour, in the format of `@upstash/ratelimit`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::decision::{Decision, Reason};
+use crate::{
+    Redis, Result,
+    commands::{GenericCommands as _, SortedSetCommands as _, ZRange},
+};
+
+const HOUR_MS: u64 = 3_600_000;
+/// Hours are kept for ninety days; the JavaScript client keeps them for ever.
+const KEPT_SECONDS: i64 = 90 * 86_400;
+/// The busiest members of an hour that a query reads.
+const READ_PER_HOUR: i64 = 1000;
+
+/// One member of an hour's sorted set; compact JSON in this order, as other readers expect it.
+#[derive(Serialize, Deserialize)]
+struct Event<'a> {
+    identifier: std::borrow::Cow<'a, str>,
+    success: serde_json::Value,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    country: Option<std::borrow::Cow<'a, str>>,
+}
+
+fn key(prefix: &str, hour: u64) -> String {
+    format!("{prefix}:events:{}", hour * HOUR_MS)
+}
+
+pub(super) async fn record(
+    redis: &Redis,
+    prefix: &str,
+    identifier: &str,
+    country: Option<&str>,
+    decision: &Decision,
+) -> Result<()> {
+    let success = match decision.reason {
+        Reason::DenyList => "denied".into(),
+        _ => decision.allowed.into(),
+    };
+    let named = decision
+        .listed
+        .as_deref()
+        .filter(|_| decision.reason == Reason::DenyList);
+    let event = Event {
+        identifier: named.unwrap_or(identifier).into(),
+        success,
+        country: country.map(Into::into),
+    };
+    let member = serde_json::to_string(&event).map_err(|_| {
+        crate::Error::invalid_input("the analytics event cannot be written as JSON")
+    })?;
+    let key = key(prefix, decision.now_ms / HOUR_MS);
+    let (count, ttl) =
+        futures_util::future::join(async { redis.zincrby(&key, 1.0, &member).await }, async {
+            redis.expire(&key, KEPT_SECONDS).await
+        })
+        .await;
+    count.and(ttl.map(drop))
+}
+
+/// Usage of the last hours.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Usage {
+    /// Each hour, oldest first.
+    pub hours: Vec<UsageHour>,
+    /// Identifiers that were allowed most, most first.
+    pub most_allowed: Vec<(String, u64)>,
+    /// Identifiers that were refused most, most first.
+    pub most_refused: Vec<(String, u64)>,
+    /// List members that denied most, most first.
+    pub most_denied: Vec<(String, u64)>,
+}
+
+/// One hour of usage.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct UsageHour {
+    /// Start of the hour in unix milliseconds.
+    pub start_ms: u64,
+    /// Requests that went on.
+    pub allowed: u64,
+    /// Requests over a limit.
+    pub refused: u64,
+    /// Requests that a list denied.
+    pub denied: u64,
+}
+
+pub(super) async fn usage(redis: &Redis, prefix: &str, now_ms: u64, hours: u32) -> Result<Usage> {
+    let last = now_ms / HOUR_MS;
+    let first = last.saturating_sub(u64::from(hours.clamp(1, 24 * 90)) - 1);
+    let mut pipeline = redis.pipeline();
+    let range = ZRange::by_rank(0, READ_PER_HOUR - 1).rev();
+    let handles: Vec<_> = (first..=last)
+        .map(|hour| {
+            (
+                hour,
+                pipeline.zrange_withscores::<String>(key(prefix, hour), range),
+            )
+        })
+        .collect();
+    let mut replies = pipeline.exec().await?;
+    let mut usage = Usage::default();
+    let mut tops = [BTreeMap::new(), BTreeMap::new(), BTreeMap::new()];
+    for (hour, handle) in handles {
+        let mut counted = UsageHour {
+            start_ms: hour * HOUR_MS,
+            ..UsageHour::default()
+        };
+        for (member, score) in replies.take(handle)? {
+            // Foreign members, as of newer clients, are passed over.
+            let Ok(event) = serde_json::from_str::<Event<'_>>(&member) else {
+                continue;
+            };
+            let count = score.max(0.0) as u64;
+            let (total, top) = match event.success.as_bool() {
+                Some(true) => (&mut counted.allowed, 0),
+                Some(false) => (&mut counted.refused, 1),
+                None => (&mut counted.denied, 2),
+            };
+            *total += count;
+            if let Some(top) = tops.get_mut(top) {
+                *top.entry(event.identifier.into_owned()).or_insert(0) += count;
+            }
+        }
+        usage.hours.push(counted);
+    }
+    let [allowed, refused, denied] = tops.map(most);
+    (usage.most_allowed, usage.most_refused, usage.most_denied) = (allowed, refused, denied);
+    Ok(usage)
+}
+
+fn most(counts: BTreeMap<String, u64>) -> Vec<(String, u64)> {
+    let mut most: Vec<_> = counts.into_iter().collect();
+    most.sort_by_key(|entry| std::cmp::Reverse(entry.1));
+    most.truncate(10);
+    most
+}

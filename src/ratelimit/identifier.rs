@@ -1,0 +1,94 @@
+//! Identifiers: assumed hostile, turned into key parts.
+
+use std::{borrow::Cow, fmt::Write as _, net::IpAddr};
+
+use sha2::{Digest, Sha256};
+
+use crate::{Error, Result};
+
+/// Longer identifiers are hashed; Upstash allows keys of 32 KB.
+const LONGEST: usize = 512;
+
+/// Names that control keys use under the same prefix.
+const RESERVED: [&str; 7] = [
+    "dynamic",
+    "events",
+    "denyList",
+    "allowList",
+    "ipDenyListStatus",
+    "lease",
+    "gcra",
+];
+
+/// The part of the key that stands for an identifier.
+///
+/// Ordinary identifiers stay as they are, which is what other clients expect. One that would
+/// name a control key, or that is too long, becomes `#` and its SHA-256.
+pub(super) fn key_part(identifier: &str) -> Result<Cow<'_, str>> {
+    if identifier.is_empty() {
+        return Err(Error::invalid_input("an identifier must not be empty"));
+    }
+    let first = identifier.split(':').next().unwrap_or(identifier);
+    if identifier.len() <= LONGEST && !RESERVED.contains(&first) && !identifier.starts_with('#') {
+        return Ok(Cow::Borrowed(identifier));
+    }
+    let mut hashed = String::with_capacity(65);
+    hashed.push('#');
+    for byte in Sha256::digest(identifier) {
+        let _ = write!(hashed, "{byte:02x}");
+    }
+    Ok(Cow::Owned(hashed))
+}
+
+/// The identifier of a client's address: IPv4 whole, IPv6 by its /64 network.
+///
+/// A subscriber usually holds a whole /64 and could otherwise use a new address for each request.
+pub fn group_ipv6(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => v4.to_string(),
+        IpAddr::V6(v6) => {
+            let network = u128::from(v6) >> 64 << 64;
+            format!("{}/64", std::net::Ipv6Addr::from(network))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn ordinary_identifiers_stay_as_they_are() {
+        for id in ["alice", "203.0.113.9", "user:1:child", "*", "a b\n"] {
+            assert_eq!(key_part(id).unwrap(), id);
+        }
+    }
+
+    #[test]
+    fn identifiers_that_name_control_keys_or_are_too_long_are_hashed() {
+        let long = "x".repeat(513);
+        for id in [
+            "dynamic",
+            "dynamic:global",
+            "events:0",
+            "denyList:all",
+            "ipDenyListStatus",
+            "#abc",
+            &long,
+        ] {
+            let part = key_part(id).unwrap();
+            assert!(part.starts_with('#') && part.len() == 65, "{part}");
+        }
+        assert_ne!(key_part("events").unwrap(), key_part("dynamic").unwrap());
+        assert!(key_part("").is_err());
+    }
+
+    #[test]
+    fn ipv6_addresses_of_one_network_share_an_identifier() {
+        let group = |s: &str| group_ipv6(s.parse().unwrap());
+        assert_eq!(group("2001:db8::1"), group("2001:db8::ffff:1"));
+        assert_ne!(group("2001:db8::1"), group("2001:db8:0:1::1"));
+        assert_eq!(group("::ffff:203.0.113.9"), "203.0.113.9");
+    }
+}

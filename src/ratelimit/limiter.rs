@@ -1,0 +1,586 @@
+//! The limiter: asks the store once and remembers refusals.
+
+use std::{borrow::Cow, sync::Arc, time::Duration};
+
+use super::{
+    analytics::{self, Usage},
+    block_cache::BlockCache,
+    decision::{Decision, LimitState, Reason},
+    identifier::key_part,
+    limit::{Kind, Limit},
+    lists,
+};
+use crate::{
+    Clock, Error, Redis, Result, Script, SystemClock,
+    commands::{GenericCommands as _, SetCommands as _, StringCommands as _},
+};
+
+static LIMIT: Script = Script::new(include_str!("lua/limit.lua")).key_locking();
+/// The same text without the flag: with the server's clock it computes key names.
+static LIMIT_BY_SERVER_CLOCK: Script = Script::new(include_str!("lua/limit.lua"));
+
+/// Where a decision takes the time from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ClockSource {
+    /// The machine that asks, as in JavaScript.
+    #[default]
+    Client,
+    /// The server; its script computes key names and locks the whole database on Upstash.
+    Server,
+}
+
+/// What happens while the store does not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum FailurePolicy {
+    /// The caller gets the error and decides.
+    #[default]
+    Error,
+    /// Requests go on.
+    Open,
+    /// Requests are refused.
+    Closed,
+}
+
+/// One question: who, at which cost, and what else is known of the caller.
+#[derive(Debug, Clone, Copy)]
+#[must_use]
+pub struct Query<'a> {
+    identifier: &'a str,
+    cost: u64,
+    ip: Option<std::net::IpAddr>,
+    user_agent: Option<&'a str>,
+    country: Option<&'a str>,
+}
+
+impl<'a> Query<'a> {
+    /// A question of cost 1.
+    pub fn new(identifier: &'a str) -> Self {
+        Self {
+            identifier,
+            cost: 1,
+            ip: None,
+            user_agent: None,
+            country: None,
+        }
+    }
+    /// Takes more than one.
+    pub fn cost(mut self, cost: u64) -> Self {
+        self.cost = cost;
+        self
+    }
+    /// The client's address, for lists; entries may be networks such as `203.0.113.0/24`.
+    pub fn ip(mut self, ip: std::net::IpAddr) -> Self {
+        self.ip = Some(ip);
+        self
+    }
+    /// The client's user agent, for lists.
+    pub fn user_agent(mut self, user_agent: &'a str) -> Self {
+        self.user_agent = Some(user_agent);
+        self
+    }
+    /// The client's country code, for lists and analytics.
+    pub fn country(mut self, country: &'a str) -> Self {
+        self.country = Some(country);
+        self
+    }
+}
+
+/// Limits requests; cheap to clone, clones share the block cache.
+#[derive(Debug, Clone)]
+pub struct RateLimiter(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    redis: Redis,
+    limits: Vec<Limit>,
+    prefix: String,
+    clock: Arc<dyn Clock>,
+    source: ClockSource,
+    policy: FailurePolicy,
+    timeout: Option<Duration>,
+    dynamic: bool,
+    protection: bool,
+    shadow: bool,
+    analytics: bool,
+    blocks: BlockCache,
+}
+
+/// Builds a [`RateLimiter`].
+#[derive(Debug)]
+#[must_use]
+pub struct RateLimiterBuilder(Inner);
+
+impl RateLimiterBuilder {
+    /// Adds a limit to the same decision: all take the cost, or none does.
+    pub fn and(mut self, limit: Limit) -> Self {
+        self.0.limits.push(limit);
+        self
+    }
+    /// The start of every key; `@upstash/ratelimit` by default.
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.0.prefix = prefix.into();
+        self
+    }
+    /// Where decisions take the time from.
+    pub fn clock_source(mut self, source: ClockSource) -> Self {
+        self.0.source = source;
+        self
+    }
+    /// The clock of [`ClockSource::Client`] and of the block cache.
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.0.clock = Arc::new(clock);
+        self
+    }
+    /// What happens while the store does not answer.
+    pub fn on_failure(mut self, policy: FailurePolicy) -> Self {
+        self.0.policy = policy;
+        self
+    }
+    /// How long the store may take before the failure policy decides.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.0.timeout = Some(timeout);
+        self
+    }
+    /// Honours limits set in the store, for all and for one identifier.
+    pub fn dynamic_limits(mut self) -> Self {
+        self.0.dynamic = true;
+        self
+    }
+    /// Looks callers up in the deny and allow lists, in the same round trip.
+    pub fn protection(mut self) -> Self {
+        self.0.protection = true;
+        self
+    }
+    /// Counts and reports refusals, but lets every request go on.
+    pub fn shadow(mut self) -> Self {
+        self.0.shadow = true;
+        self
+    }
+    /// Makes [`RateLimiter::record`] write analytics.
+    pub fn analytics(mut self) -> Self {
+        self.0.analytics = true;
+        self
+    }
+    /// How many blocked identifiers are remembered; 10,000 by default, 0 for none.
+    pub fn block_cache(mut self, capacity: usize) -> Self {
+        self.0.blocks = BlockCache::new(capacity);
+        self
+    }
+    /// Builds the limiter.
+    pub fn build(self) -> RateLimiter {
+        RateLimiter(Arc::new(self.0))
+    }
+}
+
+impl RateLimiter {
+    /// Starts with one limit; [`and`](RateLimiterBuilder::and) adds more.
+    pub fn builder(redis: Redis, limit: Limit) -> RateLimiterBuilder {
+        RateLimiterBuilder(Inner {
+            redis,
+            limits: vec![limit],
+            prefix: "@upstash/ratelimit".into(),
+            clock: Arc::new(SystemClock::new()),
+            source: ClockSource::Client,
+            policy: FailurePolicy::Error,
+            timeout: None,
+            dynamic: false,
+            protection: false,
+            shadow: false,
+            analytics: false,
+            blocks: BlockCache::new(10_000),
+        })
+    }
+
+    /// Takes one.
+    ///
+    /// # Errors
+    /// An invalid identifier; with [`FailurePolicy::Error`] whatever the client returns.
+    pub async fn limit(&self, identifier: &str) -> Result<Decision> {
+        self.decide(Query::new(identifier)).await
+    }
+
+    /// Takes the cost of a question.
+    ///
+    /// # Errors
+    /// As [`limit`](Self::limit).
+    pub async fn decide(&self, query: Query<'_>) -> Result<Decision> {
+        let key = key_part(query.identifier)?;
+        let now = self.0.clock.now_ms();
+        if let Some(until) = self.0.blocks.blocked_until(&key, query.cost, now) {
+            return Ok(self.finish(
+                &key,
+                query.cost,
+                Decision {
+                    allowed: false,
+                    shadowed: self.0.shadow,
+                    reason: Reason::CacheBlock,
+                    now_ms: now,
+                    retry_at_ms: Some(until),
+                    states: self
+                        .0
+                        .limits
+                        .iter()
+                        .map(|l| LimitState {
+                            limit: l.amount(),
+                            remaining: 0,
+                            reset_ms: until,
+                        })
+                        .collect(),
+                    listed: None,
+                },
+            ));
+        }
+        let asked = self
+            .ask(
+                &key,
+                i64::try_from(query.cost).unwrap_or(i64::MAX),
+                true,
+                Some(&query),
+                now,
+            )
+            .await;
+        match asked {
+            Ok(decision) => Ok(self.finish(&key, query.cost, decision)),
+            Err(error) => self.without_store(error, now),
+        }
+    }
+
+    /// Decides for several identifiers in one request.
+    ///
+    /// # Errors
+    /// As [`limit`](Self::limit), each question for itself.
+    pub async fn limit_many(&self, queries: &[Query<'_>]) -> Vec<Result<Decision>> {
+        // The client merges what is awaited at the same time.
+        futures_util::future::join_all(queries.iter().map(|q| self.decide(*q))).await
+    }
+
+    /// What a request of cost 1 would get; takes nothing.
+    ///
+    /// # Errors
+    /// As [`limit`](Self::limit).
+    pub async fn peek(&self, identifier: &str) -> Result<Decision> {
+        let key = key_part(identifier)?;
+        let now = self.0.clock.now_ms();
+        match self.ask(&key, 0, false, None, now).await {
+            Ok(decision) => Ok(decision),
+            Err(error) => self.without_store(error, now),
+        }
+    }
+
+    /// Gives back what was taken, never more than is counted now.
+    ///
+    /// # Errors
+    /// As [`limit`](Self::limit).
+    pub async fn refund(&self, identifier: &str, cost: u64) -> Result<Decision> {
+        let key = key_part(identifier)?;
+        self.0.blocks.lift(&key);
+        let cost = i64::try_from(cost).unwrap_or(i64::MAX);
+        self.ask(&key, -cost, true, None, self.0.clock.now_ms())
+            .await
+    }
+
+    /// Forgets what an identifier has used: deletes its few keys, without a scan.
+    ///
+    /// # Errors
+    /// An invalid identifier, or whatever the client returns.
+    pub async fn reset(&self, identifier: &str) -> Result<()> {
+        let key = key_part(identifier)?;
+        self.0.blocks.lift(&key);
+        let now = self.0.clock.now_ms();
+        let mut keys = Vec::with_capacity(self.0.limits.len() * 2);
+        for limit in &self.0.limits {
+            self.counters(limit, &key, now, false, &mut keys);
+        }
+        self.0.redis.del(keys).await?;
+        Ok(())
+    }
+
+    /// Sets what every identifier may use, `None` for the limiter's own; one limit only.
+    ///
+    /// # Errors
+    /// Without [`dynamic_limits`](RateLimiterBuilder::dynamic_limits), or whatever the client returns.
+    pub async fn set_dynamic_limit(&self, limit: Option<u64>) -> Result<()> {
+        self.set_override(format!("{}:dynamic:global", self.0.prefix), limit)
+            .await?;
+        self.0.blocks.lift_all();
+        Ok(())
+    }
+
+    /// Sets what one identifier may use; wins over the one for all.
+    ///
+    /// # Errors
+    /// As [`set_dynamic_limit`](Self::set_dynamic_limit).
+    pub async fn set_dynamic_limit_of(&self, identifier: &str, limit: Option<u64>) -> Result<()> {
+        let key = key_part(identifier)?;
+        self.set_override(format!("{}:dynamic:of:{key}", self.0.prefix), limit)
+            .await?;
+        self.0.blocks.lift(&key);
+        Ok(())
+    }
+
+    async fn set_override(&self, key: String, limit: Option<u64>) -> Result<()> {
+        if !self.0.dynamic {
+            return Err(Error::invalid_input(
+                "build the limiter with dynamic_limits() first",
+            ));
+        }
+        match limit {
+            Some(limit) => self.0.redis.set(key, limit).await,
+            None => self.0.redis.del([key]).await.map(drop),
+        }
+    }
+
+    /// The limit for every identifier that is set in the store.
+    ///
+    /// # Errors
+    /// Whatever the client returns.
+    pub async fn dynamic_limit(&self) -> Result<Option<u64>> {
+        self.0
+            .redis
+            .get(format!("{}:dynamic:global", self.0.prefix))
+            .await
+    }
+
+    /// Adds identifiers, addresses, networks, user agents or country codes to the deny list.
+    ///
+    /// # Errors
+    /// Whatever the client returns.
+    pub async fn deny<S: AsRef<str>>(&self, members: &[S]) -> Result<i64> {
+        self.0
+            .redis
+            .sadd(
+                lists::deny_key(&self.0.prefix),
+                members.iter().map(AsRef::as_ref),
+            )
+            .await
+    }
+
+    /// Adds members to the allow list, which wins over the deny list and the limits.
+    ///
+    /// # Errors
+    /// Whatever the client returns.
+    pub async fn allow<S: AsRef<str>>(&self, members: &[S]) -> Result<i64> {
+        self.0
+            .redis
+            .sadd(
+                lists::allow_key(&self.0.prefix),
+                members.iter().map(AsRef::as_ref),
+            )
+            .await
+    }
+
+    /// Removes members from both lists.
+    ///
+    /// # Errors
+    /// Whatever the client returns.
+    pub async fn unlist<S: AsRef<str>>(&self, members: &[S]) -> Result<()> {
+        let members = || members.iter().map(AsRef::as_ref);
+        let mut pipeline = self.0.redis.pipeline();
+        let denied = pipeline.srem(lists::deny_key(&self.0.prefix), members());
+        let allowed = pipeline.srem(lists::allow_key(&self.0.prefix), members());
+        let mut replies = pipeline.exec().await?;
+        replies.take(denied)?;
+        replies.take(allowed)?;
+        Ok(())
+    }
+
+    /// Writes one decision to the analytics; await it after the answer, or beside other commands.
+    ///
+    /// Does nothing unless [`analytics`](RateLimiterBuilder::analytics) is on.
+    ///
+    /// # Errors
+    /// Whatever the client returns.
+    pub async fn record(&self, query: Query<'_>, decision: &Decision) -> Result<()> {
+        if !self.0.analytics {
+            return Ok(());
+        }
+        analytics::record(
+            &self.0.redis,
+            &self.0.prefix,
+            query.identifier,
+            query.country,
+            decision,
+        )
+        .await
+    }
+
+    /// What was allowed, refused and denied in the last hours.
+    ///
+    /// # Errors
+    /// Whatever the client returns.
+    pub async fn usage(&self, hours: u32) -> Result<Usage> {
+        analytics::usage(&self.0.redis, &self.0.prefix, self.0.clock.now_ms(), hours).await
+    }
+
+    /// The limits, in the order in which they were given.
+    pub fn limits(&self) -> &[Limit] {
+        &self.0.limits
+    }
+
+    /// The keys that a limit counts in; a base for each with the server's clock.
+    fn counters(&self, limit: &Limit, id: &str, now: u64, base: bool, keys: &mut Vec<String>) {
+        let prefix = &self.0.prefix;
+        match limit.kind {
+            Kind::Fixed | Kind::Sliding if base => keys.push(format!("{prefix}:{id}")),
+            Kind::Fixed => keys.push(format!("{prefix}:{id}:{}", now / limit.window_ms)),
+            Kind::Sliding => {
+                let index = now / limit.window_ms;
+                keys.push(format!("{prefix}:{id}:{index}"));
+                keys.push(format!("{prefix}:{id}:{}", index.saturating_sub(1)));
+            }
+            Kind::Bucket => keys.push(format!("{prefix}:{id}")),
+            Kind::Gcra => keys.push(format!(
+                "{prefix}:gcra:{}:{}:{id}",
+                limit.window_ms, limit.amount
+            )),
+            Kind::Calendar(calendar) => {
+                keys.push(format!("{prefix}:{id}:{}", calendar.period(now).0));
+            }
+        }
+    }
+
+    async fn ask(
+        &self,
+        id: &str,
+        cost: i64,
+        take: bool,
+        query: Option<&Query<'_>>,
+        now: u64,
+    ) -> Result<Decision> {
+        let server = self.0.source == ClockSource::Server;
+        let script = if server {
+            &LIMIT_BY_SERVER_CLOCK
+        } else {
+            &LIMIT
+        };
+        let members = match query {
+            Some(query) if self.0.protection => {
+                lists::members(query.identifier, query.ip, query.user_agent, query.country)
+            }
+            _ => Vec::new(),
+        };
+        let mut keys = Vec::with_capacity(self.0.limits.len() * 2 + 2);
+        let mut call = script.call().arg(if server { 0 } else { now }).arg(cost);
+        call = call
+            .arg(if take { "take" } else { "peek" })
+            .arg(members.len())
+            .args(members.iter().map(AsRef::as_ref));
+        let overrides = u64::from(self.0.dynamic) * 2;
+        for limit in &self.0.limits {
+            self.counters(limit, id, now, server, &mut keys);
+            let window = match limit.kind {
+                Kind::Calendar(calendar) => calendar.period(now).1,
+                _ => limit.window_ms,
+            };
+            if self.0.dynamic {
+                keys.push(format!("{}:dynamic:global", self.0.prefix));
+                keys.push(format!("{}:dynamic:of:{id}", self.0.prefix));
+            }
+            call = call
+                .arg(limit.letter())
+                .arg(limit.amount)
+                .arg(window)
+                .arg(limit.rate)
+                .arg(overrides);
+        }
+        if !members.is_empty() {
+            keys.push(lists::deny_key(&self.0.prefix));
+            keys.push(lists::allow_key(&self.0.prefix));
+        }
+        call = call.keys(keys);
+        if let Some(timeout) = self.0.timeout {
+            call = call.timeout(timeout);
+        }
+        let reply: Vec<i64> = call.run(&self.0.redis).await?;
+        self.read(&reply, &members)
+    }
+
+    fn read(&self, reply: &[i64], members: &[Cow<'_, str>]) -> Result<Decision> {
+        let &[verdict, second, now, ref rest @ ..] = reply else {
+            return Err(Error::protocol("the limit script answered too little"));
+        };
+        let listed = |reason| Decision {
+            allowed: reason == Reason::AllowList,
+            shadowed: self.0.shadow,
+            reason,
+            now_ms: unsigned(now),
+            retry_at_ms: None,
+            states: smallvec::SmallVec::new(),
+            listed: usize::try_from(second - 1)
+                .ok()
+                .and_then(|i| members.get(i))
+                .map(|m| m.clone().into_owned()),
+        };
+        match verdict {
+            2 => return Ok(listed(Reason::DenyList)),
+            3 => return Ok(listed(Reason::AllowList)),
+            _ => {}
+        }
+        let state = |part: &[i64]| match *part {
+            [limit, remaining, reset, _] => Some(LimitState {
+                limit: unsigned(limit),
+                remaining: unsigned(remaining),
+                reset_ms: unsigned(reset),
+            }),
+            _ => None,
+        };
+        Ok(Decision {
+            allowed: verdict == 1,
+            shadowed: self.0.shadow,
+            reason: Reason::Limit,
+            now_ms: unsigned(now),
+            retry_at_ms: u64::try_from(second).ok().filter(|_| verdict == 0),
+            states: rest.chunks_exact(4).filter_map(state).collect(),
+            listed: None,
+        })
+    }
+
+    fn finish(&self, id: &str, cost: u64, decision: Decision) -> Decision {
+        let metrics = self.0.redis.metrics();
+        metrics.count(
+            if decision.allowed {
+                "ratelimit_allowed"
+            } else {
+                "ratelimit_refused"
+            },
+            1,
+        );
+        if let (Reason::Limit, false, Some(until)) =
+            (decision.reason, decision.allowed, decision.retry_at_ms)
+        {
+            // The cache works with this machine's clock, also where the server's decided.
+            let now = self.0.clock.now_ms();
+            self.0
+                .blocks
+                .block(id, cost, now + until.saturating_sub(decision.now_ms), now);
+        }
+        decision
+    }
+
+    fn without_store(&self, error: Error, now_ms: u64) -> Result<Decision> {
+        let allowed = match self.0.policy {
+            FailurePolicy::Error => return Err(error),
+            FailurePolicy::Open => true,
+            FailurePolicy::Closed => false,
+        };
+        tracing::warn!(%error, allowed, "the store did not decide");
+        self.0.redis.metrics().count("ratelimit_unavailable", 1);
+        Ok(Decision {
+            allowed,
+            shadowed: self.0.shadow,
+            reason: Reason::Unavailable,
+            now_ms,
+            retry_at_ms: (!allowed).then(|| {
+                let wait = error.retry_after().unwrap_or(Duration::from_secs(1));
+                now_ms + u64::try_from(wait.as_millis()).unwrap_or(1000)
+            }),
+            states: smallvec::SmallVec::new(),
+            listed: None,
+        })
+    }
+}
+
+fn unsigned(n: i64) -> u64 {
+    u64::try_from(n).unwrap_or(0)
+}

@@ -1,0 +1,50 @@
+//! Rate limiting: one atomic decision, one round trip, none for a client known to be blocked.
+//!
+//! Fixed window, sliding window, token bucket, GCRA and calendar quotas, alone or several in one
+//! decision; leases that limit concurrency. Keys and stored values are those of
+//! [`@upstash/ratelimit`](https://upstash.com/docs/redis/sdks/ratelimit-ts/overview) 2.2, so that
+//! JavaScript and Rust processes share one limit. Unlike there, a refused request consumes nothing.
+//!
+//! ```no_run
+//! use restis::{Redis, ratelimit::{Limit, RateLimiter}};
+//! use std::time::Duration;
+//!
+//! # async fn example() -> restis::Result<()> {
+//! let redis = Redis::builder("https://example.upstash.io", "TOKEN").build()?;
+//! let limiter = RateLimiter::builder(redis, Limit::sliding_window(10, Duration::from_secs(10))?).build();
+//! let decision = limiter.limit("203.0.113.9").await?;
+//! if !decision.is_allowed() {
+//!     println!("try again in {:?}", decision.retry_after());
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Clock
+//!
+//! [`ClockSource::Client`] (the default, as in JavaScript) takes the time of the machine: machines
+//! whose clocks differ by a window or more count in different windows. [`ClockSource::Server`] takes
+//! the server's time; its script computes key names, so Upstash runs it under the database-wide lock.
+//!
+//! # Accuracy
+//!
+//! A fixed window admits up to twice its limit across a boundary, a sliding window counts the
+//! previous window as evenly spread, a token bucket refills in whole intervals and admits at most
+//! its capacity plus one refill in an interval. GCRA and calendar quotas are exact.
+
+mod analytics;
+mod block_cache;
+mod decision;
+pub mod headers;
+mod identifier;
+mod lease;
+mod limit;
+mod limiter;
+mod lists;
+
+pub use analytics::{Usage, UsageHour};
+pub use decision::{Decision, LimitState, Reason};
+pub use identifier::group_ipv6;
+pub use lease::{Lease, LeaseLimiter};
+pub use limit::{Calendar, Limit};
+pub use limiter::{ClockSource, FailurePolicy, Query, RateLimiter, RateLimiterBuilder};

@@ -1,0 +1,600 @@
+//! Rate limiting against the embedded store and, where there is one, a real Redis.
+#![cfg(all(feature = "embedded", feature = "testing"))]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use restis::{
+    ErrorKind, Redis,
+    prelude::*,
+    ratelimit::{
+        Calendar, FailurePolicy, LeaseLimiter, Limit, Query, RateLimiter, RateLimiterBuilder,
+        Reason,
+    },
+    testing::ManualClock,
+};
+
+/// A moment at the start of a second, minute and hour.
+const START: u64 = 1_800_000_000_000;
+
+fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+fn builder(limit: Limit) -> (RateLimiterBuilder, ManualClock, Redis) {
+    let clock = ManualClock::new(START);
+    let redis = support::engine();
+    (
+        RateLimiter::builder(redis.clone(), limit)
+            .clock(clock.clone())
+            .block_cache(0),
+        clock,
+        redis,
+    )
+}
+
+fn limiter(limit: Limit) -> (RateLimiter, ManualClock) {
+    let (builder, clock, _) = builder(limit);
+    (builder.build(), clock)
+}
+
+#[tokio::test]
+async fn a_fixed_window_allows_its_limit_and_then_waits_for_the_next() {
+    let (limiter, clock) = limiter(Limit::fixed_window(3, secs(10)).unwrap());
+    clock.advance(secs(4));
+    for left in [2, 1, 0] {
+        let decision = limiter.limit("a").await.unwrap();
+        assert!(decision.is_allowed());
+        assert_eq!(
+            (decision.limit(), decision.remaining(), decision.reset_ms()),
+            (3, left, START + 10_000)
+        );
+    }
+    let refused = limiter.limit("a").await.unwrap();
+    assert!(!refused.is_allowed());
+    assert_eq!(refused.retry_after(), Some(secs(6)));
+    assert!(limiter.limit("b").await.unwrap().is_allowed());
+    clock.advance(secs(6));
+    assert!(limiter.limit("a").await.unwrap().is_allowed());
+}
+
+#[tokio::test]
+async fn a_refused_request_consumes_nothing_and_weights_never_overshoot() {
+    for limit in [
+        Limit::fixed_window(10, secs(10)).unwrap(),
+        Limit::sliding_window(10, secs(10)).unwrap(),
+        Limit::token_bucket(1, secs(10), 10).unwrap(),
+        Limit::gcra(10, secs(10), 10).unwrap(),
+        Limit::calendar(10, Calendar::DAY).unwrap(),
+    ] {
+        let (limiter, _) = limiter(limit);
+        assert!(
+            limiter
+                .decide(Query::new("a").cost(9))
+                .await
+                .unwrap()
+                .is_allowed()
+        );
+        let refused = limiter.decide(Query::new("a").cost(5)).await.unwrap();
+        assert!(!refused.is_allowed(), "{limit:?}");
+        assert_eq!(refused.remaining(), 1, "{limit:?}");
+        assert!(limiter.limit("a").await.unwrap().is_allowed(), "{limit:?}");
+        assert!(!limiter.limit("a").await.unwrap().is_allowed(), "{limit:?}");
+        let never = limiter.decide(Query::new("b").cost(11)).await.unwrap();
+        assert!(
+            !never.is_allowed() && never.retry_after().is_none(),
+            "{limit:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn waiting_exactly_as_told_is_enough_and_less_is_not() {
+    for limit in [
+        Limit::fixed_window(5, secs(10)).unwrap(),
+        Limit::sliding_window(5, secs(10)).unwrap(),
+        Limit::token_bucket(2, secs(3), 5).unwrap(),
+        Limit::gcra(5, secs(10), 5).unwrap(),
+    ] {
+        for cost in [1, 3, 5] {
+            let (limiter, clock) = limiter(limit);
+            clock.advance(Duration::from_millis(1234));
+            let mut used = 0;
+            while limiter.limit("a").await.unwrap().is_allowed() {
+                used += 1;
+                clock.advance(Duration::from_millis(11));
+                assert!(used < 50);
+            }
+            let refused = limiter.decide(Query::new("a").cost(cost)).await.unwrap();
+            let wait = refused.retry_after().unwrap();
+            clock.advance(wait.checked_sub(Duration::from_millis(2)).unwrap());
+            assert!(
+                !limiter
+                    .decide(Query::new("a").cost(cost))
+                    .await
+                    .unwrap()
+                    .is_allowed(),
+                "{limit:?} {cost} early"
+            );
+            clock.advance(Duration::from_millis(2));
+            assert!(
+                limiter
+                    .decide(Query::new("a").cost(cost))
+                    .await
+                    .unwrap()
+                    .is_allowed(),
+                "{limit:?} {cost} {wait:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn several_limits_take_all_or_nothing() {
+    let (builder, clock, _) = builder(Limit::fixed_window(2, secs(1)).unwrap());
+    let limiter = builder
+        .and(Limit::fixed_window(3, secs(60)).unwrap())
+        .build();
+    assert!(limiter.limit("a").await.unwrap().is_allowed());
+    assert!(limiter.limit("a").await.unwrap().is_allowed());
+    let refused = limiter.limit("a").await.unwrap();
+    assert_eq!(
+        refused
+            .limits()
+            .iter()
+            .map(|s| s.remaining)
+            .collect::<Vec<_>>(),
+        [0, 1]
+    );
+    clock.advance(secs(1));
+    let last = limiter.limit("a").await.unwrap();
+    assert!(last.is_allowed());
+    assert_eq!(
+        last.limits()
+            .iter()
+            .map(|s| s.remaining)
+            .collect::<Vec<_>>(),
+        [1, 0]
+    );
+    let refused = limiter.limit("a").await.unwrap();
+    assert_eq!(refused.retry_after(), Some(secs(59)));
+    assert_eq!(
+        refused
+            .limits()
+            .iter()
+            .map(|s| s.remaining)
+            .collect::<Vec<_>>(),
+        [1, 0]
+    );
+}
+
+#[tokio::test]
+async fn peeking_takes_nothing_and_refunds_give_back_no_more_than_was_taken() {
+    for limit in [
+        Limit::fixed_window(5, secs(10)).unwrap(),
+        Limit::sliding_window(5, secs(10)).unwrap(),
+        Limit::token_bucket(1, secs(10), 5).unwrap(),
+        Limit::gcra(5, secs(10), 5).unwrap(),
+    ] {
+        let (limiter, _) = limiter(limit);
+        for _ in 0..3 {
+            assert_eq!(limiter.peek("a").await.unwrap().remaining(), 5, "{limit:?}");
+        }
+        let _ = limiter.decide(Query::new("a").cost(4)).await.unwrap();
+        assert_eq!(
+            limiter.refund("a", 1).await.unwrap().remaining(),
+            2,
+            "{limit:?}"
+        );
+        assert_eq!(
+            limiter.refund("a", 100).await.unwrap().remaining(),
+            5,
+            "{limit:?}"
+        );
+        assert_eq!(limiter.peek("a").await.unwrap().remaining(), 5, "{limit:?}");
+    }
+}
+
+#[tokio::test]
+async fn resetting_one_identifier_leaves_its_neighbours() {
+    let (limiter, _) = limiter(Limit::sliding_window(1, secs(10)).unwrap());
+    for id in ["*", "a", "a:b"] {
+        assert!(limiter.limit(id).await.unwrap().is_allowed());
+    }
+    limiter.reset("*").await.unwrap();
+    limiter.reset("a").await.unwrap();
+    assert!(limiter.limit("*").await.unwrap().is_allowed());
+    assert!(limiter.limit("a").await.unwrap().is_allowed());
+    assert!(!limiter.limit("a:b").await.unwrap().is_allowed());
+}
+
+#[tokio::test]
+async fn keys_and_values_are_those_of_the_javascript_client() {
+    let clock = ManualClock::new(START);
+    let redis = support::engine();
+    let b = START / 10_000;
+    let with = |limit| {
+        RateLimiter::builder(redis.clone(), limit)
+            .clock(clock.clone())
+            .build()
+    };
+    let _ = with(Limit::fixed_window(10, secs(10)).unwrap())
+        .decide(Query::new("f").cost(3))
+        .await
+        .unwrap();
+    assert_eq!(
+        redis
+            .get::<String>(format!("@upstash/ratelimit:f:{b}"))
+            .await
+            .unwrap()
+            .as_deref(),
+        Some("3")
+    );
+    let _ = with(Limit::sliding_window(10, secs(10)).unwrap())
+        .limit("s")
+        .await
+        .unwrap();
+    assert_eq!(
+        redis
+            .get::<i64>(format!("@upstash/ratelimit:s:{b}"))
+            .await
+            .unwrap(),
+        Some(1)
+    );
+    let ttl = redis
+        .pttl(format!("@upstash/ratelimit:s:{b}"))
+        .await
+        .unwrap();
+    assert!((20_000..=21_000).contains(&ttl), "{ttl}");
+    let _ = with(Limit::token_bucket(1, secs(10), 10).unwrap())
+        .limit("t")
+        .await
+        .unwrap();
+    let bucket: Vec<String> = redis
+        .hmget("@upstash/ratelimit:t", ["refilledAt", "tokens"])
+        .await
+        .unwrap()
+        .into_iter()
+        .flatten()
+        .collect();
+    assert_eq!(bucket, [START.to_string(), "9".to_owned()]);
+}
+
+#[tokio::test]
+async fn values_that_old_clients_left_are_understood() {
+    let clock = ManualClock::new(START);
+    let redis = support::engine();
+    let with = |limit| {
+        RateLimiter::builder(redis.clone(), limit)
+            .clock(clock.clone())
+            .block_cache(0)
+            .build()
+    };
+    let key = |id: &str| format!("@upstash/ratelimit:{id}:{}", START / 10_000);
+    let fixed = with(Limit::fixed_window(10, secs(10)).unwrap());
+    redis.set(key("over"), 25).await.unwrap();
+    assert_eq!(fixed.limit("over").await.unwrap().remaining(), 0);
+    redis.set(key("under"), -2).await.unwrap();
+    assert_eq!(fixed.limit("under").await.unwrap().remaining(), 11);
+    assert!(
+        redis.pttl(key("under")).await.unwrap() > 0,
+        "a key without expiry is healed"
+    );
+    let bucket = with(Limit::token_bucket(5, secs(10), 10).unwrap());
+    redis
+        .hset(
+            "@upstash/ratelimit:neg",
+            [("refilledAt", START.to_string()), ("tokens", "-3".into())],
+        )
+        .await
+        .unwrap();
+    let refused = bucket.limit("neg").await.unwrap();
+    assert!(!refused.is_allowed());
+    clock.advance(refused.retry_after().unwrap());
+    assert!(bucket.limit("neg").await.unwrap().is_allowed());
+    redis
+        .hset(
+            "@upstash/ratelimit:frac",
+            [("refilledAt", clock_ms(&clock)), ("tokens", "1.5".into())],
+        )
+        .await
+        .unwrap();
+    assert!(bucket.limit("frac").await.unwrap().is_allowed());
+    assert!(!bucket.limit("frac").await.unwrap().is_allowed());
+}
+
+fn clock_ms(clock: &ManualClock) -> String {
+    restis::Clock::now_ms(clock).to_string()
+}
+
+#[tokio::test]
+async fn a_blocked_client_costs_no_request_until_its_deadline() {
+    let (redis, counts) = support::counting();
+    let clock = ManualClock::new(START);
+    let limiter = RateLimiter::builder(redis, Limit::fixed_window(1, secs(10)).unwrap())
+        .clock(clock.clone())
+        .build();
+    assert!(limiter.limit("a").await.unwrap().is_allowed());
+    assert!(!limiter.limit("a").await.unwrap().is_allowed());
+    counts.reset();
+    for _ in 0..100 {
+        let decision = limiter.limit("a").await.unwrap();
+        assert_eq!(decision.reason(), Reason::CacheBlock);
+        assert_eq!(decision.retry_after(), Some(secs(10)));
+    }
+    assert_eq!(counts.requests(), 0);
+    clock.advance(secs(10));
+    assert!(limiter.limit("a").await.unwrap().is_allowed());
+    assert_eq!(counts.requests(), 1);
+}
+
+#[tokio::test]
+async fn one_decision_is_one_request_and_many_are_one_too() {
+    let (redis, counts) = support::counting();
+    let limiter = RateLimiter::builder(redis, Limit::sliding_window(5, secs(10)).unwrap())
+        .and(Limit::fixed_window(100, secs(60)).unwrap())
+        .dynamic_limits()
+        .protection()
+        .build();
+    let _ = limiter.limit("warm").await.unwrap();
+    counts.reset();
+    let _ = limiter.limit("a").await.unwrap();
+    assert_eq!((counts.requests(), counts.commands()), (1, 1));
+    counts.reset();
+    let ids: Vec<String> = (0..20).map(|i| format!("id{i}")).collect();
+    let queries: Vec<Query<'_>> = ids.iter().map(|id| Query::new(id)).collect();
+    let decisions = limiter.limit_many(&queries).await;
+    assert!(decisions.iter().all(|d| d.as_ref().unwrap().is_allowed()));
+    assert_eq!((counts.requests(), counts.commands()), (1, 20));
+}
+
+#[tokio::test]
+async fn limits_change_at_run_time_for_all_and_for_one() {
+    let (builder, _, redis) = builder(Limit::fixed_window(2, secs(10)).unwrap());
+    let limiter = builder.dynamic_limits().block_cache(100).build();
+    limiter.set_dynamic_limit(Some(1)).await.unwrap();
+    assert_eq!(
+        redis
+            .get::<String>("@upstash/ratelimit:dynamic:global")
+            .await
+            .unwrap()
+            .as_deref(),
+        Some("1")
+    );
+    assert!(limiter.limit("a").await.unwrap().is_allowed());
+    assert!(!limiter.limit("a").await.unwrap().is_allowed());
+    limiter.set_dynamic_limit_of("a", Some(3)).await.unwrap();
+    assert_eq!(limiter.limit("a").await.unwrap().remaining(), 1);
+    limiter.set_dynamic_limit_of("a", None).await.unwrap();
+    limiter.set_dynamic_limit(None).await.unwrap();
+    assert_eq!(limiter.limit("b").await.unwrap().limit(), 2);
+    assert_eq!(limiter.dynamic_limit().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn lists_decide_before_the_limits_and_consume_nothing() {
+    let (builder, _, _) = builder(Limit::fixed_window(1, secs(10)).unwrap());
+    let limiter = builder.protection().build();
+    limiter.deny(&["203.0.113.0/24", "mallory"]).await.unwrap();
+    limiter.allow(&["203.0.113.9"]).await.unwrap();
+    let from = |ip: &str| Query::new("a").ip(ip.parse().unwrap());
+    let denied = limiter.decide(from("203.0.113.77")).await.unwrap();
+    assert_eq!(
+        (denied.is_allowed(), denied.reason(), denied.listed()),
+        (false, Reason::DenyList, Some("203.0.113.0/24"))
+    );
+    let allowed = limiter.decide(from("203.0.113.9")).await.unwrap();
+    assert_eq!(
+        (allowed.is_allowed(), allowed.reason()),
+        (true, Reason::AllowList)
+    );
+    assert_eq!(
+        limiter.limit("mallory").await.unwrap().reason(),
+        Reason::DenyList
+    );
+    assert_eq!(limiter.peek("a").await.unwrap().remaining(), 1);
+    limiter.unlist(&["mallory"]).await.unwrap();
+    assert!(limiter.limit("mallory").await.unwrap().is_allowed());
+}
+
+#[tokio::test]
+async fn shadow_mode_reports_refusals_and_lets_them_go_on() {
+    let (builder, _, _) = builder(Limit::fixed_window(1, secs(10)).unwrap());
+    let limiter = builder.shadow().build();
+    let _ = limiter.limit("a").await.unwrap();
+    let decision = limiter.limit("a").await.unwrap();
+    assert!(decision.is_allowed() && decision.is_shadowed());
+}
+
+#[tokio::test]
+async fn the_failure_policy_decides_while_the_store_is_away() {
+    let away = || {
+        Redis::builder("http://127.0.0.1:9", "TOKEN")
+            .max_retries(0)
+            .build()
+            .unwrap()
+    };
+    let limit = Limit::fixed_window(1, secs(10)).unwrap();
+    let with = |policy| {
+        RateLimiter::builder(away(), limit)
+            .on_failure(policy)
+            .build()
+    };
+    let open = with(FailurePolicy::Open).limit("a").await.unwrap();
+    assert_eq!(
+        (open.is_allowed(), open.reason()),
+        (true, Reason::Unavailable)
+    );
+    let closed = with(FailurePolicy::Closed).limit("a").await.unwrap();
+    assert!(!closed.is_allowed() && closed.retry_after().is_some());
+    let error = with(FailurePolicy::Error).limit("a").await.unwrap_err();
+    assert!(error.is_unavailable());
+    assert_eq!(
+        with(FailurePolicy::Open)
+            .limit("")
+            .await
+            .unwrap_err()
+            .kind(),
+        ErrorKind::InvalidInput
+    );
+}
+
+#[tokio::test]
+async fn leases_limit_how_many_run_at_once_and_expire() {
+    let clock = ManualClock::new(START);
+    let leases = LeaseLimiter::new(support::engine(), 2, secs(30))
+        .unwrap()
+        .clock(clock.clone());
+    let first = leases.acquire("job").await.unwrap().unwrap();
+    let second = leases.acquire("job").await.unwrap().unwrap();
+    assert_eq!(leases.acquire("job").await.unwrap(), None);
+    assert!(leases.release(&first).await.unwrap());
+    assert!(!leases.release(&first).await.unwrap());
+    let third = leases.acquire("job").await.unwrap().unwrap();
+    clock.advance(secs(20));
+    assert!(leases.renew(&second).await.unwrap());
+    clock.advance(secs(11));
+    assert!(!leases.renew(&third).await.unwrap(), "expired");
+    assert!(leases.acquire("job").await.unwrap().is_some());
+    assert_eq!(
+        leases.acquire("job").await.unwrap(),
+        None,
+        "the renewed one still counts"
+    );
+}
+
+#[tokio::test]
+async fn usage_counts_what_was_allowed_and_refused_by_hour() {
+    let (builder, _, redis) = builder(Limit::fixed_window(1, secs(10)).unwrap());
+    let limiter = builder.analytics().build();
+    for _ in 0..3 {
+        let decision = limiter.limit("a").await.unwrap();
+        limiter
+            .record(Query::new("a").country("DE"), &decision)
+            .await
+            .unwrap();
+    }
+    let key = format!("@upstash/ratelimit:events:{START}");
+    let members: Vec<String> = redis.zrange(&key, ZRange::by_rank(0, -1)).await.unwrap();
+    assert!(
+        members.contains(&r#"{"identifier":"a","success":true,"country":"DE"}"#.to_owned()),
+        "{members:?}"
+    );
+    assert!(redis.ttl(&key).await.unwrap() > 0);
+    let usage = limiter.usage(2).await.unwrap();
+    let hour = usage.hours[1];
+    assert_eq!((hour.allowed, hour.refused, hour.denied), (1, 2, 0));
+    assert_eq!(usage.most_refused, [("a".to_owned(), 2)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn concurrent_tasks_get_exactly_the_limit() {
+    let clock = ManualClock::new(START);
+    let limiter = RateLimiter::builder(
+        support::engine(),
+        Limit::sliding_window(100, secs(60)).unwrap(),
+    )
+    .clock(clock)
+    .build();
+    let mut tasks = tokio::task::JoinSet::new();
+    for task in 0..64 {
+        let limiter = limiter.clone();
+        tasks.spawn(async move {
+            let mut allowed = [0_u32; 4];
+            for i in 0..20 {
+                let id = (task + i) % 4;
+                let query = format!("id{id}");
+                if limiter
+                    .decide(Query::new(&query).cost(1 + (i as u64 % 2)))
+                    .await
+                    .unwrap()
+                    .is_allowed()
+                {
+                    allowed[id] += 1 + (i as u32 % 2);
+                }
+            }
+            allowed
+        });
+    }
+    let mut totals = [0; 4];
+    while let Some(allowed) = tasks.join_next().await {
+        for (total, n) in totals.iter_mut().zip(allowed.unwrap()) {
+            *total += n;
+        }
+    }
+    assert_eq!(totals, [100; 4]);
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Take(u64),
+    Wait(u64),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step =
+        prop_oneof![3 => (1..6_u64).prop_map(Step::Take), 2 => (0..7_000_u64).prop_map(Step::Wait)];
+    proptest::collection::vec(step, 1..60)
+}
+
+/// What was taken, with its time in milliseconds.
+async fn play(limit: Limit, steps: &[Step]) -> Vec<(u64, u64)> {
+    let (limiter, clock) = limiter(limit);
+    let mut taken = Vec::new();
+    for step in steps {
+        match *step {
+            Step::Take(cost) => {
+                let before = limiter.peek("a").await.unwrap();
+                let decision = limiter.decide(Query::new("a").cost(cost)).await.unwrap();
+                if decision.is_allowed() {
+                    taken.push((restis::Clock::now_ms(&clock), cost));
+                } else {
+                    assert_eq!(
+                        limiter.peek("a").await.unwrap(),
+                        before,
+                        "a refusal changes nothing"
+                    );
+                }
+            }
+            Step::Wait(ms) => clock.advance(Duration::from_millis(ms)),
+        }
+    }
+    taken
+}
+
+fn most_in_any(window: u64, taken: &[(u64, u64)]) -> u64 {
+    let sum = |from: u64| {
+        taken
+            .iter()
+            .filter(|(t, _)| (from..from + window).contains(t))
+            .map(|(_, n)| n)
+            .sum::<u64>()
+    };
+    taken.iter().map(|(t, _)| sum(*t)).max().unwrap_or(0)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_window_ever_admits_more_than_its_bound(steps in steps()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        // Windows of 10 s, limit 10: the bounds that the documentation states.
+        let window = 10_000;
+        let fixed = runtime.block_on(play(Limit::fixed_window(10, secs(10)).unwrap(), &steps));
+        for aligned in fixed.chunk_by(|a, b| a.0 / window == b.0 / window) {
+            prop_assert!(aligned.iter().map(|(_, n)| n).sum::<u64>() <= 10);
+        }
+        prop_assert!(most_in_any(window, &fixed) <= 20);
+        let sliding = runtime.block_on(play(Limit::sliding_window(10, secs(10)).unwrap(), &steps));
+        prop_assert!(most_in_any(window, &sliding) <= 20);
+        let bucket = runtime.block_on(play(Limit::token_bucket(10, secs(10), 10).unwrap(), &steps));
+        prop_assert!(most_in_any(window, &bucket) <= 20);
+        // GCRA with burst b admits at most b + rate·t in any time t.
+        let gcra = runtime.block_on(play(Limit::gcra(10, secs(10), 4).unwrap(), &steps));
+        prop_assert!(most_in_any(window, &gcra) <= 14);
+    }
+}
