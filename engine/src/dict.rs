@@ -39,12 +39,16 @@ impl Rng {
     }
 }
 
+#[derive(Clone)]
 struct Slot<V> {
     key: Box<[u8]>,
     value: V,
 }
 
 /// A map from byte strings to `V` with stable positions.
+///
+/// A clone keeps every position, so what refers to positions can be cloned with it.
+#[derive(Clone)]
 pub(crate) struct Dict<V> {
     table: HashTable<u32>,
     slots: Vec<Option<Slot<V>>>,
@@ -69,16 +73,6 @@ impl<V> Default for Dict<V> {
 impl<V> fmt::Debug for Dict<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Dict").field("len", &self.len()).finish()
-    }
-}
-
-impl<V: Clone> Clone for Dict<V> {
-    fn clone(&self) -> Self {
-        let mut copy = Self::default();
-        for (_, key, value) in self.iter() {
-            copy.insert(key, value.clone());
-        }
-        copy
     }
 }
 

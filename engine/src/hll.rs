@@ -91,6 +91,13 @@ pub(crate) fn set_cache(value: &mut [u8], card: Option<u64>) {
     }
 }
 
+/// Copies the cached cardinality, valid or not, of another value.
+pub(crate) fn copy_cache(value: &mut [u8], from: &[u8]) {
+    if let (Some(field), Some(cache)) = (value.get_mut(8..HEADER), from.get(8..HEADER)) {
+        field.copy_from_slice(cache);
+    }
+}
+
 pub(crate) fn is_dense(value: &[u8]) -> bool {
     value.get(4) == Some(&DENSE)
 }

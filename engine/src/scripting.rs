@@ -153,16 +153,6 @@ impl Scripting {
         }
     }
 
-    /// How many scripts are kept.
-    pub(crate) fn script_count(&self) -> usize {
-        self.scripts.len()
-    }
-
-    /// Bytes the interpreter holds.
-    pub(crate) fn memory(&self) -> usize {
-        self.vm.as_ref().map_or(0, Vm::memory)
-    }
-
     /// The libraries, by name.
     pub(crate) fn libraries(&self) -> impl Iterator<Item = &Library> {
         self.libraries.values()

@@ -135,14 +135,19 @@ pub(crate) struct ScanOptions<'a> {
     pub(crate) no_values: bool,
 }
 
+/// The cursor of a scan.
+pub(crate) fn scan_cursor(text: &[u8]) -> Result<u64, Error> {
+    std::str::from_utf8(text)
+        .ok()
+        .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
+        .and_then(|text| text.parse().ok())
+        .ok_or(Error::fixed("ERR invalid cursor"))
+}
+
 impl<'a> ScanOptions<'a> {
     /// Parses from the cursor's argument on.
     pub(crate) fn parse(args: Args<'a>, at: usize, keyspace: bool) -> Result<Self, Error> {
-        let cursor = std::str::from_utf8(args[at])
-            .ok()
-            .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
-            .and_then(|text| text.parse().ok())
-            .ok_or(Error::fixed("ERR invalid cursor"))?;
+        let cursor = scan_cursor(args[at])?;
         let mut options = Self {
             cursor,
             pattern: None,

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::generic::{SCAN_STEPS, ScanOptions, scan_reply};
+use super::generic::{SCAN_STEPS, ScanOptions, scan_cursor, scan_reply};
 use super::string::add_floats;
 use crate::command::{Args, Category, Keys, Outcome, Spec};
 use crate::ctx::Ctx;
@@ -137,6 +137,9 @@ fn hincrby(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 }
 
 fn hincrbyfloat(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    if parse::float(args[3])?.is_infinite() {
+        return Err(Error::fixed("ERR value is NaN or Infinity"));
+    }
     let old = ctx
         .db
         .read_hash(args[1])?
@@ -249,6 +252,11 @@ fn hrandfield(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 }
 
 fn hscan(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    scan_cursor(args[2])?;
+    // A missing key answers before the options are looked at.
+    if ctx.db.read_hash(args[1])?.is_none() {
+        return Ok(scan_reply(0, Vec::new()));
+    }
     let options = ScanOptions::parse(args, 2, false)?;
     let Some(hash) = ctx.db.read_hash(args[1])? else {
         return Ok(scan_reply(0, Vec::new()));

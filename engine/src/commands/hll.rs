@@ -50,6 +50,9 @@ fn pfadd(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     }
     let changed = change(ctx, key, |value| {
         let mut changed = created;
+        if created {
+            hll::set_cache(value, None);
+        }
         for element in &args[2..] {
             changed |= hll::add(value, element)?;
         }
@@ -96,8 +99,14 @@ fn pfcount(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 fn pfmerge(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let target = args[1];
     let (union, dense) = union(ctx, &args[1..])?;
-    let merged = Bytes::from(union.encode(dense));
-    ctx.db.put_keep_expiry(target, Value::Str(merged));
+    let mut merged = union.encode(dense);
+    // The target's stale count stays in its place, marked as such, as in Redis.
+    if let Some(old) = read(ctx, target)? {
+        hll::copy_cache(&mut merged, old);
+        hll::set_cache(&mut merged, None);
+    }
+    ctx.db
+        .put_keep_expiry(target, Value::Str(Bytes::from(merged)));
     // One event for both commands, as Redis names it.
     ctx.db.notify(Event::STRING, "pfadd", target);
     Ok(Reply::ok())

@@ -70,11 +70,11 @@ fn parse_sha(text: &[u8]) -> Option<Sha> {
     Some(sha)
 }
 
-/// Splits the arguments from the number of keys on.
-pub(super) fn keys_and_args<'a, 'b>(
-    args: &'b [&'a [u8]],
+/// Splits the arguments after the number of keys into keys and the rest.
+pub(super) fn keys_and_args(
+    args: Args<'_>,
     not_a_number: Error,
-) -> Result<(&'b [&'a [u8]], &'b [&'a [u8]]), Error> {
+) -> Result<(Args<'_>, Args<'_>), Error> {
     let count = num::parse_i64(args[2]).ok_or(not_a_number)?;
     let rest = &args[3..];
     let count =

@@ -1,6 +1,6 @@
 //! Sets.
 
-use super::generic::{SCAN_STEPS, ScanOptions, scan_reply};
+use super::generic::{SCAN_STEPS, ScanOptions, scan_cursor, scan_reply};
 use super::hash::{Draw, draw};
 use crate::command::{Args, Category, Keys, Outcome, Spec};
 use crate::ctx::Ctx;
@@ -138,6 +138,11 @@ fn spop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 }
 
 fn sscan(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    scan_cursor(args[2])?;
+    // A missing key answers before the options are looked at.
+    if ctx.db.read::<Set>(args[1])?.is_none() {
+        return Ok(scan_reply(0, Vec::new()));
+    }
     let options = ScanOptions::parse(args, 2, false)?;
     let Some(set) = ctx.db.read::<Set>(args[1])? else {
         return Ok(scan_reply(0, Vec::new()));
@@ -263,8 +268,8 @@ fn sdiffstore(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     store(ctx, args, Combine::Diff, "sdiffstore")
 }
 
-/// Parses `numkeys key … [LIMIT limit]` of SINTERCARD and ZINTERCARD; limit 0: none.
-pub(super) fn keys_and_limit(args: Args<'_>) -> Result<(&[&[u8]], usize), Error> {
+/// Parses `numkeys key … [LIMIT limit]` of SINTERCARD; limit 0: none.
+fn keys_and_limit(args: Args<'_>) -> Result<(&[&[u8]], usize), Error> {
     let mut walk = Walk::new(args, 1);
     let count = num::parse_i64(walk.need()?)
         .and_then(|n| usize::try_from(n).ok())

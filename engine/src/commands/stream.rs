@@ -262,6 +262,10 @@ fn xtrim(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 
 fn xdel(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let key = args[1];
+    // A missing key answers before the ids are looked at.
+    if ctx.db.read::<Stream>(key)?.is_none() {
+        return Ok(Reply::Int(0));
+    }
     let ids = sa::ids(&args[2..])?;
     let Some(stream) = ctx.db.write::<Stream>(key)? else {
         return Ok(Reply::Int(0));

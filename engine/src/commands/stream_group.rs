@@ -108,7 +108,8 @@ fn xgroup(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         }
         return Ok(Reply::bool(destroyed));
     }
-    let start = if &*sub == b"SETID" {
+    // A missing group is told before a malformed id.
+    let start = if &*sub == b"SETID" && stream.group(group).is_some() {
         group_start(args[4], Some(stream))?
     } else {
         StreamId::MIN
@@ -281,6 +282,11 @@ fn history(
 }
 
 fn xack(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    // A missing group answers before the ids are looked at.
+    let stream = ctx.db.read::<Stream>(args[1])?;
+    if stream.and_then(|stream| stream.group(args[2])).is_none() {
+        return Ok(Reply::Int(0));
+    }
     let ids = sa::ids(&args[3..])?;
     let stream = ctx.db.write::<Stream>(args[1])?;
     let Some(group) = stream.and_then(|stream| stream.group_mut(args[2])) else {

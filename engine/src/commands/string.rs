@@ -282,6 +282,10 @@ fn getex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
             if !walk.is_empty() {
                 return Err(SYNTAX);
             }
+            // A missing key answers before the time is looked at.
+            if ctx.db.read::<Bytes>(key)?.is_none() {
+                return Ok(Reply::Nil);
+            }
             unit.positive(text, ctx.now(), "getex")?
         });
     }
@@ -417,7 +421,11 @@ pub(crate) fn add_floats(
     let read = |text: &[u8], error: Error| {
         LongDouble::parse(text).ok_or_else(|| {
             let infinite = num::parse_f64(text).is_some_and(f64::is_infinite);
-            if infinite { NAN_OR_INF } else { error }
+            match (infinite, num::parse_f64(amount)) {
+                (true, Some(_)) => NAN_OR_INF,
+                (true, None) => NOT_FLOAT,
+                (false, _) => error,
+            }
         })
     };
     let old = old.map_or(Ok(LongDouble::ZERO), |text| read(text, old_error))?;

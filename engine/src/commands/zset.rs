@@ -1,6 +1,6 @@
 //! Sorted sets: members and their scores. Ranges are in `zset_range`, set algebra in `zset_ops`.
 
-use super::generic::{SCAN_STEPS, ScanOptions, scan_reply};
+use super::generic::{SCAN_STEPS, ScanOptions, scan_cursor, scan_reply};
 use super::hash::{Draw, draw};
 use super::list::{counted_keys, trailing_count};
 use crate::command::{Args, Category, Keys, Outcome, Spec};
@@ -314,6 +314,11 @@ fn zrandmember(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 }
 
 fn zscan(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    scan_cursor(args[2])?;
+    // A missing key answers before the options are looked at.
+    if ctx.db.read::<ZSet>(args[1])?.is_none() {
+        return Ok(scan_reply(0, Vec::new()));
+    }
     let options = ScanOptions::parse(args, 2, false)?;
     if options.no_values {
         return Err(SYNTAX);

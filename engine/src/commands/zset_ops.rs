@@ -1,6 +1,5 @@
 //! Union, intersection and difference of sorted sets (and sets, whose members count 1).
 
-use super::set::keys_and_limit;
 use super::zset::pairs;
 use super::zset_range::store;
 use crate::command::{Args, Category, Keys, Outcome, Spec};
@@ -100,25 +99,41 @@ struct Plan<'a> {
     with_scores: bool,
 }
 
+/// The keys after their number, and the arguments after the keys.
+fn source_keys<'a>(
+    args: Args<'a>,
+    at: usize,
+    name: &str,
+) -> Result<(&'a [&'a [u8]], Walk<'a>), Error> {
+    let mut walk = Walk::new(args, at);
+    let count = num::parse_i64(walk.need()?).ok_or(NOT_INTEGER)?;
+    let count = usize::try_from(count)
+        .ok()
+        .filter(|&count| count > 0)
+        .ok_or_else(|| {
+            Error::new(format!(
+                "ERR at least 1 input key is needed for '{name}' command"
+            ))
+        })?;
+    let keys = walk.need_many(count)?;
+    Ok((keys, walk))
+}
+
 impl<'a> Plan<'a> {
     fn parse(
+        db: &Db,
         args: Args<'a>,
         at: usize,
         algebra: Algebra,
         name: &str,
         scores: bool,
     ) -> Result<Self, Error> {
-        let mut walk = Walk::new(args, at);
-        let count = num::parse_i64(walk.need()?).ok_or(NOT_INTEGER)?;
-        let count = usize::try_from(count)
-            .ok()
-            .filter(|&count| count > 0)
-            .ok_or_else(|| {
-                Error::new(format!(
-                    "ERR at least 1 input key is needed for '{name}' command"
-                ))
-            })?;
-        let keys = walk.need_many(count)?;
+        let (keys, mut walk) = source_keys(args, at, name)?;
+        let count = keys.len();
+        // The keys' types come before the options.
+        for key in keys {
+            Source::find(db, key)?;
+        }
         let mut plan = Self {
             algebra,
             keys,
@@ -195,8 +210,8 @@ impl<'a> Plan<'a> {
         smallest.each(|member, score| {
             let start = Some(number(score * weight));
             let sum = others.iter().fold(start, |sum, (source, weight)| {
-                let score = number(source.score(member)? * weight);
-                Some(self.aggregate.apply(sum?, score))
+                // What is no number stays so until it is added, as in Redis.
+                Some(self.aggregate.apply(sum?, source.score(member)? * weight))
             });
             if let Some(sum) = sum {
                 result.insert(member, sum);
@@ -225,13 +240,13 @@ fn difference(sources: &[(Source<'_>, f64)]) -> ZSet {
 }
 
 fn show(ctx: &mut Ctx<'_>, args: Args<'_>, algebra: Algebra, name: &str) -> Outcome {
-    let plan = Plan::parse(args, 1, algebra, name, true)?;
+    let plan = Plan::parse(ctx.db, args, 1, algebra, name, true)?;
     let result = plan.run(ctx.db)?;
     Ok(Reply::Array(pairs(result.iter(), plan.with_scores)))
 }
 
 fn save(ctx: &mut Ctx<'_>, args: Args<'_>, algebra: Algebra, name: &'static str) -> Outcome {
-    let result = Plan::parse(args, 2, algebra, name, false)?.run(ctx.db)?;
+    let result = Plan::parse(ctx.db, args, 2, algebra, name, false)?.run(ctx.db)?;
     Ok(store(ctx, args[1], result, name))
 }
 
@@ -260,10 +275,19 @@ fn zdiffstore(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 }
 
 fn zintercard(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let (keys, limit) = keys_and_limit(args)?;
+    let (keys, mut walk) = source_keys(args, 1, "zintercard")?;
     let mut sources = Vec::with_capacity(keys.len());
     for key in keys {
         sources.push(Source::find(ctx.db, key)?);
+    }
+    let mut limit = 0;
+    while !walk.is_empty() {
+        if !walk.word("LIMIT") {
+            return Err(SYNTAX);
+        }
+        limit = num::parse_i64(walk.need()?)
+            .and_then(|n| usize::try_from(n).ok())
+            .ok_or(Error::fixed("ERR LIMIT can't be negative"))?;
     }
     sources.sort_by_key(|source| source.len());
     let mut count = 0;

@@ -27,7 +27,15 @@ impl ScoreBound {
             [b'(', rest @ ..] => (true, rest),
             _ => (false, text),
         };
-        let value = num::parse_f64(digits).ok_or(Error::fixed("ERR min or max is not a float"))?;
+        // C reads up to a zero byte, skips blanks in front, and takes nothing for zero.
+        let end = digits.iter().position(|byte| *byte == 0);
+        let digits = &digits[..end.unwrap_or(digits.len())];
+        let value = if digits.is_empty() {
+            Some(0.0)
+        } else {
+            num::parse_f64(digits.trim_ascii_start())
+        };
+        let value = value.ok_or(Error::fixed("ERR min or max is not a float"))?;
         Ok(Self { value, exclusive })
     }
 }
@@ -149,7 +157,7 @@ impl<'a> Query<'a> {
         let (first, second) = (args[at], args[at + 1]);
         let mut by = form.by.unwrap_or(By::Rank);
         let mut reverse = form.reverse.unwrap_or(false);
-        let (mut limit, mut with_scores) = (None, false);
+        let (mut limit, mut with_scores, mut chosen) = (None, false, form.by.is_some());
         let mut walk = Walk::new(args, at + 2);
         while !walk.is_empty() {
             if form.scores && walk.word("WITHSCORES") {
@@ -158,10 +166,10 @@ impl<'a> Query<'a> {
                 limit = Some((walk.need_int()?, walk.need_int()?));
             } else if form.reverse.is_none() && walk.word("REV") {
                 reverse = true;
-            } else if form.by.is_none() && walk.word("BYSCORE") {
-                by = By::Score;
-            } else if form.by.is_none() && walk.word("BYLEX") {
-                by = By::Lex;
+            } else if !chosen && walk.word("BYSCORE") {
+                (by, chosen) = (By::Score, true);
+            } else if !chosen && walk.word("BYLEX") {
+                (by, chosen) = (By::Lex, true);
             } else {
                 return Err(SYNTAX);
             }

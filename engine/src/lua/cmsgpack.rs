@@ -172,13 +172,13 @@ fn unpack(
     offset: i64,
     name: &str,
 ) -> Result<MultiValue> {
-    let text = match args.get(0) {
+    let text = match args.front() {
         Some(value @ (Value::String(_) | Value::Integer(_) | Value::Number(_))) => {
             lua.coerce_string(value.clone())?
         }
         _ => None,
     };
-    let text = text.ok_or_else(|| bad_type(lua, 1, name, "string", args.get(0)))?;
+    let text = text.ok_or_else(|| bad_type(lua, 1, name, "string", args.front()))?;
     let input = text.as_bytes();
     let length = input.len() as i64;
     if offset < 0 || limit.is_some_and(|limit| limit < 0) {

@@ -50,8 +50,8 @@ fn protected(lua: &Lua, native: &Table) -> Result<()> {
     let all = Arc::clone(&known);
     let next: Function = lua.globals().get("next")?;
     let pairs = lua.create_function(move |lua, args: MultiValue| {
-        let Some(Value::Table(table)) = args.get(0) else {
-            return Err(bad_type(lua, 1, "pairs", "table", args.get(0)));
+        let Some(Value::Table(table)) = args.front() else {
+            return Err(bad_type(lua, 1, "pairs", "table", args.front()));
         };
         let all = all.lock().unwrap_or_else(PoisonError::into_inner);
         let inner = all
@@ -63,8 +63,8 @@ fn protected(lua: &Lua, native: &Table) -> Result<()> {
     native.raw_set("pairs", pairs)?;
 
     let rawset = lua.create_function(move |lua, args: MultiValue| {
-        let Some(Value::Table(table)) = args.get(0) else {
-            return Err(bad_type(lua, 1, "rawset", "table", args.get(0)));
+        let Some(Value::Table(table)) = args.front() else {
+            return Err(bad_type(lua, 1, "rawset", "table", args.front()));
         };
         let all = known.lock().unwrap_or_else(PoisonError::into_inner);
         if all.iter().any(|(proxy, _)| proxy == table) {
@@ -161,7 +161,7 @@ fn loader(lua: &Lua, env: Table) -> Result<(Function, Function)> {
         .replace('\0', "")
     }
     let text_env = env.clone();
-    let loadstring = lua.create_function(move |lua, args: MultiValue| match args.get(0) {
+    let loadstring = lua.create_function(move |lua, args: MultiValue| match args.front() {
         Some(Value::String(source)) => {
             let source = source.as_bytes();
             compile(lua, &source, name(args.get(1), &source), &text_env)
@@ -169,14 +169,14 @@ fn loader(lua: &Lua, env: Table) -> Result<(Function, Function)> {
         other => Err(bad_type(lua, 1, "loadstring", "string", other)),
     })?;
     let load = lua.create_function(move |lua, args: MultiValue| {
-        let Some(Value::Function(reader)) = args.get(0) else {
-            return Err(bad_type(lua, 1, "load", "function", args.get(0)));
+        let Some(Value::Function(reader)) = args.front() else {
+            return Err(bad_type(lua, 1, "load", "function", args.front()));
         };
         let mut source = Vec::new();
         loop {
             match reader.call::<Value>(())? {
                 Value::String(piece) if !piece.as_bytes().is_empty() => {
-                    source.extend_from_slice(&piece.as_bytes())
+                    source.extend_from_slice(&piece.as_bytes());
                 }
                 Value::Nil | Value::String(_) => break,
                 _ => return Err(raise_text("reader function must return a string")),
@@ -230,7 +230,7 @@ fn redis(lua: &Lua, frame: &Shared) -> Result<Table> {
 
     let shared = Arc::clone(frame);
     let setresp = lua.create_function(move |_, args: MultiValue| {
-        let Some(value) = args.get(0).filter(|_| args.len() == 1) else {
+        let Some(value) = args.front().filter(|_| args.len() == 1) else {
             return Err(raise("ERR redis.setresp() requires one argument."));
         };
         match number(value) {
@@ -291,7 +291,7 @@ fn command(lua: &Lua, frame: &Shared, protected: bool) -> Result<Function> {
 
 /// `redis.status_reply` and `redis.error_reply`: a table with one field.
 fn single(lua: &Lua, args: &MultiValue, field: &str) -> Result<Value> {
-    let Some(Value::String(text)) = args.get(0).filter(|_| args.len() == 1) else {
+    let Some(Value::String(text)) = args.front().filter(|_| args.len() == 1) else {
         return convert::error_table(lua, WRONG_ARGUMENTS);
     };
     let table = lua.create_table()?;
@@ -308,7 +308,7 @@ fn single(lua: &Lua, args: &MultiValue, field: &str) -> Result<Value> {
 }
 
 fn sha1hex(lua: &Lua, args: MultiValue) -> Result<String> {
-    let Some(value) = args.get(0).filter(|_| args.len() == 1) else {
+    let Some(value) = args.front().filter(|_| args.len() == 1) else {
         return Err(raise("ERR wrong number of arguments"));
     };
     let text = lua.coerce_string(value.clone()).ok().flatten();
@@ -332,7 +332,7 @@ fn log(_: &Lua, args: MultiValue) -> Result<()> {
     if args.len() < 2 {
         return Err(raise("ERR redis.log() requires two arguments or more."));
     }
-    match args.get(0).and_then(number) {
+    match args.front().and_then(number) {
         None => Err(raise("ERR First argument must be a number (log level).")),
         Some(level) if !(0.0..=3.0).contains(&level) => Err(raise("ERR Invalid debug level.")),
         Some(_) => Ok(()),
@@ -340,7 +340,7 @@ fn log(_: &Lua, args: MultiValue) -> Result<()> {
 }
 
 fn set_repl(_: &Lua, args: MultiValue) -> Result<()> {
-    match args.get(0).filter(|_| args.len() == 1).and_then(number) {
+    match args.front().filter(|_| args.len() == 1).and_then(number) {
         None => Err(raise("ERR redis.set_repl() requires two arguments.")),
         Some(flags) if (0.0..=3.0).contains(&flags) => Ok(()),
         Some(_) => Err(raise(
@@ -391,7 +391,7 @@ fn registration(args: &MultiValue) -> std::result::Result<Registration, String> 
         _ => None,
     };
     let mut registration = (None, None, Vec::new(), None);
-    match (args.get(0), args.get(1), args.len()) {
+    match (args.front(), args.get(1), args.len()) {
         (Some(Value::Table(named)), None, 1) => {
             for pair in named.pairs::<Value, Value>() {
                 let (key, value) =

@@ -122,11 +122,6 @@ impl Vm {
         })))
     }
 
-    /// Bytes that scripts hold.
-    pub(crate) fn memory(&self) -> usize {
-        self.0.lua.used_memory()
-    }
-
     /// Frees what no script holds any more.
     pub(crate) fn collect(&self) {
         // A finalizer that fails is no reason to keep garbage.

@@ -132,8 +132,10 @@ impl fmt::Display for StreamId {
     }
 }
 
-/// Decimal digits only: no sign, no blanks. Unlike elsewhere, Redis accepts leading zeros in ids.
+/// Decimal digits, leading zeros too; as C reads them, blanks and a plus in front are skipped.
 fn digits(text: &str) -> Option<u64> {
+    let text = text.trim_ascii_start();
+    let text = text.strip_prefix('+').unwrap_or(text);
     if text.bytes().all(|b| b.is_ascii_digit()) {
         text.parse().ok()
     } else {
@@ -161,13 +163,12 @@ mod tests {
             "a",
             "5-a",
             "1-2-3",
-            "+1",
-            " 1",
             "18446744073709551616",
             "1-*",
         ] {
             assert_eq!(StreamId::parse(bad.as_bytes(), 0), None, "{bad}");
         }
+        assert_eq!(StreamId::parse(b" +1", 0), Some(StreamId::new(1, 0)));
         assert_eq!(NewId::parse(b"12-*"), Some(NewId::AutoSeq(12)));
         assert_eq!(NewId::parse(b"*"), Some(NewId::Auto));
     }

@@ -37,6 +37,8 @@ impl ZSet {
 
     /// Adds a member or changes its score, which is not NaN; returns the score before.
     pub(crate) fn insert(&mut self, member: &[u8], score: f64) -> Option<f64> {
+        // Negative zero is zero, as in the compact sets of Redis.
+        let score = score + 0.0;
         let Some(at) = self.members.find(member) else {
             let at = self.members.insert_new(member, score);
             self.order.insert(&self.members, score, at);
@@ -129,6 +131,21 @@ impl ZSet {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_copy_of_a_set_that_lost_members_is_whole() {
+        let mut zset = ZSet::default();
+        for member in ["a", "b", "c"] {
+            zset.insert(member.as_bytes(), 1.0);
+        }
+        zset.remove(b"a");
+        let copy = zset.clone();
+        assert_eq!(
+            copy.iter().collect::<Vec<_>>(),
+            zset.iter().collect::<Vec<_>>()
+        );
+        assert_eq!(copy.len(), 2);
+    }
 
     #[test]
     fn equal_scores_are_ordered_by_member() {

@@ -10,7 +10,10 @@
     reason = "a test may fail loudly"
 )]
 
+mod compare;
 mod dump;
+mod generate;
+mod random;
 mod redis;
 mod scripts;
 mod types;

@@ -311,7 +311,6 @@ fn is_invalid_number(text: &[u8]) -> bool {
     let lower = |i: usize| digits.get(i).map(u8::to_ascii_lowercase);
     match lower(0) {
         Some(b'0') => matches!(lower(1), Some(b'x' | b'0'..=b'9')),
-        Some(b'1'..=b'9') => false,
         Some(b'i') => lower(1) == Some(b'n') && lower(2) == Some(b'f'),
         Some(b'n') => lower(1) == Some(b'a') && lower(2) == Some(b'n'),
         _ => false,

@@ -109,17 +109,16 @@ impl Encoder<'_> {
                     }
                 },
             };
-            match item {
-                Some(item) => self.begin(&item, &mut open)?,
-                None => {
-                    let end = if matches!(top, Open::Array { .. }) {
-                        b']'
-                    } else {
-                        b'}'
-                    };
-                    self.out.push(end);
-                    open.pop();
-                }
+            if let Some(item) = item {
+                self.begin(&item, &mut open)?;
+            } else {
+                let end = if matches!(top, Open::Array { .. }) {
+                    b']'
+                } else {
+                    b'}'
+                };
+                self.out.push(end);
+                open.pop();
             }
         }
         Ok(())

@@ -104,7 +104,7 @@ pub(super) fn library(lua: &Lua, settings: &Shared) -> Result<Table> {
 }
 
 fn single<'a>(lua: &Lua, args: &'a MultiValue, function: &str) -> Result<&'a Value> {
-    match args.get(0) {
+    match args.front() {
         Some(value) if args.len() == 1 => Ok(value),
         _ => Err(bad_argument(lua, 1, function, "expected 1 argument")),
     }
@@ -235,7 +235,7 @@ fn bounded(
 
 /// `true`, `false`, or the words "on", "off" and (for numbers) "null".
 fn switch(lua: &Lua, args: &MultiValue, name: &str) -> Result<Option<Invalid>> {
-    Ok(Some(match args.get(0) {
+    Ok(Some(match args.front() {
         None | Some(Value::Nil) => return Ok(None),
         Some(Value::Boolean(on)) => {
             if *on {
