@@ -222,12 +222,11 @@ floats!(f32, f64);
 
 impl<T: Serialize> ToArg for Json<T> {
     fn write(&self, out: &mut Args) {
-        match serde_json::to_vec(&self.0) {
-            Ok(text) => out.push(&text),
-            Err(_) => {
-                out.push(b"null");
-                out.fail(Error::invalid_input("value cannot be written as JSON"));
-            }
+        if let Ok(text) = serde_json::to_vec(&self.0) {
+            out.push(&text);
+        } else {
+            out.push(b"null");
+            out.fail(Error::invalid_input("value cannot be written as JSON"));
         }
     }
 }

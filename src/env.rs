@@ -298,7 +298,9 @@ fn parse_duration(value: &str) -> Option<Duration> {
         (value, 1.0)
     };
     let ms = number.trim().parse::<f64>().ok()? * unit_ms;
-    (ms >= 1.0 && ms <= 3_600_000.0).then(|| Duration::from_micros((ms * 1000.0) as u64))
+    (1.0..=3_600_000.0)
+        .contains(&ms)
+        .then(|| Duration::from_micros((ms * 1000.0) as u64))
 }
 
 #[cfg(test)]

@@ -219,6 +219,15 @@ impl Error {
         Self::new(ErrorKind::Protocol, Delivery::MaybeExecuted, detail)
     }
 
+    /// A stream that the server ended.
+    pub(crate) fn ended() -> Self {
+        Self::new(
+            ErrorKind::Interrupted,
+            Delivery::Executed,
+            "the server ended the stream",
+        )
+    }
+
     /// A reply that does not fit the type the caller asked for.
     ///
     /// For own [`FromReply`](crate::FromReply) implementations.
@@ -237,13 +246,6 @@ impl Error {
     pub(crate) fn at(mut self, index: usize) -> Self {
         if self.0.kind == ErrorKind::Decode {
             self.0.path.insert_str(0, &format!("[{index}]"));
-        }
-        self
-    }
-
-    pub(crate) fn at_field(mut self, field: &str) -> Self {
-        if self.0.kind == ErrorKind::Decode {
-            self.0.path.insert_str(0, &format!(".{field}"));
         }
         self
     }
@@ -281,6 +283,7 @@ impl Error {
     }
 
     /// Attaches a cause; its text must hold no secrets.
+    #[must_use]
     pub fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
         self.0.source = Some(Arc::new(source));
         self

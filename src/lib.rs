@@ -25,6 +25,7 @@ mod env;
 pub mod error;
 pub mod metrics;
 pub mod pipeline;
+pub mod pubsub;
 pub mod ratelimit;
 pub mod reply;
 pub mod script;

@@ -511,7 +511,7 @@ async fn no_error_tells_a_token_or_a_value() {
         let mut text = format!("{error} {error:?} {redis:?}");
         let mut source = std::error::Error::source(&error);
         while let Some(e) = source {
-            text += &format!("{e} {e:?}");
+            text.extend([e.to_string(), format!("{e:?}")]);
             source = e.source();
         }
         assert!(

@@ -180,9 +180,10 @@ impl Tries<'_> {
         let mut execute = self.core.shared.transport.execute(exchange);
         std::future::poll_fn(|cx| {
             if self.board.is_expired() {
-                let delivery = match exchange.is_sent() {
-                    true => Delivery::MaybeExecuted,
-                    false => Delivery::NotSent,
+                let delivery = if exchange.is_sent() {
+                    Delivery::MaybeExecuted
+                } else {
+                    Delivery::NotSent
                 };
                 let error = Error::new(ErrorKind::Timeout, delivery, "no answer in time");
                 return Poll::Ready(Err(error));

@@ -1,6 +1,5 @@
 //! From submitted commands to exchanges: merging, deadlines, retries, the breaker.
-use std::sync::Arc;
-use std::time::Duration;
+use std::{sync::Arc, task::Poll, time::Duration};
 
 use smallvec::{SmallVec, smallvec};
 
@@ -8,10 +7,10 @@ use crate::{
     command::{Args, Command},
     commands::properties,
     config::Policy,
-    error::{Error, Result},
+    error::{Delivery, Error, ErrorKind, Result},
     metrics::Metrics,
     reply::{FromReply, Reply},
-    transport::{Mode, SyncToken, Transport},
+    transport::{FrameStream, Listen, Mode, SyncToken, Transport},
 };
 
 mod attempt;
@@ -110,6 +109,29 @@ impl Dispatcher {
     #[cfg(test)]
     pub(crate) fn transport(&self) -> &Arc<dyn Transport> {
         &self.shared.transport
+    }
+
+    /// Opens a subscription within the time of a call.
+    pub(crate) async fn listen(&self, what: Listen) -> Result<FrameStream> {
+        if what != Listen::Monitor && what.names().is_empty() {
+            return Err(Error::invalid_input("nothing to subscribe to"));
+        }
+        let mut opening = self.shared.transport.listen(what);
+        let end = time::after(time::Instant::now(), self.shared.policy.timeout);
+        let mut timer = time::sleep_until(end);
+        std::future::poll_fn(|cx| {
+            if let Poll::Ready(opened) = opening.as_mut().poll(cx) {
+                return Poll::Ready(opened);
+            }
+            match &mut timer {
+                Some(timer) => timer.as_mut().poll(cx).map(|()| {
+                    let why = "no answer in time";
+                    Err(Error::new(ErrorKind::Timeout, Delivery::MaybeExecuted, why))
+                }),
+                None => Poll::Pending,
+            }
+        })
+        .await
     }
 
     /// Submits one command; it leaves when the ticket is polled.

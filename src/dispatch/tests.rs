@@ -11,14 +11,12 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll, Wake, Waker},
-    time::Duration,
+    task::{Context, Wake, Waker},
 };
 
 use super::*;
 use crate::{
     Redis,
-    error::{Delivery, ErrorKind},
     transport::{Answer, BoxFuture, Exchange},
 };
 
@@ -174,11 +172,11 @@ impl Caller {
     fn poll(&mut self) {
         self.woken.0.store(false, Ordering::SeqCst);
         let waker = Waker::from(Arc::clone(&self.woken));
-        if let Some(future) = &mut self.future {
-            if let Poll::Ready(result) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
-                self.result = Some(result);
-                self.future = None;
-            }
+        if let Some(future) = &mut self.future
+            && let Poll::Ready(result) = future.as_mut().poll(&mut Context::from_waker(&waker))
+        {
+            self.result = Some(result);
+            self.future = None;
         }
     }
 

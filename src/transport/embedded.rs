@@ -1,7 +1,15 @@
 //! The in-process transport: the same client on the embedded engine.
-use restis_engine::{Caller, Engine};
+use std::{
+    collections::VecDeque,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+};
 
-use super::{Answer, BoxFuture, Exchange, Mode, Transport};
+use futures_core::Stream;
+use restis_engine::{Caller, Engine, Frame as EngineFrame, Sink, Subscription};
+
+use super::{Answer, BoxFuture, Exchange, Frame, FrameStream, Listen, Mode, Transport};
 use crate::{
     command::Args,
     error::{Error, ErrorKind, Result},
@@ -55,7 +63,7 @@ impl EmbeddedTransport {
                 let mut replies = Vec::with_capacity(all.len());
                 self.engine
                     .batch(&self.caller, all.iter().map(slices), |r| {
-                        replies.push(reply(r))
+                        replies.push(reply(r));
                     });
                 replies
             }
@@ -87,6 +95,116 @@ impl Transport for EmbeddedTransport {
     fn execute<'a>(&'a self, exchange: &'a Exchange) -> BoxFuture<'a, Result<Answer>> {
         Box::pin(std::future::ready(self.run(exchange)))
     }
+
+    fn listen(&self, what: Listen) -> BoxFuture<'_, Result<FrameStream>> {
+        let queue = Arc::new(Queue::default());
+        let sink = Arc::clone(&queue) as Arc<dyn Sink>;
+        let none: &[String] = &[];
+        let subscription = match &what {
+            Listen::Channels(names) => self.engine.subscribe(names, none, sink),
+            Listen::Patterns(names) => self.engine.subscribe(none, names, sink),
+            Listen::Monitor => self.engine.monitor(sink),
+        };
+        let frames: FrameStream = Box::pin(Frames {
+            queue,
+            _subscription: subscription,
+        });
+        Box::pin(std::future::ready(Ok(frames)))
+    }
+}
+
+/// Frames that wait for a slow consumer; beyond this it is cut off.
+const MAX_QUEUE: usize = 10_000;
+
+#[derive(Default)]
+struct Queue(Mutex<Waiting>);
+
+#[derive(Default)]
+struct Waiting {
+    frames: VecDeque<EngineFrame>,
+    waker: Option<Waker>,
+    overflown: bool,
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sink for Queue {
+    fn push(&self, frame: EngineFrame) -> bool {
+        let mut waiting = self.lock();
+        if waiting.frames.len() < MAX_QUEUE {
+            waiting.frames.push_back(frame);
+        } else {
+            waiting.overflown = true;
+        }
+        let (keep, waker) = (!waiting.overflown, waiting.waker.take());
+        drop(waiting);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        keep
+    }
+}
+
+struct Frames {
+    queue: Arc<Queue>,
+    _subscription: Subscription,
+}
+
+impl Stream for Frames {
+    type Item = Result<Frame>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let mut waiting = self.queue.lock();
+        loop {
+            match waiting.frames.pop_front().map(frame) {
+                Some(Some(frame)) => return Poll::Ready(Some(Ok(frame))),
+                // A kind of frame that this version does not know.
+                Some(None) => {}
+                None if waiting.overflown => return Poll::Ready(None),
+                None => {
+                    waiting.waker = Some(cx.waker().clone());
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+}
+
+fn frame(from: EngineFrame) -> Option<Frame> {
+    let text = |b: bytes::Bytes| String::from_utf8_lossy(&b).into_owned();
+    Some(match from {
+        EngineFrame::Subscribed {
+            channel: name,
+            count,
+        }
+        | EngineFrame::PatternSubscribed {
+            pattern: name,
+            count,
+        } => Frame::Subscribed {
+            name: text(name),
+            count: count as u64,
+        },
+        EngineFrame::Message { channel, payload } => Frame::Message {
+            pattern: None,
+            channel: text(channel),
+            payload,
+        },
+        EngineFrame::PatternMessage {
+            pattern,
+            channel,
+            payload,
+        } => Frame::Message {
+            pattern: Some(text(pattern)),
+            channel: text(channel),
+            payload,
+        },
+        EngineFrame::Monitor(line) => Frame::Line(text(line)),
+        _ => return None,
+    })
 }
 
 fn reply(from: restis_engine::Reply) -> Reply {

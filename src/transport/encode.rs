@@ -106,3 +106,21 @@ pub(crate) fn path_and_body(args: &Args) -> Result<(String, Vec<u8>)> {
     }
     Ok((path, args.get(last).unwrap_or_default().to_vec()))
 }
+
+/// `subscribe/a/b`: a command and its names as path segments.
+pub(crate) fn path(command: &str, names: &[String]) -> Result<String> {
+    let mut path = command.to_owned();
+    for name in names {
+        if matches!(name.as_str(), "" | "." | "..") {
+            return Err(Error::invalid_input(
+                "a channel must not be empty, a dot or two dots",
+            ));
+        }
+        path.push('/');
+        path.extend(percent_encode(name.as_bytes(), SEGMENT));
+    }
+    if path.len() > MAX_PATH_BYTES {
+        return Err(Error::invalid_input("channel names exceed 16 KiB"));
+    }
+    Ok(path)
+}

@@ -2,13 +2,14 @@
 use std::{fmt, time::Duration};
 
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use url::Url;
 
 use super::{
-    Answer, BoxFuture, Exchange, Mode, SyncToken, Transport, encode,
+    Answer, BoxFuture, Exchange, FrameStream, Listen, Mode, SyncToken, Transport, encode,
     json::{self, Body, Malformed},
-    resp,
+    resp, sse,
 };
 use crate::{
     command::Args,
@@ -159,6 +160,71 @@ impl HttpTransport {
         })
     }
 
+    async fn open(&self, what: Listen) -> Result<FrameStream> {
+        let command = match &what {
+            Listen::Channels(_) => "subscribe",
+            Listen::Patterns(_) => "psubscribe",
+            Listen::Monitor => "monitor",
+        };
+        let url = endpoint(&self.single, &encode::path(command, what.names())?)?;
+        let mut request = reqwest::Request::new(Method::POST, url);
+        let headers = request.headers_mut();
+        headers.clone_from(&self.headers);
+        headers.remove(ENCODING);
+        headers.insert(
+            header::ACCEPT,
+            HeaderValue::from_static("text/event-stream"),
+        );
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        let response = self
+            .http
+            .execute(request)
+            .await
+            .map_err(|e| transport_error(e, true))?;
+        let head = Head::of(&response);
+        if head.status != StatusCode::OK || !head.is_event_stream {
+            let body = self.read(response).await?;
+            let refused = match json::parse(&body, false, 1) {
+                Ok(Body::One(Reply::Error(e))) => Some(Body::One(Reply::Error(e))),
+                _ => None,
+            };
+            return Err(refusal(Mode::Single, &head, refused));
+        }
+        let state = (Box::pin(response.bytes_stream()), sse::Parser::new(what));
+        Ok(Box::pin(futures_util::stream::try_unfold(
+            state,
+            |(mut body, mut parser)| async move {
+                loop {
+                    if let Some(frame) = parser.next() {
+                        return Ok(Some((frame, (body, parser))));
+                    }
+                    match body.next().await {
+                        Some(Ok(bytes)) => parser.feed(&bytes)?,
+                        Some(Err(e)) => return Err(transport_error(e, true)),
+                        None => return Ok(None),
+                    }
+                }
+            },
+        )))
+    }
+
+    #[cfg(target_family = "wasm")]
+    async fn read(&self, response: reqwest::Response) -> Result<Bytes> {
+        let body = response
+            .bytes()
+            .await
+            .map_err(|e| transport_error(e, true))?;
+        if body.len() > self.max_reply_bytes {
+            return Err(Error::new(
+                ErrorKind::TooLarge,
+                Delivery::MaybeExecuted,
+                "the reply exceeds the limit of this client",
+            ));
+        }
+        Ok(body)
+    }
+
+    #[cfg(not(target_family = "wasm"))]
     async fn read(&self, mut response: reqwest::Response) -> Result<Bytes> {
         let too_large = || {
             Error::new(
@@ -267,6 +333,10 @@ impl Transport for HttpTransport {
         Box::pin(self.run(exchange))
     }
 
+    fn listen(&self, what: Listen) -> BoxFuture<'_, Result<FrameStream>> {
+        Box::pin(self.open(what))
+    }
+
     fn can_batch(&self, command: &Args) -> bool {
         command.is_utf8()
     }
@@ -300,6 +370,7 @@ enum Format {
 struct Head {
     status: StatusCode,
     format: Format,
+    is_event_stream: bool,
     sync_token: Option<SyncToken>,
     retry_after: Option<Duration>,
 }
@@ -332,6 +403,7 @@ impl Head {
         Self {
             status: response.status(),
             format,
+            is_event_stream: essence.eq_ignore_ascii_case("text/event-stream"),
             sync_token,
             retry_after,
         }

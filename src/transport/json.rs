@@ -118,11 +118,12 @@ impl<'a> Parser<'a> {
                 self.space();
                 match &*key {
                     b"result" => reply = Some(self.value(0)?),
-                    b"error" => match self.error()? {
-                        Some(line) => reply = Some(Reply::Error(ServerError::new(line))),
-                        // `"error": null` beside a result is no error.
-                        None => {}
-                    },
+                    // `"error": null` beside a result is no error.
+                    b"error" => {
+                        if let Some(line) = self.error()? {
+                            reply = Some(Reply::Error(ServerError::new(line)));
+                        }
+                    }
                     _ => {
                         let base64 = std::mem::replace(&mut self.base64, false);
                         self.value(0)?;

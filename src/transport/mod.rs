@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use http::HeaderValue;
 
 use crate::{command::Args, error::Result, reply::Reply};
@@ -23,6 +24,7 @@ pub(crate) mod encode;
 pub mod http_client;
 pub(crate) mod json;
 pub(crate) mod resp;
+pub(crate) mod sse;
 pub(crate) mod telemetry;
 
 pub use http_client::{Encoding, HttpTransport};
@@ -34,6 +36,9 @@ mod marker {
     impl<T: Send + ?Sized> MaybeSend for T {}
     /// A boxed future, `Send` except on wasm.
     pub type BoxFuture<'a, T> = super::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+    /// The frames of a subscription, `Send` except on wasm.
+    pub type FrameStream =
+        super::Pin<Box<dyn futures_core::Stream<Item = super::Result<super::Frame>> + Send>>;
 }
 #[cfg(target_family = "wasm")]
 mod marker {
@@ -42,8 +47,11 @@ mod marker {
     impl<T: ?Sized> MaybeSend for T {}
     /// A boxed future, `Send` except on wasm.
     pub type BoxFuture<'a, T> = super::Pin<Box<dyn Future<Output = T> + 'a>>;
+    /// The frames of a subscription, `Send` except on wasm.
+    pub type FrameStream =
+        super::Pin<Box<dyn futures_core::Stream<Item = super::Result<super::Frame>>>>;
 }
-pub use marker::{BoxFuture, MaybeSend};
+pub use marker::{BoxFuture, FrameStream, MaybeSend};
 
 /// What an exchange is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -164,6 +172,50 @@ pub struct Answer {
     pub reply_bytes: usize,
 }
 
+/// What a subscription listens to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listen {
+    /// These channels.
+    Channels(Vec<String>),
+    /// Channels that match these patterns.
+    Patterns(Vec<String>),
+    /// Every command.
+    Monitor,
+}
+
+impl Listen {
+    /// The channels or patterns.
+    pub fn names(&self) -> &[String] {
+        match self {
+            Self::Channels(names) | Self::Patterns(names) => names,
+            Self::Monitor => &[],
+        }
+    }
+}
+
+/// What arrives on a subscription.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Frame {
+    /// A channel or pattern is subscribed.
+    Subscribed {
+        /// The channel or pattern.
+        name: String,
+        /// Subscriptions of this connection.
+        count: u64,
+    },
+    /// A message.
+    Message {
+        /// The pattern that matched, if any.
+        pattern: Option<String>,
+        /// The channel.
+        channel: String,
+        /// What was published.
+        payload: Bytes,
+    },
+    /// A line of the monitor feed.
+    Line(String),
+}
+
 /// Executes exchanges. Object safe; own ones plug in by `Redis::with_transport`.
 pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// Executes one exchange, once.
@@ -176,6 +228,12 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// Whether a pipeline or transaction can carry this command without loss.
     fn can_batch(&self, _command: &Args) -> bool {
         true
+    }
+
+    /// Opens a subscription. Without an own version: refused.
+    fn listen(&self, _what: Listen) -> BoxFuture<'_, Result<FrameStream>> {
+        let why = "this transport has no subscriptions";
+        Box::pin(std::future::ready(Err(crate::Error::invalid_input(why))))
     }
 
     /// Whether an exchange counts as sent as soon as `execute` was called.
