@@ -4,11 +4,14 @@
 //! so a SCAN cursor is simply a slot position: whatever is present during a whole scan is returned
 //! exactly once. A random element is found by drawing slots until one is taken.
 
+mod index;
+
 use std::fmt;
 use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
-use hashbrown::HashTable;
+
+use index::Index;
 
 /// A small, fast generator for random elements; not for secrets.
 #[derive(Debug)]
@@ -50,7 +53,7 @@ struct Slot<V> {
 /// A clone keeps every position, so what refers to positions can be cloned with it.
 #[derive(Clone)]
 pub(crate) struct Dict<V> {
-    table: HashTable<u32>,
+    index: Index,
     slots: Vec<Option<Slot<V>>>,
     /// Free slots below the end; entries beyond the end are stale and skipped.
     free: Vec<u32>,
@@ -61,7 +64,7 @@ pub(crate) struct Dict<V> {
 impl<V> Default for Dict<V> {
     fn default() -> Self {
         Self {
-            table: HashTable::new(),
+            index: Index::default(),
             slots: Vec::new(),
             free: Vec::new(),
             hasher: RandomState::default(),
@@ -78,19 +81,18 @@ impl<V> fmt::Debug for Dict<V> {
 
 impl<V> Dict<V> {
     pub(crate) fn len(&self) -> usize {
-        self.table.len()
+        self.index.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.table.is_empty()
+        self.index.len() == 0
     }
 
     /// The position of a key.
     pub(crate) fn find(&self, key: &[u8]) -> Option<u32> {
         let hash = self.hasher.hash_one(key);
-        self.table
-            .find(hash, |&at| key_at(&self.slots, at) == Some(key))
-            .copied()
+        self.index
+            .find(hash, |at| key_at(&self.slots, at) == Some(key))
     }
 
     pub(crate) fn contains(&self, key: &[u8]) -> bool {
@@ -154,9 +156,9 @@ impl<V> Dict<V> {
             value,
         });
         let (slots, hasher) = (&self.slots, &self.hasher);
-        self.table.insert_unique(hasher.hash_one(key), at, |&at| {
-            hasher.hash_one(key_at(slots, at).unwrap_or_default())
-        });
+        let hash_of = |at| key_at(slots, at).map(|key| hasher.hash_one(key));
+        self.index
+            .insert(hasher.hash_one(key), at, slots.len(), hash_of);
         at
     }
 
@@ -178,10 +180,10 @@ impl<V> Dict<V> {
     }
 
     pub(crate) fn remove_at(&mut self, at: u32) -> Option<(Box<[u8]>, V)> {
-        let hash = self.hasher.hash_one(self.key(at)?);
-        if let Ok(found) = self.table.find_entry(hash, |&other| other == at) {
-            found.remove();
-        }
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        let hash_of = |at| key_at(slots, at).map(|key| hasher.hash_one(key));
+        let hash = hash_of(at)?;
+        self.index.remove(hash, at, slots.len(), hash_of);
         let slot = self.slots.get_mut(at as usize)?.take()?;
         self.key_bytes -= slot.key.len();
         if at as usize + 1 == self.slots.len() {
@@ -200,12 +202,6 @@ impl<V> Dict<V> {
 
     /// Gives memory back after a mass removal.
     fn shrink(&mut self) {
-        if self.table.capacity() > 256 && self.table.len() * 8 < self.table.capacity() {
-            let (slots, hasher) = (&self.slots, &self.hasher);
-            self.table.shrink_to(self.table.len() * 2, |&at| {
-                hasher.hash_one(key_at(slots, at).unwrap_or_default())
-            });
-        }
         if self.slots.capacity() > 256 && self.slots.len() * 8 < self.slots.capacity() {
             self.slots.shrink_to(self.slots.len() * 2);
             let end = self.slots.len();
@@ -276,7 +272,7 @@ impl<V> Dict<V> {
         self.key_bytes
             + self.len() * 16
             + self.slots.len() * size_of::<Option<Slot<V>>>()
-            + self.len() * 6
+            + self.index.weight()
             + self.free.len() * 4
     }
 }
@@ -286,4 +282,64 @@ fn key_at<V>(slots: &[Option<Slot<V>>], at: u32) -> Option<&[u8]> {
         .get(at as usize)
         .and_then(Option::as_ref)
         .map(|slot| &*slot.key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    #[test]
+    fn entries_keep_their_place_while_the_index_grows_and_shrinks() {
+        let mut dict = Dict::default();
+        let mut places = HashMap::new();
+        let mut rng = Rng::new();
+        // Grows past several steps of the index, then shrinks, with removals all along.
+        for round in 0..104_000u32 {
+            let key = (rng.below(60_000) as u32).to_le_bytes();
+            let grow = round < 80_000;
+            if rng.below(10) < if grow { 8 } else { 1 } {
+                let (at, _) = dict.insert(&key, round);
+                assert_eq!(*places.entry(key).or_insert(at), at);
+            } else if let Some((at, _)) = dict.remove(&key) {
+                assert_eq!(places.remove(&key), Some(at));
+            }
+            if !grow && let Some(at) = dict.random(&mut rng) {
+                let (key, _) = dict.remove_at(at).unzip();
+                let key: [u8; 4] = key
+                    .as_deref()
+                    .unwrap_or_default()
+                    .try_into()
+                    .unwrap_or_default();
+                assert_eq!(places.remove(&key), Some(at));
+            }
+        }
+        assert_eq!(dict.len(), places.len());
+        assert!(!places.is_empty());
+        for (key, at) in &places {
+            assert_eq!(dict.find(key), Some(*at));
+        }
+        assert_eq!(dict.iter().count(), places.len());
+        let copy = dict.clone();
+        assert!(places.iter().all(|(key, at)| copy.find(key) == Some(*at)));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn behaves_as_a_map(steps in proptest::collection::vec((0u8..3, 0u8..40), 1..300)) {
+            let mut dict = Dict::default();
+            let mut model = HashMap::new();
+            for (value, (what, key)) in steps.into_iter().enumerate() {
+                if what == 0 {
+                    let removed = dict.remove(&[key]).map(|(_, value)| value);
+                    proptest::prop_assert_eq!(removed, model.remove(&key));
+                } else {
+                    proptest::prop_assert_eq!(dict.insert(&[key], value).1, model.insert(key, value));
+                }
+                proptest::prop_assert_eq!(dict.len(), model.len());
+                proptest::prop_assert_eq!(dict.get(&[key]), model.get(&key));
+            }
+            proptest::prop_assert_eq!(dict.iter().count(), model.len());
+        }
+    }
 }
