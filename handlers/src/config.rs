@@ -1,6 +1,6 @@
 //! Configuration of the functions from the environment.
 
-use crate::auth::ServiceTokens;
+use crate::{auth::ServiceTokens, policies::PolicySet};
 use http::HeaderValue;
 use std::{fmt, time::Duration};
 
@@ -38,6 +38,8 @@ pub struct Config {
     pub trusted_proxies: usize,
     /// `MAX_BODY_BYTES`: largest request body, 1–10485760. Default 1048576.
     pub max_body_bytes: usize,
+    /// `RATE_LIMIT_*`: the rate limit policies. Default one of 100 requests in a sliding minute.
+    pub policies: PolicySet,
     /// `REQUEST_TIMEOUT`: time for one answer in milliseconds, 100–900000. Default 9000.
     pub request_timeout: Duration,
 }
@@ -49,6 +51,7 @@ impl Default for Config {
             cors_origins: Vec::new(),
             trusted_proxies: 0,
             max_body_bytes: 1 << 20,
+            policies: PolicySet::default(),
             request_timeout: Duration::from_secs(9),
         }
     }
@@ -117,6 +120,7 @@ impl Config {
         if let Some(n) = number("REQUEST_TIMEOUT", 100, 900_000) {
             config.request_timeout = Duration::from_millis(n);
         }
+        config.policies = PolicySet::from_vars(var, &mut problems);
         ConfigError::from_problems(problems).map_or(Ok(config), Err)
     }
 }

@@ -11,6 +11,7 @@ pub mod deferred;
 mod extract;
 mod host;
 mod openapi;
+mod policies;
 pub mod problem;
 pub mod routes;
 mod state;
@@ -20,6 +21,7 @@ pub use config::{Config, ConfigError};
 pub use extract::{ApiJson, ApiQuery};
 pub use host::{Host, HostError, run, run_blocking, serve};
 pub use openapi::document;
+pub use policies::{DEFAULT_POLICY, PolicySet};
 pub use state::{AppState, AppStateBuilder};
 
 use axum::Router;

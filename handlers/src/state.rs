@@ -1,8 +1,8 @@
 //! What every route shares.
 
 use crate::{Config, ConfigError, Host, auth::ServiceTokens};
-use restis::Redis;
-use std::sync::Arc;
+use restis::{Redis, ratelimit::RateLimiter};
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Shared by every route; cheap to clone.
 #[derive(Debug, Clone)]
@@ -13,6 +13,7 @@ struct Inner {
     redis: Redis,
     config: Config,
     host: Host,
+    limiters: BTreeMap<String, RateLimiter>,
 }
 
 impl AppState {
@@ -32,7 +33,7 @@ impl AppState {
     pub fn from_env(host: Host) -> Result<Self, ConfigError> {
         let mut problems = Vec::new();
         let mut collect = |e: String| problems.push(e);
-        let redis = redis_from_env().map_err(&mut collect).ok();
+        let redis = Redis::from_env().map_err(|e| collect(e.to_string())).ok();
         let config = Config::from_env().map_err(|e| collect(e.to_string())).ok();
         match (redis, config) {
             (Some(redis), Some(config)) => Self::builder(redis).config(config).host(host).build(),
@@ -56,19 +57,15 @@ impl AppState {
         &self.0.config
     }
 
+    /// The rate limiters by the name of their policy.
+    pub fn limiters(&self) -> &BTreeMap<String, RateLimiter> {
+        &self.0.limiters
+    }
+
     /// The platform that the process runs on.
     pub fn host(&self) -> Host {
         self.0.host
     }
-}
-
-fn redis_from_env() -> Result<Redis, String> {
-    let var = |name: &str| std::env::var(name).ok().filter(|v| !v.trim().is_empty());
-    let url = var("UPSTASH_REDIS_REST_URL").ok_or("UPSTASH_REDIS_REST_URL is not set")?;
-    let token = var("UPSTASH_REDIS_REST_TOKEN").ok_or("UPSTASH_REDIS_REST_TOKEN is not set")?;
-    Redis::builder(url, token)
-        .build()
-        .map_err(|e| e.to_string())
 }
 
 /// Builds an [`AppState`].
@@ -106,7 +103,9 @@ impl AppStateBuilder {
     /// # Errors
     /// Lists every setting that is wrong.
     pub fn build(self) -> Result<AppState, ConfigError> {
+        let limiters = self.config.policies.limiters(&self.redis);
         Ok(AppState(Arc::new(Inner {
+            limiters,
             redis: self.redis,
             config: self.config,
             host: self.host,

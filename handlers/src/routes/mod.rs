@@ -1,6 +1,7 @@
 //! The route groups, each mountable alone: `routes::ratelimit::routes()` and its siblings.
 
 pub mod health;
+pub mod ratelimit;
 
 use crate::{AppState, openapi::Base};
 use utoipa::OpenApi as _;
@@ -8,5 +9,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 /// Every group with its part of the API description.
 pub(crate) fn api() -> OpenApiRouter<AppState> {
-    OpenApiRouter::with_openapi(Base::openapi()).merge(health::routes())
+    OpenApiRouter::with_openapi(Base::openapi())
+        .merge(health::routes())
+        .merge(ratelimit::routes())
 }

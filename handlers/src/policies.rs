@@ -1,0 +1,390 @@
+//! Named rate limit policies from configuration.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use restis::{
+    Redis,
+    ratelimit::{Calendar, FailurePolicy, Limit, RateLimiter},
+};
+use serde::Deserialize;
+
+/// The name of the policy that is used when none is asked for.
+pub const DEFAULT_POLICY: &str = "default";
+const MOST_POLICIES: usize = 1000;
+
+/// Rate limit policies by name; always has [`DEFAULT_POLICY`].
+#[derive(Debug, Clone)]
+pub struct PolicySet(BTreeMap<String, Policy>);
+
+#[derive(Debug, Clone)]
+struct Policy {
+    limits: Vec<Limit>,
+    prefix: Option<String>,
+    on_failure: FailurePolicy,
+    shadow: bool,
+    analytics: bool,
+    protection: bool,
+    dynamic: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PolicyText {
+    #[serde(default)]
+    limits: Vec<LimitText>,
+    prefix: Option<String>,
+    #[serde(default)]
+    on_failure: OnFailure,
+    #[serde(default)]
+    shadow: bool,
+    #[serde(default)]
+    analytics: bool,
+    #[serde(default)]
+    protection: bool,
+    #[serde(default)]
+    dynamic: bool,
+}
+
+impl PolicyText {
+    /// A policy of one limit may name the limit's fields beside its own.
+    fn read(mut map: serde_json::Map<String, serde_json::Value>) -> serde_json::Result<Self> {
+        let own = [
+            "limits",
+            "prefix",
+            "on_failure",
+            "shadow",
+            "analytics",
+            "protection",
+            "dynamic",
+        ];
+        let one: serde_json::Map<_, _> = map
+            .iter()
+            .filter(|(name, _)| !own.contains(&name.as_str()))
+            .map(|(n, v)| (n.clone(), v.clone()))
+            .collect();
+        map.retain(|name, _| own.contains(&name.as_str()));
+        let mut policy: Self = serde_json::from_value(map.into())?;
+        if !one.is_empty() {
+            policy.limits.push(serde_json::from_value(one.into())?);
+        }
+        Ok(policy)
+    }
+}
+
+#[derive(Deserialize, Clone, Copy, Default)]
+#[serde(rename_all = "lowercase")]
+enum OnFailure {
+    #[default]
+    Error,
+    Open,
+    Closed,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "algorithm", rename_all = "kebab-case", deny_unknown_fields)]
+enum LimitText {
+    FixedWindow {
+        limit: u64,
+        window: String,
+    },
+    SlidingWindow {
+        limit: u64,
+        window: String,
+    },
+    TokenBucket {
+        refill: u64,
+        interval: String,
+        capacity: u64,
+    },
+    Gcra {
+        limit: u64,
+        period: String,
+        burst: u64,
+    },
+    Calendar {
+        limit: u64,
+        period: Period,
+        #[serde(default)]
+        utc_offset_minutes: i16,
+    },
+}
+
+#[derive(Deserialize, Clone, Copy)]
+#[serde(rename_all = "lowercase")]
+enum Period {
+    Day,
+    Month,
+}
+
+impl LimitText {
+    fn limit(&self) -> Result<Limit, String> {
+        let limit = match self {
+            Self::FixedWindow { limit, window } => Limit::fixed_window(*limit, duration(window)?),
+            Self::SlidingWindow { limit, window } => {
+                Limit::sliding_window(*limit, duration(window)?)
+            }
+            Self::TokenBucket {
+                refill,
+                interval,
+                capacity,
+            } => Limit::token_bucket(*refill, duration(interval)?, *capacity),
+            Self::Gcra {
+                limit,
+                period,
+                burst,
+            } => Limit::gcra(*limit, duration(period)?, *burst),
+            Self::Calendar {
+                limit,
+                period,
+                utc_offset_minutes,
+            } => {
+                let calendar = match period {
+                    Period::Day => Calendar::DAY,
+                    Period::Month => Calendar::MONTH,
+                };
+                calendar
+                    .at_offset(*utc_offset_minutes)
+                    .and_then(|c| Limit::calendar(*limit, c))
+            }
+        };
+        limit.map_err(|e| e.to_string())
+    }
+}
+
+/// A time such as `500ms`, `10s`, `1m`, `2h`, `1d`; a bare number counts seconds.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let text = text.trim();
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let wrong = || format!("`{text}` is not a time such as 500ms, 10s, 1m, 2h or 1d");
+    let n: u64 = number.parse().map_err(|_| wrong())?;
+    let ms = match unit.trim() {
+        "ms" => 1,
+        "" | "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return Err(wrong()),
+    };
+    n.checked_mul(ms)
+        .map(Duration::from_millis)
+        .ok_or_else(wrong)
+}
+
+impl Default for PolicySet {
+    /// One policy: 100 requests in a sliding minute.
+    fn default() -> Self {
+        let limit = Limit::sliding_window(100, Duration::from_secs(60));
+        Self(BTreeMap::from([(
+            DEFAULT_POLICY.to_owned(),
+            Policy::of(limit.into_iter().collect()),
+        )]))
+    }
+}
+
+impl Policy {
+    fn of(limits: Vec<Limit>) -> Self {
+        Self {
+            limits,
+            prefix: None,
+            on_failure: FailurePolicy::Error,
+            shadow: false,
+            analytics: false,
+            protection: false,
+            dynamic: false,
+        }
+    }
+}
+
+impl PolicySet {
+    /// Replaces or adds a policy of these limits.
+    #[must_use]
+    pub fn with(mut self, name: &str, limits: Vec<Limit>) -> Self {
+        self.0.insert(name.to_owned(), Policy::of(limits));
+        self
+    }
+
+    /// Adds policies from JSON by name.
+    ///
+    /// # Errors
+    /// Says which policy is wrong and why.
+    pub fn add_json(&mut self, json: &str) -> Result<(), String> {
+        let texts: BTreeMap<String, serde_json::Map<String, serde_json::Value>> =
+            serde_json::from_str(json).map_err(|e| format!("not an object of policies: {e}"))?;
+        if texts.len() > MOST_POLICIES {
+            return Err(format!("at most {MOST_POLICIES} policies"));
+        }
+        for (name, text) in texts {
+            let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+            if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
+                return Err(format!(
+                    "policy `{name}`: a name has 1 to 64 letters, digits, `-` and `_`"
+                ));
+            }
+            let text = PolicyText::read(text).map_err(|e| format!("policy `{name}`: {e}"))?;
+            let limits: Vec<Limit> = text
+                .limits
+                .iter()
+                .map(LimitText::limit)
+                .collect::<Result<_, _>>()
+                .map_err(|e| format!("policy `{name}`: {e}"))?;
+            if limits.is_empty() || limits.len() > 16 {
+                return Err(format!(
+                    "policy `{name}`: give one limit, or up to 16 in `limits`"
+                ));
+            }
+            let on_failure = match text.on_failure {
+                OnFailure::Error => FailurePolicy::Error,
+                OnFailure::Open => FailurePolicy::Open,
+                OnFailure::Closed => FailurePolicy::Closed,
+            };
+            let policy = Policy {
+                limits,
+                prefix: text.prefix,
+                on_failure,
+                shadow: text.shadow,
+                analytics: text.analytics,
+                protection: text.protection,
+                dynamic: text.dynamic,
+            };
+            self.0.insert(name, policy);
+        }
+        Ok(())
+    }
+
+    /// Reads `RATE_LIMIT_WINDOW`, `RATE_LIMIT_MAX_REQUESTS`, `RATE_LIMIT_POLICIES` and
+    /// `RATE_LIMIT_POLICIES_FILE`; adds what is wrong to `problems`.
+    pub(crate) fn from_vars(
+        var: impl Fn(&str) -> Option<String>,
+        problems: &mut Vec<String>,
+    ) -> Self {
+        let mut set = Self::default();
+        let window =
+            var("RATE_LIMIT_WINDOW").map_or(Ok(Duration::from_secs(60)), |text| duration(&text));
+        let most = var("RATE_LIMIT_MAX_REQUESTS").map_or(Ok(100), |text| text.parse::<u64>());
+        match (window, most) {
+            (Ok(window), Ok(most)) => match Limit::sliding_window(most, window) {
+                Ok(limit) => set = set.with(DEFAULT_POLICY, vec![limit]),
+                Err(error) => problems.push(format!(
+                    "RATE_LIMIT_WINDOW, RATE_LIMIT_MAX_REQUESTS: {error}"
+                )),
+            },
+            (window, most) => {
+                problems.extend(window.err().map(|e| format!("RATE_LIMIT_WINDOW: {e}")));
+                problems.extend(
+                    most.err()
+                        .map(|_| "RATE_LIMIT_MAX_REQUESTS: use a whole number".to_owned()),
+                );
+            }
+        }
+        if let Some(path) = var("RATE_LIMIT_POLICIES_FILE") {
+            let read = std::fs::read_to_string(&path).map_err(|e| e.to_string());
+            if let Err(error) = read.and_then(|json| set.add_json(&json)) {
+                problems.push(format!("RATE_LIMIT_POLICIES_FILE: {error}"));
+            }
+        }
+        if let Some(json) = var("RATE_LIMIT_POLICIES") {
+            if let Err(error) = set.add_json(&json) {
+                problems.push(format!("RATE_LIMIT_POLICIES: {error}"));
+            }
+        }
+        set
+    }
+
+    /// The limiters over a client; keys are `ratelimit:POLICY:IDENTIFIER…` unless a policy has its own prefix.
+    pub(crate) fn limiters(&self, redis: &Redis) -> BTreeMap<String, RateLimiter> {
+        let build = |(name, policy): (&String, &Policy)| {
+            let (first, others) = policy.limits.split_first()?;
+            let mut builder = RateLimiter::builder(redis.clone(), *first)
+                .prefix(
+                    policy
+                        .prefix
+                        .clone()
+                        .unwrap_or_else(|| format!("ratelimit:{name}")),
+                )
+                .on_failure(policy.on_failure);
+            for limit in others {
+                builder = builder.and(*limit);
+            }
+            if policy.shadow {
+                builder = builder.shadow();
+            }
+            if policy.analytics {
+                builder = builder.analytics();
+            }
+            if policy.protection {
+                builder = builder.protection();
+            }
+            if policy.dynamic {
+                builder = builder.dynamic_limits();
+            }
+            Some((name.clone(), builder.build()))
+        };
+        self.0.iter().filter_map(build).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn times_have_units() {
+        for (text, ms) in [
+            ("500ms", 500),
+            ("10s", 10_000),
+            ("1 m", 60_000),
+            ("2h", 7_200_000),
+            ("1d", 86_400_000),
+            ("7", 7000),
+        ] {
+            assert_eq!(duration(text).unwrap().as_millis(), ms, "{text}");
+        }
+        for text in [
+            "",
+            "s",
+            "-1s",
+            "1.5s",
+            "1w",
+            "99999999999999999999s",
+            "18446744073709551615d",
+        ] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn policies_are_read_and_wrong_ones_are_named() {
+        let mut set = PolicySet::default();
+        set.add_json(
+            r#"{"login":{"algorithm":"fixed-window","limit":5,"window":"1m","on_failure":"closed"},
+                "api":{"limits":[{"algorithm":"gcra","limit":10,"period":"1s","burst":20},
+                                 {"algorithm":"calendar","limit":10000,"period":"day","utc_offset_minutes":60}]}}"#,
+        )
+        .unwrap();
+        assert_eq!(set.0.len(), 3);
+        assert_eq!(set.0["api"].limits.len(), 2);
+        for (json, part) in [
+            (
+                r#"{"a b":{"algorithm":"fixed-window","limit":5,"window":"1m"}}"#,
+                "`a b`",
+            ),
+            (
+                r#"{"x":{"algorithm":"fixed-window","limit":0,"window":"1m"}}"#,
+                "`x`",
+            ),
+            (
+                r#"{"x":{"algorithm":"fixed-window","limit":1,"window":"soon"}}"#,
+                "`soon`",
+            ),
+            (r#"{"x":{}}"#, "give one limit"),
+            ("[]", "not an object"),
+        ] {
+            let error = set.add_json(json).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}

@@ -1,0 +1,365 @@
+//! `/api/ratelimit`: check, peek, reset and usage, by named policy.
+
+use crate::{
+    ApiJson, ApiQuery, AppState,
+    auth::{Caller, Scope},
+    deferred::Deferred,
+    policies::DEFAULT_POLICY,
+    problem::{Problem, ProblemDocument, Result},
+};
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, StatusCode, header};
+use restis::ratelimit::{
+    Decision, Query, RateLimiter, Reason, Usage, headers, headers::HeaderStyle,
+};
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// The group's routes.
+pub fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(check, peek, reset))
+        .routes(routes!(usage))
+}
+
+/// A question to a limit.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct CheckRequest {
+    /// Who is limited: a user, an API key, an address. 1 to 4096 bytes.
+    #[schema(min_length = 1, max_length = 4096, example = "alice")]
+    identifier: String,
+    /// The policy's name; `default` when absent.
+    #[schema(max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
+    policy: Option<String>,
+    /// What the request costs; 1 when absent.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_u64)]
+    cost: Option<u64>,
+    /// The organisation, for tokens that are bound to some.
+    #[schema(max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
+    organisation: Option<String>,
+    /// The client's address, for deny and allow lists.
+    #[schema(value_type = Option<String>, example = "203.0.113.9")]
+    ip: Option<IpAddr>,
+    /// The client's user agent, for deny and allow lists.
+    #[schema(max_length = 512)]
+    user_agent: Option<String>,
+    /// The client's country code, for lists and analytics.
+    #[schema(max_length = 64)]
+    country: Option<String>,
+}
+
+/// Which counter is meant.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct Target {
+    /// Who is limited. 1 to 4096 bytes.
+    #[param(min_length = 1, max_length = 4096, example = "alice")]
+    identifier: String,
+    /// The policy's name; `default` when absent.
+    #[param(max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
+    policy: Option<String>,
+    /// The organisation, for tokens that are bound to some.
+    #[param(max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
+    organisation: Option<String>,
+}
+
+/// How far back usage goes.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct UsageQuery {
+    /// Hours, 1 to 168; 24 when absent.
+    #[param(minimum = 1, maximum = 168)]
+    hours: Option<u32>,
+    /// The policy's name; `default` when absent.
+    #[param(max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
+    policy: Option<String>,
+}
+
+/// A decision, or what one would find.
+#[derive(Debug, Serialize, ToSchema)]
+struct DecisionBody {
+    /// Whether the request may go on.
+    allowed: bool,
+    /// The policy that decided.
+    policy: String,
+    /// `limit`, `cache_block`, `deny_list`, `allow_list` or `unavailable`.
+    reason: &'static str,
+    /// What the tightest limit allows in full.
+    limit: u64,
+    /// What the tightest limit has left.
+    remaining: u64,
+    /// When the tightest limit resets, in unix milliseconds.
+    reset_ms: u64,
+    /// How long to wait until the same cost fits, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_ms: Option<u64>,
+    /// Whether shadow mode lets a request go on that was refused.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    shadowed: bool,
+}
+
+impl DecisionBody {
+    fn new(policy: &str, decision: &Decision) -> Self {
+        Self {
+            allowed: decision.is_allowed(),
+            policy: policy.to_owned(),
+            reason: reason(decision.reason()),
+            limit: decision.limit(),
+            remaining: decision.remaining(),
+            reset_ms: decision.reset_ms(),
+            retry_after_ms: decision
+                .retry_after()
+                .map(|d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX)),
+            shadowed: decision.is_shadowed(),
+        }
+    }
+}
+
+fn reason(reason: Reason) -> &'static str {
+    match reason {
+        Reason::CacheBlock => "cache_block",
+        Reason::DenyList => "deny_list",
+        Reason::AllowList => "allow_list",
+        Reason::Unavailable => "unavailable",
+        _ => "limit",
+    }
+}
+
+/// Usage by hour.
+#[derive(Debug, Serialize, ToSchema)]
+struct UsageBody {
+    /// Each hour, oldest first: `start_ms`, `allowed`, `refused`, `denied`.
+    #[schema(value_type = Vec<Object>)]
+    hours: serde_json::Value,
+    /// Identifiers that were allowed most, with their counts.
+    most_allowed: Vec<(String, u64)>,
+    /// Identifiers that were refused most, with their counts.
+    most_refused: Vec<(String, u64)>,
+    /// List members that denied most, with their counts.
+    most_denied: Vec<(String, u64)>,
+}
+
+/// Takes the cost from a limit and says whether the request may go on.
+#[utoipa::path(post, path = "/api/ratelimit", tag = "ratelimit", security(("service_token" = [])),
+    request_body = CheckRequest,
+    responses(
+        (status = 200, description = "The request may go on", body = DecisionBody),
+        (status = 400, description = "The question is not valid", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 401, description = "No accepted service token", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 403, description = "The token lacks `ratelimit:check` or the organisation", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, description = "No such policy", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 415, description = "The body is not JSON", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 429, description = "The request must wait", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, description = "The store does not answer", body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+async fn check(
+    State(state): State<AppState>,
+    caller: Caller,
+    deferred: Deferred,
+    ApiJson(body): ApiJson<CheckRequest>,
+) -> Result<Response> {
+    caller.require(Scope::RateLimitCheck)?;
+    caller.require_organisation(body.organisation.as_deref())?;
+    let (policy, limiter) = limiter(&state, body.policy.as_deref())?;
+    let identifier = identifier(body.organisation.as_deref(), &body.identifier)?;
+    let mut query = Query::new(&identifier).cost(body.cost.unwrap_or(1));
+    if let Some(ip) = body.ip {
+        query = query.ip(ip);
+    }
+    if let Some(user_agent) = &body.user_agent {
+        query = query.user_agent(user_agent);
+    }
+    if let Some(country) = &body.country {
+        query = query.country(country);
+    }
+    let decision = limiter.decide(query).await?;
+    let answer = answer(policy, limiter, &decision);
+    let (limiter, country) = (limiter.clone(), body.country);
+    deferred.push(async move {
+        let mut query = Query::new(&identifier);
+        if let Some(country) = &country {
+            query = query.country(country);
+        }
+        if let Err(error) = limiter.record(query, &decision).await {
+            tracing::warn!(%error, "analytics were not written");
+        }
+    });
+    Ok(answer)
+}
+
+/// Says what a request of cost 1 would find; takes nothing.
+#[utoipa::path(get, path = "/api/ratelimit", tag = "ratelimit", security(("service_token" = [])), params(Target),
+    responses(
+        (status = 200, description = "What is left", body = DecisionBody),
+        (status = 400, description = "The question is not valid", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 401, description = "No accepted service token", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 403, description = "The token lacks `ratelimit:check` or the organisation", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, description = "No such policy", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, description = "The store does not answer", body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+async fn peek(
+    State(state): State<AppState>,
+    caller: Caller,
+    ApiQuery(target): ApiQuery<Target>,
+) -> Result<Response> {
+    caller.require(Scope::RateLimitCheck)?;
+    caller.require_organisation(target.organisation.as_deref())?;
+    let (policy, limiter) = limiter(&state, target.policy.as_deref())?;
+    let decision = limiter
+        .peek(&identifier(
+            target.organisation.as_deref(),
+            &target.identifier,
+        )?)
+        .await?;
+    let body = Json(DecisionBody::new(policy, &decision));
+    Ok((rate_headers(policy, limiter, &decision), body).into_response())
+}
+
+/// Forgets what an identifier has used.
+#[utoipa::path(delete, path = "/api/ratelimit", tag = "ratelimit", security(("service_token" = [])), params(Target),
+    responses(
+        (status = 204, description = "Nothing is counted any more"),
+        (status = 400, description = "The question is not valid", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 401, description = "No accepted service token", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 403, description = "The token lacks `ratelimit:admin` or the organisation", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, description = "No such policy", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, description = "The store does not answer", body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+async fn reset(
+    State(state): State<AppState>,
+    caller: Caller,
+    ApiQuery(target): ApiQuery<Target>,
+) -> Result<StatusCode> {
+    caller.require(Scope::RateLimitAdmin)?;
+    caller.require_organisation(target.organisation.as_deref())?;
+    let (_, limiter) = limiter(&state, target.policy.as_deref())?;
+    limiter
+        .reset(&identifier(
+            target.organisation.as_deref(),
+            &target.identifier,
+        )?)
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Tells what was allowed and refused by hour; empty unless the policy has `analytics`.
+#[utoipa::path(get, path = "/api/ratelimit/usage", tag = "ratelimit", security(("service_token" = [])), params(UsageQuery),
+    responses(
+        (status = 200, description = "Usage by hour", body = UsageBody),
+        (status = 400, description = "The question is not valid", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 401, description = "No accepted service token", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 403, description = "The token lacks `ratelimit:admin`, or is bound to organisations", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, description = "No such policy", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, description = "The store does not answer", body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+async fn usage(
+    State(state): State<AppState>,
+    caller: Caller,
+    ApiQuery(query): ApiQuery<UsageQuery>,
+) -> Result<Response> {
+    caller.require(Scope::RateLimitAdmin)?;
+    caller.require_organisation(None)?;
+    let hours = query.hours.unwrap_or(24);
+    if !(1..=168).contains(&hours) {
+        return Err(Problem::invalid("`hours` is from 1 to 168"));
+    }
+    let (_, limiter) = limiter(&state, query.policy.as_deref())?;
+    let Usage {
+        hours,
+        most_allowed,
+        most_refused,
+        most_denied,
+        ..
+    } = limiter.usage(hours).await?;
+    let hours = serde_json::to_value(hours).map_err(|_| Problem::internal())?;
+    Ok(Json(UsageBody {
+        hours,
+        most_allowed,
+        most_refused,
+        most_denied,
+    })
+    .into_response())
+}
+
+fn limiter<'s>(state: &'s AppState, policy: Option<&str>) -> Result<(&'s str, &'s RateLimiter)> {
+    let found = state
+        .limiters()
+        .get_key_value(policy.unwrap_or(DEFAULT_POLICY));
+    let (name, limiter) =
+        found.ok_or_else(|| Problem::not_found("no rate limit policy has this name"))?;
+    Ok((name, limiter))
+}
+
+fn identifier(organisation: Option<&str>, identifier: &str) -> Result<String> {
+    if identifier.is_empty() || identifier.len() > 4096 {
+        return Err(Problem::invalid("`identifier` has 1 to 4096 bytes"));
+    }
+    let Some(organisation) = organisation else {
+        return Ok(identifier.to_owned());
+    };
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+    if organisation.is_empty() || organisation.len() > 64 || !organisation.chars().all(plain) {
+        return Err(Problem::invalid(
+            "`organisation` has 1 to 64 letters, digits, `-` and `_`",
+        ));
+    }
+    Ok(format!("{organisation}/{identifier}"))
+}
+
+fn rate_headers(policy: &str, limiter: &RateLimiter, decision: &Decision) -> HeaderMap {
+    let mut map = HeaderMap::new();
+    headers::write(
+        &mut map,
+        policy,
+        limiter.limits(),
+        decision,
+        HeaderStyle::default(),
+    );
+    map.insert(
+        header::CACHE_CONTROL,
+        http::HeaderValue::from_static("no-store"),
+    );
+    map
+}
+
+fn answer(policy: &str, limiter: &RateLimiter, decision: &Decision) -> Response {
+    let headers = rate_headers(policy, limiter, decision);
+    let body = DecisionBody::new(policy, decision);
+    if decision.is_allowed() {
+        return (headers, Json(body)).into_response();
+    }
+    let problem = match decision.reason() {
+        Reason::DenyList => Problem::new(
+            StatusCode::FORBIDDEN,
+            "denied",
+            "The caller is on a deny list",
+        ),
+        Reason::Unavailable => Problem::unavailable(),
+        _ => Problem::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "rate-limited",
+            "Too many requests",
+        ),
+    };
+    let problem = problem
+        .member("allowed", false)
+        .member("policy", policy)
+        .member("reason", body.reason)
+        .member("limit", body.limit)
+        .member("remaining", body.remaining)
+        .member("reset_ms", body.reset_ms)
+        .member("retry_after_ms", body.retry_after_ms);
+    let mut response = problem.into_response();
+    response.headers_mut().extend(headers);
+    response
+}

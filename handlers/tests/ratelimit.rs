@@ -1,0 +1,200 @@
+//! The rate limit routes through the router, without sockets.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use axum::body::Body;
+use http::{Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
+use restis::{Redis, ratelimit::Limit};
+use restis_handlers::{
+    AppState, Config, PolicySet, app,
+    auth::{Scope, ServiceTokens},
+};
+use serde_json::{Value, json};
+use std::time::Duration;
+use tower::ServiceExt as _;
+
+fn router() -> axum::Router {
+    let redis = Redis::embedded(restis_engine::Engine::new(restis_engine::Options::default()));
+    let hour = Duration::from_secs(3600);
+    let tokens = ServiceTokens::none()
+        .with_full_access("root", "ROOT")
+        .with(
+            "checker",
+            "CHECKER",
+            &[Scope::RateLimitCheck],
+            Some(&["acme"]),
+        )
+        .with("reader", "READER", &[Scope::EventsRead], None);
+    let config = Config {
+        tokens,
+        policies: PolicySet::default().with("tiny", vec![Limit::fixed_window(2, hour).unwrap()]),
+        ..Config::default()
+    };
+    app(AppState::builder(redis).config(config).build().unwrap())
+}
+
+async fn send(
+    router: &axum::Router,
+    method: &str,
+    uri: &str,
+    token: Option<&str>,
+    body: Option<Value>,
+) -> (Response<()>, Value) {
+    let mut request = Request::builder().method(method).uri(uri);
+    if let Some(token) = token {
+        request = request.header("authorization", format!("Bearer {token}"));
+    }
+    let body = match body {
+        Some(json) => {
+            request = request.header("content-type", "application/json");
+            Body::from(json.to_string())
+        }
+        None => Body::empty(),
+    };
+    let response = router
+        .clone()
+        .oneshot(request.body(body).unwrap())
+        .await
+        .unwrap();
+    let (parts, body) = response.into_parts();
+    let bytes = body.collect().await.unwrap().to_bytes();
+    (
+        Response::from_parts(parts, ()),
+        serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+    )
+}
+
+#[tokio::test]
+async fn a_limit_is_checked_peeked_at_and_reset() {
+    let router = router();
+    let check = || {
+        send(
+            &router,
+            "POST",
+            "/api/ratelimit",
+            Some("ROOT"),
+            Some(json!({ "identifier": "a", "policy": "tiny" })),
+        )
+    };
+    let (response, body) = check().await;
+    assert_eq!(
+        (response.status(), &body["remaining"]),
+        (StatusCode::OK, &json!(1))
+    );
+    assert_eq!(
+        response.headers()["ratelimit-policy"],
+        "\"tiny\";q=2;w=3600"
+    );
+    assert!(
+        response.headers()["ratelimit"]
+            .to_str()
+            .unwrap()
+            .starts_with("\"tiny\";r=1;t=")
+    );
+    check().await;
+    let (response, body) = check().await;
+    assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(
+        (&body["code"], &body["remaining"]),
+        (&json!("rate-limited"), &json!(0))
+    );
+    assert_eq!(
+        response.headers()["content-type"],
+        "application/problem+json"
+    );
+    assert!(response.headers().contains_key("retry-after"));
+    let target = "/api/ratelimit?identifier=a&policy=tiny";
+    let (response, body) = send(&router, "GET", target, Some("ROOT"), None).await;
+    assert_eq!(
+        (response.status(), &body["allowed"]),
+        (StatusCode::OK, &json!(false))
+    );
+    let (response, _) = send(&router, "DELETE", target, Some("ROOT"), None).await;
+    assert_eq!(response.status(), StatusCode::NO_CONTENT);
+    assert_eq!(check().await.0.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn every_kind_of_caller_gets_what_it_may() {
+    let router = router();
+    let body = || Some(json!({ "identifier": "a" }));
+    let org = |name: &str| Some(json!({ "identifier": "a", "organisation": name }));
+    for (token, body, status) in [
+        (None, body(), 401),
+        (Some("WRONG"), body(), 401),
+        (Some("READER"), body(), 403),
+        (Some("CHECKER"), body(), 403),
+        (Some("CHECKER"), org("other"), 403),
+        (Some("CHECKER"), org("acme"), 200),
+        (Some("ROOT"), body(), 200),
+    ] {
+        let (response, _) = send(&router, "POST", "/api/ratelimit", token, body.clone()).await;
+        assert_eq!(response.status().as_u16(), status, "{token:?} {body:?}");
+    }
+    let (response, _) = send(
+        &router,
+        "DELETE",
+        "/api/ratelimit?identifier=a&organisation=acme",
+        Some("CHECKER"),
+        None,
+    )
+    .await;
+    assert_eq!(response.status(), StatusCode::FORBIDDEN);
+    let (response, _) = send(
+        &router,
+        "GET",
+        "/api/ratelimit/usage",
+        Some("CHECKER"),
+        None,
+    )
+    .await;
+    assert_eq!(response.status(), StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn organisations_do_not_share_counters() {
+    let router = router();
+    let check = |org: &str| {
+        let body = json!({ "identifier": "a", "policy": "tiny", "cost": 2, "organisation": org });
+        send(&router, "POST", "/api/ratelimit", Some("ROOT"), Some(body))
+    };
+    let (one, other) = ("one".to_owned(), "other".to_owned());
+    assert_eq!(check(&one).await.0.status(), StatusCode::OK);
+    assert_eq!(check(&one).await.0.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(check(&other).await.0.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_wrong_question_is_told_what_is_wrong() {
+    let router = router();
+    for (body, status) in [
+        (json!({}), 400),
+        (json!({ "identifier": "" }), 400),
+        (json!({ "identifier": "x".repeat(5000) }), 400),
+        (json!({ "identifier": "a", "cost": -1 }), 400),
+        (json!({ "identifier": "a", "policy": "none" }), 404),
+        (json!({ "identifier": "a", "organisation": "a/b" }), 400),
+        (json!({ "identifier": "a", "surprise": 1 }), 400),
+        (json!([]), 400),
+    ] {
+        let (response, problem) = send(
+            &router,
+            "POST",
+            "/api/ratelimit",
+            Some("ROOT"),
+            Some(body.clone()),
+        )
+        .await;
+        assert_eq!(response.status().as_u16(), status, "{body}");
+        assert!(
+            problem["detail"].is_string() && problem["type"].is_string(),
+            "{problem}"
+        );
+    }
+    let request = Request::post("/api/ratelimit")
+        .header("authorization", "Bearer ROOT")
+        .body(Body::from("{}"))
+        .unwrap();
+    let response = router.oneshot(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
+}
