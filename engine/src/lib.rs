@@ -42,6 +42,8 @@ mod rdb;
 mod reply;
 mod scripting;
 mod snapshot;
+#[cfg(test)]
+mod storm;
 mod stream;
 mod value;
 mod zset;

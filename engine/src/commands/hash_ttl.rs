@@ -170,8 +170,9 @@ fn hpttl(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     tell(ctx, args, |at| at.saturating_sub(now))
 }
 
+/// Redis rounds up; Upstash names a second in which the field still lives.
 fn hexpiretime(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    tell(ctx, args, |at| at.div_ceil(1000))
+    tell(ctx, args, |at| at / 1000)
 }
 
 fn hpexpiretime(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {

@@ -72,6 +72,7 @@ fn a_field_expires_on_time_and_the_last_one_takes_the_key() {
         ("HPTTL h FIELDS 3 a b none", "[100 -1 -2]"),
         ("HTTL h FIELDS 1 a", "[1]"),
         ("HPEXPIRETIME h FIELDS 1 a", "[1700000000100]"),
+        ("HEXPIRETIME h FIELDS 1 a", "[1700000000]"),
     ]);
     fixture.pass(100);
     fixture.expect(&[
