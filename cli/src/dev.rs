@@ -33,8 +33,12 @@ pub(crate) fn run(args: &DevArgs) -> Result<(), Failure> {
             store: started.store,
         });
     }
-    signals::serve_until_signal(&started.running)?;
-    functions.map_or(Ok(()), Functions::stop)
+    // The functions stop first: their last requests still need the store.
+    let mut stopped = Ok(());
+    signals::serve_until_signal(&started.running, || {
+        stopped = functions.map_or(Ok(()), Functions::stop);
+    })?;
+    stopped
 }
 
 /// The functions on a thread of their own, with the REST server as their store.

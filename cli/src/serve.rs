@@ -19,7 +19,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
             store: started.store,
         });
     }
-    signals::serve_until_signal(&started.running)
+    signals::serve_until_signal(&started.running, || ())
 }
 
 /// A server that serves, and what to tell about it.

@@ -5,7 +5,12 @@ use restis_server::{Running, StopHandle};
 use crate::args::Failure;
 
 /// Serves until a signal arrives, then stops cleanly; a second signal ends at once.
-pub(crate) fn serve_until_signal(running: &Running) -> Result<(), Failure> {
+///
+/// `before` stops what uses the server.
+pub(crate) fn serve_until_signal(
+    running: &Running,
+    before: impl FnOnce() + Send,
+) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -14,7 +19,10 @@ pub(crate) fn serve_until_signal(running: &Running) -> Result<(), Failure> {
         .block_on(wait(running.stop_handle()))
         .map_err(|error| Failure::new(format!("signals cannot be received: {error}")))?;
     std::thread::scope(|scope| {
-        let stopping = scope.spawn(|| running.stop());
+        let stopping = scope.spawn(|| {
+            before();
+            running.stop();
+        });
         runtime.block_on(async {
             let second = tokio::spawn(async {
                 if signal().await.is_ok() {

@@ -146,3 +146,32 @@ fn quiet_prints_nothing() {
     let output = child.wait_with_output().unwrap();
     assert!(output.stdout.is_empty());
 }
+
+#[test]
+fn dev_serves_the_store_and_the_functions() {
+    if !tool("curl") {
+        return;
+    }
+    let restis = Restis::start(&[
+        "dev",
+        "--addr",
+        "127.0.0.1:0",
+        "--functions-addr",
+        "127.0.0.1:0",
+    ]);
+    let lines: Vec<&str> = restis
+        .banner
+        .lines()
+        .filter(|line| line.starts_with("curl "))
+        .collect();
+    assert!(lines.len() >= 4, "{}", restis.banner);
+    for line in lines.iter().filter(|line| !line.contains("/api/ratelimit")) {
+        let output = Command::new("sh")
+            .args(["-c", &format!("{line} -s -f")])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{line}");
+    }
+    restis.signal("TERM");
+    assert_eq!(restis.wait(), (Some(0), String::new()));
+}
