@@ -35,7 +35,9 @@ pub(crate) fn serve_until_signal(
             second.abort();
         });
     });
-    Ok(())
+    running
+        .save_error()
+        .map_or(Ok(()), |error| Err(Failure::new(error)))
 }
 
 async fn wait(handle: StopHandle) -> std::io::Result<()> {

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use crate::rest::Shared;
-use snapshots::Snapshots;
+use snapshots::{Saver, Snapshots};
 
 /// A server that is bound to its address and not yet serving.
 #[derive(Debug)]
@@ -120,7 +120,7 @@ pub struct Running {
     stop: StopHandle,
     workers: Mutex<Vec<JoinHandle<()>>>,
     shared: Arc<Shared>,
-    snapshots: Option<snapshots::Saver>,
+    snapshots: Option<Saver>,
 }
 
 impl Running {
@@ -164,9 +164,17 @@ impl Running {
             }
         }
         drop(workers);
-        if let Some(snapshots) = &self.snapshots {
-            snapshots.finish();
-        }
+        // What failed is logged, and told by `save_error`.
+        let _ = self.finish_saving();
+    }
+
+    /// Why the last save failed, once the server has stopped.
+    pub fn save_error(&self) -> Option<String> {
+        self.finish_saving().err()
+    }
+
+    fn finish_saving(&self) -> Result<(), String> {
+        self.snapshots.as_ref().map_or(Ok(()), Saver::finish)
     }
 }
 

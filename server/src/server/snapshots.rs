@@ -1,34 +1,202 @@
 //! Saving embedded databases to files.
+//!
+//! A snapshot is written beside the old one and renamed over it, so that there is always a
+//! whole one; the engine's checksum tells a torn or foreign file, which is never loaded.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufReader, BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use restis_engine::Engine;
+
 use super::builder::StartError;
-use crate::database::Database;
+use crate::database::{Backend, Database};
 
 /// Files of databases, loaded and not yet being saved.
 #[derive(Debug)]
-pub(super) struct Snapshots {}
+pub(super) struct Snapshots {
+    dir: PathBuf,
+    interval: Duration,
+    files: Vec<Snapshot>,
+}
 
-/// Saves at intervals and once more at the end.
 #[derive(Debug)]
-pub(super) struct Saver {}
+struct Snapshot {
+    name: String,
+    path: PathBuf,
+    engine: Engine,
+    /// The changes that the file has.
+    saved: u64,
+}
 
 impl Snapshots {
+    /// Loads the databases that have a file.
     pub(super) fn open(
-        _dir: PathBuf,
-        _interval: Duration,
-        _databases: &[Arc<Database>],
+        dir: PathBuf,
+        interval: Duration,
+        databases: &[Arc<Database>],
     ) -> Result<Self, StartError> {
-        Err(StartError::new("snapshots are not available in this build"))
+        let problem = |path: &Path, what: &dyn std::fmt::Display| {
+            StartError::new(format!("{}: {what}", path.display()))
+        };
+        fs::create_dir_all(&dir).map_err(|error| problem(&dir, &error))?;
+        let mut files = Vec::new();
+        for database in databases {
+            let Backend::Engine(engine) = &database.backend else {
+                continue;
+            };
+            let path = dir.join(file_name(&database.name));
+            match File::open(&path) {
+                Ok(file) => {
+                    let keys = engine.load(&mut BufReader::new(file)).map_err(|error| {
+                        let what = format!("{error}; nothing was loaded. Restore the file, or move it away to start empty");
+                        problem(&path, &what)
+                    })?;
+                    tracing::info!(database = database.name, keys, "snapshot loaded");
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(problem(&path, &error)),
+            }
+            files.push(Snapshot {
+                name: database.name.clone(),
+                path,
+                engine: engine.clone(),
+                saved: engine.changes(),
+            });
+        }
+        // Better to learn now than at the first save that the directory cannot be written.
+        let probe = dir.join(".restis-probe");
+        create(&probe)
+            .and_then(|_| fs::remove_file(&probe))
+            .map_err(|error| problem(&dir, &error))?;
+        Ok(Self {
+            dir,
+            interval,
+            files,
+        })
     }
 
-    pub(super) fn start(self) -> Result<Saver, StartError> {
-        Ok(Saver {})
+    /// Saves from now on.
+    pub(super) fn start(mut self) -> Result<Saver, StartError> {
+        let (stop, stopped) = mpsc::channel::<()>();
+        let run = move || loop {
+            let waited = stopped.recv_timeout(self.interval);
+            let outcome = self.save_changed();
+            if waited != Err(RecvTimeoutError::Timeout) {
+                return outcome;
+            }
+        };
+        let thread = thread::Builder::new()
+            .name("restis-save".to_owned())
+            .spawn(run)
+            .map_err(|error| StartError::new(format!("no thread: {error}")))?;
+        Ok(Saver(Mutex::new(State::Saving { stop, thread })))
+    }
+
+    /// Saves what has changed; the last failure, if any.
+    fn save_changed(&mut self) -> Result<(), String> {
+        let mut outcome = Ok(());
+        for file in &mut self.files {
+            if file.engine.changes() == file.saved {
+                continue;
+            }
+            match save(&file.engine, &file.path, &self.dir) {
+                Ok(changes) => file.saved = changes,
+                Err(error) => {
+                    let text = format!("{} could not be saved: {error}", file.path.display());
+                    tracing::error!(database = file.name, "{text}");
+                    outcome = Err(text);
+                }
+            }
+        }
+        outcome
     }
 }
 
+/// Saves at intervals and once more at the end.
+#[derive(Debug)]
+pub(super) struct Saver(Mutex<State>);
+
+#[derive(Debug)]
+enum State {
+    Saving {
+        stop: mpsc::Sender<()>,
+        thread: JoinHandle<Result<(), String>>,
+    },
+    Done(Result<(), String>),
+}
+
 impl Saver {
-    pub(super) fn finish(&self) {}
+    /// Saves a last time; says what failed.
+    pub(super) fn finish(&self) -> Result<(), String> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let saving = std::mem::replace(&mut *state, State::Done(Ok(())));
+        let outcome = match saving {
+            State::Done(outcome) => outcome,
+            State::Saving { stop, thread } => {
+                drop(stop);
+                let ended = thread.join();
+                ended.unwrap_or_else(|_| Err("the saving thread panicked".to_owned()))
+            }
+        };
+        *state = State::Done(outcome.clone());
+        outcome
+    }
+}
+
+fn save(engine: &Engine, path: &Path, dir: &Path) -> io::Result<u64> {
+    let mut beside = OsString::from(path);
+    beside.push(".tmp");
+    let beside = PathBuf::from(beside);
+    let mut out = BufWriter::new(create(&beside)?);
+    let changes = engine.save(&mut out)?;
+    out.flush()?;
+    out.into_inner()
+        .map_err(io::IntoInnerError::into_error)?
+        .sync_all()?;
+    fs::rename(&beside, path)?;
+    // The new name must survive a power cut, too; not every system can do this.
+    if let Ok(dir) = File::open(dir) {
+        let _ = dir.sync_all();
+    }
+    Ok(changes)
+}
+
+/// A new file that only its owner can read.
+fn create(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// A file name that is different for every database name and harmless for all of them.
+fn file_name(database: &str) -> String {
+    use std::fmt::Write as _;
+    let mut name = String::new();
+    for byte in database.bytes() {
+        if byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_') {
+            name.push(char::from(byte));
+        } else {
+            let _ = write!(name, "%{byte:02X}");
+        }
+    }
+    name + ".restis"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::file_name;
+
+    #[test]
+    fn file_names_are_harmless_and_different() {
+        assert_eq!(file_name("db0"), "db0.restis");
+        assert_eq!(file_name("../A"), "%2E%2E%2F%41.restis");
+    }
 }
