@@ -10,6 +10,7 @@ use crate::dict::{Dict, Rng};
 use crate::error::{Error, WRONGTYPE};
 use crate::hash::Hash;
 use crate::hub::Hub;
+use crate::search::Registry;
 use crate::value::{Typed, Value};
 
 /// Values of this weight are freed outside the lock.
@@ -95,6 +96,8 @@ pub(crate) struct Db {
     used: usize,
     notify: u32,
     hub: Arc<Hub>,
+    /// Search indexes, told of every key that is written or removed.
+    pub(crate) search: Registry,
     pub(crate) rng: Rng,
     pub(crate) counters: Counters,
 }
@@ -113,6 +116,7 @@ impl Db {
             used: 0,
             notify: 0,
             hub,
+            search: Registry::default(),
             rng: Rng::new(),
             counters: Counters::default(),
         }
@@ -319,7 +323,8 @@ impl Db {
     fn remove_at(&mut self, at: u32) -> Option<Entry> {
         self.set_expiry_at(at, 0);
         self.forget_field_expiry(at);
-        let (_, entry) = self.keys.remove_at(at)?;
+        let (key, entry) = self.keys.remove_at(at)?;
+        self.search.note(&key);
         self.used -= entry.weight;
         self.counters.changes += 1;
         Some(entry)
@@ -401,6 +406,7 @@ impl Db {
                 Value::Hash(hash) => hash.next_expiry(),
                 _ => None,
             };
+            self.search.note(key);
             if next.is_some() || !self.field_expiry.is_empty() {
                 self.register_field_expiry(at, next);
             }
@@ -522,6 +528,7 @@ impl Db {
         self.field_due.clear();
         self.touched.clear();
         self.stale.get_mut().clear();
+        self.search = Registry::default();
         self.used = 0;
     }
 

@@ -41,6 +41,7 @@ mod parse;
 mod rdb;
 mod reply;
 mod scripting;
+mod search;
 mod snapshot;
 #[cfg(test)]
 mod storm;

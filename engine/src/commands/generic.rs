@@ -28,9 +28,12 @@ fn exists(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 }
 
 fn type_of(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    Ok(Reply::simple(
-        ctx.db.value(args[1]).map_or("none", Value::type_name),
-    ))
+    Ok(Reply::simple(match ctx.db.value(args[1]) {
+        Some(value) => value.type_name(),
+        // The names of search indexes count as keys.
+        None if ctx.db.search.has(args[1]) => "search",
+        None => "none",
+    }))
 }
 
 fn rename_to(ctx: &mut Ctx<'_>, args: Args<'_>, replace: bool) -> Outcome {
@@ -201,6 +204,16 @@ pub(crate) fn scan_reply(cursor: u64, found: Vec<Reply>) -> Reply {
 fn scan(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let options = ScanOptions::parse(args, 1, true)?;
     let mut found = Vec::new();
+    if options
+        .type_name
+        .is_some_and(|name| parse::is(name, "search"))
+    {
+        for (name, _) in ctx.db.search.names().filter(|(name, _)| options.fits(name)) {
+            found.push(Reply::Bulk(name.clone()));
+            found.extend(options.with_type.then(|| Reply::bulk("search")));
+        }
+        return Ok(scan_reply(0, found));
+    }
     let mut results = 0;
     let cursor = ctx.db.scan(options.cursor, SCAN_STEPS, |key, value| {
         if options.fits(key) && options.fits_type(value) {

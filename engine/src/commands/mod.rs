@@ -21,6 +21,8 @@ mod json_value;
 mod list;
 mod pubsub;
 mod scripting;
+mod search;
+mod search_query;
 mod server;
 mod set;
 mod stream;
@@ -56,6 +58,7 @@ const GROUPS: &[&[Spec]] = &[
     list::COMMANDS,
     pubsub::COMMANDS,
     scripting::COMMANDS,
+    search::COMMANDS,
     server::COMMANDS,
     set::COMMANDS,
     stream::COMMANDS,
@@ -172,6 +175,6 @@ mod tests {
     fn a_missing_command_says_why() {
         assert!(unknown(b"foo").message().contains("not available: 'FOO'"));
         assert!(unknown(b"watch").message().contains("not allowed in REST"));
-        assert!(unknown(b"search.query").message().starts_with("ERR SEARCH"));
+        assert!(unknown(b"vector.query").message().starts_with("ERR VECTOR"));
     }
 }

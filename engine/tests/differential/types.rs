@@ -263,7 +263,7 @@ fn hll_command(dice: &mut Dice, _step: u64) -> String {
     match dice.below(20) {
         0..=12 => {
             // Two keys stay small and sparse.
-            let range = if key < "h2".to_owned() { 300 } else { 40_000 };
+            let range = if key.as_str() < "h2" { 300 } else { 40_000 };
             let elements: Vec<String> = (0..=dice.below(12))
                 .map(|_| dice.below(range).to_string())
                 .collect();

@@ -1,0 +1,314 @@
+//! Search indexes: creating, describing, dropping, aliases.
+
+use bytes::Bytes;
+
+use super::search_query as query;
+use crate::command::{Args, Category, Keys, Outcome, Spec};
+use crate::ctx::Ctx;
+use crate::db::Db;
+use crate::error::{Error, SYNTAX};
+use crate::glob;
+use crate::parse::Walk;
+use crate::reply::Reply;
+use crate::search::{Definition, Field, Kind, LANGUAGES, Registry, Source};
+
+/// Runs `use_it` on the registry and the keyspace, which otherwise holds the registry.
+pub(super) fn with_registry<T>(
+    ctx: &mut Ctx<'_>,
+    use_it: impl FnOnce(&mut Registry, &Db) -> T,
+) -> T {
+    let mut registry = std::mem::take(&mut ctx.db.search);
+    let result = use_it(&mut registry, ctx.db);
+    ctx.db.search = registry;
+    result
+}
+
+pub(super) fn utf8(text: &[u8]) -> Result<&str, Error> {
+    std::str::from_utf8(text).map_err(|_| Error::fixed("ERR names must be UTF-8"))
+}
+
+/// Takes a count and as many arguments.
+pub(super) fn counted<'a>(walk: &mut Walk<'a>) -> Result<&'a [&'a [u8]], Error> {
+    let count = usize::try_from(walk.need_int()?).map_err(|_| SYNTAX)?;
+    walk.need_many(count)
+}
+
+fn create(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let name = args[1];
+    let mut walk = Walk::new(args, 2);
+    let (mut scan, mut exists_ok) = (true, false);
+    let (mut source, mut prefixes, mut language) = (None, Vec::new(), 3);
+    while !walk.word("SCHEMA") {
+        if walk.word("SKIPINITIALSCAN") {
+            scan = false;
+        } else if walk.word("EXISTSOK") {
+            exists_ok = true;
+        } else if walk.word("ON") {
+            source = Some(source_of(walk.need()?)?);
+        } else if walk.word("PREFIX") {
+            prefixes = counted(&mut walk)?
+                .iter()
+                .map(|prefix| Bytes::copy_from_slice(prefix))
+                .collect();
+        } else if walk.word("LANGUAGE") {
+            let wanted = utf8(walk.need()?)?;
+            let found = LANGUAGES
+                .iter()
+                .position(|(name, _)| name.eq_ignore_ascii_case(wanted));
+            language = found
+                .ok_or_else(|| Error::new(format!("ERR language '{wanted}' is not supported")))?;
+        } else {
+            return Err(SYNTAX);
+        }
+    }
+    let source = source.ok_or(SYNTAX)?;
+    if prefixes.is_empty() {
+        return Err(Error::fixed("ERR PREFIX needs at least one prefix"));
+    }
+    let overlap = |(at, one): (usize, &Bytes)| {
+        prefixes
+            .iter()
+            .enumerate()
+            .any(|(other, prefix)| other != at && prefix.starts_with(one))
+    };
+    if prefixes.iter().enumerate().any(overlap) {
+        return Err(Error::fixed("ERR prefixes must not overlap"));
+    }
+    let definition = Definition {
+        source,
+        prefixes,
+        language,
+        fields: fields(&mut walk)?,
+    };
+    if ctx.db.exists(name) {
+        return Err(Error::fixed("ERR the name is used by a key"));
+    }
+    with_registry(ctx, |registry, db| {
+        if let Some(index) = registry.get(name) {
+            return match exists_ok {
+                true if index.definition == definition => Ok(Reply::Int(0)),
+                true => Err(Error::fixed("ERR the index exists with another definition")),
+                false => Err(Error::fixed("ERR the index already exists")),
+            };
+        }
+        registry.create(name, definition, scan.then_some(db));
+        Ok(Reply::Int(1))
+    })
+}
+
+fn source_of(text: &[u8]) -> Result<Source, Error> {
+    match &*text.to_ascii_uppercase() {
+        b"JSON" => Ok(Source::Json),
+        b"HASH" => Ok(Source::Hash),
+        b"STRING" => Ok(Source::Text),
+        b"STREAM" => Err(Error::fixed(
+            "ERR indexes over streams are not available on this server",
+        )),
+        _ => Err(SYNTAX),
+    }
+}
+
+/// The fields of a schema, all that is left.
+fn fields(walk: &mut Walk<'_>) -> Result<Vec<Field>, Error> {
+    let mut fields: Vec<Field> = Vec::new();
+    while let Some(name) = walk.take() {
+        let name = utf8(name)?;
+        let kind = match &*walk.need()?.to_ascii_uppercase() {
+            b"TEXT" => Kind::Text {
+                stem: true,
+                whole: false,
+            },
+            b"U64" => Kind::U64,
+            b"I64" => Kind::I64,
+            b"F64" => Kind::F64,
+            b"BOOL" => Kind::Bool,
+            b"DATE" => Kind::Date,
+            b"KEYWORD" => Kind::Keyword,
+            b"FACET" => Kind::Facet,
+            _ => {
+                return Err(Error::new(format!(
+                    "ERR field '{name}' has an unknown type"
+                )));
+            }
+        };
+        if name.is_empty()
+            || name.starts_with('$')
+            || fields.iter().any(|field| &*field.name == name)
+        {
+            return Err(Error::new(format!("ERR field '{name}' has no valid name")));
+        }
+        let mut field = Field {
+            name: name.into(),
+            kind,
+            fast: false,
+            from: None,
+        };
+        loop {
+            match &mut field.kind {
+                Kind::Text { stem, .. } if walk.word("NOSTEM") => *stem = false,
+                Kind::Text { whole, .. } if walk.word("NOTOKENIZE") => *whole = true,
+                Kind::U64 | Kind::I64 | Kind::F64 | Kind::Bool | Kind::Date
+                    if walk.word("FAST") =>
+                {
+                    field.fast = true;
+                }
+                _ if walk.word("FROM") => field.from = Some(utf8(walk.need()?)?.into()),
+                _ => break,
+            }
+        }
+        fields.push(field);
+    }
+    if fields.is_empty() {
+        Err(Error::fixed("ERR SCHEMA needs at least one field"))
+    } else {
+        Ok(fields)
+    }
+}
+
+fn describe(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let Some(name) = ctx.db.search.resolve(args[1]) else {
+        return Ok(Reply::NilArray);
+    };
+    let Some(index) = ctx.db.search.get(&name) else {
+        return Ok(Reply::NilArray);
+    };
+    let definition = &index.definition;
+    let schema = definition.fields.iter().map(|field| {
+        let mut parts = vec![Reply::bulk(&*field.name), Reply::bulk(field.kind.name())];
+        if let Kind::Text { stem, whole } = field.kind {
+            parts.extend((!stem).then(|| Reply::bulk("NOSTEM")));
+            parts.extend(whole.then(|| Reply::bulk("NOTOKENIZE")));
+        }
+        parts.extend(field.fast.then(|| Reply::bulk("FAST")));
+        if let Some(from) = &field.from {
+            parts.extend([Reply::bulk("FROM"), Reply::bulk(&**from)]);
+        }
+        Reply::Array(parts)
+    });
+    let pairs = [
+        ("name", Reply::Bulk(name.clone())),
+        ("type", Reply::bulk(definition.source.name())),
+        (
+            "prefixes",
+            Reply::array(definition.prefixes.iter().cloned().map(Reply::Bulk)),
+        ),
+        ("language", Reply::bulk(definition.language_name())),
+        ("indexSize", Reply::len(index.size())),
+        ("pendingUpdates", Reply::len(index.pending())),
+        ("schema", Reply::array(schema)),
+    ];
+    Ok(Reply::array(
+        pairs
+            .into_iter()
+            .flat_map(|(name, value)| [Reply::bulk(name), value]),
+    ))
+}
+
+fn drop_index(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    Ok(Reply::bool(ctx.db.search.drop(args[1])))
+}
+
+fn reindex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let name = ctx.db.search.resolve(args[1]);
+    Ok(Reply::bool(with_registry(ctx, |registry, db| {
+        name.is_some_and(|name| registry.reindex(&name, db))
+    })))
+}
+
+fn wait(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let name = ctx.db.search.resolve(args[1]);
+    let indexed = with_registry(ctx, |registry, db| {
+        name.is_some_and(|name| registry.fresh(&name, db).is_some())
+    });
+    Ok(Reply::bool(indexed))
+}
+
+fn alias_add(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    if ctx.db.search.has(args[1]) {
+        return Err(Error::fixed("ERR the alias is the name of an index"));
+    }
+    let updated = ctx.db.search.add_alias(args[1], args[2]);
+    Ok(Reply::Int(if updated { 2 } else { 1 }))
+}
+
+fn alias_del(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    Ok(Reply::bool(ctx.db.search.drop_alias(args[1])))
+}
+
+fn list_aliases(ctx: &mut Ctx<'_>, _args: Args<'_>) -> Outcome {
+    let pair = |(alias, index): (&Bytes, &Bytes)| {
+        Reply::Array(vec![Reply::Bulk(alias.clone()), Reply::Bulk(index.clone())])
+    };
+    Ok(Reply::array(ctx.db.search.aliases().map(pair)))
+}
+
+fn list_indexes(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let (mut pattern, mut limit, mut offset): (&[u8], _, _) = (b"*", usize::MAX, 0);
+    let mut walk = Walk::new(args, 1);
+    while !walk.is_empty() {
+        let number = |walk: &mut Walk<'_>| usize::try_from(walk.need_int()?).map_err(|_| SYNTAX);
+        if walk.word("MATCH") {
+            pattern = walk.need()?;
+        } else if walk.word("LIMIT") {
+            limit = number(&mut walk)?;
+        } else if walk.word("OFFSET") {
+            offset = number(&mut walk)?;
+        } else {
+            return Err(SYNTAX);
+        }
+    }
+    let found = ctx
+        .db
+        .search
+        .names()
+        .filter(|(name, _)| glob::matches(pattern, name))
+        .skip(offset)
+        .take(limit);
+    Ok(Reply::array(found.map(|(name, index)| {
+        Reply::Array(vec![
+            Reply::bulk("name"),
+            Reply::Bulk(name.clone()),
+            Reply::bulk("type"),
+            Reply::bulk(index.definition.source.name()),
+        ])
+    })))
+}
+
+pub(crate) const COMMANDS: &[Spec] = &[
+    Spec::write("SEARCH.CREATE", -6, Keys::ONE, Category::Search, create).denyoom(),
+    Spec::read("SEARCH.DESCRIBE", 2, Keys::ONE, Category::Search, describe),
+    Spec::write("SEARCH.DROP", 2, Keys::ONE, Category::Search, drop_index),
+    Spec::write("SEARCH.REINDEX", 2, Keys::ONE, Category::Search, reindex),
+    Spec::read("SEARCH.WAITINDEXING", 2, Keys::ONE, Category::Search, wait),
+    Spec::write("SEARCH.ALIASADD", 3, Keys::TWO, Category::Search, alias_add),
+    Spec::write("SEARCH.ALIASDEL", 2, Keys::ONE, Category::Search, alias_del),
+    Spec::read(
+        "SEARCH.LISTALIASES",
+        1,
+        Keys::None,
+        Category::Search,
+        list_aliases,
+    ),
+    Spec::read(
+        "SEARCH.LISTINDEXES",
+        -1,
+        Keys::None,
+        Category::Search,
+        list_indexes,
+    ),
+    Spec::read(
+        "SEARCH.QUERY",
+        -3,
+        Keys::ONE,
+        Category::Search,
+        query::query,
+    ),
+    Spec::read("SEARCH.COUNT", 3, Keys::ONE, Category::Search, query::count),
+    Spec::read(
+        "SEARCH.AGGREGATE",
+        4,
+        Keys::ONE,
+        Category::Search,
+        query::aggregate,
+    ),
+];

@@ -1,0 +1,256 @@
+//! Which documents match a query, and how well.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use super::filter::{Clauses, Query};
+use super::index::{Index, Postings, TextPostings};
+
+/// Documents with their scores, in the order they were indexed.
+pub(crate) type Matches = BTreeMap<u64, f64>;
+
+/// The usual constants of BM25.
+const K1: f64 = 1.2;
+const B: f64 = 0.75;
+
+impl Index {
+    /// Evaluates a query.
+    pub(crate) fn search(&self, query: &Query) -> Matches {
+        match query {
+            Query::All => self.docs.keys().map(|&id| (id, 1.0)).collect(),
+            Query::Nothing => Matches::new(),
+            Query::Boost(inner, factor) => self
+                .search(inner)
+                .into_iter()
+                .map(|(id, score)| (id, score * factor))
+                .collect(),
+            Query::Bool(clauses) => self.combine(clauses),
+            Query::Term { field, term } => self
+                .text(*field)
+                .map(|text| text.term(self, term))
+                .unwrap_or_default(),
+            Query::Phrase {
+                field,
+                terms,
+                slop,
+                prefix,
+            } => self
+                .text(*field)
+                .map(|text| text.phrase(self, terms, *slop, prefix.as_deref()))
+                .unwrap_or_default(),
+            Query::Prefix {
+                field,
+                prefix,
+                stem,
+            } => self.terms(*field, |term| {
+                term.starts_with(prefix) || term.starts_with(stem)
+            }),
+            Query::Fuzzy {
+                field,
+                word,
+                stem,
+                fuzziness,
+            } => self.terms(*field, |term| {
+                fuzziness.accepts(word, term) || word != stem && fuzziness.accepts(stem, term)
+            }),
+            Query::Regex { field, pattern } => self.terms(*field, |term| pattern.is_match(term)),
+            Query::Word { field, word } => match self.postings.get(*field) {
+                Some(Postings::Keywords(words) | Postings::Facets(words)) => {
+                    constant(words.get(word.as_str()))
+                }
+                _ => Matches::new(),
+            },
+            Query::Words { field, low, high } => match self.postings.get(*field) {
+                Some(Postings::Keywords(words)) => {
+                    // One end is always open, so the range is in order.
+                    let ends = (
+                        low.as_ref().map(String::as_str),
+                        high.as_ref().map(String::as_str),
+                    );
+                    constant(words.range::<str, _>(ends).map(|(_, ids)| ids))
+                }
+                _ => Matches::new(),
+            },
+            Query::Numbers { field, low, high } => match self.postings.get(*field) {
+                Some(Postings::Numbers(numbers)) if is_range(low, high) => {
+                    constant(numbers.range((*low, *high)).map(|(_, ids)| ids))
+                }
+                _ => Matches::new(),
+            },
+        }
+    }
+
+    fn combine(&self, clauses: &Clauses) -> Matches {
+        let mut must = clauses.must.iter().map(|query| self.search(query));
+        let mut matches = Matches::new();
+        if let Some(first) = must.next() {
+            matches = first;
+            for other in must {
+                matches.retain(|id, score| {
+                    other.get(id).is_some_and(|more| {
+                        *score += more;
+                        true
+                    })
+                });
+            }
+            for optional in clauses.should.iter().map(|query| self.search(query)) {
+                for (id, more) in optional {
+                    matches.entry(id).and_modify(|score| *score += more);
+                }
+            }
+        } else {
+            // Without anything required, one of the options is.
+            for option in clauses.should.iter().map(|query| self.search(query)) {
+                for (id, score) in option {
+                    *matches.entry(id).or_default() += score;
+                }
+            }
+        }
+        for excluded in clauses.must_not.iter().map(|query| self.search(query)) {
+            matches.retain(|id, _| !excluded.contains_key(id));
+        }
+        matches
+    }
+
+    fn text(&self, field: usize) -> Option<&TextPostings> {
+        match self.postings.get(field) {
+            Some(Postings::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Documents with any term that is accepted.
+    fn terms(&self, field: usize, accept: impl Fn(&str) -> bool) -> Matches {
+        let Some(text) = self.text(field) else {
+            return Matches::new();
+        };
+        let found = text.terms.iter().filter(|(term, _)| accept(term));
+        found
+            .flat_map(|(_, docs)| docs.keys())
+            .map(|&id| (id, 1.0))
+            .collect()
+    }
+
+    /// The terms of a field that a query names, for highlighting.
+    pub(crate) fn named_terms(query: &Query, wanted: usize, terms: &mut HashSet<String>) {
+        match query {
+            Query::Term { field, term } if *field == wanted => {
+                terms.insert(term.clone());
+            }
+            Query::Phrase {
+                field,
+                terms: phrase,
+                ..
+            } if *field == wanted => terms.extend(phrase.iter().cloned()),
+            Query::Word { field, word } if *field == wanted => {
+                terms.insert(word.clone());
+            }
+            Query::Boost(inner, _) => Self::named_terms(inner, wanted, terms),
+            Query::Bool(clauses) => {
+                for query in clauses.must.iter().chain(&clauses.should) {
+                    Self::named_terms(query, wanted, terms);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl TextPostings {
+    fn term(&self, index: &Index, term: &str) -> Matches {
+        let Some(docs) = self.terms.get(term) else {
+            return Matches::new();
+        };
+        let weight = rarity(index, docs.len());
+        docs.iter()
+            .map(|(&id, positions)| (id, weight * self.frequency(id, positions.len())))
+            .collect()
+    }
+
+    fn phrase(&self, index: &Index, terms: &[String], slop: u32, prefix: Option<&str>) -> Matches {
+        let Some((last, first)) = terms.split_last() else {
+            return Matches::new();
+        };
+        let mut lists: Vec<BTreeMap<u64, Vec<u32>>> = Vec::with_capacity(terms.len());
+        let mut weight = 0.0;
+        for term in first {
+            let Some(docs) = self.terms.get(term.as_str()) else {
+                return Matches::new();
+            };
+            weight += rarity(index, docs.len());
+            lists.push(docs.clone());
+        }
+        let mut ends: BTreeMap<u64, Vec<u32>> = BTreeMap::new();
+        for (term, docs) in &self.terms {
+            if **term == **last || prefix.is_some_and(|prefix| term.starts_with(prefix)) {
+                for (&id, positions) in docs {
+                    ends.entry(id).or_default().extend(positions);
+                }
+            }
+        }
+        weight += rarity(index, ends.len());
+        for positions in ends.values_mut() {
+            positions.sort_unstable();
+        }
+        lists.push(ends);
+        let mut matches = Matches::new();
+        for &id in lists.first().into_iter().flat_map(BTreeMap::keys) {
+            let positions: Option<Vec<&[u32]>> = lists
+                .iter()
+                .map(|docs| docs.get(&id).map(Vec::as_slice))
+                .collect();
+            let times = positions.map_or(0, |positions| occurrences(&positions, slop));
+            if times > 0 {
+                matches.insert(id, weight * self.frequency(id, times));
+            }
+        }
+        matches
+    }
+
+    /// What a term that occurs so often adds, less in long documents.
+    fn frequency(&self, id: u64, times: usize) -> f64 {
+        let average = self.total as f64 / self.lengths.len().max(1) as f64;
+        let length = f64::from(self.lengths.get(&id).copied().unwrap_or(0));
+        let times = times as f64;
+        times * (K1 + 1.0) / (times + K1 * (1.0 - B + B * length / average.max(1.0)))
+    }
+}
+
+/// How telling a term is that so many documents hold.
+fn rarity(index: &Index, holders: usize) -> f64 {
+    let (all, holders) = (index.docs.len() as f64, holders as f64);
+    (1.0 + (all - holders + 0.5) / (holders + 0.5)).ln()
+}
+
+/// How often positions follow each other with at most `slop` others between them.
+fn occurrences(lists: &[&[u32]], slop: u32) -> usize {
+    let Some((first, rest)) = lists.split_first() else {
+        return 0;
+    };
+    let starts = first.iter().filter(|&&start| {
+        let mut at = start;
+        for positions in rest {
+            let next = positions.partition_point(|&position| position <= at);
+            let Some(&position) = positions.get(next) else {
+                return false;
+            };
+            at = position;
+        }
+        at - start <= rest.len() as u32 + slop
+    });
+    starts.count()
+}
+
+/// Documents that all match equally well.
+fn constant<'i>(ids: impl IntoIterator<Item = &'i BTreeSet<u64>>) -> Matches {
+    ids.into_iter().flatten().map(|&id| (id, 1.0)).collect()
+}
+
+/// Whether the bounds are in order; a range that is not would be a mistake of the caller.
+fn is_range(low: &std::ops::Bound<i128>, high: &std::ops::Bound<i128>) -> bool {
+    use std::ops::Bound::{Excluded, Included, Unbounded};
+    match (low, high) {
+        (Unbounded, _) | (_, Unbounded) => true,
+        (Excluded(a), Excluded(b)) => a < b,
+        (Included(a) | Excluded(a), Included(b) | Excluded(b)) => a <= b,
+    }
+}

@@ -1,0 +1,313 @@
+//! One index: its documents and, for each field, which documents hold what.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use bytes::Bytes;
+use indexmap::IndexSet;
+
+use super::schema::{Definition, Field, Kind, Source, Value, at_path};
+use crate::db::Db;
+use crate::json::{self, Node};
+use crate::value::Value as Stored;
+
+/// Positions between two elements of a list, so that no phrase spans both.
+const ELEMENT_GAP: u32 = 100;
+
+/// A document in the index.
+#[derive(Debug)]
+pub(crate) struct Doc {
+    pub(crate) key: Bytes,
+    /// By field; for texts the terms, once each.
+    pub(crate) values: Vec<Vec<Value>>,
+}
+
+/// Who holds what in one field.
+#[derive(Debug)]
+pub(crate) enum Postings {
+    Text(TextPostings),
+    Keywords(BTreeMap<Box<str>, BTreeSet<u64>>),
+    /// Paths with all that lead to them.
+    Facets(BTreeMap<Box<str>, BTreeSet<u64>>),
+    Numbers(BTreeMap<i128, BTreeSet<u64>>),
+}
+
+/// Terms with the positions at which documents hold them.
+#[derive(Debug, Default)]
+pub(crate) struct TextPostings {
+    pub(crate) terms: BTreeMap<Box<str>, BTreeMap<u64, Vec<u32>>>,
+    /// Terms in each document.
+    pub(crate) lengths: HashMap<u64, u32>,
+    pub(crate) total: u64,
+}
+
+/// A search index.
+#[derive(Debug)]
+pub(crate) struct Index {
+    pub(crate) definition: Definition,
+    pub(crate) postings: Vec<Postings>,
+    /// In the order in which they were indexed.
+    pub(crate) docs: BTreeMap<u64, Doc>,
+    by_key: HashMap<Bytes, u64, foldhash::fast::RandomState>,
+    next: u64,
+    /// Keys that were written and not looked at since, in that order.
+    pending: IndexSet<Bytes, foldhash::fast::RandomState>,
+}
+
+/// A document to be indexed.
+enum Document<'d> {
+    Tree(&'d Node),
+    Parsed(Node),
+    Hash(&'d crate::hash::Hash),
+}
+
+impl Index {
+    pub(crate) fn new(definition: Definition) -> Self {
+        let postings = definition
+            .fields
+            .iter()
+            .map(|field| match field.kind {
+                Kind::Text { .. } => Postings::Text(TextPostings::default()),
+                Kind::Keyword => Postings::Keywords(BTreeMap::new()),
+                Kind::Facet => Postings::Facets(BTreeMap::new()),
+                _ => Postings::Numbers(BTreeMap::new()),
+            })
+            .collect();
+        Self {
+            definition,
+            postings,
+            docs: BTreeMap::new(),
+            by_key: HashMap::default(),
+            next: 0,
+            pending: IndexSet::default(),
+        }
+    }
+
+    /// Notes that a key was written or removed.
+    pub(crate) fn note(&mut self, key: &[u8]) {
+        if self.definition.covers(key) && !self.pending.contains(key) {
+            self.pending.insert(Bytes::copy_from_slice(key));
+        }
+    }
+
+    pub(crate) fn pending(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Bytes of the documents' indexed values, estimated.
+    pub(crate) fn size(&self) -> usize {
+        let word = |value: &Value| {
+            16 + if let Value::Word(word) = value {
+                word.len()
+            } else {
+                0
+            }
+        };
+        self.docs
+            .values()
+            .map(|doc| doc.key.len() + doc.values.iter().flatten().map(word).sum::<usize>())
+            .sum()
+    }
+
+    /// Looks at every key that was written since the last time.
+    pub(crate) fn refresh(&mut self, db: &Db) {
+        for key in std::mem::take(&mut self.pending) {
+            self.remove(&key);
+            let document = match (self.definition.source, db.value(&key)) {
+                (Source::Json, Some(Stored::Json(json))) => Document::Tree(json.root()),
+                (Source::Hash, Some(Stored::Hash(hash))) => Document::Hash(hash),
+                (Source::Text, Some(Stored::Str(text))) => match json::parse(text) {
+                    Ok(node) if node.as_object().is_some() => Document::Parsed(node),
+                    _ => continue,
+                },
+                _ => continue,
+            };
+            self.add(key, &document);
+        }
+    }
+
+    /// Forgets all documents and notes every key it covers.
+    pub(crate) fn rescan(&mut self, db: &Db) {
+        *self = Self::new(self.definition.clone());
+        for (key, _, _) in db.iter() {
+            self.note(key);
+        }
+    }
+
+    fn remove(&mut self, key: &Bytes) {
+        let Some(id) = self.by_key.remove(key) else {
+            return;
+        };
+        let Some(doc) = self.docs.remove(&id) else {
+            return;
+        };
+        for (postings, values) in self.postings.iter_mut().zip(&doc.values) {
+            postings.remove(id, values);
+        }
+    }
+
+    fn add(&mut self, key: Bytes, document: &Document<'_>) {
+        let id = self.next;
+        self.next += 1;
+        let mut values = Vec::with_capacity(self.definition.fields.len());
+        for (field, postings) in self.definition.fields.iter().zip(&mut self.postings) {
+            let nodes = document.nodes(field);
+            if let Postings::Text(text) = postings {
+                let analysis = self.definition.analysis(field);
+                let lists = nodes
+                    .iter()
+                    .filter_map(|node| node.as_str())
+                    .map(|text| analysis.terms(text));
+                values.push(text.add(id, lists));
+                continue;
+            }
+            let held: Vec<Value> = nodes
+                .iter()
+                .filter_map(|node| field.kind.value(node))
+                .collect();
+            postings.add(id, &held);
+            values.push(held);
+        }
+        self.by_key.insert(key.clone(), id);
+        self.docs.insert(id, Doc { key, values });
+    }
+}
+
+impl Document<'_> {
+    /// The values of a field; a list counts as its elements.
+    fn nodes(&self, field: &Field) -> Vec<Node> {
+        let node = match self {
+            Self::Tree(node) => at_path(node, field.path()),
+            Self::Parsed(node) => at_path(node, field.path()),
+            Self::Hash(hash) => {
+                let text = hash
+                    .get(field.path().as_bytes())
+                    .and_then(|value| std::str::from_utf8(value).ok());
+                return text
+                    .map(|text| Node::Str(text.into()))
+                    .into_iter()
+                    .collect();
+            }
+        };
+        match node {
+            Some(Node::Array(items)) => items.clone(),
+            Some(node) => vec![node.clone()],
+            None => Vec::new(),
+        }
+    }
+}
+
+impl Postings {
+    fn add(&mut self, id: u64, values: &[Value]) {
+        match self {
+            Self::Text(_) => {}
+            Self::Keywords(words) => {
+                for word in values.iter().filter_map(Value::as_word) {
+                    words.entry(word.into()).or_default().insert(id);
+                }
+            }
+            Self::Facets(words) => {
+                for word in values
+                    .iter()
+                    .filter_map(Value::as_word)
+                    .flat_map(path_and_ancestors)
+                {
+                    words.entry(word.into()).or_default().insert(id);
+                }
+            }
+            Self::Numbers(numbers) => {
+                for order in values.iter().filter_map(Value::order) {
+                    numbers.entry(order).or_default().insert(id);
+                }
+            }
+        }
+    }
+
+    fn remove(&mut self, id: u64, values: &[Value]) {
+        match self {
+            Self::Text(text) => text.remove(id, values),
+            Self::Keywords(words) => {
+                for word in values.iter().filter_map(Value::as_word) {
+                    forget_id(words, word, id);
+                }
+            }
+            Self::Facets(words) => {
+                for word in values
+                    .iter()
+                    .filter_map(Value::as_word)
+                    .flat_map(path_and_ancestors)
+                {
+                    forget_id(words, word, id);
+                }
+            }
+            Self::Numbers(numbers) => {
+                for order in values.iter().filter_map(Value::order) {
+                    if let Some(ids) = numbers.get_mut(&order) {
+                        ids.remove(&id);
+                        if ids.is_empty() {
+                            numbers.remove(&order);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl TextPostings {
+    /// Indexes lists of terms; returns the terms, once each.
+    fn add(&mut self, id: u64, lists: impl Iterator<Item = Vec<String>>) -> Vec<Value> {
+        let (mut position, mut length) = (0, 0);
+        let mut held: BTreeSet<Box<str>> = BTreeSet::new();
+        for list in lists {
+            for term in list {
+                self.terms
+                    .entry(term.as_str().into())
+                    .or_default()
+                    .entry(id)
+                    .or_default()
+                    .push(position);
+                held.insert(term.into());
+                position += 1;
+                length += 1;
+            }
+            position += ELEMENT_GAP;
+        }
+        if length > 0 {
+            self.lengths.insert(id, length);
+            self.total += u64::from(length);
+        }
+        held.into_iter().map(Value::Word).collect()
+    }
+
+    fn remove(&mut self, id: u64, values: &[Value]) {
+        for term in values.iter().filter_map(Value::as_word) {
+            forget(&mut self.terms, term, |docs| {
+                docs.remove(&id);
+                docs.is_empty()
+            });
+        }
+        self.total -= u64::from(self.lengths.remove(&id).unwrap_or(0));
+    }
+}
+
+/// Applies `empty` to an entry and removes it if that says so.
+fn forget<V>(map: &mut BTreeMap<Box<str>, V>, word: &str, empty: impl FnOnce(&mut V) -> bool) {
+    if map.get_mut(word).is_some_and(empty) {
+        map.remove(word);
+    }
+}
+
+fn forget_id(map: &mut BTreeMap<Box<str>, BTreeSet<u64>>, word: &str, id: u64) {
+    forget(map, word, |ids| {
+        ids.remove(&id);
+        ids.is_empty()
+    });
+}
+
+/// A path such as `/a/b` and all that lead to it.
+pub(crate) fn path_and_ancestors(path: &str) -> impl Iterator<Item = &str> {
+    path.match_indices('/')
+        .skip(1)
+        .filter_map(|(at, _)| path.get(..at))
+        .chain([path])
+}

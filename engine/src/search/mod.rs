@@ -1,0 +1,106 @@
+//! Search: inverted indexes over keys, queried by JSON filters.
+//!
+//! The keyspace tells the registry which keys were written; an index looks at them before it is
+//! used the next time. So writes stay cheap, and a query sees everything written before it.
+
+mod aggregate;
+mod buckets;
+mod date;
+mod eval;
+mod filter;
+mod index;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod text;
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+pub(crate) use aggregate::aggregate;
+pub(crate) use eval::Matches;
+pub(crate) use filter::{Query, invalid, parse as parse_filter};
+pub(crate) use index::{Doc, Index};
+pub(crate) use schema::{Definition, Field, Kind, Source, Value, at_path};
+pub(crate) use text::LANGUAGES;
+
+use crate::db::Db;
+
+/// The indexes of a database and their aliases.
+#[derive(Debug, Default)]
+pub(crate) struct Registry {
+    indexes: BTreeMap<Bytes, Index>,
+    aliases: BTreeMap<Bytes, Bytes>,
+}
+
+impl Registry {
+    /// Notes that a key was written or removed.
+    pub(crate) fn note(&mut self, key: &[u8]) {
+        for index in self.indexes.values_mut() {
+            index.note(key);
+        }
+    }
+
+    pub(crate) fn names(&self) -> impl Iterator<Item = (&Bytes, &Index)> {
+        self.indexes.iter()
+    }
+
+    pub(crate) fn has(&self, name: &[u8]) -> bool {
+        self.indexes.contains_key(name)
+    }
+
+    pub(crate) fn aliases(&self) -> impl Iterator<Item = (&Bytes, &Bytes)> {
+        self.aliases.iter()
+    }
+
+    /// The name of the index a name or an alias stands for.
+    pub(crate) fn resolve(&self, name: &[u8]) -> Option<Bytes> {
+        let name = self.aliases.get(name).map_or(name, |target| target);
+        self.indexes
+            .get_key_value(name)
+            .map(|(name, _)| name.clone())
+    }
+
+    pub(crate) fn get(&self, name: &[u8]) -> Option<&Index> {
+        self.indexes.get(name)
+    }
+
+    /// The index with everything in it that was written so far.
+    pub(crate) fn fresh(&mut self, name: &[u8], db: &Db) -> Option<&Index> {
+        let index = self.indexes.get_mut(name)?;
+        index.refresh(db);
+        Some(index)
+    }
+
+    /// Adds an index, with the keys there are unless that is to be skipped.
+    pub(crate) fn create(&mut self, name: &[u8], definition: Definition, scan: Option<&Db>) {
+        let mut index = Index::new(definition);
+        if let Some(db) = scan {
+            index.rescan(db);
+        }
+        self.indexes.insert(Bytes::copy_from_slice(name), index);
+    }
+
+    pub(crate) fn reindex(&mut self, name: &[u8], db: &Db) -> bool {
+        let Some(index) = self.indexes.get_mut(name) else {
+            return false;
+        };
+        index.rescan(db);
+        true
+    }
+
+    pub(crate) fn drop(&mut self, name: &[u8]) -> bool {
+        self.indexes.remove(name).is_some()
+    }
+
+    /// Points an alias at an index; `true` if it pointed at one before.
+    pub(crate) fn add_alias(&mut self, alias: &[u8], index: &[u8]) -> bool {
+        let (alias, index) = (Bytes::copy_from_slice(alias), Bytes::copy_from_slice(index));
+        self.aliases.insert(alias, index).is_some()
+    }
+
+    pub(crate) fn drop_alias(&mut self, alias: &[u8]) -> bool {
+        self.aliases.remove(alias).is_some()
+    }
+}
