@@ -129,6 +129,26 @@ impl Engine {
         self.call_as(&Caller::default(), args)
     }
 
+    /// Whose token this is, if ACL made it for a user that is on.
+    ///
+    /// Wrong secrets of a user take the same time.
+    pub fn caller_of_token(&self, token: &str) -> Option<Caller> {
+        self.lock().side.acl.caller_of(token)
+    }
+
+    /// Whether the caller may subscribe to these channels and patterns.
+    pub fn check_channels<A: AsRef<[u8]>>(
+        &self,
+        caller: &Caller,
+        channels: &[A],
+        patterns: &[A],
+    ) -> Result<(), Error> {
+        self.lock()
+            .side
+            .acl
+            .check_channels(caller, channels, patterns)
+    }
+
     /// Runs one command on behalf of a caller.
     pub fn call_as<A: AsRef<[u8]>>(&self, caller: &Caller, args: &[A]) -> Reply {
         let args = list(args);
@@ -257,6 +277,7 @@ impl Engine {
             db.set_notify_flags(state.db.notify_flags());
             db.counters.changes = state.db.counters.changes + 1;
             state.side.scripting = side.scripting;
+            state.side.acl = side.acl;
             Ok::<_, SnapshotError>((keys, std::mem::replace(&mut state.db, db)))
         })?;
         Ok(keys)

@@ -72,6 +72,7 @@ fn function(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         let known =
             std::str::from_utf8(args[2]).is_ok_and(|name| ctx.side.scripting.remove_library(name));
         if known {
+            ctx.db.counters.changes += 1;
             Ok(Reply::ok())
         } else {
             Err(Error::fixed("ERR Library not found"))
@@ -92,6 +93,7 @@ fn function(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
             }
         }
         ctx.side.scripting.flush_libraries();
+        ctx.db.counters.changes += 1;
         Ok(Reply::ok())
     } else if is(sub, "STATS") {
         arity(args.len() == 2)?;
@@ -141,6 +143,7 @@ fn load(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         functions,
     };
     ctx.side.scripting.add_library(library)?;
+    ctx.db.counters.changes += 1;
     Ok(Reply::bulk(name))
 }
 

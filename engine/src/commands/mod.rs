@@ -3,6 +3,7 @@
 //! To add a group: a file here that ends in `pub(crate) const COMMANDS: &[Spec]`, its `mod` line,
 //! and its line in `GROUPS`.
 
+mod acl;
 mod bitmap;
 mod connection;
 mod dump;
@@ -37,11 +38,14 @@ mod zset_range;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+pub(crate) use acl::restore_user;
+
 use crate::command::Spec;
 use crate::error::Error;
 
 /// One line a group.
 const GROUPS: &[&[Spec]] = &[
+    acl::COMMANDS,
     bitmap::COMMANDS,
     connection::COMMANDS,
     dump::COMMANDS,

@@ -2,7 +2,7 @@
 //!
 //! Layout, version 1: eight magic bytes, the version (u32, little endian), records, an end record
 //! with the number of keys, and the XXH3 (u64, little endian) of everything before it. A record is
-//! a key with expiry and value, or a command that is replayed (functions, settings). The checksum
+//! a key with expiry and value, or a command that is replayed (functions, users). The checksum
 //! is compared before anything is read, so a torn or foreign file loads nothing.
 
 mod codec;
@@ -16,6 +16,7 @@ use bytes::Bytes;
 
 use crate::acl::Caller;
 use crate::command::Args;
+use crate::commands;
 use crate::ctx::{Ctx, Side};
 use crate::db::Db;
 use crate::parse;
@@ -34,7 +35,7 @@ const KEY: u8 = 1;
 const REPLAY: u8 = 2;
 
 /// The most arguments a replayed command may have.
-const MOST_ARGUMENTS: usize = 64;
+const MOST_ARGUMENTS: usize = 8192;
 
 /// Why a snapshot was not loaded. Nothing of it was.
 #[derive(Debug)]
@@ -91,6 +92,12 @@ pub(crate) fn encode(db: &Db, side: &Side) -> Vec<u8> {
     out.extend_from_slice(&VERSION.to_le_bytes());
     for library in side.scripting.libraries() {
         replay(&mut out, &[b"FUNCTION", b"LOAD", &library.code]);
+    }
+    for (name, user) in side.acl.users() {
+        let rules = user.rules();
+        let mut args: Vec<&[u8]> = vec![b"ACL", name.as_bytes()];
+        args.extend(rules.iter().map(AsRef::<[u8]>::as_ref));
+        replay(&mut out, &args);
     }
     let mut keys = 0;
     for (key, value, expiry) in db.iter() {
@@ -193,6 +200,10 @@ fn run(reader: &mut Reader, db: &mut Db, side: &mut Side) -> Result<(), Snapshot
         .collect::<Result<Vec<Bytes>, Corrupt>>()?;
     let args: Vec<&[u8]> = args.iter().map(AsRef::as_ref).collect();
     // Only what `encode` writes: a snapshot is data, not a program.
+    if let [b"ACL", name, rules @ ..] = &args[..] {
+        return commands::restore_user(&mut side.acl, name, rules)
+            .map_err(|_| SnapshotError::Corrupt);
+    }
     if !parse::is(args[0], "FUNCTION") {
         return Err(SnapshotError::Corrupt);
     }

@@ -97,13 +97,16 @@ fn parse(words: &mut dyn Iterator<Item = &'static str>) -> (Vec<Part>, Option<&'
 pub(crate) fn command(rng: &mut Rng) -> Generated {
     let template = rng.pick(&TEMPLATES);
     let mut args = Vec::new();
-    template
-        .parts
-        .iter()
-        .for_each(|part| expand(part, rng, &mut args));
+    expand_all(&template.parts, rng, &mut args);
     Generated {
         how: template.how,
         args,
+    }
+}
+
+fn expand_all(parts: &[Part], rng: &mut Rng, args: &mut Vec<Vec<u8>>) {
+    for part in parts {
+        expand(part, rng, args);
     }
 }
 
@@ -113,13 +116,13 @@ fn expand(part: &Part, rng: &mut Rng, args: &mut Vec<Vec<u8>>) {
         Part::Repeat(part) => (0..=rng.below(3)).for_each(|_| expand(part, rng, args)),
         Part::Optional(parts) => {
             if rng.below(2) == 0 {
-                parts.iter().for_each(|part| expand(part, rng, args));
+                expand_all(parts, rng, args);
             }
         }
-        Part::Choice(choices) => rng
-            .pick(choices)
-            .iter()
-            .for_each(|part| expand(part, rng, args)),
+        Part::Choice(choices) => {
+            let choice: &Vec<Part> = rng.pick(choices);
+            expand_all(choice, rng, args);
+        }
     }
 }
 
@@ -299,9 +302,9 @@ fn placeholder(name: &str, rng: &mut Rng) -> Vec<u8> {
                 .collect();
             one(&own, rng)
         }
+        "i" | "d" | "m" | "L" if rng.below(16) == 0 => rng.pick(VALUES).to_vec(),
         "v" => rng.pick(VALUES).to_vec(),
         "f" => rng.pick(FIELDS).to_vec(),
-        "i" if rng.below(10) == 0 => rng.pick(VALUES).to_vec(),
         "i" => one(INTEGERS, rng),
         "bi" => one(
             &[
@@ -324,12 +327,9 @@ fn placeholder(name: &str, rng: &mut Rng) -> Vec<u8> {
         "r1" => one(&["1", "2", "-1", "-2", "0", "100"], rng),
         "n" => one(&["0", "1", "2", "3", "4"], rng),
         "c" => one(&["0", "1", "2", "3", "10"], rng),
-        "d" if rng.below(20) == 0 => rng.pick(VALUES).to_vec(),
         "d" => one(FLOATS, rng),
         "w" => one(PATTERNS, rng),
-        "m" if rng.below(20) == 0 => rng.pick(VALUES).to_vec(),
         "m" => one(BOUNDS, rng),
-        "L" if rng.below(20) == 0 => rng.pick(VALUES).to_vec(),
         "L" => one(LEXICAL, rng),
         "I" => one(IDS, rng),
         "j" => one(STREAM_BOUNDS, rng),

@@ -1,0 +1,63 @@
+//! Categories of commands.
+
+use crate::command::{Category, Flags, Spec};
+
+/// Every category, in the order of ACL CAT.
+pub(crate) const CATEGORIES: &[&str] = &[
+    "keyspace",
+    "read",
+    "write",
+    "set",
+    "sortedset",
+    "list",
+    "hash",
+    "string",
+    "bitmap",
+    "hyperloglog",
+    "geo",
+    "stream",
+    "pubsub",
+    "admin",
+    "fast",
+    "slow",
+    "blocking",
+    "dangerous",
+    "connection",
+    "transaction",
+    "scripting",
+    "json",
+];
+
+/// Whether a command is in the category with this lower-case name.
+pub(crate) fn in_category(spec: &Spec, category: &str) -> bool {
+    let has = |flag| spec.flags.has(flag);
+    match category {
+        "read" => has(Flags::READ) && spec.category != Category::Scripting,
+        "write" => has(Flags::WRITE),
+        "fast" => has(Flags::FAST),
+        "slow" => !has(Flags::FAST),
+        "admin" => has(Flags::ADMIN),
+        "dangerous" => has(Flags::DANGEROUS) || has(Flags::ADMIN),
+        other => name_of(spec.category) == Some(other),
+    }
+}
+
+fn name_of(category: Category) -> Option<&'static str> {
+    Some(match category {
+        Category::Keyspace => "keyspace",
+        Category::String => "string",
+        Category::Bitmap => "bitmap",
+        Category::Hash => "hash",
+        Category::List => "list",
+        Category::Set => "set",
+        Category::SortedSet => "sortedset",
+        Category::Stream => "stream",
+        Category::Geo => "geo",
+        Category::HyperLogLog => "hyperloglog",
+        Category::Json => "json",
+        Category::PubSub => "pubsub",
+        Category::Scripting => "scripting",
+        Category::Connection => "connection",
+        Category::Server => return None,
+    })
+}

@@ -1,0 +1,284 @@
+//! Who calls, and what they may do.
+
+mod category;
+mod token;
+mod user;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::command::{Args, Flags, Keys, Spec};
+use crate::error::Error;
+use user::Needs;
+
+pub(crate) use category::{CATEGORIES, in_category};
+pub(crate) use token::Token;
+pub(crate) use user::User;
+
+const DEFAULT: &str = "default";
+const DEFAULT_READ_ONLY: &str = "default_ro";
+/// The most users.
+const MAX_USERS: usize = 10_000;
+
+/// On whose behalf a command runs: a user, possibly with a read-only token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    user: Arc<str>,
+    read_only: bool,
+}
+
+impl Default for Caller {
+    fn default() -> Self {
+        Self::user(DEFAULT)
+    }
+}
+
+impl Caller {
+    /// A named user.
+    pub fn user(name: &str) -> Self {
+        Self {
+            user: Arc::from(name),
+            read_only: false,
+        }
+    }
+
+    /// The default user with a read-only token.
+    pub fn read_only() -> Self {
+        Self {
+            user: Arc::from(DEFAULT_READ_ONLY),
+            read_only: true,
+        }
+    }
+
+    /// The user's name.
+    pub fn name(&self) -> &str {
+        &self.user
+    }
+
+    /// Whether the token only allows reading.
+    pub const fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+}
+
+/// The users of one database and their rules. The default user may do everything.
+#[derive(Debug, Default)]
+pub(crate) struct Acl {
+    users: BTreeMap<String, User>,
+}
+
+impl Acl {
+    /// Whether the caller may run this command with these arguments.
+    pub(crate) fn check(&self, caller: &Caller, spec: &Spec, args: Args<'_>) -> Result<(), Error> {
+        if &*caller.user == DEFAULT {
+            return Ok(());
+        }
+        if caller.read_only {
+            let flags = spec.flags;
+            let reads = flags.has(Flags::READ) || flags.has(Flags::ALWAYS);
+            if reads && !flags.has(Flags::POWERFUL) {
+                return Ok(());
+            }
+            return Err(no_permission(spec.name));
+        }
+        let user = self
+            .active(caller)
+            .ok_or_else(|| no_permission(spec.name))?;
+        if !user.may_run(spec.name) {
+            return Err(no_permission(spec.name));
+        }
+        let mut refused = false;
+        let mut first = true;
+        spec.keys.each(args, |at| {
+            let needs = needs(spec, args, std::mem::take(&mut first));
+            refused |= args
+                .get(at)
+                .is_some_and(|key| !user.may_use_key(key, needs));
+        });
+        if refused {
+            return Err(Error::fixed(
+                "NOPERM this user has no permissions to access one of the keys used as arguments",
+            ));
+        }
+        if spec.name == "PUBLISH" {
+            let allowed = args
+                .get(1)
+                .is_none_or(|channel| user.may_use_channel(channel, false));
+            return channel_outcome(allowed);
+        }
+        Ok(())
+    }
+
+    /// Whether the caller may listen to these channels and patterns.
+    pub(crate) fn check_channels<A: AsRef<[u8]>>(
+        &self,
+        caller: &Caller,
+        channels: &[A],
+        patterns: &[A],
+    ) -> Result<(), Error> {
+        // Redis lets a user with only reading commands subscribe.
+        if &*caller.user == DEFAULT || caller.read_only {
+            return Ok(());
+        }
+        let Some(user) = self.active(caller) else {
+            return channel_outcome(false);
+        };
+        for (name, list) in [("SUBSCRIBE", channels), ("PSUBSCRIBE", patterns)] {
+            if !list.is_empty() && !user.may_run(name) {
+                return Err(no_permission(name));
+            }
+        }
+        channel_outcome(
+            channels
+                .iter()
+                .all(|name| user.may_use_channel(name.as_ref(), false))
+                && patterns
+                    .iter()
+                    .all(|name| user.may_use_channel(name.as_ref(), true)),
+        )
+    }
+
+    /// The caller's user, if it exists and is on.
+    fn active(&self, caller: &Caller) -> Option<&User> {
+        self.users.get(caller.name()).filter(|user| user.enabled)
+    }
+
+    /// Whose token this is, if the user is on. Takes the same time for every wrong secret.
+    pub(crate) fn caller_of(&self, token: &str) -> Option<Caller> {
+        let parsed = Token::parse(token)?;
+        let user = self.users.get(parsed.user())?;
+        (user.has_password(&parsed) && user.enabled).then(|| Caller::user(parsed.user()))
+    }
+
+    /// The user with this name; the default user is not among them.
+    pub(crate) fn user(&self, name: &str) -> Option<&User> {
+        self.users.get(name)
+    }
+
+    /// All users besides the default one, by name.
+    pub(crate) fn users(&self) -> impl Iterator<Item = (&str, &User)> {
+        self.users.iter().map(|(name, user)| (name.as_str(), user))
+    }
+
+    /// Makes or replaces a user.
+    pub(crate) fn set(&mut self, name: &str, user: User) -> Result<(), Error> {
+        if !self.users.contains_key(name) && self.users.len() >= MAX_USERS {
+            return Err(Error::fixed("ERR too many users"));
+        }
+        self.users.insert(name.to_owned(), user);
+        Ok(())
+    }
+
+    /// Removes a user; `false`: there is none.
+    pub(crate) fn remove(&mut self, name: &str) -> bool {
+        self.users.remove(name).is_some()
+    }
+
+    /// Whether this name belongs to the engine itself.
+    pub(crate) fn is_reserved(name: &str) -> bool {
+        name == DEFAULT || name == DEFAULT_READ_ONLY
+    }
+}
+
+fn channel_outcome(allowed: bool) -> Result<(), Error> {
+    if allowed {
+        return Ok(());
+    }
+    Err(Error::fixed(
+        "NOPERM this user has no permissions to access one of the channels used as arguments",
+    ))
+}
+
+/// Commands that write to their keys and tell nothing of what was there.
+const ONLY_WRITE: &[&str] = &[
+    "APPEND",
+    "BITOP",
+    "DEL",
+    "EXPIRE",
+    "EXPIREAT",
+    "GEOADD",
+    "HDEL",
+    "HMSET",
+    "HSET",
+    "HSETNX",
+    "JSON.DEL",
+    "JSON.FORGET",
+    "JSON.MERGE",
+    "JSON.MSET",
+    "JSON.SET",
+    "LINSERT",
+    "LPUSH",
+    "LPUSHX",
+    "LREM",
+    "LSET",
+    "LTRIM",
+    "MSET",
+    "MSETNX",
+    "PERSIST",
+    "PEXPIRE",
+    "PEXPIREAT",
+    "PFADD",
+    "PSETEX",
+    "RPUSH",
+    "RPUSHX",
+    "SADD",
+    "SET",
+    "SETBIT",
+    "SETEX",
+    "SETNX",
+    "SETRANGE",
+    "SREM",
+    "UNLINK",
+    "XACK",
+    "XADD",
+    "XDEL",
+    "XGROUP",
+    "XTRIM",
+    "ZADD",
+    "ZREM",
+    "ZREMRANGEBYLEX",
+    "ZREMRANGEBYRANK",
+    "ZREMRANGEBYSCORE",
+];
+
+/// Commands that write to their first key and read the others.
+const STORE: &[&str] = &[
+    "BITOP",
+    "GEOSEARCHSTORE",
+    "PFMERGE",
+    "SDIFFSTORE",
+    "SINTERSTORE",
+    "SUNIONSTORE",
+    "ZDIFFSTORE",
+    "ZINTERSTORE",
+    "ZRANGESTORE",
+    "ZUNIONSTORE",
+];
+
+/// What a command does with a key: its first one, or another.
+fn needs(spec: &Spec, args: Args<'_>, first: bool) -> Needs {
+    let (read, write) = match spec.name {
+        name if STORE.contains(&name) => (!first, first),
+        "COPY" => (first, !first),
+        "SET" => {
+            let gets = args
+                .iter()
+                .skip(3)
+                .any(|word| word.eq_ignore_ascii_case(b"GET"));
+            (gets, true)
+        }
+        name if ONLY_WRITE.contains(&name) => (false, true),
+        _ if spec.flags.has(Flags::READ) => (true, false),
+        _ => (true, true),
+    };
+    debug_assert!(!matches!(spec.keys, Keys::None), "asked for a key only");
+    Needs { read, write }
+}
+
+/// The refusal of a command.
+pub(crate) fn no_permission(name: &str) -> Error {
+    Error::new(format!(
+        "NOPERM this user has no permissions to run the '{}' command or its subcommand",
+        name.to_ascii_lowercase()
+    ))
+}
