@@ -26,6 +26,7 @@ pub(crate) const CATEGORIES: &[&str] = &[
     "transaction",
     "scripting",
     "json",
+    "search",
 ];
 
 /// Whether a command is in the category with this lower-case name.
@@ -57,6 +58,7 @@ fn name_of(category: Category) -> Option<&'static str> {
         Category::Json => "json",
         Category::PubSub => "pubsub",
         Category::Scripting => "scripting",
+        Category::Search => "search",
         Category::Connection => "connection",
         Category::Server => return None,
     })
