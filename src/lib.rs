@@ -23,6 +23,7 @@ pub mod config;
 mod dispatch;
 mod env;
 pub mod error;
+pub mod events;
 pub mod metrics;
 pub mod pipeline;
 pub mod pubsub;

@@ -2,6 +2,7 @@
 
 use crate::{auth::ServiceTokens, policies::PolicySet};
 use http::HeaderValue;
+use restis::events::Environment;
 use std::{fmt, time::Duration};
 
 /// Every problem of the configuration at once.
@@ -40,6 +41,12 @@ pub struct Config {
     pub max_body_bytes: usize,
     /// `RATE_LIMIT_*`: the rate limit policies. Default one of 100 requests in a sliding minute.
     pub policies: PolicySet,
+    /// `EVENTS_ENV`, `VERCEL_ENV`, `APP_ENV`, `RUST_ENV` or `NODE_ENV`. Default development.
+    pub environment: Environment,
+    /// `ENABLE_REDIS_EVENTS`: `false` keeps events within one instance. Default `true`.
+    pub redis_events: bool,
+    /// `EVENTS_STREAM_SECONDS`: length of one event stream, 5–3600; below the platform's limit. Default 240.
+    pub stream_time: Duration,
     /// `REQUEST_TIMEOUT`: time for one answer in milliseconds, 100–900000. Default 9000.
     pub request_timeout: Duration,
 }
@@ -52,6 +59,9 @@ impl Default for Config {
             trusted_proxies: 0,
             max_body_bytes: 1 << 20,
             policies: PolicySet::default(),
+            environment: Environment::Development,
+            redis_events: true,
+            stream_time: Duration::from_secs(240),
             request_timeout: Duration::from_secs(9),
         }
     }
@@ -119,6 +129,18 @@ impl Config {
         }
         if let Some(n) = number("REQUEST_TIMEOUT", 100, 900_000) {
             config.request_timeout = Duration::from_millis(n);
+        }
+        if let Some(n) = number("EVENTS_STREAM_SECONDS", 5, 3600) {
+            config.stream_time = Duration::from_secs(n);
+        }
+        match var("ENABLE_REDIS_EVENTS").as_deref() {
+            None | Some("true" | "1") => {}
+            Some("false" | "0") => config.redis_events = false,
+            Some(_) => problems.push("ENABLE_REDIS_EVENTS: use true or false".into()),
+        }
+        match Environment::from_vars(var) {
+            Ok(environment) => config.environment = environment,
+            Err(problem) => problems.push(problem),
         }
         config.policies = PolicySet::from_vars(var, &mut problems);
         ConfigError::from_problems(problems).map_or(Ok(config), Err)

@@ -10,6 +10,7 @@ pub mod context;
 pub mod deferred;
 mod extract;
 mod host;
+mod live;
 mod openapi;
 mod policies;
 pub mod problem;

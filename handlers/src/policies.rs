@@ -285,10 +285,10 @@ impl PolicySet {
                 problems.push(format!("RATE_LIMIT_POLICIES_FILE: {error}"));
             }
         }
-        if let Some(json) = var("RATE_LIMIT_POLICIES") {
-            if let Err(error) = set.add_json(&json) {
-                problems.push(format!("RATE_LIMIT_POLICIES: {error}"));
-            }
+        if let Some(json) = var("RATE_LIMIT_POLICIES")
+            && let Err(error) = set.add_json(&json)
+        {
+            problems.push(format!("RATE_LIMIT_POLICIES: {error}"));
         }
         set
     }

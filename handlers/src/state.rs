@@ -1,7 +1,8 @@
 //! What every route shares.
 
+use crate::live::Hub;
 use crate::{Config, ConfigError, Host, auth::ServiceTokens};
-use restis::{Redis, ratelimit::RateLimiter};
+use restis::{Redis, events::Events, ratelimit::RateLimiter};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// Shared by every route; cheap to clone.
@@ -14,6 +15,8 @@ struct Inner {
     config: Config,
     host: Host,
     limiters: BTreeMap<String, RateLimiter>,
+    events: Events,
+    hub: Hub,
 }
 
 impl AppState {
@@ -62,6 +65,15 @@ impl AppState {
         &self.0.limiters
     }
 
+    /// The events that all organisations share.
+    pub fn events(&self) -> &Events {
+        &self.0.events
+    }
+
+    pub(crate) fn hub(&self) -> &Hub {
+        &self.0.hub
+    }
+
     /// The platform that the process runs on.
     pub fn host(&self) -> Host {
         self.0.host
@@ -106,6 +118,8 @@ impl AppStateBuilder {
         let limiters = self.config.policies.limiters(&self.redis);
         Ok(AppState(Arc::new(Inner {
             limiters,
+            events: Events::new(self.redis.clone(), self.config.environment),
+            hub: Hub::default(),
             redis: self.redis,
             config: self.config,
             host: self.host,

@@ -1,5 +1,6 @@
 //! The route groups, each mountable alone: `routes::ratelimit::routes()` and its siblings.
 
+pub mod events;
 pub mod health;
 pub mod ratelimit;
 
@@ -12,4 +13,5 @@ pub(crate) fn api() -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(Base::openapi())
         .merge(health::routes())
         .merge(ratelimit::routes())
+        .merge(events::routes())
 }

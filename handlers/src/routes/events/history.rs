@@ -1,0 +1,138 @@
+//! `GET /api/events/history`.
+
+use super::events_of;
+use crate::{
+    AppState,
+    auth::{Caller, Scope},
+    extract::ApiQuery,
+    problem::{Problem, ProblemDocument, Result},
+};
+use axum::{Json, extract::State, response::IntoResponse};
+use http::header;
+use restis::events::{Cursor, HistoryPage, HistoryQuery};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+
+#[derive(Debug, Clone, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Filter {
+    /// The cursor that an earlier answer gave; from the oldest event when absent.
+    pub(super) after: Option<String>,
+    /// Events read for one page, 1 to 500; 100 when absent. With a filter a page may hold fewer.
+    #[param(minimum = 1, maximum = 500)]
+    pub(super) limit: Option<u32>,
+    /// Only this type, or types that begin with it when it ends in a dot.
+    #[serde(rename = "type")]
+    #[param(rename = "type", max_length = 128)]
+    pub(super) kind: Option<String>,
+    /// Only events with this `correlationid`.
+    #[param(max_length = 512)]
+    pub(super) correlation_id: Option<String>,
+    /// The organisation whose history it is.
+    #[param(max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
+    pub(super) organisation: Option<String>,
+}
+
+impl Filter {
+    pub(super) fn query(&self) -> Result<HistoryQuery> {
+        let mut query = HistoryQuery::new().limit(self.limit.unwrap_or(100));
+        if let Some(after) = self.after.as_deref().filter(|a| !a.is_empty()) {
+            query = query.after(after.parse::<Cursor>()?);
+        }
+        if let Some(kind) = &self.kind {
+            query = query.of_type(kind);
+        }
+        if let Some(id) = &self.correlation_id {
+            query = query.correlated(id);
+        }
+        if !(1..=500).contains(&self.limit.unwrap_or(100)) {
+            return Err(Problem::invalid("`limit` is from 1 to 500"));
+        }
+        Ok(query)
+    }
+}
+
+/// One page of history.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Page {
+    /// CloudEvents, oldest first, each with its `cursor` and `offset`.
+    events: Vec<Placed>,
+    /// What to send as `after` next; absent while nothing was ever published.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cursor: Option<String>,
+    /// Whether more events follow.
+    has_more: bool,
+    /// The reader missed events: load the state anew, then go on from `cursor`.
+    reset: bool,
+    /// Why: `epoch_changed`, `trimmed` or `unknown_cursor`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct Placed {
+    /// The event's place.
+    cursor: String,
+    /// Its number, dense within an epoch.
+    offset: u64,
+    /// The CloudEvent.
+    event: Value,
+}
+
+impl Page {
+    pub(super) fn of(page: &HistoryPage) -> Self {
+        Self {
+            events: page
+                .events
+                .iter()
+                .map(|stored| Placed {
+                    cursor: stored.cursor.to_string(),
+                    offset: stored.cursor.offset(),
+                    event: serde_json::to_value(&stored.event).unwrap_or_default(),
+                })
+                .collect(),
+            cursor: page.cursor.as_ref().map(ToString::to_string),
+            has_more: page.has_more,
+            reset: page.reset.is_some(),
+            reason: page.reset.map(restis::events::Reset::name),
+        }
+    }
+}
+
+/// Reads events after a cursor; a cursor that is too old gets a reset, never a silent gap.
+#[utoipa::path(get, path = "/api/events/history", tag = "events", security(("service_token" = [])), params(Filter),
+    responses(
+        (status = 200, description = "A page", body = Page),
+        (status = 400, description = "The question is not valid", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 401, description = "No accepted service token", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 403, description = "The token lacks `events:read` or the organisation", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, description = "The store does not answer", body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn history(
+    State(state): State<AppState>,
+    caller: Caller,
+    ApiQuery(filter): ApiQuery<Filter>,
+) -> Result<impl IntoResponse> {
+    let events = events_of(
+        &state,
+        &caller,
+        Scope::EventsRead,
+        filter.organisation.as_deref(),
+    )?;
+    if !state.config().redis_events {
+        return Err(switched_off());
+    }
+    let page = events.history(&filter.query()?).await?;
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(Page::of(&page))))
+}
+
+pub(super) fn switched_off() -> Problem {
+    Problem::new(
+        http::StatusCode::SERVICE_UNAVAILABLE,
+        "history-off",
+        "The history is switched off",
+    )
+    .detail("ENABLE_REDIS_EVENTS is false: events stay within one instance")
+}

@@ -1,0 +1,216 @@
+//! Events as CloudEvents 1.0.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{Error, Result};
+
+/// Names that keys and channels use for themselves.
+const RESERVED: [&str; 9] = [
+    "coordination",
+    "history",
+    "dlq",
+    "stats",
+    "meta",
+    "dedup",
+    "org",
+    "client",
+    "work",
+];
+const LONGEST_NAME: usize = 128;
+const LONGEST_ATTRIBUTE: usize = 512;
+
+/// One event: CloudEvents attributes and data.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Always `1.0`.
+    specversion: String,
+    /// Unique for its source.
+    pub id: String,
+    /// Where it comes from, a URI reference.
+    pub source: String,
+    /// What happened, such as `booking.created`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// When it happened, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time: Option<String>,
+    /// What it is about, within the source.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// The data's media type; JSON when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub datacontenttype: Option<String>,
+    /// The data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<Value>,
+    /// Extensions, such as `correlationid`, `causationid` and `traceparent`.
+    #[serde(flatten)]
+    pub extensions: Map<String, Value>,
+}
+
+impl Event {
+    /// An event of a type, with a new random id.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) for a bad name, or without randomness.
+    pub fn new(kind: impl Into<String>, source: impl Into<String>, data: Value) -> Result<Self> {
+        let event = Self {
+            specversion: "1.0".into(),
+            id: random_id()?,
+            source: source.into(),
+            kind: kind.into(),
+            time: None,
+            subject: None,
+            datacontenttype: None,
+            data: Some(data),
+            extensions: Map::new(),
+        };
+        event.check()?;
+        Ok(event)
+    }
+
+    /// Reads a structured CloudEvent; `id` and `specversion` may be absent.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) that names the attribute.
+    pub fn from_json(mut json: Value) -> Result<Self> {
+        let map = json
+            .as_object_mut()
+            .ok_or_else(|| Error::invalid_input("an event is a JSON object"))?;
+        map.entry("specversion").or_insert_with(|| "1.0".into());
+        map.entry("source").or_insert_with(|| "/".into());
+        if !map.contains_key("id") {
+            map.insert("id".into(), random_id()?.into());
+        }
+        let event: Self = serde_json::from_value(json)
+            .map_err(|e| Error::invalid_input(format!("the event is not valid: {e}")))?;
+        event.check()?;
+        Ok(event)
+    }
+
+    /// The extension that ties related events together.
+    pub fn correlation_id(&self) -> Option<&str> {
+        self.extensions.get("correlationid").and_then(Value::as_str)
+    }
+
+    /// Adds an extension attribute.
+    #[must_use]
+    pub fn with_extension(mut self, name: &str, value: &str) -> Self {
+        self.extensions.insert(name.to_owned(), value.into());
+        self
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.specversion != "1.0" {
+            return Err(Error::invalid_input("`specversion` must be `1.0`"));
+        }
+        check_name(&self.kind)?;
+        for (name, value) in [("id", &self.id), ("source", &self.source)] {
+            if value.is_empty()
+                || value.len() > LONGEST_ATTRIBUTE
+                || value.chars().any(char::is_control)
+            {
+                return Err(Error::invalid_input(format!(
+                    "`{name}` has 1 to {LONGEST_ATTRIBUTE} printable bytes"
+                )));
+            }
+        }
+        for (name, value) in &self.extensions {
+            let plain = !name.is_empty()
+                && name.len() <= 20
+                && name
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+            if !plain && name != "data_base64" {
+                return Err(Error::invalid_input(
+                    "an extension's name has 1 to 20 lower-case letters and digits",
+                ));
+            }
+            if !matches!(value, Value::String(_) | Value::Bool(_) | Value::Number(_)) {
+                return Err(Error::invalid_input(format!(
+                    "the extension `{name}` is text, a number or a boolean"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Checks an event's name: `[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*`, 128 bytes at most, not reserved.
+///
+/// # Errors
+/// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) that tells the rule.
+pub fn check_name(name: &str) -> Result<()> {
+    let part = |part: &str| {
+        !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+    };
+    if name.len() > LONGEST_NAME || !name.split('.').all(part) {
+        return Err(Error::invalid_input(
+            "an event's type is words of letters, digits and `_`, joined by dots, at most 128 bytes",
+        ));
+    }
+    if RESERVED.contains(&name) {
+        return Err(Error::invalid_input("this event type is reserved"));
+    }
+    Ok(())
+}
+
+pub(super) fn random_id() -> Result<String> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes)
+        .map_err(|_| Error::invalid_input("the system gives no random bytes"))?;
+    Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn names_are_words_joined_by_dots_and_some_are_reserved() {
+        for name in ["booking.created", "a", "A_1.b"] {
+            check_name(name).unwrap();
+        }
+        for name in [
+            "",
+            ".",
+            "a.",
+            "a b",
+            "a-b",
+            "*",
+            "a,b",
+            "history",
+            "coordination",
+            &"x".repeat(129),
+        ] {
+            assert!(check_name(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_cloud_event_survives_with_its_extensions() {
+        let json = json!({ "specversion": "1.0", "id": "1", "source": "/s", "type": "a.b", "time": "2026-01-01T00:00:00Z",
+                           "correlationid": "c", "data": { "n": 1 } });
+        let event = Event::from_json(json.clone()).unwrap();
+        assert_eq!(event.correlation_id(), Some("c"));
+        assert_eq!(serde_json::to_value(&event).unwrap(), json);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (json, part) in [
+            (json!([]), "object"),
+            (json!({ "type": "a", "specversion": "0.3" }), "specversion"),
+            (json!({ "source": "/" }), "type"),
+            (json!({ "type": "a", "id": "" }), "id"),
+            (json!({ "type": "a", "Bad": "x" }), "extension"),
+            (json!({ "type": "a", "nested": {} }), "nested"),
+        ] {
+            let error = Event::from_json(json).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}

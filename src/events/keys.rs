@@ -1,0 +1,54 @@
+//! Keys and channels, by environment and organisation.
+
+use super::Environment;
+use crate::{Error, Result};
+
+/// Checks an organisation's name: 1 to 64 letters, digits, `-` and `_`.
+///
+/// # Errors
+/// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) that tells the rule.
+pub fn check_scope(organisation: &str) -> Result<()> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+    if (1..=64).contains(&organisation.len()) && organisation.bytes().all(plain) {
+        return Ok(());
+    }
+    Err(Error::invalid_input(
+        "an organisation has 1 to 64 letters, digits, `-` and `_`",
+    ))
+}
+
+/// The names of one history and what belongs to it.
+#[derive(Debug, Clone)]
+pub(super) struct Keys {
+    start: String,
+    scope: String,
+}
+
+impl Keys {
+    pub(super) fn new(environment: Environment, organisation: Option<&str>) -> Self {
+        let start = format!("events:{environment}");
+        Self {
+            start,
+            scope: organisation.map_or(String::new(), |o| format!(":{o}")),
+        }
+    }
+    pub(super) fn history(&self) -> String {
+        format!("{}:history{}", self.start, self.scope)
+    }
+    pub(super) fn meta(&self) -> String {
+        format!("{}:meta{}", self.start, self.scope)
+    }
+    pub(super) fn dedup(&self, key: &str) -> String {
+        format!("{}:dedup{}:{key}", self.start, self.scope)
+    }
+    pub(super) fn stats(&self, hour: u64) -> String {
+        format!("{}:stats{}:{hour}", self.start, self.scope)
+    }
+    /// Channels are this and the event's type.
+    pub(super) fn channel_prefix(&self) -> String {
+        match self.scope.strip_prefix(':') {
+            Some(organisation) => format!("{}:org:{organisation}:", self.start),
+            None => format!("{}:", self.start),
+        }
+    }
+}

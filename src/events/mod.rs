@@ -1,0 +1,34 @@
+//! Events: published atomically, kept in a bounded history, read with proof of completeness.
+//!
+//! One script call checks for a repeat, gives the next offset, stores, trims, counts and announces.
+//! Offsets are dense within an epoch, so a reader that holds a [`Cursor`] either gets every event
+//! after it or is told to start over: never a silent gap. Events are
+//! [CloudEvents 1.0](https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md).
+//!
+//! ```no_run
+//! use restis::{Redis, events::{Environment, Event, Events, HistoryQuery}};
+//!
+//! # async fn example() -> restis::Result<()> {
+//! let redis = Redis::builder("https://example.upstash.io", "TOKEN").build()?;
+//! let events = Events::new(redis, Environment::Development);
+//! let event = Event::new("booking.created", "/bookings", serde_json::json!({ "id": 7 }))?;
+//! let published = events.publish(&event).await?;
+//! let page = events.history(&HistoryQuery::new().after(published.cursor)).await?;
+//! assert!(page.events.is_empty() && page.reset.is_none());
+//! # Ok(())
+//! # }
+//! ```
+
+mod cursor;
+mod environment;
+mod event;
+mod keys;
+mod store;
+
+pub use cursor::Cursor;
+pub use environment::Environment;
+pub use event::{Event, check_name};
+pub use keys::check_scope;
+pub use store::{
+    Events, EventsConfig, HistoryPage, HistoryQuery, Outcome, Published, Reset, Status, Stored,
+};
