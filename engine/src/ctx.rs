@@ -90,6 +90,7 @@ impl Ctx<'_> {
             self.side.hub.feed_monitors(&self.monitor_line(args));
         }
         self.side.commands += 1;
+        self.db.set_reading(spec.flags.has(Flags::READ));
         let reply = (spec.run)(self, args);
         self.db.settle();
         reply.into()
@@ -110,6 +111,16 @@ impl Ctx<'_> {
             }
         }
         true
+    }
+
+    /// Refuses a string that alone would not fit the memory limit, before it is made.
+    pub(crate) fn check_string(&self, len: usize) -> Result<(), Error> {
+        let fits = self
+            .side
+            .options
+            .memory_limit
+            .is_none_or(|limit| len <= limit);
+        if fits { Ok(()) } else { Err(OOM) }
     }
 
     fn monitor_line(&self, args: Args<'_>) -> Bytes {

@@ -15,6 +15,8 @@ use crate::value::{Typed, Value};
 
 /// Values of this weight are freed outside the lock.
 const LARGE: usize = 64 * 1024;
+/// How many keys one step of active expiry looks at.
+const EXPIRE_STEP: usize = 64;
 const NOT_VOLATILE: u32 = u32::MAX;
 /// What an entry costs besides its key and value.
 const ENTRY_OVERHEAD: usize = size_of::<Entry>() + 40;
@@ -58,6 +60,14 @@ impl Entry {
     }
 }
 
+/// What a step of active expiry found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Expired {
+    pub(crate) looked_at: usize,
+    /// A good part of it was due.
+    pub(crate) many: bool,
+}
+
 /// Counters of a keyspace.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
@@ -83,8 +93,12 @@ pub(crate) struct Dead {
 #[derive(Debug)]
 pub(crate) struct Db {
     keys: Dict<Entry>,
-    /// Positions of keys with an expiry, for sampling.
+    /// Positions of keys with an expiry, in no order.
     volatile: Vec<u32>,
+    /// Where active expiry goes on in `volatile`.
+    expire_next: usize,
+    /// Whether the running command only reads.
+    reading: bool,
     /// Hashes with field expiries: position to the time registered in `field_due`.
     field_expiry: HashMap<u32, u64, foldhash::fast::RandomState>,
     field_due: BTreeSet<(u64, u32)>,
@@ -107,6 +121,8 @@ impl Db {
         Self {
             keys: Dict::default(),
             volatile: Vec::new(),
+            expire_next: 0,
+            reading: false,
             field_expiry: HashMap::default(),
             field_due: BTreeSet::new(),
             touched: Vec::new(),
@@ -155,13 +171,27 @@ impl Db {
             }
             Some((at, entry))
         });
-        let counter = if found.is_some() {
+        if self.reading {
+            self.count_lookup(key, found.is_some());
+        }
+        found
+    }
+
+    fn count_lookup(&self, key: &[u8], found: bool) {
+        let counter = if found {
             &self.counters.hits
         } else {
             &self.counters.misses
         };
         counter.set(counter.get() + 1);
-        found
+        if !found && self.notify & Event::KEY_MISS.0 != 0 {
+            self.notify(Event::KEY_MISS, "keymiss", key);
+        }
+    }
+
+    /// Tells whether the command that runs now only reads.
+    pub(crate) fn set_reading(&mut self, reading: bool) {
+        self.reading = reading;
     }
 
     /// The value of a key, whatever its type.
@@ -191,7 +221,12 @@ impl Db {
             self.write::<Hash>(key)?;
         }
         // A hash whose last field went is gone for the reader, too.
-        Ok(self.read::<Hash>(key)?.filter(|hash| !hash.is_empty()))
+        match self.keys.find(key).and_then(|at| self.keys.value(at)) {
+            Some(entry) if !entry.is_due(now) => {
+                Ok(Hash::of(&entry.value).filter(|hash| !hash.is_empty()))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Write access to an existing key of the wanted type.
@@ -438,33 +473,55 @@ impl Db {
         }
     }
 
-    /// Removes keys that are due, a short step; `true`: there is probably more.
-    pub(crate) fn expire_some(&mut self) -> bool {
-        const SAMPLE: usize = 32;
+    /// Removes keys and fields that are due, a short step; says what it found.
+    pub(crate) fn expire_some(&mut self) -> Expired {
         let mut due = 0;
-        for _ in 0..SAMPLE.min(self.volatile.len()) {
-            if self.volatile.is_empty() {
-                break;
+        for _ in 0..EXPIRE_STEP.min(self.volatile.len()) {
+            if self.expire_next >= self.volatile.len() {
+                self.expire_next = 0;
             }
-            let place = self.rng.below(self.volatile.len());
-            let at = self.volatile[place];
+            let Some(&at) = self.volatile.get(self.expire_next) else {
+                break;
+            };
             if self.keys.value(at).is_some_and(|e| e.is_due(self.now)) {
+                // Another key takes the place in `volatile`.
                 self.expire_at_position(at);
                 due += 1;
+            } else {
+                self.expire_next += 1;
             }
         }
-        let mut fields = 0;
-        while let Some(&(when, at)) = self.field_due.first() {
-            if when > self.now || fields >= SAMPLE {
+        let fields = self.expire_fields();
+        let all = self.volatile.len() <= EXPIRE_STEP;
+        Expired {
+            looked_at: if all { usize::MAX } else { EXPIRE_STEP },
+            many: due * 10 > EXPIRE_STEP || fields == EXPIRE_STEP,
+        }
+    }
+
+    /// Removes fields that are due, a short step; returns how many.
+    fn expire_fields(&mut self) -> usize {
+        let mut removed = 0;
+        while removed < EXPIRE_STEP {
+            let Some(&(when, at)) = self.field_due.first() else {
+                break;
+            };
+            if when > self.now {
                 break;
             }
-            fields += 1;
-            if self.touch_at(at).is_none() {
-                self.forget_field_expiry(at);
+            self.touched.push(at);
+            let (now, limit) = (self.now, EXPIRE_STEP - removed);
+            match self.keys.value_mut(at).map(|entry| &mut entry.value) {
+                Some(Value::Hash(hash)) => removed += hash.expire(now, limit),
+                _ => self.forget_field_expiry(at),
+            }
+            if let (true, Some(key)) = (self.notify != 0, self.keys.key(at)) {
+                let key = Bytes::copy_from_slice(key);
+                self.notify(Event::HASH, "hexpired", &key);
             }
             self.settle();
         }
-        due * 10 > SAMPLE || fields >= SAMPLE
+        removed
     }
 
     /// Removes one random key, keys with an expiry first; `false`: nothing to remove.

@@ -240,13 +240,20 @@ impl Engine {
         Subscription { hub, id }
     }
 
-    /// Removes some keys that are due; call it about ten times a second.
+    /// Removes keys that are due; call it about ten times a second.
     ///
-    /// Works in short steps and lets other callers in between; returns when little is left to
-    /// remove or after a bounded number of steps.
+    /// Works in short steps and lets other callers in between. One call looks at a sixty-fourth of
+    /// the keys with an expiry, and goes on while many of them are due.
     pub fn expire_some(&self) {
-        for _ in 0..256 {
-            if !self.with(|state| state.db.expire_some()) {
+        const LEAST: usize = 1024;
+        const MOST_STEPS: usize = 4096;
+        let mut left = self.lock().db.volatile_len().div_ceil(64).max(LEAST);
+        for _ in 0..MOST_STEPS {
+            let step = self.with(|state| state.db.expire_some());
+            if !step.many {
+                left = left.saturating_sub(step.looked_at);
+            }
+            if left == 0 {
                 return;
             }
             self.give_way();

@@ -38,6 +38,7 @@ fn setbit(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     };
     let byte = (at >> 3) as usize;
     let mask = 1u8 << (7 - (at & 7));
+    ctx.check_string(byte + 1)?;
     let bytes = ctx.db.create::<Bytes>(args[1])?;
     let old = edit(bytes, |buffer| {
         if buffer.len() <= byte {
@@ -447,6 +448,7 @@ fn bitfield(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     else {
         return field_reads(ctx, args[1], &operations);
     };
+    ctx.check_string((end >> 3) as usize + 1)?;
     let bytes = ctx.db.create::<Bytes>(args[1])?;
     let (replies, changed) = edit(bytes, |buffer| {
         let len = (end >> 3) as usize + 1;

@@ -168,7 +168,7 @@ impl Draw {
     pub(super) fn parse(text: &[u8], pairs: bool) -> Result<Self, Error> {
         let count = parse::int(text)?;
         let limit = if pairs { i64::MAX / 2 } else { i64::MAX };
-        if count < -limit || count > limit {
+        if count < -MOST_REPEATED || count > limit {
             return Err(OUT_OF_RANGE);
         }
         let size = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
@@ -180,8 +180,8 @@ impl Draw {
     }
 }
 
-/// The most elements one draw with repetition returns; Redis would run out of memory instead.
-pub(super) const MOST_REPEATED: usize = 10_000_000;
+/// The most elements one draw with repetition returns: they cost memory that nothing limits.
+const MOST_REPEATED: i64 = 1_000_000;
 
 /// Draws positions from a dictionary.
 pub(super) fn draw<V>(
@@ -190,9 +190,7 @@ pub(super) fn draw<V>(
     what: Draw,
 ) -> Vec<u32> {
     match what {
-        Draw::Repeated(count) => (0..count.min(MOST_REPEATED))
-            .map_while(|_| dict.random(rng))
-            .collect(),
+        Draw::Repeated(count) => (0..count).map_while(|_| dict.random(rng)).collect(),
         Draw::Distinct(count) if count >= dict.len() => dict.iter().map(|(at, _, _)| at).collect(),
         // A few of many: draw until they differ. Else: shuffle as far as needed.
         Draw::Distinct(count) if count * 3 < dict.len() => {

@@ -84,3 +84,20 @@ fn usage_tells_what_a_key_takes() {
         ),
     ]);
 }
+
+#[test]
+fn one_command_does_not_make_more_than_the_limit() {
+    let fixture = Fixture::with(Options::default().memory_limit(100_000));
+    for line in [
+        "SETRANGE k 400000000 x",
+        "SETBIT k 3200000000 1",
+        "BITFIELD k SET u8 3200000000 1",
+    ] {
+        assert_eq!(fixture.run(line), OOM, "{line}");
+    }
+    fixture.run("SADD s a");
+    fixture.expect(&[
+        ("SRANDMEMBER s -1000000000", "-ERR value is out of range"),
+        ("EXISTS k", "0"),
+    ]);
+}

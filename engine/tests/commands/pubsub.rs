@@ -116,6 +116,25 @@ fn keyspace_notifications_tell_of_every_kind_of_change() {
 }
 
 #[test]
+fn a_read_that_misses_is_told_when_asked_for() {
+    let fixture = Fixture::new();
+    fixture.run("CONFIG SET notify-keyspace-events Em");
+    let (recorder, sink) = recorder();
+    let _subscription = fixture.engine.subscribe(&[], &["__keyevent@0__:*"], sink);
+    recorder.take();
+    for line in ["GET none", "HGET none f", "SETNX new v", "GET new"] {
+        fixture.run(line);
+    }
+    let miss = "__keyevent@0__:* __keyevent@0__:keymiss none";
+    assert_eq!(recorder.take(), [miss, miss]);
+    let info = fixture.run("INFO stats");
+    assert!(
+        info.contains("keyspace_hits:1\r\nkeyspace_misses:2\r\n"),
+        "{info}"
+    );
+}
+
+#[test]
 fn the_monitor_sees_commands_quoted_and_no_operator_commands() {
     let fixture = Fixture::new();
     let (recorder, sink) = recorder();
