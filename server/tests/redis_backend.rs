@@ -206,6 +206,19 @@ fn clusters() {
         ),
         r#"{"result":"v7"}"#
     );
+    let mut found = std::collections::BTreeSet::new();
+    let mut cursor = "0".to_owned();
+    loop {
+        let step = command(addr, &["SCAN", &cursor, "COUNT", "20"]);
+        let step: serde_json::Value = serde_json::from_str(&step).unwrap();
+        let keys = step["result"][1].as_array().unwrap();
+        found.extend(keys.iter().map(|key| key.as_str().unwrap().to_owned()));
+        step["result"][0].as_str().unwrap().clone_into(&mut cursor);
+        if cursor == "0" {
+            break;
+        }
+    }
+    assert_eq!(found.len(), 297);
     let transaction = post(
         addr,
         "/multi-exec",

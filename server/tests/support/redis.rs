@@ -74,6 +74,33 @@ impl RedisProcess {
         process
     }
 
+    /// A sentinel that watches `master` and fails over quickly.
+    pub(crate) fn sentinel(master: &Self) -> Self {
+        let port = free_port();
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let dir = std::env::temp_dir().join(format!("restis-test-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let config = dir.join("sentinel.conf");
+        let text = format!(
+            "port {port}\nbind 127.0.0.1\ndir {}\nsentinel monitor mymaster 127.0.0.1 {} 1\n\
+             sentinel down-after-milliseconds mymaster 500\nsentinel failover-timeout mymaster 2000\n",
+            dir.display(),
+            master.port
+        );
+        std::fs::write(&config, text).unwrap();
+        let child = Command::new("redis-server")
+            .arg(&config)
+            .arg("--sentinel")
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let process = Self { child, port, dir };
+        eventually("the sentinel answers", || {
+            process.try_raw(b"PING\r\n").is_some()
+        });
+        process
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }

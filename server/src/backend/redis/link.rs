@@ -17,6 +17,7 @@ use redis::{
 use tokio::sync::Mutex as AsyncMutex;
 
 use super::address::Address;
+use super::scan;
 
 /// Time for a connection to be made.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -34,6 +35,7 @@ impl Link {
     async fn command(&mut self, cmd: &Cmd) -> RedisResult<Value> {
         match self {
             Self::Single(connection) => connection.req_packed_command(cmd).await,
+            Self::Cluster(connection) if scan::is_scan(cmd) => scan::step(connection, cmd).await,
             Self::Cluster(connection) => connection.req_packed_command(cmd).await,
         }
     }

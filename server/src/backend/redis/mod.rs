@@ -5,6 +5,7 @@ mod convert;
 mod link;
 mod plan;
 mod reads;
+mod scan;
 mod scripts;
 mod streams;
 
