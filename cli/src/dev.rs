@@ -9,7 +9,8 @@ use tokio::sync::oneshot;
 
 use crate::args::{DevArgs, Failure};
 use crate::banner::{self, Banner};
-use crate::{logs, serve, signals};
+use crate::signals::Signals;
+use crate::{logs, serve};
 
 pub(crate) fn run(args: &DevArgs) -> Result<(), Failure> {
     if args.serve.tls_cert.is_some() {
@@ -18,6 +19,7 @@ pub(crate) fn run(args: &DevArgs) -> Result<(), Failure> {
         ));
     }
     logs::start(&args.serve.log, args.serve.log_json)?;
+    let signals = Signals::install()?;
     let started = serve::start(&args.serve)?;
     let functions = match &started.token {
         Some(token) => Some(Functions::start(args, started.running.url(), token)?),
@@ -35,7 +37,7 @@ pub(crate) fn run(args: &DevArgs) -> Result<(), Failure> {
     }
     // The functions stop first: their last requests still need the store.
     let mut stopped = Ok(());
-    signals::serve_until_signal(&started.running, || {
+    signals.serve(&started.running, || {
         stopped = functions.map_or(Ok(()), Functions::stop);
     })?;
     stopped

@@ -6,10 +6,12 @@ use restis_server::{Cors, Limits, Running, Server, Tenants, TlsFiles};
 
 use crate::args::{Failure, ServeArgs};
 use crate::banner::{self, Banner};
-use crate::{logs, signals};
+use crate::logs;
+use crate::signals::Signals;
 
 pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     logs::start(&args.log, args.log_json)?;
+    let signals = Signals::install()?;
     let started = start(args)?;
     if !args.quiet {
         banner::print(&Banner {
@@ -19,7 +21,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
             store: started.store,
         });
     }
-    signals::serve_until_signal(&started.running, || ())
+    signals.serve(&started.running, || ())
 }
 
 /// A server that serves, and what to tell about it.

@@ -1,63 +1,106 @@
 //! Ctrl-C and SIGTERM.
 
-use restis_server::{Running, StopHandle};
+use std::time::Duration;
+
+use restis_server::Running;
+use tokio::runtime::Runtime;
 
 use crate::args::Failure;
 
-/// Serves until a signal arrives, then stops cleanly; a second signal ends at once.
-///
-/// `before` stops what uses the server.
-pub(crate) fn serve_until_signal(
-    running: &Running,
-    before: impl FnOnce() + Send,
-) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(format!("no event loop for signals: {error}")))?;
-    runtime
-        .block_on(wait(running.stop_handle()))
-        .map_err(|error| Failure::new(format!("signals cannot be received: {error}")))?;
-    std::thread::scope(|scope| {
-        let stopping = scope.spawn(|| {
-            before();
-            running.stop();
-        });
-        runtime.block_on(async {
-            let second = tokio::spawn(async {
-                if signal().await.is_ok() {
-                    std::process::exit(130);
-                }
-            });
-            while !stopping.is_finished() {
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-            }
-            second.abort();
-        });
-    });
-    running
-        .save_error()
-        .map_or(Ok(()), |error| Err(Failure::new(error)))
+/// Signals, received from the moment this exists.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    runtime: Runtime,
+    stop: Stop,
 }
 
-async fn wait(handle: StopHandle) -> std::io::Result<()> {
-    tokio::select! {
-        outcome = signal() => outcome,
-        () = handle.stopped() => Ok(()),
+impl Signals {
+    /// Takes over the signals; before this they end the process at once.
+    pub(crate) fn install() -> Result<Self, Failure> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::new(format!("no event loop for signals: {error}")))?;
+        let stop = {
+            let _inside = runtime.enter();
+            Stop::install()
+        };
+        let stop =
+            stop.map_err(|error| Failure::new(format!("signals cannot be received: {error}")))?;
+        Ok(Self { runtime, stop })
+    }
+
+    /// Serves until a signal arrives, then stops cleanly; a second signal ends at once.
+    ///
+    /// `before` stops what uses the server.
+    pub(crate) fn serve(
+        self,
+        running: &Running,
+        before: impl FnOnce() + Send,
+    ) -> Result<(), Failure> {
+        let Self { runtime, mut stop } = self;
+        let handle = running.stop_handle();
+        runtime.block_on(async {
+            tokio::select! {
+                () = stop.signal() => {}
+                () = handle.stopped() => {}
+            }
+        });
+        std::thread::scope(|scope| {
+            let stopping = scope.spawn(|| {
+                before();
+                running.stop();
+            });
+            runtime.block_on(async {
+                while !stopping.is_finished() {
+                    tokio::select! {
+                        () = stop.signal() => std::process::exit(130),
+                        () = tokio::time::sleep(Duration::from_millis(5)) => {}
+                    }
+                }
+            });
+        });
+        let failed = running.save_error();
+        failed.map_or(Ok(()), |error| Err(Failure::new(error)))
     }
 }
 
 #[cfg(unix)]
-async fn signal() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        outcome = tokio::signal::ctrl_c() => outcome,
-        _ = terminate.recv() => Ok(()),
+#[derive(Debug)]
+struct Stop {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Stop {
+    fn install() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn signal(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
     }
 }
 
-#[cfg(not(unix))]
-async fn signal() -> std::io::Result<()> {
-    tokio::signal::ctrl_c().await
+#[cfg(windows)]
+#[derive(Debug)]
+struct Stop(tokio::signal::windows::CtrlC);
+
+#[cfg(windows)]
+impl Stop {
+    fn install() -> std::io::Result<Self> {
+        tokio::signal::windows::ctrl_c().map(Self)
+    }
+
+    async fn signal(&mut self) {
+        self.0.recv().await;
+    }
 }

@@ -175,3 +175,66 @@ fn dev_serves_the_store_and_the_functions() {
     restis.signal("TERM");
     assert_eq!(restis.wait(), (Some(0), String::new()));
 }
+
+#[test]
+fn the_access_log_tells_commands_and_no_values() {
+    let mut child = support::binary()
+        .args([
+            "serve",
+            "--addr",
+            "127.0.0.1:0",
+            "--token",
+            "SECRET-TOKEN",
+            "--log",
+            "access",
+        ])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut banner = std::io::BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    let url = loop {
+        line.clear();
+        std::io::BufRead::read_line(&mut banner, &mut line).unwrap();
+        if let Some(rest) = line.split("REST_URL=").nth(1) {
+            break rest.split(' ').next().unwrap().to_owned();
+        }
+    };
+    if tool("curl") {
+        for (path, body) in [
+            ("/set/key-1/value-2?EX=100", ""),
+            ("/", r#"["SET","key-1","value-2"]"#),
+            ("/pipeline", r#"[["SET","key-1","value-2"]]"#),
+            ("/get/key-1?_token=SECRET-TOKEN", ""),
+        ] {
+            let status = Command::new("curl")
+                .args([
+                    "-s",
+                    "-o",
+                    "/dev/null",
+                    "-d",
+                    body,
+                    "-H",
+                    "Authorization: Bearer SECRET-TOKEN",
+                ])
+                .arg(format!("{url}{path}"))
+                .status();
+            assert!(status.unwrap().success());
+        }
+    }
+    Command::new("kill")
+        .arg(child.id().to_string())
+        .status()
+        .unwrap();
+    let output = child.wait_with_output().unwrap();
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(log.lines().count(), 4, "{log}");
+    assert!(
+        log.contains("command=\"SET\"") && log.contains("kind=\"pipeline\""),
+        "{log}"
+    );
+    for secret in ["key-1", "value-2", "SECRET", "100"] {
+        assert!(!log.contains(secret), "{secret}: {log}");
+    }
+}

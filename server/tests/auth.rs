@@ -150,3 +150,66 @@ fn equal_tokens_are_refused() {
     assert!(error.contains("given twice"), "{error}");
     assert!(!error.contains('A'), "{error}");
 }
+
+#[test]
+fn tokens_of_users_have_the_users_rights() {
+    let server = engine_server();
+    let addr = server.addr();
+    let token = |reply: String| -> String {
+        let reply: serde_json::Value = serde_json::from_str(&reply).unwrap();
+        reply["result"].as_str().unwrap().to_owned()
+    };
+    let minted = token(command(addr, &["ACL", "GENTOKEN", "app"]));
+    let bearer = format!("Bearer {minted}");
+    let auth = [
+        ("Authorization", bearer.as_str()),
+        ("Accept", "text/event-stream"),
+    ];
+    let send = |target: &str, body: &str| {
+        let response = request(addr, "POST", target, &auth, body);
+        (response.status, response.text())
+    };
+    assert_eq!(send("/", r#"["PING"]"#).0, 401, "no user has it yet");
+    let rule = format!(">{minted}");
+    let rules = [
+        "ACL",
+        "SETUSER",
+        "app",
+        "on",
+        &rule,
+        "~app:*",
+        "&app:*",
+        "+get",
+        "+set",
+        "+subscribe",
+    ];
+    assert_eq!(command(addr, &rules), r#"{"result":"OK"}"#);
+    assert_eq!(
+        token(command(addr, &["ACL", "RESTTOKEN", "app", &minted])),
+        minted
+    );
+    assert_eq!(
+        send("/", r#"["SET","app:k","v"]"#),
+        (200, r#"{"result":"OK"}"#.to_owned())
+    );
+    assert_eq!(send("/get/app:k", "").1, r#"{"result":"v"}"#);
+    for (target, body) in [
+        ("/", r#"["SET","other","v"]"#),
+        ("/", r#"["DEL","app:k"]"#),
+        ("/multi-exec", r#"[["SET","app:k","w"],["DEL","app:k"]]"#),
+        ("/subscribe/other", ""),
+        ("/psubscribe/app:*", ""),
+        ("/monitor", ""),
+    ] {
+        assert_eq!(send(target, body).0, 400, "{target} {body}");
+    }
+    let mixed = send("/pipeline", r#"[["GET","app:k"],["DEL","app:k"]]"#).1;
+    assert!(
+        mixed.starts_with(r#"[{"result":"v"},{"error":"NOPERM "#),
+        "{mixed}"
+    );
+    let mut events = Events::open(addr, "POST", "/subscribe/app:news", &auth, b"");
+    events.expect("data: subscribe,app:news,1");
+    command(addr, &["ACL", "DELUSER", "app"]);
+    assert_eq!(send("/", r#"["GET","app:k"]"#).0, 401);
+}

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
 use http::StatusCode;
-use restis_engine::{Frame, Reply};
+use restis_engine::{Caller, Frame, Reply};
 
 use crate::database::{Access, Backend};
 use crate::gate;
@@ -94,6 +94,9 @@ pub(crate) async fn subscribe(
 ) -> Result<(Frames, Guard), Failure> {
     match &access.database.backend {
         Backend::Engine(engine) => {
+            engine
+                .check_channels(&access.caller, &channels, &patterns)
+                .map_err(|error| Failure::bad_request(error.message().to_owned()))?;
             let (queue, queued) = crate::sse::queue(backlog);
             let subscription = engine.subscribe(&channels, &patterns, queue);
             Ok((Box::pin(queued), Box::new(subscription)))
@@ -104,7 +107,8 @@ pub(crate) async fn subscribe(
 
 /// Follows every command of the database.
 pub(crate) async fn monitor(access: &Access, backlog: usize) -> Result<(Frames, Guard), Failure> {
-    if access.caller.is_read_only() {
+    // It shows what everybody does.
+    if access.caller != Caller::default() {
         return Err(Failure::bad_request(texts::no_permission(b"monitor")));
     }
     match &access.database.backend {

@@ -14,7 +14,7 @@ use super::body::ReplyBody;
 use super::cors::Cors;
 use super::{Ids, headers};
 use crate::config::Limits;
-use crate::database::{Access, Database};
+use crate::database::{Access, Backend, Database};
 use crate::fault::Faults;
 use crate::metrics::{Kind, Metrics};
 use crate::reply::Format;
@@ -180,7 +180,21 @@ fn finish(
 impl Shared {
     /// Who a token belongs to.
     pub(super) fn access(&self, token: &[u8]) -> Option<Access> {
-        self.tokens.get(token).cloned()
+        if let Some(access) = self.tokens.get(token) {
+            return Some(access.clone());
+        }
+        // Tokens of users, which the databases themselves have made.
+        let token = std::str::from_utf8(token).ok()?;
+        self.databases.iter().find_map(|database| {
+            let Backend::Engine(engine) = &database.backend else {
+                return None;
+            };
+            let caller = engine.caller_of_token(token)?;
+            Some(Access {
+                database: Arc::clone(database),
+                caller,
+            })
+        })
     }
 
     /// The access of a request, or the refusal.
