@@ -403,3 +403,33 @@ fn figures_are_aggregated() {
     "#,
     );
 }
+
+#[test]
+fn indexes_and_aliases_survive_a_snapshot() {
+    let shell = Shell::new();
+    shell.script(
+        "SEARCH.CREATE users ON HASH PREFIX 2 u: v: LANGUAGE german SCHEMA name TEXT NOSTEM nick TEXT NOTOKENIZE FROM name age I64 FAST => :1
+         SEARCH.ALIASADD people users => :1
+         HSET u:1 name Ann age 30
+         HSET v:2 name Bob age 40",
+    );
+    let copy = shell.reloaded();
+    assert_eq!(keys(&copy, "people", r#"{"age":{"$gt":30}}"#, ""), "2");
+    copy.script("HSET u:3 name Cid age 50");
+    assert_eq!(
+        keys(&copy, "people", r#"{"age":{"$gt":30}}"#, "ORDERBY age DESC"),
+        "3 2"
+    );
+    let part = |reply: String| {
+        reply
+            .split_once("indexSize")
+            .map(|(head, _)| head.to_owned())
+    };
+    assert_eq!(
+        part(copy.run("SEARCH.DESCRIBE users")),
+        part(shell.run("SEARCH.DESCRIBE users"))
+    );
+    assert!(copy.run("SEARCH.DESCRIBE users").ends_with(
+        "[[name, TEXT, NOSTEM], [nick, TEXT, NOTOKENIZE, FROM, name], [age, I64, FAST]]]"
+    ));
+}

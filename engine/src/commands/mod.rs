@@ -24,10 +24,12 @@ mod pubsub;
 mod scripting;
 mod search;
 mod search_query;
+mod search_score;
 mod server;
 mod set;
 mod stream;
 mod stream_args;
+mod stream_claim;
 mod stream_group;
 mod stream_info;
 mod string;
@@ -66,6 +68,7 @@ const GROUPS: &[&[Spec]] = &[
     server::COMMANDS,
     set::COMMANDS,
     stream::COMMANDS,
+    stream_claim::COMMANDS,
     stream_group::COMMANDS,
     stream_info::COMMANDS,
     string::COMMANDS,

@@ -12,6 +12,10 @@ use crate::parse::Walk;
 use crate::reply::Reply;
 use crate::search::{Definition, Field, Kind, LANGUAGES, Registry, Source};
 
+/// Bounds of a definition; a snapshot holds it as one command.
+const MOST_FIELDS: usize = 1000;
+const MOST_PREFIXES: usize = 1000;
+
 /// Runs `use_it` on the registry and the keyspace, which otherwise holds the registry.
 pub(super) fn with_registry<T>(
     ctx: &mut Ctx<'_>,
@@ -62,8 +66,8 @@ fn create(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         }
     }
     let source = source.ok_or(SYNTAX)?;
-    if prefixes.is_empty() {
-        return Err(Error::fixed("ERR PREFIX needs at least one prefix"));
+    if prefixes.is_empty() || prefixes.len() > MOST_PREFIXES {
+        return Err(Error::fixed("ERR PREFIX needs from 1 to 1000 prefixes"));
     }
     let overlap = |(at, one): (usize, &Bytes)| {
         prefixes
@@ -83,6 +87,8 @@ fn create(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     if ctx.db.exists(name) {
         return Err(Error::fixed("ERR the name is used by a key"));
     }
+    // Definitions are part of what is saved.
+    ctx.db.counters.changes += 1;
     with_registry(ctx, |registry, db| {
         if let Some(index) = registry.get(name) {
             return match exists_ok {
@@ -158,10 +164,10 @@ fn fields(walk: &mut Walk<'_>) -> Result<Vec<Field>, Error> {
         }
         fields.push(field);
     }
-    if fields.is_empty() {
-        Err(Error::fixed("ERR SCHEMA needs at least one field"))
-    } else {
-        Ok(fields)
+    match fields.len() {
+        0 => Err(Error::fixed("ERR SCHEMA needs at least one field")),
+        1..=MOST_FIELDS => Ok(fields),
+        _ => Err(Error::fixed("ERR SCHEMA has too many fields")),
     }
 }
 
@@ -173,18 +179,10 @@ fn describe(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         return Ok(Reply::NilArray);
     };
     let definition = &index.definition;
-    let schema = definition.fields.iter().map(|field| {
-        let mut parts = vec![Reply::bulk(&*field.name), Reply::bulk(field.kind.name())];
-        if let Kind::Text { stem, whole } = field.kind {
-            parts.extend((!stem).then(|| Reply::bulk("NOSTEM")));
-            parts.extend(whole.then(|| Reply::bulk("NOTOKENIZE")));
-        }
-        parts.extend(field.fast.then(|| Reply::bulk("FAST")));
-        if let Some(from) = &field.from {
-            parts.extend([Reply::bulk("FROM"), Reply::bulk(&**from)]);
-        }
-        Reply::Array(parts)
-    });
+    let schema = definition
+        .fields
+        .iter()
+        .map(|field| Reply::array(field.options().map(Reply::bulk)));
     let pairs = [
         ("name", Reply::Bulk(name.clone())),
         ("type", Reply::bulk(definition.source.name())),
@@ -205,6 +203,7 @@ fn describe(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 }
 
 fn drop_index(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    ctx.db.counters.changes += 1;
     Ok(Reply::bool(ctx.db.search.drop(args[1])))
 }
 
@@ -227,11 +226,13 @@ fn alias_add(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     if ctx.db.search.has(args[1]) {
         return Err(Error::fixed("ERR the alias is the name of an index"));
     }
+    ctx.db.counters.changes += 1;
     let updated = ctx.db.search.add_alias(args[1], args[2]);
     Ok(Reply::Int(if updated { 2 } else { 1 }))
 }
 
 fn alias_del(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    ctx.db.counters.changes += 1;
     Ok(Reply::bool(ctx.db.search.drop_alias(args[1])))
 }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::buckets;
-use super::filter::invalid;
 use super::index::{Doc, Index};
+use super::operand::invalid;
 use super::schema::{Field, Value};
 use crate::error::Error;
 use crate::json::Node;

@@ -4,6 +4,7 @@ use std::ops::Bound;
 
 use regex_lite::{Regex, RegexBuilder};
 
+use super::operand::{invalid, number, option, value_of};
 use super::schema::{Definition, Field, Kind, float_order};
 use super::text::Fuzziness;
 use crate::error::Error;
@@ -497,26 +498,4 @@ fn ends<T>(operator: &str, at: T) -> (Bound<T>, Bound<T>) {
         "$lt" => (Bound::Unbounded, Bound::Excluded(at)),
         _ => (Bound::Unbounded, Bound::Included(at)),
     }
-}
-
-/// The string of an operand: itself, or its `value` or `query`.
-fn value_of(operand: &Node) -> Option<&str> {
-    operand.as_str().or_else(|| {
-        option(operand, "value")
-            .or_else(|| option(operand, "query"))?
-            .as_str()
-    })
-}
-
-fn option<'n>(operand: &'n Node, name: &str) -> Option<&'n Node> {
-    operand.as_object()?.get(name)
-}
-
-fn number(node: &Node, name: &str) -> Result<f64, Error> {
-    node.as_f64()
-        .ok_or_else(|| invalid(&format!("{name} must be a number")))
-}
-
-pub(crate) fn invalid(reason: &str) -> Error {
-    Error::new(format!("ERR invalid query: {reason}"))
 }

@@ -9,6 +9,7 @@ mod date;
 mod eval;
 mod filter;
 mod index;
+mod operand;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -20,8 +21,9 @@ use bytes::Bytes;
 
 pub(crate) use aggregate::aggregate;
 pub(crate) use eval::Matches;
-pub(crate) use filter::{Query, invalid, parse as parse_filter};
+pub(crate) use filter::{Query, parse as parse_filter};
 pub(crate) use index::{Doc, Index};
+pub(crate) use operand::invalid;
 pub(crate) use schema::{Definition, Field, Kind, Source, Value, at_path};
 pub(crate) use text::LANGUAGES;
 
@@ -80,6 +82,22 @@ impl Registry {
             index.rescan(db);
         }
         self.indexes.insert(Bytes::copy_from_slice(name), index);
+    }
+
+    /// Commands that make these indexes and aliases.
+    pub(crate) fn create_commands(&self) -> impl Iterator<Item = Vec<Bytes>> {
+        let indexes = self
+            .indexes
+            .iter()
+            .map(|(name, index)| index.definition.create_command(name));
+        let alias = |(alias, index): (&Bytes, &Bytes)| {
+            vec![
+                Bytes::from_static(b"SEARCH.ALIASADD"),
+                alias.clone(),
+                index.clone(),
+            ]
+        };
+        indexes.chain(self.aliases.iter().map(alias))
     }
 
     pub(crate) fn reindex(&mut self, name: &[u8], db: &Db) -> bool {

@@ -69,6 +69,24 @@ impl Definition {
             .find(|(_, field)| &*field.name == name)
     }
 
+    /// The arguments of SEARCH.CREATE that make such an index.
+    pub(crate) fn create_command(&self, name: &Bytes) -> Vec<Bytes> {
+        let word = |text: &str| Bytes::copy_from_slice(text.as_bytes());
+        let mut args = vec![
+            word("SEARCH.CREATE"),
+            name.clone(),
+            word("ON"),
+            word(self.source.name()),
+        ];
+        args.extend([word("PREFIX"), word(&self.prefixes.len().to_string())]);
+        args.extend(self.prefixes.iter().cloned());
+        args.extend([word("LANGUAGE"), word(self.language_name()), word("SCHEMA")]);
+        for field in &self.fields {
+            args.extend(field.options().map(word));
+        }
+        args
+    }
+
     pub(crate) fn language_name(&self) -> &'static str {
         LANGUAGES
             .get(self.language)
@@ -101,6 +119,26 @@ impl Source {
 }
 
 impl Field {
+    /// Name, type and options, as in SEARCH.CREATE and SEARCH.DESCRIBE.
+    pub(crate) fn options(&self) -> impl Iterator<Item = &str> {
+        let (stem, whole) = match self.kind {
+            Kind::Text { stem, whole } => (stem, whole),
+            _ => (true, false),
+        };
+        let from = self.from.as_deref();
+        [
+            Some(&*self.name),
+            Some(self.kind.name()),
+            (!stem).then_some("NOSTEM"),
+            whole.then_some("NOTOKENIZE"),
+            self.fast.then_some("FAST"),
+            from.map(|_| "FROM"),
+            from,
+        ]
+        .into_iter()
+        .flatten()
+    }
+
     /// The field of the document that is indexed.
     pub(crate) fn path(&self) -> &str {
         self.from.as_deref().unwrap_or(&self.name)

@@ -2,7 +2,7 @@
 //!
 //! Layout, version 1: eight magic bytes, the version (u32, little endian), records, an end record
 //! with the number of keys, and the XXH3 (u64, little endian) of everything before it. A record is
-//! a key with expiry and value, or a command that is replayed (functions, users). The checksum
+//! a key with expiry and value, or a command that is replayed (functions, users, indexes). The checksum
 //! is compared before anything is read, so a torn or foreign file loads nothing.
 
 mod codec;
@@ -97,6 +97,11 @@ pub(crate) fn encode(db: &Db, side: &Side) -> Vec<u8> {
         let rules = user.rules();
         let mut args: Vec<&[u8]> = vec![b"ACL", name.as_bytes()];
         args.extend(rules.iter().map(AsRef::<[u8]>::as_ref));
+        replay(&mut out, &args);
+    }
+    // Indexes come before the keys, which fill them.
+    for args in db.search.create_commands() {
+        let args: Vec<&[u8]> = args.iter().map(AsRef::as_ref).collect();
         replay(&mut out, &args);
     }
     let mut keys = 0;
@@ -204,7 +209,8 @@ fn run(reader: &mut Reader, db: &mut Db, side: &mut Side) -> Result<(), Snapshot
         return commands::restore_user(&mut side.acl, name, rules)
             .map_err(|_| SnapshotError::Corrupt);
     }
-    if !parse::is(args[0], "FUNCTION") {
+    let replayed = ["FUNCTION", "SEARCH.CREATE", "SEARCH.ALIASADD"];
+    if !replayed.iter().any(|name| parse::is(args[0], name)) {
         return Err(SnapshotError::Corrupt);
     }
     let caller = Caller::default();

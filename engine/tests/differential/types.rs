@@ -1,6 +1,6 @@
 //! Random streams, positions and HyperLogLogs, the same on both sides.
 //!
-//! `RESTIS_SEED` repeats a run, `RESTIS_STEPS` makes it longer.
+//! `RESTIS_DIFF_SEED` repeats a run, `RESTIS_DIFF_COMMANDS` makes it longer.
 
 use std::fmt::Write as _;
 
@@ -45,11 +45,10 @@ fn compare(
     };
     let mut redis = server.connect();
     let engine = Engine::default();
-    let seed = variable("RESTIS_SEED")
-        .unwrap_or_else(|| u64::from(std::process::id()) * 2_654_435_761 + 1);
+    let seed = variable("RESTIS_DIFF_SEED").unwrap_or(1).max(1);
     let mut dice = Dice(seed);
     let mut history = Vec::new();
-    for step in 0..variable("RESTIS_STEPS").unwrap_or(STEPS) {
+    for step in 0..variable("RESTIS_DIFF_COMMANDS").unwrap_or(STEPS) {
         let line = generate(&mut dice, step);
         let command: Vec<&str> = line.split_whitespace().collect();
         let (theirs, ours) = (redis.call(&command), engine.call(&command));
@@ -57,7 +56,7 @@ fn compare(
         assert_eq!(
             comparable(&line, &theirs),
             comparable(&line, &ours),
-            "redis and engine differ at step {step} of RESTIS_SEED={seed}; the last commands:\n{}",
+            "redis and engine differ at step {step} of RESTIS_DIFF_SEED={seed}; the last commands:\n{}",
             history[history.len().saturating_sub(25)..].join("\n")
         );
     }

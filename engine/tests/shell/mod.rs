@@ -26,6 +26,17 @@ impl Shell {
         self.now.fetch_add(ms, Ordering::Relaxed);
     }
 
+    /// A shell on a copy, made by saving and loading.
+    #[allow(dead_code, reason = "not every test file saves")]
+    pub(crate) fn reloaded(&self) -> Self {
+        let mut saved = Vec::new();
+        let copy = Self::new();
+        let done =
+            self.engine.save(&mut saved).is_ok() && copy.engine.load(&mut &saved[..]).is_ok();
+        assert!(done, "saved and loaded");
+        copy
+    }
+
     /// The reply to a command line; words may be in single quotes.
     pub(crate) fn run(&self, line: &str) -> String {
         let mut out = String::new();
