@@ -3,6 +3,7 @@
 use std::thread::JoinHandle;
 
 use restis::Redis;
+use restis::session::{CookieConfig, Secrets, SessionConfig};
 use restis_handlers::{AppState, Config};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -43,6 +44,16 @@ pub(crate) fn run(args: &DevArgs) -> Result<(), Failure> {
     stopped
 }
 
+/// Sessions as the environment says, or with secrets that live as long as the process.
+fn session_config() -> Result<SessionConfig, Failure> {
+    if std::env::var_os("SESSION_SECRETS").is_some() {
+        return SessionConfig::from_env().map_err(Failure::usage);
+    }
+    let secrets = Secrets::random().map_err(Failure::new)?;
+    // Plain HTTP: a browser would drop a cookie that needs HTTPS.
+    Ok(SessionConfig::new(secrets).cookie(CookieConfig::insecure()))
+}
+
 /// The functions on a thread of their own, with the REST server as their store.
 struct Functions {
     url: String,
@@ -67,6 +78,7 @@ impl Functions {
         };
         let state = AppState::builder(redis)
             .config(config)
+            .sessions(session_config()?)
             .build()
             .map_err(Failure::usage)?;
         let app = restis_handlers::app(state);

@@ -10,6 +10,10 @@ use std::{fmt, time::Duration};
 pub struct ConfigError(Vec<String>);
 
 impl ConfigError {
+    pub(crate) fn one(problem: String) -> Self {
+        Self(vec![problem])
+    }
+
     /// An error from the problems found; `None` when there are none.
     pub fn from_problems(problems: Vec<String>) -> Option<Self> {
         (!problems.is_empty()).then_some(Self(problems))

@@ -2,7 +2,12 @@
 
 use crate::live::Hub;
 use crate::{Config, ConfigError, Host, auth::ServiceTokens};
-use restis::{Redis, events::Events, ratelimit::RateLimiter};
+use restis::{
+    Redis,
+    events::Events,
+    ratelimit::RateLimiter,
+    session::{SessionConfig, Sessions},
+};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// Shared by every route; cheap to clone.
@@ -17,6 +22,7 @@ struct Inner {
     limiters: BTreeMap<String, RateLimiter>,
     events: Events,
     hub: Hub,
+    sessions: Option<Sessions>,
 }
 
 impl AppState {
@@ -26,6 +32,7 @@ impl AppState {
             redis,
             config: Config::default(),
             host: Host::Http,
+            sessions: None,
         }
     }
 
@@ -38,8 +45,19 @@ impl AppState {
         let mut collect = |e: String| problems.push(e);
         let redis = Redis::from_env().map_err(|e| collect(e.to_string())).ok();
         let config = Config::from_env().map_err(|e| collect(e.to_string())).ok();
-        match (redis, config) {
-            (Some(redis), Some(config)) => Self::builder(redis).config(config).host(host).build(),
+        let sessions = match std::env::var("SESSION_SECRETS") {
+            Ok(secrets) if !secrets.trim().is_empty() => SessionConfig::from_env()
+                .map_err(|e| collect(e.to_string()))
+                .ok()
+                .map(Some),
+            _ => Some(None),
+        };
+        match (redis, config, sessions) {
+            (Some(redis), Some(config), Some(sessions)) => {
+                let mut builder = Self::builder(redis).config(config).host(host);
+                builder.sessions = sessions;
+                builder.build()
+            }
             _ => Err(ConfigError::from_problems(problems)
                 .unwrap_or_else(|| unreachable!("one of the two failed"))),
         }
@@ -70,6 +88,11 @@ impl AppState {
         &self.0.events
     }
 
+    /// The sessions, if they are configured.
+    pub fn sessions(&self) -> Option<&Sessions> {
+        self.0.sessions.as_ref()
+    }
+
     pub(crate) fn hub(&self) -> &Hub {
         &self.0.hub
     }
@@ -86,6 +109,7 @@ pub struct AppStateBuilder {
     redis: Redis,
     config: Config,
     host: Host,
+    sessions: Option<SessionConfig>,
 }
 
 impl AppStateBuilder {
@@ -100,6 +124,13 @@ impl AppStateBuilder {
     #[must_use]
     pub fn tokens(mut self, tokens: ServiceTokens) -> Self {
         self.config.tokens = tokens;
+        self
+    }
+
+    /// Switches the session routes on; without it they answer 503.
+    #[must_use]
+    pub fn sessions(mut self, config: SessionConfig) -> Self {
+        self.sessions = Some(config);
         self
     }
 
@@ -120,6 +151,11 @@ impl AppStateBuilder {
             limiters,
             events: Events::new(self.redis.clone(), self.config.environment),
             hub: Hub::default(),
+            sessions: self
+                .sessions
+                .map(|config| Sessions::new(self.redis.clone(), config))
+                .transpose()
+                .map_err(|e| ConfigError::one(e.to_string()))?,
             redis: self.redis,
             config: self.config,
             host: self.host,

@@ -3,6 +3,7 @@
 pub mod events;
 pub mod health;
 pub mod ratelimit;
+pub mod session;
 
 use crate::{AppState, openapi::Base};
 use utoipa::OpenApi as _;
@@ -14,4 +15,5 @@ pub(crate) fn api() -> OpenApiRouter<AppState> {
         .merge(health::routes())
         .merge(ratelimit::routes())
         .merge(events::routes())
+        .merge(session::routes())
 }
