@@ -153,6 +153,7 @@ fn an_absent_redis_is_a_clear_error_and_recovery_is_automatic() {
     ] {
         let response = post(addr, target, body);
         assert_eq!(response.status, 503, "{target} {}", response.text());
+        assert_eq!(response.header("retry-after"), Some("1"));
         let error = "ERR the Redis behind this server cannot be reached; nothing was executed";
         assert_eq!(
             response.text(),
@@ -239,4 +240,41 @@ fn clusters() {
     events.expect("data: message,chat,over the bus");
     assert_eq!(command(addr, &["FLUSHALL"]), r#"{"result":"OK"}"#);
     assert_eq!(command(addr, &["DBSIZE"]), r#"{"result":0}"#);
+}
+
+#[test]
+fn a_slot_that_moves_is_followed_and_nothing_is_counted_twice() {
+    let Some(cluster) = ClusterProcess::start() else {
+        return;
+    };
+    let server = redis_server(&cluster.url());
+    let addr = server.addr();
+    command(addr, &["INCR", "n"]);
+    let integer = |reply: &str| -> i64 { reply.trim_start_matches(':').trim().parse().unwrap() };
+    let slot = integer(&cluster.nodes[0].raw("CLUSTER KEYSLOT n"));
+    let owns = |number: usize| cluster.nodes[number].raw("EXISTS n").starts_with(":1");
+    let from = (0..3).find(|number| owns(*number)).unwrap();
+    let to = (from + 1) % 3;
+    let id = |number: usize| cluster.nodes[number].raw("CLUSTER MYID")[5..45].to_owned();
+    let (source, target) = (&cluster.nodes[from], &cluster.nodes[to]);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let mut connection = Connection::open(addr);
+            for _ in 0..400 {
+                let response = connection.request("POST", "/", &[AUTH], br#"["INCR","n"]"#);
+                assert_eq!(response.status, 200, "{}", response.text());
+            }
+        });
+        target.raw(&format!("CLUSTER SETSLOT {slot} IMPORTING {}", id(from)));
+        source.raw(&format!("CLUSTER SETSLOT {slot} MIGRATING {}", id(to)));
+        source.raw(&format!("MIGRATE 127.0.0.1 {} n 0 5000", target.port));
+        // From here until the slot is handed over the source answers ASK.
+        assert!(source.raw("GET n").starts_with("-ASK "));
+        for node in [target, source] {
+            node.raw(&format!("CLUSTER SETSLOT {slot} NODE {}", id(to)));
+        }
+        writer.join().unwrap();
+    });
+    assert_eq!(command(addr, &["GET", "n"]), r#"{"result":"401"}"#);
+    assert!(target.raw("GET n").ends_with("401\r\n"));
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -137,6 +137,9 @@ fn respond(shared: &Shared, parts: &Parts, answer: Answer, id: HeaderValue) -> R
         }
         StatusCode::UNAUTHORIZED => {
             out.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        StatusCode::SERVICE_UNAVAILABLE => {
+            out.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         _ => {}
     }

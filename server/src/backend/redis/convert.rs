@@ -75,7 +75,7 @@ pub(super) fn unreachable(error: &RedisError) -> Failure {
 /// A command was sent and its reply did not arrive.
 pub(super) fn no_answer(error: &RedisError) -> Failure {
     tracing::warn!(kind = ?error.kind(), "the Redis did not answer");
-    if matches!(error.kind(), ErrorKind::ClusterConnectionNotFound) {
+    if error.kind() == ErrorKind::ClusterConnectionNotFound || error.is_connection_refusal() {
         return unreachable(error);
     }
     let line = if error.is_timeout() {

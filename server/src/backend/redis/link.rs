@@ -9,6 +9,8 @@ use std::time::Duration;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
+use redis::io::tcp::TcpSettings;
+use redis::io::tcp::socket2::TcpKeepalive;
 use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, Pipeline, ProtocolVersion,
@@ -17,10 +19,12 @@ use redis::{
 use tokio::sync::Mutex as AsyncMutex;
 
 use super::address::Address;
-use super::scan;
+use super::cluster;
 
 /// Time for a connection to be made.
 const CONNECT: Duration = Duration::from_secs(3);
+/// Idle time after which a peer is asked whether it is still there.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// Time for a reply.
 const RESPONSE: Duration = Duration::from_secs(15);
 
@@ -35,8 +39,7 @@ impl Link {
     async fn command(&mut self, cmd: &Cmd) -> RedisResult<Value> {
         match self {
             Self::Single(connection) => connection.req_packed_command(cmd).await,
-            Self::Cluster(connection) if scan::is_scan(cmd) => scan::step(connection, cmd).await,
-            Self::Cluster(connection) => connection.req_packed_command(cmd).await,
+            Self::Cluster(connection) => cluster::command(connection, cmd).await,
         }
     }
 
@@ -44,7 +47,7 @@ impl Link {
         let count = commands.len();
         match self {
             Self::Single(connection) => connection.req_packed_commands(commands, 0, count).await,
-            Self::Cluster(connection) => connection.req_packed_commands(commands, 0, count).await,
+            Self::Cluster(connection) => cluster::transaction(connection, commands).await,
         }
     }
 }
@@ -92,7 +95,8 @@ impl Links {
                     .use_protocol(ProtocolVersion::RESP2)
                     .connection_timeout(CONNECT)
                     .response_timeout(RESPONSE)
-                    .retries(4)
+                    .retries(0)
+                    .tcp_settings(tcp())
                     .build()
                     .map_err(problem)?;
                 let nodes = nodes.into_iter().map(Client::open);
@@ -242,7 +246,17 @@ fn resp2(info: ConnectionInfo) -> ConnectionInfo {
         .clone()
         .set_protocol(ProtocolVersion::RESP2)
         .set_lib_name("restis", env!("CARGO_PKG_VERSION"));
-    info.set_redis_settings(settings)
+    info.set_redis_settings(settings).set_tcp_settings(tcp())
+}
+
+/// Small requests go out at once, and a peer that is gone is noticed.
+fn tcp() -> TcpSettings {
+    let keep_alive = TcpKeepalive::new()
+        .with_time(KEEP_ALIVE)
+        .with_interval(KEEP_ALIVE / 3);
+    TcpSettings::default()
+        .set_nodelay(true)
+        .set_keepalive(keep_alive)
 }
 
 fn sentinel(
@@ -258,7 +272,8 @@ fn sentinel(
     let addresses = sentinels.iter().map(|info| info.addr().clone());
     let mut builder = SentinelClientBuilder::new(addresses, name, SentinelServerType::Master)?
         .set_client_to_redis_db(db)
-        .set_client_to_redis_protocol(ProtocolVersion::RESP2);
+        .set_client_to_redis_protocol(ProtocolVersion::RESP2)
+        .set_client_to_redis_tcp_settings(tcp());
     if tls {
         builder = builder.set_client_to_redis_tls_mode(TlsMode::Secure);
     }

@@ -1,6 +1,7 @@
 //! Databases that live in a Redis: standalone, cluster, or behind sentinels.
 
 mod address;
+mod cluster;
 mod convert;
 mod link;
 mod plan;
