@@ -6,7 +6,7 @@ use crate::{
     dispatch::{Dispatcher, breaker::BreakerPolicy, plan::Limits},
     env::parse_rest_url,
     error::{Error, Result},
-    transport::{Encoding, HttpTransport, Transport, telemetry},
+    transport::{Encoding, HttpTransport, Parts, Transport, telemetry},
 };
 
 /// What holds for every call of a client.
@@ -143,7 +143,8 @@ impl Builder {
         self
     }
 
-    /// Uses a ready HTTP client; its TLS, proxy and pool settings apply.
+    /// Uses a ready HTTP client instead of own lean connections: its TLS, proxy, HTTP version
+    /// and pool settings apply.
     pub fn http_client(mut self, client: reqwest::Client) -> Self {
         self.http = Some(client);
         self
@@ -182,23 +183,20 @@ impl Builder {
                 if token.trim().is_empty() {
                     return Err(Error::config("the REST token is empty"));
                 }
-                let http = match self.http {
-                    Some(http) => http,
-                    None => http_client(self.connect_timeout)?,
-                };
                 let telemetry = if self.telemetry {
                     telemetry::headers()
                 } else {
                     http::HeaderMap::new()
                 };
-                Arc::new(HttpTransport::new(
-                    http,
-                    &base,
-                    token.trim(),
-                    self.encoding,
+                Arc::new(HttpTransport::new(Parts {
+                    http: self.http,
+                    base: &base,
+                    token: token.trim(),
+                    encoding: self.encoding,
                     telemetry,
-                    self.max_reply_bytes,
-                )?)
+                    connect_timeout: self.connect_timeout,
+                    max_reply_bytes: self.max_reply_bytes,
+                })?)
             }
         };
         Ok(Redis::over(Dispatcher::new(transport, self.policy)))
@@ -206,7 +204,7 @@ impl Builder {
 }
 
 #[cfg(not(target_family = "wasm"))]
-fn http_client(connect_timeout: Duration) -> Result<reqwest::Client> {
+pub(crate) fn http_client(connect_timeout: Duration) -> Result<reqwest::Client> {
     let builder = reqwest::Client::builder()
         .connect_timeout(connect_timeout)
         .pool_idle_timeout(Duration::from_secs(30))
@@ -221,14 +219,14 @@ fn http_client(connect_timeout: Duration) -> Result<reqwest::Client> {
 }
 
 #[cfg(target_family = "wasm")]
-fn http_client(_: Duration) -> Result<reqwest::Client> {
+pub(crate) fn http_client(_: Duration) -> Result<reqwest::Client> {
     Ok(reqwest::Client::new())
 }
 
 /// The ring provider and the web's root certificates, both in the binary: nothing to
 /// read, and the first handshake is fast.
 #[cfg(all(feature = "rustls", not(target_family = "wasm")))]
-fn tls_config() -> Result<rustls::ClientConfig> {
+pub(crate) fn tls_config() -> Result<rustls::ClientConfig> {
     let roots = rustls::RootCertStore {
         roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
     };

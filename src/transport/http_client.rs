@@ -1,11 +1,13 @@
 //! The default transport: HTTP by reqwest.
-use std::{fmt, time::Duration};
+use std::{borrow::Cow, fmt, sync::OnceLock, time::Duration};
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use url::Url;
 
+#[cfg(not(target_family = "wasm"))]
+use super::direct;
 use super::{
     Answer, BoxFuture, Exchange, FrameStream, Listen, Mode, SyncToken, Transport, encode,
     json::{self, Body, Malformed},
@@ -36,120 +38,181 @@ pub enum Encoding {
 
 /// Executes exchanges as HTTP requests to the REST API.
 pub struct HttpTransport {
-    http: reqwest::Client,
-    single: Url,
-    pipeline: Url,
-    transaction: Url,
+    carrier: Carrier,
+    base: Url,
+    /// Paths of single commands, pipelines and transactions.
+    paths: [String; 3],
     headers: HeaderMap,
     encoding: Encoding,
     max_reply_bytes: usize,
+    /// Made when first needed: for subscriptions beside the lean connections.
+    http: OnceLock<reqwest::Client>,
+    connect_timeout: Duration,
+}
+
+/// What carries the requests.
+enum Carrier {
+    /// A client that was handed in, or the only one on this platform.
+    Reqwest,
+    /// Own lean connections.
+    #[cfg(not(target_family = "wasm"))]
+    Direct {
+        connections: direct::Direct,
+        /// Host and all fixed headers.
+        head: String,
+    },
+}
+
+/// One request, before a carrier gives it its form.
+struct Outgoing<'a> {
+    path: Cow<'a, str>,
+    content_type: &'static str,
+    /// The header that asks for an encoding of the reply.
+    wanted: Option<(HeaderName, &'static str)>,
+    body: Vec<u8>,
 }
 
 impl fmt::Debug for HttpTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpTransport")
-            .field("host", &self.single.host_str())
+            .field("host", &self.base.host_str())
             .field("encoding", &self.encoding)
             .finish_non_exhaustive()
     }
 }
 
+/// What a transport is made of.
+pub(crate) struct Parts<'a> {
+    pub(crate) http: Option<reqwest::Client>,
+    pub(crate) base: &'a Url,
+    pub(crate) token: &'a str,
+    pub(crate) encoding: Encoding,
+    pub(crate) telemetry: HeaderMap,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) max_reply_bytes: usize,
+}
+
 impl HttpTransport {
-    pub(crate) fn new(
-        http: reqwest::Client,
-        base: &Url,
-        token: &str,
-        encoding: Encoding,
-        telemetry: HeaderMap,
-        max_reply_bytes: usize,
-    ) -> Result<Self> {
+    pub(crate) fn new(parts: Parts<'_>) -> Result<Self> {
+        let Parts {
+            http,
+            base,
+            token,
+            encoding,
+            telemetry,
+            connect_timeout,
+            max_reply_bytes,
+        } = parts;
         let mut headers = telemetry;
         let mut bearer = HeaderValue::from_str(&format!("Bearer {token}"))
             .map_err(|_| Error::config("the token holds control characters"))?;
         bearer.set_sensitive(true);
         headers.insert(header::AUTHORIZATION, bearer);
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        );
-        if encoding == Encoding::Base64 {
-            headers.insert(ENCODING, HeaderValue::from_static("base64"));
+        let mut base = base.clone();
+        base.set_query(None);
+        base.set_fragment(None);
+        let root = base.path().trim_end_matches('/').to_owned();
+        #[cfg(not(target_family = "wasm"))]
+        let carrier = match &http {
+            None => match direct::Direct::new(&base, connect_timeout, max_reply_bytes)? {
+                Some(connections) => Carrier::Direct {
+                    connections,
+                    head: fixed_head(&base, &headers),
+                },
+                None => Carrier::Reqwest,
+            },
+            Some(_) => Carrier::Reqwest,
+        };
+        #[cfg(target_family = "wasm")]
+        let carrier = Carrier::Reqwest;
+        let ready = OnceLock::new();
+        if let Some(http) = http {
+            let _ = ready.set(http);
         }
         Ok(Self {
-            http,
-            single: base.clone(),
-            pipeline: endpoint(base, "pipeline")?,
-            transaction: endpoint(base, "multi-exec")?,
+            carrier,
+            paths: [
+                format!("{root}/"),
+                format!("{root}/pipeline"),
+                format!("{root}/multi-exec"),
+            ],
+            base,
             headers,
             encoding,
             max_reply_bytes,
+            http: ready,
+            connect_timeout,
         })
     }
 
-    fn request(&self, exchange: &Exchange) -> Result<(reqwest::Request, usize)> {
+    fn reqwest(&self) -> Result<&reqwest::Client> {
+        if let Some(http) = self.http.get() {
+            return Ok(http);
+        }
+        let made = crate::config::http_client(self.connect_timeout)?;
+        Ok(self.http.get_or_init(|| made))
+    }
+
+    fn outgoing(&self, exchange: &Exchange) -> Result<Outgoing<'_>> {
         let first = exchange
             .commands
             .first()
             .ok_or_else(|| Error::invalid_input("no command"))?;
         let mut body = Vec::new();
-        let mut raw = false;
-        let mut url = match exchange.mode {
-            Mode::Single => &self.single,
-            Mode::Pipeline => &self.pipeline,
-            Mode::Transaction => &self.transaction,
-        }
-        .clone();
-        let written = match exchange.mode {
-            Mode::Single => encode::command(first, &mut body),
-            Mode::Pipeline | Mode::Transaction => encode::commands(&exchange.commands, &mut body),
+        let (path, written) = match exchange.mode {
+            Mode::Single => (&self.paths[0], encode::command(first, &mut body)),
+            Mode::Pipeline => (
+                &self.paths[1],
+                encode::commands(&exchange.commands, &mut body),
+            ),
+            Mode::Transaction => (
+                &self.paths[2],
+                encode::commands(&exchange.commands, &mut body),
+            ),
         };
-        if !written {
-            if exchange.mode != Mode::Single {
-                return Err(Error::invalid_input(
-                    "a transaction cannot carry bytes that are not UTF-8; use a script or encode them",
-                ));
-            }
-            let (path, last) = encode::path_and_body(first)?;
-            url = endpoint(&self.single, &path)?;
-            body = last;
-            raw = true;
-        }
-        let bytes = body.len();
-        let mut request = reqwest::Request::new(Method::POST, url);
-        let headers = request.headers_mut();
-        headers.clone_from(&self.headers);
-        if raw {
-            let octets = HeaderValue::from_static("application/octet-stream");
-            headers.insert(header::CONTENT_TYPE, octets);
-        }
-        if self.encoding == Encoding::Resp2 {
+        let wanted = match (self.encoding, exchange.mode) {
+            (Encoding::Plain, _) => None,
+            (Encoding::Resp2, Mode::Single | Mode::Pipeline) => Some((FORMAT, "resp2")),
             // Transactions answer in JSON only.
-            if exchange.mode == Mode::Transaction {
-                headers.insert(ENCODING, HeaderValue::from_static("base64"));
-            } else {
-                headers.insert(FORMAT, HeaderValue::from_static("resp2"));
+            (Encoding::Resp2, Mode::Transaction) | (Encoding::Base64, _) => {
+                Some((ENCODING, "base64"))
             }
+        };
+        if written {
+            let path = Cow::Borrowed(path.as_str());
+            return Ok(Outgoing {
+                path,
+                content_type: "application/json",
+                wanted,
+                body,
+            });
         }
-        if let Some(token) = &exchange.sync_token {
-            headers.insert(SYNC_TOKEN, token.0.clone());
+        if exchange.mode != Mode::Single {
+            return Err(Error::invalid_input(
+                "a transaction cannot carry bytes that are not UTF-8; use a script or encode them",
+            ));
         }
-        *request.body_mut() = Some(tracked_body(body, exchange));
-        // Elsewhere the deadline is kept above the transport.
-        if cfg!(target_family = "wasm") && exchange.timeout < Duration::MAX {
-            *request.timeout_mut() = Some(exchange.timeout);
-        }
-        Ok((request, bytes))
+        let (path, body) = encode::path_and_body(first)?;
+        Ok(Outgoing {
+            path: format!("{}{path}", self.paths[0]).into(),
+            content_type: "application/octet-stream",
+            wanted,
+            body,
+        })
     }
 
     async fn run(&self, exchange: &Exchange) -> Result<Answer> {
-        let (request, request_bytes) = self.request(exchange)?;
-        let sent = |e: reqwest::Error| transport_error(e, exchange.is_sent());
-        let response = self.http.execute(request).await.map_err(sent)?;
-        let head = Head::of(&response);
-        let body = self
-            .read(response)
-            .await
-            .map_err(|e| e.with_status(head.status.as_u16()))?;
+        let outgoing = self.outgoing(exchange)?;
+        let request_bytes = outgoing.body.len();
+        let (head, body) = match &self.carrier {
+            Carrier::Reqwest => self.by_reqwest(exchange, outgoing).await?,
+            #[cfg(not(target_family = "wasm"))]
+            Carrier::Direct { connections, head } => {
+                let request = whole_request(head, &outgoing, exchange);
+                let incoming = connections.post(request, &exchange.sent_flag()).await?;
+                (Head::of_incoming(&incoming)?, incoming.body)
+            }
+        };
         let reply_bytes = body.len();
         let replies = self.interpret(exchange, &head, &body)?;
         Ok(Answer {
@@ -160,24 +223,58 @@ impl HttpTransport {
         })
     }
 
+    async fn by_reqwest(
+        &self,
+        exchange: &Exchange,
+        outgoing: Outgoing<'_>,
+    ) -> Result<(Head, Bytes)> {
+        let url = at_path(&self.base, &outgoing.path)?;
+        let mut request = reqwest::Request::new(Method::POST, url);
+        let headers = request.headers_mut();
+        headers.clone_from(&self.headers);
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static(outgoing.content_type),
+        );
+        if let Some((name, value)) = outgoing.wanted {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        if let Some(token) = &exchange.sync_token {
+            headers.insert(SYNC_TOKEN, token.0.clone());
+        }
+        *request.body_mut() = Some(tracked_body(outgoing.body, exchange));
+        // Elsewhere the deadline is kept above the transport.
+        if cfg!(target_family = "wasm") && exchange.timeout < Duration::MAX {
+            *request.timeout_mut() = Some(exchange.timeout);
+        }
+        let sent = |e: reqwest::Error| transport_error(e, exchange.is_sent());
+        let response = self.reqwest()?.execute(request).await.map_err(sent)?;
+        let head = Head::of(&response);
+        let status = head.status.as_u16();
+        let body = self
+            .read(response)
+            .await
+            .map_err(|e| e.with_status(status))?;
+        Ok((head, body))
+    }
+
     async fn open(&self, what: Listen) -> Result<FrameStream> {
         let command = match &what {
             Listen::Channels(_) => "subscribe",
             Listen::Patterns(_) => "psubscribe",
             Listen::Monitor => "monitor",
         };
-        let url = endpoint(&self.single, &encode::path(command, what.names())?)?;
-        let mut request = reqwest::Request::new(Method::POST, url);
+        let path = format!("{}{}", self.paths[0], encode::path(command, what.names())?);
+        let mut request = reqwest::Request::new(Method::POST, at_path(&self.base, &path)?);
         let headers = request.headers_mut();
         headers.clone_from(&self.headers);
-        headers.remove(ENCODING);
         headers.insert(
             header::ACCEPT,
             HeaderValue::from_static("text/event-stream"),
         );
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         let response = self
-            .http
+            .reqwest()?
             .execute(request)
             .await
             .map_err(|e| transport_error(e, true))?;
@@ -346,11 +443,10 @@ impl Transport for HttpTransport {
     }
 }
 
-/// Appends segments that are already percent-encoded to the path of the base URL.
-fn endpoint(base: &Url, segments: &str) -> Result<Url> {
+/// The base URL with another path, which is percent-encoded already.
+fn at_path(base: &Url, path: &str) -> Result<Url> {
     let mut url = base.clone();
-    let path = format!("{}/{segments}", base.path().trim_end_matches('/'));
-    url.set_path(&path);
+    url.set_path(path);
     if url.path() == path {
         Ok(url)
     } else {
@@ -358,6 +454,50 @@ fn endpoint(base: &Url, segments: &str) -> Result<Url> {
             "command cannot be written as a URL path",
         ))
     }
+}
+
+/// Host and fixed headers, as they go over the wire.
+#[cfg(not(target_family = "wasm"))]
+fn fixed_head(base: &Url, headers: &HeaderMap) -> String {
+    let mut head = String::from("host: ");
+    head += base.host_str().unwrap_or_default();
+    if let Some(port) = base.port() {
+        head += &format!(":{port}");
+    }
+    head += "\r\n";
+    for (name, value) in headers {
+        // Values come from here and are visible ASCII.
+        if let Ok(value) = value.to_str() {
+            head.extend([name.as_str(), ": ", value, "\r\n"]);
+        }
+    }
+    head
+}
+
+#[cfg(not(target_family = "wasm"))]
+fn whole_request(fixed: &str, outgoing: &Outgoing<'_>, exchange: &Exchange) -> Vec<u8> {
+    let mut request = Vec::with_capacity(fixed.len() + outgoing.body.len() + 256);
+    let mut put = |parts: &[&str]| {
+        parts
+            .iter()
+            .for_each(|p| request.extend_from_slice(p.as_bytes()))
+    };
+    put(&["POST ", &outgoing.path, " HTTP/1.1\r\n", fixed]);
+    put(&["content-type: ", outgoing.content_type, "\r\n"]);
+    if let Some((name, value)) = &outgoing.wanted {
+        put(&[name.as_str(), ": ", value, "\r\n"]);
+    }
+    if let Some(token) = &exchange.sync_token {
+        put(&[SYNC_TOKEN.as_str(), ": ", token.as_str(), "\r\n"]);
+    }
+    let mut length = itoa::Buffer::new();
+    put(&[
+        "content-length: ",
+        length.format(outgoing.body.len()),
+        "\r\n\r\n",
+    ]);
+    request.extend_from_slice(&outgoing.body);
+    request
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -377,33 +517,62 @@ struct Head {
 
 impl Head {
     fn of(response: &reqwest::Response) -> Self {
-        let headers = response.headers();
-        let content_type = headers
-            .get(header::CONTENT_TYPE)
-            .and_then(|v| v.to_str().ok())
-            .unwrap_or_default();
-        let essence = content_type.split(';').next().unwrap_or_default().trim();
-        let format = match essence.to_ascii_lowercase().as_str() {
-            "" | "text/plain" | "application/json" => Format::Json,
-            "application/octet-stream" => Format::Resp,
-            other if other.ends_with("+json") => Format::Json,
-            _ => Format::Other,
+        let get = |name: HeaderName| response.headers().get(name).map(HeaderValue::as_bytes);
+        Self::from_parts(
+            response.status(),
+            get(header::CONTENT_TYPE).unwrap_or_default(),
+            get(SYNC_TOKEN).unwrap_or_default(),
+            get(header::RETRY_AFTER).unwrap_or_default(),
+        )
+    }
+
+    #[cfg(not(target_family = "wasm"))]
+    fn of_incoming(incoming: &direct::Incoming) -> Result<Self> {
+        let status = StatusCode::from_u16(incoming.status)
+            .map_err(|_| Error::protocol("an unknown status"))?;
+        let (sync, after) = (&incoming.sync_token, &incoming.retry_after);
+        Ok(Self::from_parts(
+            status,
+            &incoming.content_type,
+            sync,
+            after,
+        ))
+    }
+
+    fn from_parts(status: StatusCode, content_type: &[u8], sync: &[u8], after: &[u8]) -> Self {
+        let essence = content_type
+            .split(|b| *b == b';')
+            .next()
+            .unwrap_or_default()
+            .trim_ascii();
+        let is = |name: &str| essence.eq_ignore_ascii_case(name.as_bytes());
+        let format = if essence.is_empty() || is("application/json") || is("text/plain") {
+            Format::Json
+        } else if is("application/octet-stream") {
+            Format::Resp
+        } else if essence.to_ascii_lowercase().ends_with(b"+json") {
+            Format::Json
+        } else {
+            Format::Other
         };
-        let sync_token = headers.get(SYNC_TOKEN).filter(|v| !v.is_empty()).map(|v| {
-            let mut token = v.clone();
-            token.set_sensitive(true);
-            SyncToken(token)
-        });
+        let sync_token = (!sync.is_empty())
+            .then(|| HeaderValue::from_bytes(sync).ok())
+            .flatten()
+            .filter(|v| v.to_str().is_ok())
+            .map(|mut token| {
+                token.set_sensitive(true);
+                SyncToken(token)
+            });
         // Only the form in seconds: a date would need a trusted clock.
-        let retry_after = headers
-            .get(header::RETRY_AFTER)
-            .and_then(|v| v.to_str().ok())
+        let retry_after = std::str::from_utf8(after)
+            .ok()
             .and_then(|v| v.trim().parse().ok())
             .map(|s: u32| Duration::from_secs(s.into()));
+        let is_event_stream = is("text/event-stream");
         Self {
-            status: response.status(),
+            status,
             format,
-            is_event_stream: essence.eq_ignore_ascii_case("text/event-stream"),
+            is_event_stream,
             sync_token,
             retry_after,
         }

@@ -18,6 +18,8 @@ use http::HeaderValue;
 
 use crate::{command::Args, error::Result, reply::Reply};
 
+#[cfg(not(target_family = "wasm"))]
+mod direct;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 pub(crate) mod encode;
@@ -27,6 +29,7 @@ pub(crate) mod resp;
 pub(crate) mod sse;
 pub(crate) mod telemetry;
 
+pub(crate) use http_client::Parts;
 pub use http_client::{Encoding, HttpTransport};
 
 #[cfg(not(target_family = "wasm"))]
