@@ -42,7 +42,7 @@ pub use scripting::{FunctionCommands, ScriptingCommands};
 pub use search::{SearchCommands, SearchMatch};
 pub use server::{AclCommands, ConnectionCommands, Info, PubSubCommands, ServerCommands};
 pub use set::SetCommands;
-pub use sorted_set::SortedSetCommands;
+pub use sorted_set::{Popped, SortedSetCommands};
 pub use sorted_set_options::{Aggregate, Lex, Score, ZAddOptions, ZCombine, ZEnd, ZRange};
 pub use stream::StreamCommands;
 pub use stream_types::{

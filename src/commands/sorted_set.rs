@@ -7,6 +7,9 @@ use super::{
 };
 use crate::{Command, FromReply, Pairs, Surface, ToArg};
 
+/// A key and what was popped of it; `None` when every set is empty.
+pub type Popped<T> = Option<(String, Pairs<T, f64>)>;
+
 /// Sorted set commands. Ranks and scores count from the smallest score.
 pub trait SortedSetCommands: Surface {
     /// `ZADD`: adds or updates members by (score, member); how many are new.
@@ -151,7 +154,7 @@ pub trait SortedSetCommands: Surface {
         keys: impl IntoIterator<Item: ToArg>,
         end: ZEnd,
         count: u64,
-    ) -> Self::Out<Option<(String, Pairs<T, f64>)>> {
+    ) -> Self::Out<Popped<T>> {
         self.submit(
             Command::new("ZMPOP")
                 .opt(counted(keys))

@@ -126,7 +126,7 @@ impl NewSession {
             _ => {
                 self.problem = self
                     .problem
-                    .or_else(|| Some(error::invalid("session data must be a structure")))
+                    .or_else(|| Some(error::invalid("session data must be a structure")));
             }
         }
         self

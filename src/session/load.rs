@@ -13,6 +13,10 @@ const REPLICATION_S: u64 = 5;
 const MAX_HOPS: usize = 4;
 
 /// What a token leads to.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is the common one, and it is taken apart at once"
+)]
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Loaded {

@@ -49,6 +49,10 @@ impl Rotation {
 }
 
 /// What came of a rotation.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is the common one, and it is taken apart at once"
+)]
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Rotated {
@@ -171,19 +175,18 @@ impl Sessions {
                 let successor = String::from_reply(take())?;
                 let grace_end_ms = u64::from_reply(take())?;
                 // Ours: an earlier attempt of this very call went through.
-                let leads_to = match successor == next.sid.as_str() {
-                    true => Ok(next.token),
-                    false => {
-                        let user = old.core.user.clone();
-                        self.follow(
-                            &old.token,
-                            old.sid,
-                            &successor,
-                            grace_end_ms,
-                            user.as_deref(),
-                        )
-                        .await?
-                    }
+                let leads_to = if successor == next.sid.as_str() {
+                    Ok(next.token)
+                } else {
+                    let user = old.core.user.clone();
+                    self.follow(
+                        &old.token,
+                        old.sid,
+                        &successor,
+                        grace_end_ms,
+                        user.as_deref(),
+                    )
+                    .await?
                 };
                 let Ok(token) = leads_to else {
                     return Ok(Rotated::Superseded);

@@ -196,21 +196,6 @@ impl Secrets {
         Some(short)
     }
 
-    /// Signs a login assertion.
-    pub(crate) fn sign_assertion(&self, payload: &str) -> [u8; 32] {
-        digest(&self.first().login, &[b"assertion", payload.as_bytes()])
-    }
-
-    /// Whether one of the secrets signed this login assertion.
-    pub(crate) fn verify_assertion(&self, payload: &str, mac: &[u8]) -> bool {
-        use subtle::ConstantTimeEq;
-        let mut valid = subtle::Choice::from(0);
-        for secret in self.0.iter() {
-            valid |= digest(&secret.login, &[b"assertion", payload.as_bytes()]).ct_eq(mac);
-        }
-        valid.into()
-    }
-
     /// The key that seals fields now.
     #[cfg_attr(
         not(feature = "encryption"),

@@ -1,5 +1,7 @@
 //! A real `redis-server` of its own for a test, spoken to without HTTP in between.
 
+#![expect(clippy::print_stderr, reason = "a skipped test says why")]
+
 use bytes::Bytes;
 use restis::{
     Delivery, Error, ErrorKind, Redis, Reply, Result, ServerError,
@@ -122,12 +124,11 @@ impl Transport for LocalTransport {
     fn execute<'a>(&'a self, exchange: &'a Exchange) -> BoxFuture<'a, Result<Answer>> {
         Box::pin(async move {
             let idle = self.idle.lock().unwrap().pop();
-            let mut stream = match idle {
-                Some(stream) => stream,
-                None => {
-                    let path = self.server.0.directory.join("socket");
-                    BufStream::new(UnixStream::connect(path).await.map_err(|e| broken(&e))?)
-                }
+            let mut stream = if let Some(stream) = idle {
+                stream
+            } else {
+                let path = self.server.0.directory.join("socket");
+                BufStream::new(UnixStream::connect(path).await.map_err(|e| broken(&e))?)
             };
             let replies = talk(&mut stream, exchange).await.map_err(|e| broken(&e))?;
             self.idle.lock().unwrap().push(stream);
