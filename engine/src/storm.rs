@@ -2,6 +2,8 @@
 //!
 //! `RESTIS_STEPS` makes the run longer.
 
+#![allow(clippy::expect_used, reason = "a failed expectation is a failed test")]
+
 use std::sync::Arc;
 
 use crate::acl::Caller;
@@ -12,6 +14,7 @@ use crate::db::Db;
 use crate::dict::Rng;
 use crate::hub::Hub;
 use crate::options::Options;
+use crate::snapshot;
 
 const KEYS: &[&str] = &["a", "b", "c", "d", "e"];
 
@@ -244,4 +247,19 @@ fn no_arguments_break_a_command_or_an_index() {
     }
     db.check();
     assert!(db.counters.changes > 1000, "the storm changes something");
+
+    // What the storm left survives a snapshot.
+    let saved = snapshot::encode(&db, &side);
+    let body = snapshot::read(&mut saved.as_slice()).expect("the snapshot is whole");
+    let (mut copy, mut copied_side) = snapshot::fresh(&db, &side);
+    let keys = snapshot::decode(&body, &mut copy, &mut copied_side).expect("it makes sense");
+    copy.check();
+    assert_eq!(keys, db.iter().count() as u64);
+    for (key, value, expiry) in db.iter() {
+        assert_eq!(copy.expiry(key), Some(expiry));
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        snapshot::write_value(&mut ours, value);
+        snapshot::write_value(&mut theirs, copy.value(key).expect("the key is there"));
+        assert_eq!(ours.len(), theirs.len(), "a {}", value.type_name());
+    }
 }

@@ -34,9 +34,6 @@ const END: u8 = 0;
 const KEY: u8 = 1;
 const REPLAY: u8 = 2;
 
-/// The most arguments a replayed command may have.
-const MOST_ARGUMENTS: usize = 8192;
-
 /// Why a snapshot was not loaded. Nothing of it was.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -196,8 +193,8 @@ pub(crate) fn decode(body: &Bytes, db: &mut Db, side: &mut Side) -> Result<u64, 
 }
 
 fn run(reader: &mut Reader, db: &mut Db, side: &mut Side) -> Result<(), SnapshotError> {
-    let count = usize::try_from(reader.number()?).map_err(|_| SnapshotError::Corrupt)?;
-    if count == 0 || count > MOST_ARGUMENTS {
+    let count = reader.count()?;
+    if count == 0 {
         return Err(SnapshotError::Corrupt);
     }
     let args = (0..count)

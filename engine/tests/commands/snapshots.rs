@@ -149,3 +149,18 @@ fn changes_tell_whether_a_snapshot_is_due() {
     fixture.run("INCR n");
     assert!(fixture.engine.changes() > saved);
 }
+
+#[test]
+fn users_with_many_rules_survive() {
+    let before = Fixture::new();
+    let mut setuser = vec!["ACL".to_owned(), "SETUSER".to_owned(), "ann".to_owned()];
+    setuser.extend((0..300).map(|n| format!("~prefix:{n}:*")));
+    assert_eq!(before.engine.call(&setuser), restis_engine::Reply::ok());
+    let after = Fixture::new();
+    after
+        .engine
+        .load(&mut save(&before).as_slice())
+        .expect("the snapshot is whole");
+    assert_eq!(after.run("ACL GETUSER ann"), before.run("ACL GETUSER ann"));
+    assert!(after.run("ACL LIST").contains("prefix:299:"));
+}
