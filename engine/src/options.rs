@@ -68,6 +68,8 @@ pub struct Options {
     pub eviction: Eviction,
     /// The source of time.
     pub clock: Clock,
+    /// The longest a script may run; `None`: five seconds.
+    pub script_time_limit: Option<Duration>,
 }
 
 impl Options {
@@ -82,6 +84,13 @@ impl Options {
     #[must_use]
     pub fn eviction(mut self, eviction: Eviction) -> Self {
         self.eviction = eviction;
+        self
+    }
+
+    /// Stops scripts that run longer than this.
+    #[must_use]
+    pub fn script_time_limit(mut self, limit: Duration) -> Self {
+        self.script_time_limit = Some(limit);
         self
     }
 

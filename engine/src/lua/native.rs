@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use super::convert::{self, Argument};
 use super::error::{self, Kind, bad_argument, bad_type, explain, raise, raise_text};
 use super::frame::{self, Failure, Registration, Shared};
-use super::{bit, cjson, cmsgpack, random, structs};
+use super::{bit, cjson, cmsgpack, random, structs, vm};
 use crate::error::Error;
 use crate::reply::Reply;
 
@@ -266,7 +266,7 @@ fn arguments(args: &MultiValue) -> std::result::Result<SmallVec<[Argument; 8]>, 
 /// `redis.call` or, protected, `redis.pcall`.
 fn command(lua: &Lua, frame: &Shared, protected: bool) -> Result<Function> {
     let frame = Arc::clone(frame);
-    lua.create_function(move |lua, args: MultiValue| {
+    let run = move |lua: &Lua, args: MultiValue| {
         let (reply, resp3) = match arguments(&args) {
             Err(text) => (Reply::Error(Error::fixed(text)), false),
             Ok(arguments) => {
@@ -286,6 +286,12 @@ fn command(lua: &Lua, frame: &Shared, protected: bool) -> Result<Function> {
             Reply::Error(error) if !protected => Err(raise(error.message())),
             reply => convert::to_lua(lua, reply, resp3),
         }
+    };
+    lua.create_function(move |lua, args: MultiValue| {
+        lua.set_memory_limit(0)?;
+        let outcome = run(lua, args);
+        lua.set_memory_limit(vm::MEMORY_LIMIT)?;
+        outcome
     })
 }
 

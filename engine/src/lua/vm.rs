@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use mlua::chunk::ChunkMode;
+use mlua::state::{GcIncParams, GcMode};
 use mlua::{Function, HookTriggers, Lua, LuaOptions, StdLib, Table, Value, VmState};
 
 use super::error::{explain, raise_fatal};
@@ -15,8 +16,12 @@ use crate::error::Error;
 use crate::reply::Reply;
 
 /// The most memory all scripts of a database may hold.
-const MEMORY_LIMIT: usize = 256 << 20;
-/// The longest a script may run: nobody else is served meanwhile.
+///
+/// Set only while Lua's own code runs: the interpreter's interface is much slower under a limit.
+pub(super) const MEMORY_LIMIT: usize = 256 << 20;
+/// How much the heap grows between two collections, in percent of what is alive.
+const GC_PAUSE: i32 = 400;
+/// The longest a script may run, unless configured: nobody else is served meanwhile.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
 /// Instructions between two looks at the clock.
 const HOOK_EVERY: u32 = 10_000;
@@ -62,6 +67,7 @@ struct Inner {
 #[derive(Debug)]
 struct Watch {
     base: Instant,
+    limit: Duration,
     /// Milliseconds since `base`; 0: to be set at the next look.
     deadline: AtomicU64,
 }
@@ -71,14 +77,14 @@ impl Watch {
         let now = self.base.elapsed().as_millis() as u64;
         match self.deadline.load(Ordering::Relaxed) {
             0 => {
-                let deadline = now + TIME_LIMIT.as_millis() as u64;
+                let deadline = now + self.limit.as_millis() as u64;
                 self.deadline.store(deadline, Ordering::Relaxed);
                 Ok(VmState::Continue)
             }
             deadline if now <= deadline => Ok(VmState::Continue),
             _ => Err(raise_fatal(format!(
                 "BUSY Script ran longer than {} ms and was stopped",
-                TIME_LIMIT.as_millis()
+                self.limit.as_millis()
             ))),
         }
     }
@@ -94,7 +100,7 @@ impl Vm {
     fn build(side: &Side) -> mlua::Result<Self> {
         let libraries = StdLib::TABLE | StdLib::STRING | StdLib::MATH;
         let lua = Lua::new_with(libraries, LuaOptions::default())?;
-        lua.set_memory_limit(MEMORY_LIMIT)?;
+        lua.gc_set_mode(GcMode::Incremental(GcIncParams::default().pause(GC_PAUSE)));
         let frame = frame::Shared::new(Frame::new(side).into());
         let settings = cjson::Shared::default();
         let native = native::table(&lua, &frame, &settings)?;
@@ -105,6 +111,7 @@ impl Vm {
             .call(native)?;
         let watch = Arc::new(Watch {
             base: Instant::now(),
+            limit: side.options.script_time_limit.unwrap_or(TIME_LIMIT),
             deadline: AtomicU64::new(0),
         });
         let looker = Arc::clone(&watch);
@@ -230,7 +237,10 @@ impl Vm {
     ) -> mlua::Result<(bool, Value)> {
         let keys = self.list(keys)?;
         let args = self.list(args)?;
-        runner.call((function, keys, args))
+        self.0.lua.set_memory_limit(MEMORY_LIMIT)?;
+        let outcome = runner.call((function, keys, args));
+        self.0.lua.set_memory_limit(0)?;
+        outcome
     }
 
     fn list(&self, items: &[&[u8]]) -> mlua::Result<Table> {
