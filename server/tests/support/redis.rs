@@ -48,6 +48,19 @@ fn free_port() -> u16 {
         .port()
 }
 
+/// A port whose bus, 10,000 above, is free too; below those that outgoing connections take.
+fn free_cluster_port() -> u16 {
+    let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
+    loop {
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let offset = std::process::id().wrapping_mul(97).wrapping_add(number * 7) % 2_000;
+        let port = 20_000 + u16::try_from(offset).unwrap();
+        if free(port) && free(port + 10_000) {
+            return port;
+        }
+    }
+}
+
 impl RedisProcess {
     /// A fresh server, or `None` where there is no `redis-server`.
     pub(crate) fn start(options: &[&str]) -> Option<Self> {
@@ -138,14 +151,7 @@ impl ClusterProcess {
         }
         let options = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"];
         let nodes: Vec<RedisProcess> = (0..3)
-            .map(|_| {
-                // The bus listens 10,000 above; that must be a port, too.
-                let mut port = free_port();
-                while port > 55_000 {
-                    port = 20_000 + free_port() % 30_000;
-                }
-                RedisProcess::start_on(port, &options)
-            })
+            .map(|_| RedisProcess::start_on(free_cluster_port(), &options))
             .collect();
         let ranges = ["0 5460", "5461 10922", "10923 16383"];
         for (number, (node, range)) in nodes.iter().zip(ranges).enumerate() {
