@@ -109,7 +109,10 @@ pub(crate) fn parse(definition: &Definition, filter: &Node) -> Result<Query, Err
 }
 
 fn boosted(query: Query, boost: Option<f64>) -> Query {
-    boost.map_or(query.clone(), |boost| Query::Boost(Box::new(query), boost))
+    match boost {
+        Some(boost) => Query::Boost(Box::new(query), boost),
+        None => query,
+    }
 }
 
 /// The conditions of a boolean operator: the elements of a list, or the members of an object.
