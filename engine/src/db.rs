@@ -313,6 +313,7 @@ impl Db {
         let Some(at) = self.position(key) else {
             return self.add(key, value);
         };
+        self.search.note_removed(key);
         self.touched.push(at);
         if let Some(entry) = self.keys.value_mut(at) {
             let old = std::mem::replace(&mut entry.value, value);
@@ -359,7 +360,7 @@ impl Db {
         self.set_expiry_at(at, 0);
         self.forget_field_expiry(at);
         let (key, entry) = self.keys.remove_at(at)?;
-        self.search.note(&key);
+        self.search.note_removed(&key);
         self.used -= entry.weight;
         self.counters.changes += 1;
         Some(entry)

@@ -305,6 +305,9 @@ fn stems_aliases_lists_dates_and_facets() {
         (r#"{"at":{"$eq":"2026-02-05T11:00:00+01:00"}}"#, "2"),
         (r#"{"path":"/a"}"#, "1 2"),
         (r#"{"path":"/a/b"}"#, "1"),
+        (r#"{"c":{"$in":["run","track"]},"path":"/a/b"}"#, "1"),
+        (r#"{"c":{"$in":["run","track"]},"tags":{"$lt":"h"}}"#, "1 2"),
+        (r#"{"c":{"$in":["run","track"]},"tags":"re"}"#, ""),
         (r#"{"author.name":{"$eq":"john"}}"#, "1"),
         (r#"{"author.name":{"$eq":"jane"}}"#, "2"),
     ] {
@@ -432,4 +435,44 @@ fn indexes_and_aliases_survive_a_snapshot() {
     assert!(copy.run("SEARCH.DESCRIBE users").ends_with(
         "[[name, TEXT, NOSTEM], [nick, TEXT, NOTOKENIZE, FROM, name], [age, I64, FAST]]]"
     ));
+}
+
+#[test]
+fn the_entries_of_a_stream_are_searched() {
+    let shell = Shell::new();
+    shell.script(
+        r#"
+        XADD log 1 message 'disk is full' level warn
+        XADD log 2 message 'disk replaced' level info
+        SEARCH.CREATE i ON STREAM log SCHEMA message TEXT level KEYWORD => :1
+        SEARCH.COUNT i '{}' => :2
+        XADD log 3 message 'network is down' level warn
+        SEARCH.QUERY i '{"message":{"$eq":"disk"},"level":"warn"}' HIGHLIGHT FIELDS 1 message SELECT 1 message NOPE => -ERR syntax error
+        SEARCH.QUERY i '{"level":"warn"}' => [[1-0, 1, [[message, disk is full], [level, warn]]], [3-0, 1, [[message, network is down], [level, warn]]]]
+        SEARCH.QUERY i '{"level":"warn","message":{"$eq":"down"}}' LIMIT 1 SELECT 1 message HIGHLIGHT FIELDS 1 message NOCONTENT => -ERR NOCONTENT cannot be combined with SELECT or HIGHLIGHT
+        XDEL log 1
+        SEARCH.COUNT i '{"level":"warn"}' => :1
+        XTRIM log MAXLEN 1
+        SEARCH.COUNT i '{}' => :1
+        DEL log
+        SEARCH.COUNT i '{}' => :0
+        XADD log 3 message 'another stream' level info
+        SEARCH.COUNT i '{"level":"warn"}' => :0
+        SEARCH.COUNT i '{"level":"info"}' => :1
+        XADD other 3 message 'a third stream' level warn
+        COPY other log REPLACE
+        SEARCH.COUNT i '{"level":"warn"}' => :1
+        SEARCH.CREATE j ON STREAM log PREFIX 1 x SCHEMA message TEXT => -ERR syntax error
+    "#,
+    );
+    assert!(
+        shell
+            .reloaded()
+            .run("SEARCH.DESCRIBE i")
+            .starts_with("[name, i, type, STREAM, prefixes, [log]")
+    );
+    assert_eq!(
+        shell.reloaded().run(r#"SEARCH.COUNT i '{"level":"warn"}'"#),
+        ":1"
+    );
 }

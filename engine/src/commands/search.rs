@@ -48,8 +48,12 @@ fn create(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         } else if walk.word("EXISTSOK") {
             exists_ok = true;
         } else if walk.word("ON") {
-            source = Some(source_of(walk.need()?)?);
-        } else if walk.word("PREFIX") {
+            let kind = source_of(walk.need()?)?;
+            source = Some(kind);
+            if kind == Source::Stream {
+                prefixes = vec![Bytes::copy_from_slice(walk.need()?)];
+            }
+        } else if source != Some(Source::Stream) && walk.word("PREFIX") {
             prefixes = counted(&mut walk)?
                 .iter()
                 .map(|prefix| Bytes::copy_from_slice(prefix))
@@ -107,9 +111,7 @@ fn source_of(text: &[u8]) -> Result<Source, Error> {
         b"JSON" => Ok(Source::Json),
         b"HASH" => Ok(Source::Hash),
         b"STRING" => Ok(Source::Text),
-        b"STREAM" => Err(Error::fixed(
-            "ERR indexes over streams are not available on this server",
-        )),
+        b"STREAM" => Ok(Source::Stream),
         _ => Err(SYNTAX),
     }
 }

@@ -16,7 +16,8 @@ use crate::num;
 use crate::parse::Walk;
 use crate::reply::Reply;
 use crate::search::{
-    self, Doc, Index, Kind, Matches, Query, Value, at_path, invalid, parse_filter,
+    self, Doc, Index, Kind, Matches, Query, Value, at_path, entry_of, field_of, invalid,
+    parse_filter,
 };
 use crate::value::Value as Stored;
 
@@ -151,7 +152,9 @@ fn alive<'i>(
     let docs = matches
         .iter()
         .filter_map(|(id, score)| Some((index.docs.get(id)?, *score)));
-    docs.filter(|(doc, _)| db.exists(&doc.key))
+    // The entries of a stream were all looked at a moment ago.
+    let stream = index.definition.stream().is_some();
+    docs.filter(move |(doc, _)| stream || db.exists(&doc.key))
 }
 
 /// Runs `use_it` on an index with everything in it; `missing` if there is none of that name.
@@ -296,30 +299,48 @@ fn content(index: &Index, db: &Db, doc: &Doc, query: &Query, options: &Options<'
         Some(out)
     };
     let pair = |name: &[u8], value: Reply| Reply::Array(vec![Reply::bulk(name), value]);
-    let tree: Cow<'_, Node> =
-        match db.value(&doc.key) {
-            Some(Stored::Hash(hash)) => {
-                let shown = |name: &[u8], value: &Bytes| {
-                    let marked = std::str::from_utf8(name)
-                        .ok()
-                        .zip(std::str::from_utf8(value).ok());
-                    let marked = marked.and_then(|(name, value)| mark(name, value));
-                    pair(
-                        name,
-                        marked.map_or_else(|| Reply::Bulk(value.clone()), Reply::bulk),
-                    )
-                };
-                return Ok(match &options.select {
-                    Some(fields) => Reply::array(fields.iter().filter_map(|name| {
-                        Some(shown(name.as_bytes(), hash.get(name.as_bytes())?))
-                    })),
-                    None => Reply::array(hash.iter().map(|(name, value)| shown(name, value))),
-                });
-            }
-            Some(Stored::Json(json)) => Cow::Borrowed(json.root()),
-            Some(Stored::Str(text)) => Cow::Owned(json::parse(text).unwrap_or_default()),
-            _ => return Ok(Reply::empty()),
-        };
+    let shown = |name: &[u8], value: &Bytes| {
+        let marked = std::str::from_utf8(name)
+            .ok()
+            .zip(std::str::from_utf8(value).ok());
+        let marked = marked.and_then(|(name, value)| mark(name, value));
+        pair(
+            name,
+            marked.map_or_else(|| Reply::Bulk(value.clone()), Reply::bulk),
+        )
+    };
+    let selected = |value: &dyn Fn(&[u8]) -> Option<Bytes>| {
+        let fields = options.select.as_ref()?;
+        let pairs = fields
+            .iter()
+            .filter_map(|name| Some(shown(name.as_bytes(), &value(name.as_bytes())?)));
+        Some(Reply::array(pairs))
+    };
+    let tree: Cow<'_, Node> = match db.value(index.definition.stream().unwrap_or(&doc.key)) {
+        Some(Stored::Hash(hash)) => {
+            let all = || Reply::array(hash.iter().map(|(name, value)| shown(name, value)));
+            return Ok(selected(&|name| hash.get(name).cloned()).unwrap_or_else(all));
+        }
+        Some(Stored::Stream(stream)) => {
+            let Some(entry) = entry_of(Some(stream), &doc.key) else {
+                return Ok(Reply::empty());
+            };
+            let parts: Vec<Bytes> = entry.fields.iter().collect();
+            let all = || {
+                Reply::array(
+                    parts
+                        .as_chunks::<2>()
+                        .0
+                        .iter()
+                        .map(|[name, value]| shown(name, value)),
+                )
+            };
+            return Ok(selected(&|name| field_of(entry, name)).unwrap_or_else(all));
+        }
+        Some(Stored::Json(json)) => Cow::Borrowed(json.root()),
+        Some(Stored::Str(text)) => Cow::Owned(json::parse(text).unwrap_or_default()),
+        _ => return Ok(Reply::empty()),
+    };
     let mut tree = tree;
     for (field, _) in &marks {
         if let Some(node) = at_path(&tree, field.path()) {

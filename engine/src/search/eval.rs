@@ -1,9 +1,11 @@
 //! Which documents match a query, and how well.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::ops::RangeBounds;
 
 use super::filter::{Clauses, Query};
-use super::index::{Index, Postings, TextPostings};
+use super::index::{Doc, Index, Postings, TextPostings};
+use super::schema::Value;
 
 /// Documents with their scores, in the order they were indexed.
 pub(crate) type Matches = BTreeMap<u64, f64>;
@@ -80,7 +82,13 @@ impl Index {
     }
 
     fn combine(&self, clauses: &Clauses) -> Matches {
-        let mut must = clauses.must.iter().map(|query| self.search(query));
+        // Looking at the documents that are left is cheaper than collecting all that fit a range.
+        let (mut collected, mut checked): (Vec<&Query>, Vec<&Query>) =
+            clauses.must.iter().partition(|query| !query.is_checkable());
+        if collected.is_empty() && !checked.is_empty() {
+            collected.push(checked.remove(0));
+        }
+        let mut must = collected.into_iter().map(|query| self.search(query));
         let mut matches = Matches::new();
         if let Some(first) = must.next() {
             matches = first;
@@ -92,6 +100,12 @@ impl Index {
                     })
                 });
             }
+            matches.retain(|id, score| {
+                *score += checked.len() as f64;
+                self.docs
+                    .get(id)
+                    .is_some_and(|doc| checked.iter().all(|query| self.accepts(query, doc)))
+            });
             for optional in clauses.should.iter().map(|query| self.search(query)) {
                 for (id, more) in optional {
                     matches.entry(id).and_modify(|score| *score += more);
@@ -109,6 +123,34 @@ impl Index {
             matches.retain(|id, _| !excluded.contains_key(id));
         }
         matches
+    }
+
+    /// Whether a document matches a query that [`Query::is_checkable`] says can be checked.
+    fn accepts(&self, query: &Query, doc: &Doc) -> bool {
+        let values = |field: usize| doc.values.get(field).into_iter().flatten();
+        match query {
+            Query::Word { field, word } => {
+                // A path leads to everything below it.
+                let is_path = matches!(self.postings.get(*field), Some(Postings::Facets(_)));
+                values(*field).filter_map(Value::as_word).any(|held| {
+                    let rest = held.strip_prefix(word.as_str());
+                    rest.is_some_and(|rest| rest.is_empty() || is_path && rest.starts_with('/'))
+                })
+            }
+            Query::Words { field, low, high } => {
+                let ends = (
+                    low.as_ref().map(String::as_str),
+                    high.as_ref().map(String::as_str),
+                );
+                values(*field)
+                    .filter_map(Value::as_word)
+                    .any(|word| RangeBounds::<str>::contains(&ends, word))
+            }
+            Query::Numbers { field, low, high } => values(*field)
+                .filter_map(Value::order)
+                .any(|order| (*low, *high).contains(&order)),
+            _ => false,
+        }
     }
 
     fn text(&self, field: usize) -> Option<&TextPostings> {
@@ -152,6 +194,16 @@ impl Index {
             }
             _ => {}
         }
+    }
+}
+
+impl Query {
+    /// Whether a document alone tells if it matches.
+    fn is_checkable(&self) -> bool {
+        matches!(
+            self,
+            Self::Word { .. } | Self::Words { .. } | Self::Numbers { .. }
+        )
     }
 }
 

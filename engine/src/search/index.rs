@@ -8,6 +8,7 @@ use indexmap::IndexSet;
 use super::schema::{Definition, Field, Kind, Source, Value, at_path};
 use crate::db::Db;
 use crate::json::{self, Node};
+use crate::stream::{Entry, Stream, StreamId};
 use crate::value::Value as Stored;
 
 /// Positions between two elements of a list, so that no phrase spans both.
@@ -49,6 +50,8 @@ pub(crate) struct Index {
     pub(crate) docs: BTreeMap<u64, Doc>,
     by_key: HashMap<Bytes, u64, foldhash::fast::RandomState>,
     next: u64,
+    /// The last entry of the stream that was indexed.
+    last_entry: StreamId,
     /// Keys that were written and not looked at since, in that order.
     pending: IndexSet<Bytes, foldhash::fast::RandomState>,
 }
@@ -58,6 +61,7 @@ enum Document<'d> {
     Tree(&'d Node),
     Parsed(Node),
     Hash(&'d crate::hash::Hash),
+    Entry(&'d Entry),
 }
 
 impl Index {
@@ -78,6 +82,7 @@ impl Index {
             docs: BTreeMap::new(),
             by_key: HashMap::default(),
             next: 0,
+            last_entry: StreamId::MIN,
             pending: IndexSet::default(),
         }
     }
@@ -87,6 +92,15 @@ impl Index {
         if self.definition.covers(key) && !self.pending.contains(key) {
             self.pending.insert(Bytes::copy_from_slice(key));
         }
+    }
+
+    /// Notes that a key was removed or replaced.
+    pub(crate) fn note_removed(&mut self, key: &[u8]) {
+        if self.definition.stream().is_some_and(|stream| stream == key) {
+            // What comes under this name is another stream, even with the same ids.
+            *self = Self::new(self.definition.clone());
+        }
+        self.note(key);
     }
 
     pub(crate) fn pending(&self) -> usize {
@@ -111,6 +125,13 @@ impl Index {
     /// Looks at every key that was written since the last time.
     pub(crate) fn refresh(&mut self, db: &Db) {
         for key in std::mem::take(&mut self.pending) {
+            if self.definition.source == Source::Stream {
+                self.follow(match db.value(&key) {
+                    Some(Stored::Stream(stream)) => Some(stream),
+                    _ => None,
+                });
+                continue;
+            }
             self.remove(&key);
             let document = match (self.definition.source, db.value(&key)) {
                 (Source::Json, Some(Stored::Json(json))) => Document::Tree(json.root()),
@@ -122,6 +143,29 @@ impl Index {
                 _ => continue,
             };
             self.add(key, &document);
+        }
+    }
+
+    /// Indexes the entries that were added and forgets those that are gone.
+    fn follow(&mut self, stream: Option<&Stream>) {
+        if let (Some(stream), Some(first)) = (stream, self.last_entry.next()) {
+            for entry in stream.range(first, StreamId::MAX) {
+                self.add(Bytes::from(entry.id.to_string()), &Document::Entry(entry));
+                self.last_entry = entry.id;
+            }
+        }
+        if self.docs.len() == stream.map_or(0, Stream::len) {
+            return;
+        }
+        let is_gone = |key: &Bytes| entry_of(stream, key).is_none();
+        let gone: Vec<Bytes> = self
+            .docs
+            .values()
+            .map(|doc| doc.key.clone())
+            .filter(is_gone)
+            .collect();
+        for key in &gone {
+            self.remove(key);
         }
     }
 
@@ -178,14 +222,9 @@ impl Document<'_> {
         let node = match self {
             Self::Tree(node) => at_path(node, field.path()),
             Self::Parsed(node) => at_path(node, field.path()),
-            Self::Hash(hash) => {
-                let text = hash
-                    .get(field.path().as_bytes())
-                    .and_then(|value| std::str::from_utf8(value).ok());
-                return text
-                    .map(|text| Node::Str(text.into()))
-                    .into_iter()
-                    .collect();
+            Self::Hash(hash) => return text_node(hash.get(field.path().as_bytes())),
+            Self::Entry(entry) => {
+                return text_node(field_of(entry, field.path().as_bytes()).as_ref());
             }
         };
         match node {
@@ -310,4 +349,27 @@ pub(crate) fn path_and_ancestors(path: &str) -> impl Iterator<Item = &str> {
         .skip(1)
         .filter_map(|(at, _)| path.get(..at))
         .chain([path])
+}
+
+fn text_node(value: Option<&Bytes>) -> Vec<Node> {
+    let text = value.and_then(|value| std::str::from_utf8(value).ok());
+    text.map(|text| Node::Str(text.into()))
+        .into_iter()
+        .collect()
+}
+
+/// The entry with this id.
+pub(crate) fn entry_of<'s>(stream: Option<&'s Stream>, id: &[u8]) -> Option<&'s Entry> {
+    stream?.get(StreamId::parse(id, 0)?)
+}
+
+/// The value of a field of an entry; of several with that name the first.
+pub(crate) fn field_of(entry: &Entry, name: &[u8]) -> Option<Bytes> {
+    let mut parts = entry.fields.iter();
+    while let (Some(field), Some(value)) = (parts.next(), parts.next()) {
+        if field == name {
+            return Some(value);
+        }
+    }
+    None
 }

@@ -22,7 +22,7 @@ use bytes::Bytes;
 pub(crate) use aggregate::aggregate;
 pub(crate) use eval::Matches;
 pub(crate) use filter::{Query, parse as parse_filter};
-pub(crate) use index::{Doc, Index};
+pub(crate) use index::{Doc, Index, entry_of, field_of};
 pub(crate) use operand::invalid;
 pub(crate) use schema::{Definition, Field, Kind, Source, Value, at_path};
 pub(crate) use text::LANGUAGES;
@@ -41,6 +41,13 @@ impl Registry {
     pub(crate) fn note(&mut self, key: &[u8]) {
         for index in self.indexes.values_mut() {
             index.note(key);
+        }
+    }
+
+    /// Notes that a key was removed.
+    pub(crate) fn note_removed(&mut self, key: &[u8]) {
+        for index in self.indexes.values_mut() {
+            index.note_removed(key);
         }
     }
 

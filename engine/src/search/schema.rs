@@ -35,6 +35,8 @@ pub(crate) enum Source {
     Json,
     Hash,
     Text,
+    /// The entries of one stream, whose key is the only prefix.
+    Stream,
 }
 
 /// How an index was created.
@@ -59,7 +61,17 @@ pub(crate) enum Value {
 
 impl Definition {
     pub(crate) fn covers(&self, key: &[u8]) -> bool {
-        self.prefixes.iter().any(|prefix| key.starts_with(prefix))
+        match self.source {
+            Source::Stream => self.prefixes.iter().any(|stream| key == stream),
+            _ => self.prefixes.iter().any(|prefix| key.starts_with(prefix)),
+        }
+    }
+
+    /// The stream whose entries are indexed.
+    pub(crate) fn stream(&self) -> Option<&Bytes> {
+        self.prefixes
+            .first()
+            .filter(|_| self.source == Source::Stream)
     }
 
     pub(crate) fn field(&self, name: &str) -> Option<(usize, &Field)> {
@@ -78,7 +90,9 @@ impl Definition {
             word("ON"),
             word(self.source.name()),
         ];
-        args.extend([word("PREFIX"), word(&self.prefixes.len().to_string())]);
+        if self.source != Source::Stream {
+            args.extend([word("PREFIX"), word(&self.prefixes.len().to_string())]);
+        }
         args.extend(self.prefixes.iter().cloned());
         args.extend([word("LANGUAGE"), word(self.language_name()), word("SCHEMA")]);
         for field in &self.fields {
@@ -114,6 +128,7 @@ impl Source {
             Self::Json => "JSON",
             Self::Hash => "HASH",
             Self::Text => "STRING",
+            Self::Stream => "STREAM",
         }
     }
 }

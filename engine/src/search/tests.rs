@@ -61,6 +61,8 @@ proptest! {
                     prop_assert_eq!(count(&engine, r#"{"t":{"$eq":"red green"}}"#), phrase);
                     let middle = model.values().filter(|(_, n)| (50..200).contains(n)).count();
                     prop_assert_eq!(count(&engine, r#"{"n":{"$gte":50,"$lt":200}}"#), middle);
+                    let both = model.values().filter(|(words, n)| words.contains(&2) && *n > 99).count();
+                    prop_assert_eq!(count(&engine, r#"{"t":{"$eq":"blue"},"n":{"$gt":99}}"#), both);
                 }
             }
         }
