@@ -223,10 +223,7 @@ fn the_access_log_tells_commands_and_no_values() {
             assert!(status.unwrap().success());
         }
     }
-    Command::new("kill")
-        .arg(child.id().to_string())
-        .status()
-        .unwrap();
+    support::signal("TERM", child.id());
     let output = child.wait_with_output().unwrap();
     let log = String::from_utf8(output.stderr).unwrap();
     assert_eq!(log.lines().count(), 4, "{log}");

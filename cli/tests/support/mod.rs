@@ -61,10 +61,7 @@ impl Restis {
 
     /// Sends a signal by name.
     pub(crate) fn signal(&self, name: &str) {
-        let status = Command::new("kill")
-            .args([format!("-{name}"), self.id().to_string()])
-            .status();
-        assert!(status.unwrap().success());
+        signal(name, self.id());
     }
 
     /// Waits for the end; the exit code and what was printed after the banner.
@@ -83,6 +80,14 @@ impl Drop for Restis {
             let _ = child.wait();
         }
     }
+}
+
+/// Sends a signal; the shell's own `kill` is there on every system.
+pub(crate) fn signal(name: &str, process: u32) {
+    let status = Command::new("sh")
+        .args(["-c", &format!("kill -{name} {process}")])
+        .status();
+    assert!(status.unwrap().success());
 }
 
 /// The binary, with none of its variables set.
