@@ -4,6 +4,7 @@
 //! and its line in `GROUPS`.
 
 mod acl;
+mod bitfield;
 mod bitmap;
 mod connection;
 mod dump;
@@ -33,6 +34,7 @@ mod stream_claim;
 mod stream_group;
 mod stream_info;
 mod string;
+mod string_set;
 mod zset;
 mod zset_ops;
 mod zset_range;
@@ -48,6 +50,7 @@ use crate::error::Error;
 /// One line a group.
 const GROUPS: &[&[Spec]] = &[
     acl::COMMANDS,
+    bitfield::COMMANDS,
     bitmap::COMMANDS,
     connection::COMMANDS,
     dump::COMMANDS,
@@ -72,6 +75,7 @@ const GROUPS: &[&[Spec]] = &[
     stream_group::COMMANDS,
     stream_info::COMMANDS,
     string::COMMANDS,
+    string_set::COMMANDS,
     zset::COMMANDS,
     zset_ops::COMMANDS,
     zset_range::COMMANDS,

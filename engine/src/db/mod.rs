@@ -1,5 +1,10 @@
 //! The keyspace: typed access to keys, expiry, memory accounting, keyspace notifications.
 
+#[cfg(test)]
+mod check;
+mod events;
+mod expiry;
+
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -13,34 +18,13 @@ use crate::hub::Hub;
 use crate::search::Registry;
 use crate::value::{Typed, Value};
 
+pub(crate) use events::Event;
+
 /// Values of this weight are freed outside the lock.
 const LARGE: usize = 64 * 1024;
-/// How many keys one step of active expiry looks at.
-const EXPIRE_STEP: usize = 64;
 const NOT_VOLATILE: u32 = u32::MAX;
 /// What an entry costs besides its key and value.
 const ENTRY_OVERHEAD: usize = size_of::<Entry>() + 40;
-
-/// Classes of keyspace notifications.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Event(pub(crate) u32);
-
-impl Event {
-    pub(crate) const KEYSPACE: Self = Self(1); // K
-    pub(crate) const KEYEVENT: Self = Self(2); // E
-    pub(crate) const GENERIC: Self = Self(4); // g
-    pub(crate) const STRING: Self = Self(8); // $
-    pub(crate) const LIST: Self = Self(16); // l
-    pub(crate) const SET: Self = Self(32); // s
-    pub(crate) const HASH: Self = Self(64); // h
-    pub(crate) const ZSET: Self = Self(128); // z
-    pub(crate) const EXPIRED: Self = Self(256); // x
-    pub(crate) const EVICTED: Self = Self(512); // e
-    pub(crate) const STREAM: Self = Self(1024); // t
-    pub(crate) const KEY_MISS: Self = Self(2048); // m
-    pub(crate) const MODULE: Self = Self(8192); // d
-    pub(crate) const NEW: Self = Self(16384); // n
-}
 
 /// A key's value and expiry.
 #[derive(Debug)]
@@ -58,14 +42,6 @@ impl Entry {
     fn is_due(&self, now: u64) -> bool {
         self.expire != 0 && self.expire <= now
     }
-}
-
-/// What a step of active expiry found.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Expired {
-    pub(crate) looked_at: usize,
-    /// A good part of it was due.
-    pub(crate) many: bool,
 }
 
 /// Counters of a keyspace.
@@ -366,49 +342,6 @@ impl Db {
         Some(entry)
     }
 
-    /// When a key expires: `None` if there is no such key, 0 if never.
-    pub(crate) fn expiry(&self, key: &[u8]) -> Option<u64> {
-        self.live(key).map(|(_, entry)| entry.expire)
-    }
-
-    /// Sets a key's expiry in Unix milliseconds (0: never); says whether there is such a key.
-    pub(crate) fn set_expiry(&mut self, key: &[u8], at_ms: u64) -> bool {
-        let Some(at) = self.position(key) else {
-            return false;
-        };
-        self.set_expiry_at(at, at_ms);
-        self.counters.changes += 1;
-        true
-    }
-
-    fn set_expiry_at(&mut self, at: u32, at_ms: u64) {
-        let next = self.volatile.len() as u32;
-        let Some(entry) = self.keys.value_mut(at) else {
-            return;
-        };
-        entry.expire = at_ms;
-        if at_ms != 0 && entry.volatile == NOT_VOLATILE {
-            entry.volatile = next;
-            self.volatile.push(at);
-        } else if at_ms == 0 && entry.volatile != NOT_VOLATILE {
-            let place = std::mem::replace(&mut entry.volatile, NOT_VOLATILE);
-            self.volatile.swap_remove(place as usize);
-            if let Some(&moved) = self.volatile.get(place as usize)
-                && let Some(entry) = self.keys.value_mut(moved)
-            {
-                entry.volatile = place;
-            }
-        }
-    }
-
-    fn expire_at_position(&mut self, at: u32) {
-        let key = self.keys.key(at).map(Bytes::copy_from_slice);
-        if let (Some(key), true) = (key, self.bury(at)) {
-            self.counters.expired += 1;
-            self.notify(Event::EXPIRED, "expired", &key);
-        }
-    }
-
     /// Settles what a command left: emptied collections go, memory is counted, keys that reads
     /// found due are removed.
     pub(crate) fn settle(&mut self) {
@@ -455,93 +388,6 @@ impl Db {
         if self.touched.is_empty() && touched.capacity() <= 1024 {
             self.touched = touched;
         }
-    }
-
-    fn register_field_expiry(&mut self, at: u32, next: Option<u64>) {
-        if self.field_expiry.get(&at).copied() == next {
-            return;
-        }
-        self.forget_field_expiry(at);
-        if let Some(due) = next {
-            self.field_expiry.insert(at, due);
-            self.field_due.insert((due, at));
-        }
-    }
-
-    fn forget_field_expiry(&mut self, at: u32) {
-        if let Some(due) = self.field_expiry.remove(&at) {
-            self.field_due.remove(&(due, at));
-        }
-    }
-
-    /// Removes keys and fields that are due, a short step; says what it found.
-    pub(crate) fn expire_some(&mut self) -> Expired {
-        let mut due = 0;
-        for _ in 0..EXPIRE_STEP.min(self.volatile.len()) {
-            if self.expire_next >= self.volatile.len() {
-                self.expire_next = 0;
-            }
-            let Some(&at) = self.volatile.get(self.expire_next) else {
-                break;
-            };
-            if self.keys.value(at).is_some_and(|e| e.is_due(self.now)) {
-                // Another key takes the place in `volatile`.
-                self.expire_at_position(at);
-                due += 1;
-            } else {
-                self.expire_next += 1;
-            }
-        }
-        let fields = self.expire_fields();
-        let all = self.volatile.len() <= EXPIRE_STEP;
-        Expired {
-            looked_at: if all { usize::MAX } else { EXPIRE_STEP },
-            many: due * 10 > EXPIRE_STEP || fields == EXPIRE_STEP,
-        }
-    }
-
-    /// Removes fields that are due, a short step; returns how many.
-    fn expire_fields(&mut self) -> usize {
-        let mut removed = 0;
-        while removed < EXPIRE_STEP {
-            let Some(&(when, at)) = self.field_due.first() else {
-                break;
-            };
-            if when > self.now {
-                break;
-            }
-            self.touched.push(at);
-            let (now, limit) = (self.now, EXPIRE_STEP - removed);
-            match self.keys.value_mut(at).map(|entry| &mut entry.value) {
-                Some(Value::Hash(hash)) => removed += hash.expire(now, limit),
-                _ => self.forget_field_expiry(at),
-            }
-            if let (true, Some(key)) = (self.notify != 0, self.keys.key(at)) {
-                let key = Bytes::copy_from_slice(key);
-                self.notify(Event::HASH, "hexpired", &key);
-            }
-            self.settle();
-        }
-        removed
-    }
-
-    /// Removes one random key, keys with an expiry first; `false`: nothing to remove.
-    pub(crate) fn evict_one(&mut self) -> bool {
-        let at = if self.volatile.is_empty() {
-            self.keys.random(&mut self.rng)
-        } else {
-            let place = self.rng.below(self.volatile.len());
-            self.volatile.get(place).copied()
-        };
-        let Some(at) = at else {
-            return false;
-        };
-        let key = self.keys.key(at).map(Bytes::copy_from_slice);
-        if let (Some(key), true) = (key, self.bury(at)) {
-            self.counters.evicted += 1;
-            self.notify(Event::EVICTED, "evicted", &key);
-        }
-        true
     }
 
     /// A random live key.
@@ -593,83 +439,5 @@ impl Db {
     /// The weight counted for a key.
     pub(crate) fn weight(&self, key: &[u8]) -> Option<usize> {
         self.live(key).map(|(_, entry)| entry.weight)
-    }
-
-    /// Which notifications are sent.
-    pub(crate) const fn notify_flags(&self) -> u32 {
-        self.notify
-    }
-
-    pub(crate) fn set_notify_flags(&mut self, flags: u32) {
-        self.notify = flags;
-    }
-
-    /// Tells subscribers of keyspace notifications.
-    pub(crate) fn notify(&self, class: Event, event: &'static str, key: &[u8]) {
-        if self.notify & class.0 == 0 || !self.hub.has_subscriptions() {
-            return;
-        }
-        let event = Bytes::from_static(event.as_bytes());
-        let key = Bytes::copy_from_slice(key);
-        if self.notify & Event::KEYSPACE.0 != 0 {
-            let channel = Bytes::from([b"__keyspace@0__:", &key[..]].concat());
-            self.hub.publish(&channel, &event);
-        }
-        if self.notify & Event::KEYEVENT.0 != 0 {
-            let channel = Bytes::from([b"__keyevent@0__:", &event[..]].concat());
-            self.hub.publish(&channel, &key);
-        }
-    }
-}
-
-#[cfg(test)]
-impl Db {
-    /// Whether every index and counter says what the entries say.
-    pub(crate) fn check(&self) {
-        let mut used = 0;
-        let mut volatile = 0;
-        let mut fields = 0;
-        for (at, key, entry) in self.keys.iter() {
-            let weight = entry.value.weight() + key.len() + ENTRY_OVERHEAD;
-            assert_eq!(
-                entry.weight,
-                weight,
-                "the weight of a {}",
-                entry.value.type_name()
-            );
-            assert!(
-                !entry.value.is_empty(),
-                "an empty {} is kept",
-                entry.value.type_name()
-            );
-            used += weight;
-            if entry.expire == 0 {
-                assert_eq!(entry.volatile, NOT_VOLATILE);
-            } else {
-                assert_eq!(self.volatile.get(entry.volatile as usize), Some(&at));
-                volatile += 1;
-            }
-            let next = match &entry.value {
-                Value::Hash(hash) => hash.next_expiry(),
-                _ => None,
-            };
-            assert_eq!(self.field_expiry.get(&at).copied(), next);
-            if let Some(due) = next {
-                assert!(self.field_due.contains(&(due, at)));
-                fields += 1;
-            }
-            if let Value::ZSet(zset) = &entry.value {
-                assert_eq!(zset.iter().count(), zset.len());
-                assert!(zset.iter().is_sorted_by(|a, b| (a.1, a.0) < (b.1, b.0)));
-            }
-            if let Value::List(list) = &entry.value {
-                assert_eq!(list.bytes, list.items.iter().map(Bytes::len).sum::<usize>());
-            }
-        }
-        assert_eq!(self.used, used);
-        assert_eq!(self.volatile.len(), volatile);
-        assert_eq!(self.field_due.len(), fields);
-        assert_eq!(self.field_expiry.len(), fields);
-        assert!(self.touched.is_empty());
     }
 }

@@ -1,0 +1,315 @@
+//! SET with its conditions, its short forms, and what compares before it deletes.
+
+use bytes::Bytes;
+
+use super::expire::Unit;
+use super::string::copied;
+use crate::command::{Args, Category, Keys, Outcome, Spec};
+use crate::ctx::Ctx;
+use crate::db::Event;
+use crate::error::{Error, SYNTAX};
+use crate::parse::Walk;
+use crate::reply::Reply;
+
+/// When SET writes.
+#[derive(Clone, Copy, Debug)]
+enum Condition<'a> {
+    Always,
+    Absent,
+    Present,
+    Equal(&'a [u8]),
+    NotEqual(&'a [u8]),
+    DigestEqual(&'a [u8]),
+    DigestNotEqual(&'a [u8]),
+}
+
+impl<'a> Condition<'a> {
+    /// Takes IFEQ and its relatives.
+    fn compare(walk: &mut Walk<'a>) -> Result<Option<Self>, Error> {
+        Ok(Some(if walk.word("IFEQ") {
+            Self::Equal(walk.need()?)
+        } else if walk.word("IFNE") {
+            Self::NotEqual(walk.need()?)
+        } else if walk.word("IFDEQ") {
+            Self::DigestEqual(checked_digest(walk.need()?)?)
+        } else if walk.word("IFDNE") {
+            Self::DigestNotEqual(checked_digest(walk.need()?)?)
+        } else {
+            return Ok(None);
+        }))
+    }
+
+    const fn compares(self) -> bool {
+        !matches!(self, Self::Always | Self::Absent | Self::Present)
+    }
+
+    fn holds(self, current: Option<&[u8]>) -> bool {
+        match (self, current) {
+            (Self::Always | Self::Present, Some(_))
+            | (Self::Always | Self::Absent | Self::NotEqual(_) | Self::DigestNotEqual(_), None) => {
+                true
+            }
+            (Self::Equal(wanted), Some(now)) => wanted == now,
+            (Self::NotEqual(wanted), Some(now)) => wanted != now,
+            (Self::DigestEqual(wanted), Some(now)) => {
+                digest_text(now).as_bytes().eq_ignore_ascii_case(wanted)
+            }
+            (Self::DigestNotEqual(wanted), Some(now)) => {
+                !digest_text(now).as_bytes().eq_ignore_ascii_case(wanted)
+            }
+            (Self::Absent, Some(_)) | (_, None) => false,
+        }
+    }
+}
+
+fn checked_digest(text: &[u8]) -> Result<&[u8], Error> {
+    if text.len() == 16 && text.iter().all(u8::is_ascii_hexdigit) {
+        return Ok(text);
+    }
+    Err(Error::fixed(
+        "ERR digest must be exactly 16 hexadecimal characters",
+    ))
+}
+
+fn digest_text(bytes: &[u8]) -> String {
+    format!("{:016x}", xxhash_rust::xxh3::xxh3_64(bytes))
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Expiry<'a> {
+    Clear,
+    Keep,
+    At(Unit, &'a [u8]),
+}
+
+#[derive(Debug)]
+struct SetOptions<'a> {
+    condition: Condition<'a>,
+    expiry: Expiry<'a>,
+    get: bool,
+}
+
+impl<'a> SetOptions<'a> {
+    fn parse(args: Args<'a>) -> Result<Self, Error> {
+        let mut options = Self {
+            condition: Condition::Always,
+            expiry: Expiry::Clear,
+            get: false,
+        };
+        let mut walk = Walk::new(args, 3);
+        while let Some(word) = walk.peek() {
+            let free = matches!(options.condition, Condition::Always);
+            if walk.word("GET") {
+                options.get = true;
+            } else if walk.word("KEEPTTL") {
+                options.expiry(Expiry::Keep)?;
+            } else if let Some(unit) = Unit::of_option(word) {
+                walk.take();
+                options.expiry(Expiry::At(unit, walk.need()?))?;
+            } else if free && walk.word("NX") {
+                options.condition = Condition::Absent;
+            } else if walk.word("XX")
+                && matches!(options.condition, Condition::Always | Condition::Present)
+            {
+                options.condition = Condition::Present;
+            } else if free && let Some(condition) = Condition::compare(&mut walk)? {
+                options.condition = condition;
+            } else {
+                return Err(SYNTAX);
+            }
+        }
+        Ok(options)
+    }
+
+    fn expiry(&mut self, expiry: Expiry<'a>) -> Result<(), Error> {
+        if !matches!(self.expiry, Expiry::Clear) {
+            return Err(SYNTAX);
+        }
+        self.expiry = expiry;
+        Ok(())
+    }
+}
+
+fn set(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let (key, value) = (args[1], args[2]);
+    if args.len() == 3 {
+        ctx.db.put(key, copied(value));
+        ctx.db.notify(Event::STRING, "set", key);
+        return Ok(Reply::ok());
+    }
+    let options = SetOptions::parse(args)?;
+    let expiry = match options.expiry {
+        Expiry::At(unit, text) => unit.positive(text, ctx.now(), "set")?,
+        _ => 0,
+    };
+    let typed = options.get || options.condition.compares();
+    let (old, holds) = if typed {
+        let current = ctx.db.read::<Bytes>(key)?;
+        let holds = options.condition.holds(current.map(AsRef::as_ref));
+        (Reply::opt(current), holds)
+    } else if matches!(options.condition, Condition::Always) {
+        (Reply::Nil, true)
+    } else {
+        let exists = ctx.db.exists(key);
+        (Reply::Nil, options.condition.holds(exists.then_some(&[])))
+    };
+    if holds {
+        match options.expiry {
+            Expiry::Keep => ctx.db.put_keep_expiry(key, copied(value)),
+            _ => ctx.db.put(key, copied(value)),
+        }
+        ctx.db.notify(Event::STRING, "set", key);
+        if expiry != 0 {
+            ctx.db.set_expiry(key, expiry);
+            ctx.db.notify(Event::GENERIC, "expire", key);
+        }
+    }
+    Ok(if options.get {
+        old
+    } else if holds {
+        Reply::ok()
+    } else {
+        Reply::Nil
+    })
+}
+
+fn set_for(ctx: &mut Ctx<'_>, args: Args<'_>, unit: Unit, name: &str) -> Outcome {
+    let expiry = unit.positive(args[2], ctx.now(), name)?;
+    ctx.db.put(args[1], copied(args[3]));
+    ctx.db.set_expiry(args[1], expiry);
+    ctx.db.notify(Event::STRING, "set", args[1]);
+    ctx.db.notify(Event::GENERIC, "expire", args[1]);
+    Ok(Reply::ok())
+}
+
+fn setex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    set_for(ctx, args, Unit::Seconds, "setex")
+}
+
+fn psetex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    set_for(ctx, args, Unit::Millis, "psetex")
+}
+
+fn setnx(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    if ctx.db.exists(args[1]) {
+        return Ok(Reply::Int(0));
+    }
+    ctx.db.put(args[1], copied(args[2]));
+    ctx.db.notify(Event::STRING, "set", args[1]);
+    Ok(Reply::Int(1))
+}
+
+fn delex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let key = args[1];
+    let mut walk = Walk::new(args, 2);
+    if !walk.is_empty() {
+        let condition = Condition::compare(&mut walk)?.ok_or(SYNTAX)?;
+        if !walk.is_empty() {
+            return Err(SYNTAX);
+        }
+        let Some(current) = ctx.db.read::<Bytes>(key)? else {
+            return Ok(Reply::Int(0));
+        };
+        if !condition.holds(Some(current)) {
+            return Ok(Reply::Int(0));
+        }
+    }
+    let removed = ctx.db.remove(key);
+    if removed {
+        ctx.db.notify(Event::GENERIC, "del", key);
+    }
+    Ok(Reply::bool(removed))
+}
+
+fn digest(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    Ok(ctx
+        .db
+        .read::<Bytes>(args[1])?
+        .map_or(Reply::Nil, |bytes| Reply::bulk(digest_text(bytes))))
+}
+
+pub(crate) const COMMANDS: &[Spec] = &[
+    Spec::write("DELEX", -2, Keys::ONE, Category::String, delex).fast(),
+    Spec::read("DIGEST", 2, Keys::ONE, Category::String, digest).fast(),
+    Spec::write("PSETEX", 4, Keys::ONE, Category::String, psetex).denyoom(),
+    Spec::write("SET", -3, Keys::ONE, Category::String, set).denyoom(),
+    Spec::write("SETEX", 4, Keys::ONE, Category::String, setex).denyoom(),
+    Spec::write("SETNX", 3, Keys::ONE, Category::String, setnx)
+        .denyoom()
+        .fast(),
+];
+
+#[cfg(test)]
+mod tests {
+    use crate::{Engine, Reply};
+
+    fn text(value: &str) -> Reply {
+        Reply::bulk(value)
+    }
+
+    fn error(reply: &Reply) -> &str {
+        match reply {
+            Reply::Error(error) => error.message(),
+            _ => "",
+        }
+    }
+
+    #[test]
+    fn set_with_a_failed_condition_changes_nothing_and_still_gets() {
+        let engine = Engine::default();
+        engine.call(&["SET", "k", "old"]);
+        assert_eq!(engine.call(&["SET", "k", "new", "NX"]), Reply::Nil);
+        assert_eq!(engine.call(&["SET", "k", "new", "NX", "GET"]), text("old"));
+        assert_eq!(
+            engine.call(&["SET", "k", "new", "IFEQ", "other"]),
+            Reply::Nil
+        );
+        assert_eq!(engine.call(&["GET", "k"]), text("old"));
+        assert_eq!(
+            engine.call(&["SET", "k", "new", "IFEQ", "old"]),
+            Reply::ok()
+        );
+        assert_eq!(engine.call(&["SET", "none", "v", "IFEQ", ""]), Reply::Nil);
+        assert_eq!(engine.call(&["SET", "none", "v", "IFNE", "x"]), Reply::ok());
+    }
+
+    #[test]
+    fn digest_is_xxh3_and_guards_set_and_delex() {
+        let engine = Engine::default();
+        engine.call(&["SET", "k", ""]);
+        assert_eq!(engine.call(&["DIGEST", "k"]), text("2d06800538d394c2"));
+        assert_eq!(engine.call(&["DIGEST", "none"]), Reply::Nil);
+        let digest = "2D06800538D394C2";
+        assert_eq!(engine.call(&["SET", "k", "v", "IFDNE", digest]), Reply::Nil);
+        assert_eq!(
+            engine.call(&["SET", "k", "v", "IFDEQ", digest]),
+            Reply::ok()
+        );
+        assert_eq!(engine.call(&["DELEX", "k", "IFDEQ", digest]), Reply::Int(0));
+        assert_eq!(engine.call(&["DELEX", "k", "IFEQ", "v"]), Reply::Int(1));
+    }
+
+    #[test]
+    fn conflicting_set_options_are_a_syntax_error() {
+        let engine = Engine::default();
+        for options in [
+            &["NX", "XX"][..],
+            &["EX", "1", "PX", "1"],
+            &["EX", "1", "KEEPTTL"],
+            &["EX"],
+            &["NOPE"],
+            &["XX", "IFEQ", "a"],
+        ] {
+            let args = [&["SET", "k", "v"], options].concat();
+            assert_eq!(
+                error(&engine.call(&args)),
+                "ERR syntax error",
+                "{options:?}"
+            );
+        }
+        assert_eq!(
+            error(&engine.call(&["SET", "k", "v", "EX", "0"])),
+            "ERR invalid expire time in 'set' command"
+        );
+    }
+}

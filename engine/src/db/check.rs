@@ -1,0 +1,57 @@
+//! Whether what the keyspace keeps about its entries is true.
+
+use bytes::Bytes;
+
+use super::{Db, ENTRY_OVERHEAD, NOT_VOLATILE};
+use crate::value::Value;
+
+impl Db {
+    /// Whether every index and counter says what the entries say.
+    pub(crate) fn check(&self) {
+        let mut used = 0;
+        let mut volatile = 0;
+        let mut fields = 0;
+        for (at, key, entry) in self.keys.iter() {
+            let weight = entry.value.weight() + key.len() + ENTRY_OVERHEAD;
+            assert_eq!(
+                entry.weight,
+                weight,
+                "the weight of a {}",
+                entry.value.type_name()
+            );
+            assert!(
+                !entry.value.is_empty(),
+                "an empty {} is kept",
+                entry.value.type_name()
+            );
+            used += weight;
+            if entry.expire == 0 {
+                assert_eq!(entry.volatile, NOT_VOLATILE);
+            } else {
+                assert_eq!(self.volatile.get(entry.volatile as usize), Some(&at));
+                volatile += 1;
+            }
+            let next = match &entry.value {
+                Value::Hash(hash) => hash.next_expiry(),
+                _ => None,
+            };
+            assert_eq!(self.field_expiry.get(&at).copied(), next);
+            if let Some(due) = next {
+                assert!(self.field_due.contains(&(due, at)));
+                fields += 1;
+            }
+            if let Value::ZSet(zset) = &entry.value {
+                assert_eq!(zset.iter().count(), zset.len());
+                assert!(zset.iter().is_sorted_by(|a, b| (a.1, a.0) < (b.1, b.0)));
+            }
+            if let Value::List(list) = &entry.value {
+                assert_eq!(list.bytes, list.items.iter().map(Bytes::len).sum::<usize>());
+            }
+        }
+        assert_eq!(self.used, used);
+        assert_eq!(self.volatile.len(), volatile);
+        assert_eq!(self.field_due.len(), fields);
+        assert_eq!(self.field_expiry.len(), fields);
+        assert!(self.touched.is_empty());
+    }
+}

@@ -1,0 +1,149 @@
+//! Expiry of keys and fields, and eviction.
+
+use bytes::Bytes;
+
+use super::{Db, Event, NOT_VOLATILE};
+use crate::value::Value;
+
+/// How many keys one step of active expiry looks at.
+const EXPIRE_STEP: usize = 64;
+
+/// What a step of active expiry found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Expired {
+    pub(crate) looked_at: usize,
+    /// A good part of it was due.
+    pub(crate) many: bool,
+}
+
+impl Db {
+    /// When a key expires: `None` if there is no such key, 0 if never.
+    pub(crate) fn expiry(&self, key: &[u8]) -> Option<u64> {
+        self.live(key).map(|(_, entry)| entry.expire)
+    }
+
+    /// Sets a key's expiry in Unix milliseconds (0: never); says whether there is such a key.
+    pub(crate) fn set_expiry(&mut self, key: &[u8], at_ms: u64) -> bool {
+        let Some(at) = self.position(key) else {
+            return false;
+        };
+        self.set_expiry_at(at, at_ms);
+        self.counters.changes += 1;
+        true
+    }
+
+    pub(super) fn set_expiry_at(&mut self, at: u32, at_ms: u64) {
+        let next = self.volatile.len() as u32;
+        let Some(entry) = self.keys.value_mut(at) else {
+            return;
+        };
+        entry.expire = at_ms;
+        if at_ms != 0 && entry.volatile == NOT_VOLATILE {
+            entry.volatile = next;
+            self.volatile.push(at);
+        } else if at_ms == 0 && entry.volatile != NOT_VOLATILE {
+            let place = std::mem::replace(&mut entry.volatile, NOT_VOLATILE);
+            self.volatile.swap_remove(place as usize);
+            if let Some(&moved) = self.volatile.get(place as usize)
+                && let Some(entry) = self.keys.value_mut(moved)
+            {
+                entry.volatile = place;
+            }
+        }
+    }
+
+    pub(super) fn expire_at_position(&mut self, at: u32) {
+        let key = self.keys.key(at).map(Bytes::copy_from_slice);
+        if let (Some(key), true) = (key, self.bury(at)) {
+            self.counters.expired += 1;
+            self.notify(Event::EXPIRED, "expired", &key);
+        }
+    }
+
+    pub(super) fn register_field_expiry(&mut self, at: u32, next: Option<u64>) {
+        if self.field_expiry.get(&at).copied() == next {
+            return;
+        }
+        self.forget_field_expiry(at);
+        if let Some(due) = next {
+            self.field_expiry.insert(at, due);
+            self.field_due.insert((due, at));
+        }
+    }
+
+    pub(super) fn forget_field_expiry(&mut self, at: u32) {
+        if let Some(due) = self.field_expiry.remove(&at) {
+            self.field_due.remove(&(due, at));
+        }
+    }
+
+    /// Removes keys and fields that are due, a short step; says what it found.
+    pub(crate) fn expire_some(&mut self) -> Expired {
+        let mut due = 0;
+        for _ in 0..EXPIRE_STEP.min(self.volatile.len()) {
+            if self.expire_next >= self.volatile.len() {
+                self.expire_next = 0;
+            }
+            let Some(&at) = self.volatile.get(self.expire_next) else {
+                break;
+            };
+            if self.keys.value(at).is_some_and(|e| e.is_due(self.now)) {
+                // Another key takes the place in `volatile`.
+                self.expire_at_position(at);
+                due += 1;
+            } else {
+                self.expire_next += 1;
+            }
+        }
+        let fields = self.expire_fields();
+        let all = self.volatile.len() <= EXPIRE_STEP;
+        Expired {
+            looked_at: if all { usize::MAX } else { EXPIRE_STEP },
+            many: due * 10 > EXPIRE_STEP || fields == EXPIRE_STEP,
+        }
+    }
+
+    /// Removes fields that are due, a short step; returns how many.
+    fn expire_fields(&mut self) -> usize {
+        let mut removed = 0;
+        while removed < EXPIRE_STEP {
+            let Some(&(when, at)) = self.field_due.first() else {
+                break;
+            };
+            if when > self.now {
+                break;
+            }
+            self.touched.push(at);
+            let (now, limit) = (self.now, EXPIRE_STEP - removed);
+            match self.keys.value_mut(at).map(|entry| &mut entry.value) {
+                Some(Value::Hash(hash)) => removed += hash.expire(now, limit),
+                _ => self.forget_field_expiry(at),
+            }
+            if let (true, Some(key)) = (self.notify != 0, self.keys.key(at)) {
+                let key = Bytes::copy_from_slice(key);
+                self.notify(Event::HASH, "hexpired", &key);
+            }
+            self.settle();
+        }
+        removed
+    }
+
+    /// Removes one random key, keys with an expiry first; `false`: nothing to remove.
+    pub(crate) fn evict_one(&mut self) -> bool {
+        let at = if self.volatile.is_empty() {
+            self.keys.random(&mut self.rng)
+        } else {
+            let place = self.rng.below(self.volatile.len());
+            self.volatile.get(place).copied()
+        };
+        let Some(at) = at else {
+            return false;
+        };
+        let key = self.keys.key(at).map(Bytes::copy_from_slice);
+        if let (Some(key), true) = (key, self.bury(at)) {
+            self.counters.evicted += 1;
+            self.notify(Event::EVICTED, "evicted", &key);
+        }
+        true
+    }
+}
