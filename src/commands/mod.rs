@@ -36,7 +36,7 @@ pub use hyperloglog::HyperLogLogCommands;
 pub use json::{JsonCommands, JsonFormat, JsonSetCondition};
 pub use list::{Insert, LPosOptions, ListCommands};
 pub use options::{ExpireCondition, Expiry, ExpiryChange, ScanOptions, Side};
-pub use properties::{Safety, safety_of};
+pub use properties::{Safety, documented, safety_of};
 pub use replies::{Fields, Page, PerPath};
 pub use scripting::{FunctionCommands, ScriptingCommands};
 pub use search::{SearchCommands, SearchMatch};

@@ -269,6 +269,11 @@ pub(crate) const TABLE: &[Properties] = &[
     row("ZUNIONSTORE", Other),
 ];
 
+/// The name of every command that Upstash documents for REST, upper case and sorted.
+pub fn documented() -> impl Iterator<Item = &'static str> {
+    TABLE.iter().map(|p| p.name)
+}
+
 /// Finds a command, upper or lower case.
 pub(crate) fn lookup(name: &[u8]) -> Option<&'static Properties> {
     TABLE.get(position(name)?)
