@@ -7,12 +7,39 @@ use restis_server::Running;
 /// What the banner tells.
 pub(crate) struct Banner<'b> {
     pub(crate) running: &'b Running,
-    /// Tokens that may be shown: those given as flags or made just now.
-    pub(crate) token: Option<&'b str>,
+    /// The first token of the store.
+    pub(crate) token: Option<Secret<'b>>,
     /// Base URL of the functions, and the service token they accept.
-    pub(crate) functions: Option<(&'b str, &'b str)>,
+    pub(crate) functions: Option<(&'b str, Secret<'b>)>,
     /// Where the data lives, in words.
-    pub(crate) store: String,
+    pub(crate) store: &'b str,
+}
+
+/// A token as it may be printed.
+#[derive(Clone, Copy)]
+pub(crate) enum Secret<'b> {
+    /// Given as a flag or made just now.
+    Text(&'b str),
+    /// Left in the environment: a shell expression that yields it.
+    Variable(&'static str),
+}
+
+impl Secret<'_> {
+    /// The token as a word of a shell command.
+    fn word(self) -> String {
+        match self {
+            Self::Text(text) => quoted(text),
+            Self::Variable(variable) => format!("\"{variable}\""),
+        }
+    }
+
+    /// The header that carries it, as a word of a shell command.
+    fn header(self) -> String {
+        match self {
+            Self::Text(text) => quoted(&format!("Authorization: Bearer {text}")),
+            Self::Variable(variable) => format!("\"Authorization: Bearer {variable}\""),
+        }
+    }
 }
 
 struct Paint {
@@ -58,7 +85,7 @@ fn render(banner: &Banner<'_>, paint: &Paint) -> String {
         format!(
             "  REST       {}   {}",
             paint.bold(url),
-            paint.dim(&banner.store)
+            paint.dim(banner.store)
         ),
     ];
     if let Some((functions, _)) = banner.functions {
@@ -76,10 +103,10 @@ fn render(banner: &Banner<'_>, paint: &Paint) -> String {
         lines.push(format!(
             "export UPSTASH_REDIS_REST_URL={} UPSTASH_REDIS_REST_TOKEN={}",
             quoted(url),
-            quoted(token)
+            token.word()
         ));
         lines.push(String::new());
-        let auth = quoted(&format!("Authorization: Bearer {token}"));
+        let auth = token.header();
         let insecure = if url.starts_with("https") { " -k" } else { "" };
         lines.push(format!("curl{insecure} {url}/set/greeting/hello -H {auth}"));
         lines.push(format!("curl{insecure} {url}/get/greeting -H {auth}"));
@@ -89,7 +116,7 @@ fn render(banner: &Banner<'_>, paint: &Paint) -> String {
         lines.push(String::new());
     }
     if let Some((functions, token)) = banner.functions {
-        let auth = quoted(&format!("Authorization: Bearer {token}"));
+        let auth = token.header();
         lines.push(format!("curl {functions}/api/health"));
         lines.push(format!(
             "curl {functions}/api/ratelimit -H {auth} -H 'Content-Type: application/json' \

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use crate::args::{DevArgs, Failure};
-use crate::banner::{self, Banner};
+use crate::banner::{self, Banner, Secret};
 use crate::signals::Signals;
 use crate::{logs, serve};
 
@@ -29,11 +29,9 @@ pub(crate) fn run(args: &DevArgs) -> Result<(), Failure> {
     if !args.serve.quiet {
         banner::print(&Banner {
             running: &started.running,
-            token: started.token.as_deref(),
-            functions: functions
-                .as_ref()
-                .map(|f| (f.url.as_str(), f.token.as_str())),
-            store: started.store,
+            token: started.secret(),
+            functions: functions.as_ref().map(|f| (f.url.as_str(), f.secret())),
+            store: &started.store,
         });
     }
     // The functions stop first: their last requests still need the store.
@@ -57,7 +55,8 @@ fn session_config() -> Result<SessionConfig, Failure> {
 /// The functions on a thread of their own, with the REST server as their store.
 struct Functions {
     url: String,
-    token: String,
+    /// The service token that was made, unless the environment has one.
+    token: Option<String>,
     stop: oneshot::Sender<()>,
     thread: JoinHandle<std::io::Result<()>>,
 }
@@ -69,11 +68,11 @@ impl Functions {
             .map_err(Failure::new)?;
         let mut config = Config::from_env().map_err(Failure::usage)?;
         let token = match std::env::var("RESTIS_SERVICE_TOKEN") {
-            Ok(token) if !token.trim().is_empty() => token.trim().to_owned(),
+            Ok(token) if !token.trim().is_empty() => None,
             _ => {
                 let token = restis_server::random_token().map_err(Failure::new)?;
                 config.tokens = config.tokens.with_full_access("dev", &token);
-                token
+                Some(token)
             }
         };
         let state = AppState::builder(redis)
@@ -103,6 +102,12 @@ impl Functions {
             stop,
             thread,
         })
+    }
+
+    /// The service token as it may be printed.
+    fn secret(&self) -> Secret<'_> {
+        let token = self.token.as_deref();
+        token.map_or(Secret::Variable("$RESTIS_SERVICE_TOKEN"), Secret::Text)
     }
 
     /// Finishes open requests and deferred work.

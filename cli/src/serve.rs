@@ -5,7 +5,7 @@ use std::time::Duration;
 use restis_server::{Cors, Limits, Running, Server, Tenants, TlsFiles};
 
 use crate::args::{Failure, ServeArgs};
-use crate::banner::{self, Banner};
+use crate::banner::{self, Banner, Secret};
 use crate::logs;
 use crate::signals::Signals;
 
@@ -16,9 +16,9 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     if !args.quiet {
         banner::print(&Banner {
             running: &started.running,
-            token: started.token.as_deref(),
+            token: started.secret(),
             functions: None,
-            store: started.store,
+            store: &started.store,
         });
     }
     signals.serve(&started.running, || ())
@@ -29,8 +29,31 @@ pub(crate) struct Started {
     pub(crate) running: Running,
     /// The first token, unless it came from a file.
     pub(crate) token: Option<String>,
+    /// How the environment yields that token, if it does.
+    variable: Option<&'static str>,
     /// Where the data lives, in words.
     pub(crate) store: String,
+}
+
+impl Started {
+    /// The first token as it may be printed.
+    pub(crate) fn secret(&self) -> Option<Secret<'_>> {
+        let token = self.token.as_deref()?;
+        Some(self.variable.map_or(Secret::Text(token), Secret::Variable))
+    }
+}
+
+/// Tokens from the environment stay there: what is printed may end in a log.
+fn variable(args: &ServeArgs) -> Option<&'static str> {
+    let flag = |arg: String| arg == "--token" || arg.starts_with("--token=");
+    let set = std::env::var_os("RESTIS_TOKEN").is_some_and(|value| !value.is_empty());
+    if !set || std::env::args().any(flag) {
+        return None;
+    }
+    Some(match args.token.len() {
+        1 => "$RESTIS_TOKEN",
+        _ => "${RESTIS_TOKEN%%,*}",
+    })
 }
 
 /// Starts the server that the options describe.
@@ -66,6 +89,7 @@ pub(crate) fn start(args: &ServeArgs) -> Result<Started, Failure> {
     Ok(Started {
         running: builder.bind(&args.addr)?.spawn()?,
         token,
+        variable: variable(args),
         store: store(args),
     })
 }

@@ -235,3 +235,44 @@ fn the_access_log_tells_commands_and_no_values() {
         assert!(!log.contains(secret), "{secret}: {log}");
     }
 }
+
+#[test]
+fn tokens_of_the_environment_are_not_printed() {
+    let output = |tokens: &str| {
+        let mut child = support::binary()
+            .args([
+                "dev",
+                "--addr",
+                "127.0.0.1:0",
+                "--functions-addr",
+                "127.0.0.1:0",
+            ])
+            .env("RESTIS_TOKEN", tokens)
+            .env("RESTIS_SERVICE_TOKEN", "HUSH-HUSH-HUSH-HUSH")
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut reader = std::io::BufReader::new(child.stdout.take().unwrap());
+        let mut banner = String::new();
+        while !banner.ends_with("Ctrl-C stops.\n") {
+            assert!(std::io::BufRead::read_line(&mut reader, &mut banner).unwrap() > 0);
+        }
+        let line = banner.lines().find(|line| line.contains("/get/greeting"));
+        let got = Command::new("sh")
+            .args(["-c", &format!("{} -s", line.unwrap())])
+            .env("RESTIS_TOKEN", tokens)
+            .output()
+            .unwrap();
+        support::signal("TERM", child.id());
+        child.wait().unwrap();
+        (banner, String::from_utf8(got.stdout).unwrap())
+    };
+    if !tool("curl") {
+        return;
+    }
+    for tokens in ["HUSH", "HUSH,HUSH2"] {
+        let (banner, got) = output(tokens);
+        assert!(!banner.contains("HUSH"), "{banner}");
+        assert_eq!(got, r#"{"result":null}"#);
+    }
+}
