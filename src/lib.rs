@@ -28,7 +28,9 @@ pub mod metrics;
 pub mod pipeline;
 pub mod pubsub;
 pub mod ratelimit;
+pub mod record;
 pub mod reply;
+pub mod scan;
 pub mod script;
 pub mod session;
 #[cfg(feature = "testing")]

@@ -261,20 +261,44 @@ async fn a_large_value(redis: &Redis) {
 async fn scans_find_everything_once(redis: &Redis) {
     let items: Vec<_> = (0..500).map(|i| (format!("scan:{i}"), i)).collect();
     redis.mset(items).await.unwrap();
-    let mut cursor = "0".to_owned();
-    let mut seen = Vec::new();
-    loop {
-        let options = ScanOptions::new().matching("scan:*").count(50);
-        let page = redis.scan::<String>(&cursor, &options).await.unwrap();
-        seen.extend(page.items.iter().cloned());
-        if page.is_last() {
-            break;
-        }
-        cursor = page.cursor;
-    }
+    let options = ScanOptions::new().matching("scan:*").count(50);
+    let mut seen = redis
+        .scan_iter::<String>(options.clone())
+        .all()
+        .await
+        .unwrap();
     seen.sort_unstable();
     seen.dedup();
     assert_eq!(seen.len(), 500);
+    redis
+        .zadd("z", (0..300).map(|i| (f64::from(i), format!("m{i}"))))
+        .await
+        .unwrap();
+    let options = ScanOptions::new().count(50);
+    let scores: HashMap<String, f64> = redis
+        .zscan_iter("z", options)
+        .all()
+        .await
+        .unwrap()
+        .into_iter()
+        .collect();
+    assert_eq!((scores.len(), scores["m7"]), (300, 7.0));
+    for i in 0..25 {
+        redis.xadd("entries", [("i", i)]).await.unwrap();
+    }
+    let entries = redis
+        .xrange_iter::<i64>("entries", "-", "+", 10)
+        .all()
+        .await
+        .unwrap();
+    let numbers: Vec<_> = entries.iter().map(|e| e.fields[0].1).collect();
+    assert_eq!(numbers, (0..25).collect::<Vec<_>>());
+    let wrong = redis
+        .sscan_iter::<String>("z", ScanOptions::new())
+        .all()
+        .await
+        .unwrap_err();
+    assert_eq!(wrong.kind(), ErrorKind::WrongType);
 }
 
 macro_rules! conformance {

@@ -32,7 +32,29 @@ struct Verdict {
     incr_requests: usize,
 }
 
+/// The same for own connections and for a client that was handed in.
 async fn check(fault: Fault, verdict: Verdict) {
+    check_with(builder, fault.clone(), &verdict).await;
+    #[cfg(feature = "rustls")]
+    check_with(
+        |server| builder(server).http_client(http_client()),
+        fault,
+        &verdict,
+    )
+    .await;
+}
+
+#[cfg(feature = "rustls")]
+fn http_client() -> reqwest::Client {
+    // The client was told to bring no TLS provider of its own.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .user_agent("mine")
+        .build()
+        .unwrap()
+}
+
+async fn check_with(builder: impl Fn(&FaultServer) -> Builder, fault: Fault, verdict: &Verdict) {
     let name = format!("{fault:?}");
     // A read goes on until it works, where that helps.
     let server = FaultServer::start([fault.clone(), NIL]).await;
@@ -525,13 +547,7 @@ async fn no_error_tells_a_token_or_a_value() {
 #[tokio::test]
 async fn a_ready_http_client_is_accepted() {
     let server = FaultServer::start([ONE]).await;
-    // The client was told to bring no TLS provider of its own.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let http = reqwest::Client::builder()
-        .user_agent("mine")
-        .build()
-        .unwrap();
-    let redis = builder(&server).http_client(http).build().unwrap();
+    let redis = builder(&server).http_client(http_client()).build().unwrap();
     assert_eq!(redis.incr("n").await.unwrap(), 1);
     assert_eq!(server.seen()[0].header("user-agent"), Some("mine"));
 }
