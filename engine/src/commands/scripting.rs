@@ -33,11 +33,14 @@ pub(crate) const COMMANDS: &[Spec] = &[
 ];
 
 fn eval(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    // The number of keys comes before the script, as in Redis.
+    keys_and_args(args, NOT_INTEGER)?;
     let (sha, script) = ctx.side.script(args[1], false)?;
     run(ctx, &sha, &script, args, false)
 }
 
 fn eval_ro(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    keys_and_args(args, NOT_INTEGER)?;
     let (sha, script) = ctx.side.script(args[1], false)?;
     run(ctx, &sha, &script, args, true)
 }
@@ -54,6 +57,7 @@ fn evalsha_ro(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 
 fn known(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<(Sha, Script), Error> {
     let sha = parse_sha(args[1]).ok_or(NOSCRIPT)?;
+    keys_and_args(args, NOT_INTEGER)?;
     let script = ctx.side.scripting.find(&sha).ok_or(NOSCRIPT)?;
     Ok((sha, script))
 }
