@@ -158,9 +158,8 @@ impl Direct {
                     Err(_) => last = io::ErrorKind::TimedOut.into(),
                 }
             }
-            let tcp = match open {
-                Some(stream) => stream,
-                None => return Err(failed("no connection to the server")(last)),
+            let Some(tcp) = open else {
+                return Err(failed("no connection to the server")(last));
             };
             tcp.set_nodelay(true)
                 .map_err(failed("no connection to the server"))?;

@@ -462,7 +462,8 @@ fn fixed_head(base: &Url, headers: &HeaderMap) -> String {
     let mut head = String::from("host: ");
     head += base.host_str().unwrap_or_default();
     if let Some(port) = base.port() {
-        head += &format!(":{port}");
+        head += ":";
+        head += &port.to_string();
     }
     head += "\r\n";
     for (name, value) in headers {
@@ -478,9 +479,9 @@ fn fixed_head(base: &Url, headers: &HeaderMap) -> String {
 fn whole_request(fixed: &str, outgoing: &Outgoing<'_>, exchange: &Exchange) -> Vec<u8> {
     let mut request = Vec::with_capacity(fixed.len() + outgoing.body.len() + 256);
     let mut put = |parts: &[&str]| {
-        parts
-            .iter()
-            .for_each(|p| request.extend_from_slice(p.as_bytes()))
+        for part in parts {
+            request.extend_from_slice(part.as_bytes());
+        }
     };
     put(&["POST ", &outgoing.path, " HTTP/1.1\r\n", fixed]);
     put(&["content-type: ", outgoing.content_type, "\r\n"]);
