@@ -17,6 +17,8 @@ pub struct Args {
     buf: Vec<u8>,
     ends: SmallVec<[u32; 6]>,
     problem: Option<Box<Error>>,
+    /// The caller promised that running it twice does no harm.
+    pub(crate) repeatable: bool,
     /// The script behind an EVALSHA, for a server that does not know it.
     pub(crate) script: Option<Arc<Forms>>,
 }
@@ -107,6 +109,7 @@ impl Args {
     pub(crate) fn with_head(&self, name: &str, first: &str) -> Self {
         let mut next = Self {
             buf: Vec::with_capacity(self.buf.len() + name.len() + first.len()),
+            repeatable: self.repeatable,
             script: self.script.clone(),
             ..Self::default()
         };

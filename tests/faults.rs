@@ -7,7 +7,7 @@
 
 mod support;
 
-use std::time::Duration;
+use std::{future::IntoFuture as _, time::Duration};
 
 use restis::{config::Builder, prelude::*};
 use support::faults::{Fault, FaultServer};
@@ -161,6 +161,28 @@ async fn an_answer_that_is_not_http() {
         doubtful(ErrorKind::Interrupted),
     )
     .await;
+}
+
+#[tokio::test]
+async fn a_caller_may_promise_that_repeating_does_no_harm() {
+    let server = FaultServer::start([Fault::Reset, ONE]).await;
+    let redis = builder(&server).build().unwrap();
+    assert_eq!(redis.incr("n").idempotent().await.unwrap(), 1);
+    assert_eq!(server.requests(), 2);
+    // One promise does not cover the neighbours.
+    let server = FaultServer::start([Fault::Reset, ONE]).await;
+    let redis = builder(&server).build().unwrap();
+    let (a, b) = tokio::join!(redis.incr("n").idempotent().into_future(), redis.incr("m"));
+    assert!(a.is_err() && b.is_err());
+    assert_eq!(server.requests(), 1);
+    // Nor does a pipeline's promise end with its first command.
+    let two = Fault::Json(r#"[{"result":1},{"result":2}]"#);
+    let server = FaultServer::start([Fault::Reset, two]).await;
+    let redis = builder(&server).build().unwrap();
+    let mut p = redis.pipeline().idempotent();
+    let (_, second) = (p.incr("n"), p.incr("n"));
+    assert_eq!(p.exec().await.unwrap().take(second).unwrap(), 2);
+    assert_eq!(server.requests(), 2);
 }
 
 #[tokio::test]

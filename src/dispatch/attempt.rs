@@ -7,7 +7,7 @@ use super::{
     Dispatcher,
     board::Board,
     breaker::Permit,
-    plan::Part,
+    plan::{self, Part},
     time::{self, Instant},
 };
 use crate::{
@@ -22,12 +22,10 @@ const CAP: Duration = Duration::from_millis(500);
 
 /// Runs one part of a flight and hands out its results.
 pub(super) async fn run(core: &Arc<Dispatcher>, board: &Arc<Board>, part: Part) {
-    let (safe, writes) = (part.is_safe(), part.writes());
     let Part {
         mode,
         commands,
         places,
-        ..
     } = part;
     let mut exchange = Exchange::new(mode, commands);
     if !board.start(&places, exchange.sent_flag()) {
@@ -36,8 +34,6 @@ pub(super) async fn run(core: &Arc<Dispatcher>, board: &Arc<Board>, part: Part) 
     let mut tries = Tries {
         core,
         board,
-        safe,
-        writes,
         attempts: 0,
     };
     let mut results = spread(
@@ -51,8 +47,6 @@ pub(super) async fn run(core: &Arc<Dispatcher>, board: &Arc<Board>, part: Part) 
 struct Tries<'a> {
     core: &'a Arc<Dispatcher>,
     board: &'a Arc<Board>,
-    safe: bool,
-    writes: bool,
     attempts: u32,
 }
 
@@ -89,7 +83,7 @@ impl Tries<'_> {
                 error
             };
             let error = error.with_attempts(self.attempts);
-            if retries >= shared.policy.max_retries || !self.may_repeat(&error, doubtful) {
+            if retries >= shared.policy.max_retries || !may_repeat(&error, doubtful, exchange) {
                 return Err(error);
             }
             let Some(pause) = self.pause(retries, error.retry_after()) else {
@@ -98,19 +92,6 @@ impl Tries<'_> {
             pause.await;
             retries += 1;
         }
-    }
-
-    fn may_repeat(&self, error: &Error, doubtful: bool) -> bool {
-        let passing = match error.kind() {
-            ErrorKind::Connect
-            | ErrorKind::Timeout
-            | ErrorKind::Interrupted
-            | ErrorKind::RateLimited => true,
-            ErrorKind::Gateway => matches!(error.status(), Some(500 | 502 | 503 | 504)),
-            ErrorKind::ReadOnly => error.is_server_upgrade(),
-            _ => false,
-        };
-        passing && (self.safe || !doubtful)
     }
 
     /// The wait before a retry, or `None` when there is no time or budget for one.
@@ -165,9 +146,8 @@ impl Tries<'_> {
             .request(exchange.commands.len(), answer.as_ref());
         let answer = answer?;
         if shared.policy.read_your_writes {
-            self.core
-                .chain
-                .advance(mark, answer.sync_token, self.writes);
+            let wrote = answer.sync_token.is_some() && plan::writes(&exchange.commands);
+            self.core.chain.advance(mark, answer.sync_token, wrote);
         }
         if answer.replies.len() != exchange.commands.len() {
             return Err(Error::protocol("another number of replies than commands"));
@@ -256,4 +236,17 @@ fn settle(permit: Permit<'_>, answer: &Result<Answer>) {
             _ => permit.success(),
         },
     }
+}
+
+fn may_repeat(error: &Error, doubtful: bool, exchange: &Exchange) -> bool {
+    let passing = match error.kind() {
+        ErrorKind::Connect
+        | ErrorKind::Timeout
+        | ErrorKind::Interrupted
+        | ErrorKind::RateLimited => true,
+        ErrorKind::Gateway => matches!(error.status(), Some(500 | 502 | 503 | 504)),
+        ErrorKind::ReadOnly => error.is_server_upgrade(),
+        _ => false,
+    };
+    passing && (!doubtful || plan::is_safe(&exchange.commands))
 }

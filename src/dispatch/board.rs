@@ -27,7 +27,6 @@ use crate::{
 /// One call: the commands of one caller, kept together and in order.
 pub(crate) struct Entry {
     pub(super) mode: Mode,
-    pub(super) idempotent: bool,
     deadline: Instant,
     submitted: Instant,
     state: EntryState,
@@ -68,14 +67,16 @@ impl Entry {
         let missing = commands.len();
         let slots = commands
             .into_iter()
-            .map(|args| Slot {
+            .map(|mut args| Slot {
                 metric: properties::index_of(args.get(0).unwrap_or_default()),
-                state: SlotState::Queued(args),
+                state: SlotState::Queued({
+                    args.repeatable |= idempotent;
+                    args
+                }),
             })
             .collect();
         Self {
             mode,
-            idempotent,
             deadline: time::after(now, timeout),
             submitted: now,
             state: EntryState::Waiting,
@@ -104,7 +105,6 @@ pub(super) struct Item {
 #[derive(Debug)]
 pub(super) struct Group {
     pub(super) mode: Mode,
-    pub(super) idempotent: bool,
     pub(super) items: SmallVec<[Item; 1]>,
 }
 
@@ -223,7 +223,6 @@ impl Board {
             });
             groups.push(Group {
                 mode: entry.mode,
-                idempotent: entry.idempotent,
                 items: items.collect(),
             });
         }

@@ -29,8 +29,6 @@ pub(super) struct Part {
     pub(super) commands: Vec<Args>,
     /// Where the results go: entry and slot.
     pub(super) places: Vec<(u32, u32)>,
-    /// The caller promised that repeating does no harm, one flag a command.
-    pub(super) promised: Vec<bool>,
 }
 
 impl Part {
@@ -39,30 +37,27 @@ impl Part {
             mode,
             commands: Vec::new(),
             places: Vec::new(),
-            promised: Vec::new(),
         }
     }
 
-    fn push(&mut self, item: Item, promised: bool) {
+    fn push(&mut self, item: Item) {
         self.commands.push(item.args);
         self.places.push((item.entry, item.slot));
-        self.promised.push(promised);
     }
+}
 
-    /// Whether running all of it twice does no harm.
-    pub(super) fn is_safe(&self) -> bool {
-        self.commands
-            .iter()
-            .zip(&self.promised)
-            .all(|(args, promised)| *promised || properties::safety_of(args) != Safety::Other)
-    }
+/// Whether running all of these twice does no harm.
+pub(super) fn is_safe(commands: &[Args]) -> bool {
+    commands
+        .iter()
+        .all(|args| args.repeatable || properties::safety_of(args) != Safety::Other)
+}
 
-    /// Whether it may change data.
-    pub(super) fn writes(&self) -> bool {
-        self.commands
-            .iter()
-            .any(|args| properties::safety_of(args) != Safety::Read)
-    }
+/// Whether any of these may change data.
+pub(super) fn writes(commands: &[Args]) -> bool {
+    commands
+        .iter()
+        .any(|args| properties::safety_of(args) != Safety::Read)
 }
 
 /// Roughly the bytes of a command in JSON.
@@ -88,7 +83,7 @@ pub(super) fn cut(groups: Vec<Group>, limits: Limits, transport: &dyn Transport)
             close(&mut open, &mut parts);
             let mut part = Part::new(Mode::Transaction);
             for item in group.items {
-                part.push(item, group.idempotent);
+                part.push(item);
             }
             parts.push(part);
             continue;
@@ -97,7 +92,7 @@ pub(super) fn cut(groups: Vec<Group>, limits: Limits, transport: &dyn Transport)
             if !transport.can_batch(&item.args) {
                 close(&mut open, &mut parts);
                 let mut part = Part::new(Mode::Single);
-                part.push(item, group.idempotent);
+                part.push(item);
                 parts.push(part);
                 continue;
             }
@@ -109,7 +104,7 @@ pub(super) fn cut(groups: Vec<Group>, limits: Limits, transport: &dyn Transport)
                 close(&mut open, &mut parts);
             }
             let (part, used) = open.get_or_insert_with(|| (Part::new(Mode::Pipeline), 0));
-            part.push(item, group.idempotent);
+            part.push(item);
             *used += bytes;
         }
     }
