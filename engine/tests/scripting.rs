@@ -112,11 +112,12 @@ fn a_script_sees_nothing_of_the_host_or_of_other_scripts() {
 
 #[test]
 fn memory_is_bounded_and_the_next_script_runs() {
-    let engine = Engine::default();
+    // Time must not run out first, on a busy machine.
+    let engine = Engine::new(Options::default().script_time_limit(Duration::from_secs(60)));
     for hungry in [
         "local s = 'x' while true do s = s .. s end",
         "return string.rep('x', 2^30)",
-        "local t = {} while true do t[#t + 1] = {} end",
+        "local t = {} while true do t[#t + 1] = string.rep('x', 100000) .. #t end",
         "local ok = pcall(function() return string.rep('x', 2^30) end) return string.rep('y', 2^30)",
     ] {
         assert!(
@@ -127,6 +128,10 @@ fn memory_is_bounded_and_the_next_script_runs() {
             eval(&engine, "return #string.rep('x', 1000)"),
             Reply::Int(1000)
         );
+    }
+    let large = "local t = {} for i = 1, 60 do t[i] = string.rep('x', 2^20) .. i end return #t";
+    for _ in 0..6 {
+        assert_eq!(eval(&engine, large), Reply::Int(60));
     }
 }
 

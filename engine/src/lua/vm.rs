@@ -1,7 +1,7 @@
 //! The interpreter of one database.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use mlua::chunk::ChunkMode;
@@ -20,7 +20,11 @@ use crate::reply::Reply;
 /// Set only while Lua's own code runs: the interpreter's interface is much slower under a limit.
 pub(super) const MEMORY_LIMIT: usize = 256 << 20;
 /// How much the heap grows between two collections, in percent of what is alive.
-const GC_PAUSE: i32 = 400;
+const GC_PAUSE: i32 = 250;
+/// What a script may leave behind before the garbage is collected at once.
+///
+/// Lua does not collect when memory runs out, so the next script would fail for this one's garbage.
+const LEFT_BEHIND: usize = 32 << 20;
 /// The longest a script may run, unless configured: nobody else is served meanwhile.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
 /// Instructions between two looks at the clock.
@@ -61,6 +65,8 @@ struct Inner {
     run_script: Function,
     run_function: Function,
     watch: Arc<Watch>,
+    /// Bytes in use after the last whole collection.
+    alive: AtomicUsize,
 }
 
 /// Stops scripts that run too long.
@@ -126,6 +132,7 @@ impl Vm {
             run_script,
             run_function,
             watch,
+            alive: AtomicUsize::new(0),
         })))
     }
 
@@ -133,6 +140,8 @@ impl Vm {
     pub(crate) fn collect(&self) {
         // A finalizer that fails is no reason to keep garbage.
         let _ = self.0.lua.gc_collect();
+        let alive = self.0.lua.used_memory();
+        self.0.alive.store(alive, Ordering::Relaxed);
     }
 
     /// Compiles a script's body.
@@ -210,6 +219,9 @@ impl Vm {
             (frame.resp3, frame.failure.take())
         };
         drop(loan);
+        if self.0.lua.used_memory() > self.0.alive.load(Ordering::Relaxed) + LEFT_BEHIND {
+            self.collect();
+        }
         cjson::reset(&self.0.settings);
         let failure = match outcome {
             Ok((true, value)) => match convert::to_reply(&value, resp3) {
