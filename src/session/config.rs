@@ -70,6 +70,7 @@ impl Lifetimes {
 /// | `SESSION_COOKIE_DOMAIN` | host | none | shares the cookie with subdomains |
 /// | `SESSION_COOKIE_INSECURE` | `true`, `false` | `false` | `sid` without `Secure`, for plain HTTP |
 /// | `SESSION_COOKIE_PARTITIONED` | `true`, `false` | `false` | |
+/// | `SESSION_CLIENT_FIELDS` | comma-separated names | all | values that the browser itself may change |
 /// | `SESSION_ALLOWED_ORIGINS` | comma-separated origins | none | other origins that may act with the cookie |
 #[derive(Debug, Clone)]
 pub struct SessionConfig {
@@ -87,6 +88,7 @@ pub struct SessionConfig {
     pub(crate) max_value_bytes: usize,
     pub(crate) cookie: CookieConfig,
     pub(crate) csrf: CsrfPolicy,
+    pub(crate) client_fields: Option<Vec<String>>,
 }
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -116,6 +118,7 @@ impl SessionConfig {
             max_value_bytes: 16 * 1024,
             cookie: CookieConfig::default(),
             csrf: CsrfPolicy::default(),
+            client_fields: None,
         }
     }
 
@@ -233,6 +236,20 @@ impl SessionConfig {
         self
     }
 
+    /// Names the values that the browser itself may change; all by default.
+    #[must_use]
+    pub fn client_fields<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.client_fields = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Whether the browser itself may change a value.
+    pub fn is_client_field(&self, name: &str) -> bool {
+        self.client_fields
+            .as_ref()
+            .is_none_or(|names| names.iter().any(|n| n == name))
+    }
+
     /// How live sessions are counted: as set, else by estimate, in a cluster not at all.
     pub(crate) fn counts(&self) -> Counting {
         match (self.counting, self.cluster) {
@@ -327,6 +344,10 @@ impl SessionConfig {
                 ),
             }
         }
+        config.client_fields = env.text("SESSION_CLIENT_FIELDS").map(|list| {
+            let names = list.split(',').map(str::trim);
+            names.filter(|n| !n.is_empty()).map(str::to_owned).collect()
+        });
         let mut problems = env.problems;
         problems.extend(config.problems());
         if problems.is_empty() {

@@ -29,6 +29,7 @@
 mod change;
 mod codec;
 mod config;
+pub mod connect;
 mod cookie;
 mod create;
 mod csrf;

@@ -6,7 +6,10 @@
     reason = "a test fails by panicking"
 )]
 
+mod connect;
+mod model;
 mod races;
+mod security;
 mod store;
 #[path = "../support/mod.rs"]
 mod support;

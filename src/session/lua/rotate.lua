@@ -5,14 +5,14 @@
 -- Reply {OK, version, expiry} | {ALREADY, successor, grace end} | {GONE} | {COLLISION}
 -- TTL: new at min(now + idle, absolute end); the trace of the old one for its ms, not beyond the absolute end.
 local call,now,flags=redis.call,tonumber(ARGV[1]),ARGV[7]
-local r=call('HMGET',KEYS[1],'v','n','g','x','u','e','dv')
+local r=call('HMGET',KEYS[1],'v','n','g','x','u','e','dv','l')
 if r[2] then return {'ALREADY',r[2],r[3]} end
 if not r[1] then return {'GONE'} end
-local user,x=r[5],tonumber(r[4])
-local exp=math.min(now+tonumber(ARGV[2]),x)
+local user,x,idle=r[5],tonumber(r[4]),tonumber(ARGV[2])
+local exp=math.min(now+idle,x)
 local epoch=user and call('GET',KEYS[4])
 -- A session from before "sign out everywhere" is being revoked right now: it must not slip away under a new name.
-if exp<=now or (epoch and epoch~=(r[6] or '0')) then
+if now>=math.min(tonumber(r[8] or '0')+idle,x) or (epoch and epoch~=(r[6] or '0')) then
   call('UNLINK',KEYS[1])
   if user then call('ZREM',KEYS[3],ARGV[5]) end
   if flags:find('s') then call('SREM',KEYS[6],ARGV[5]) end

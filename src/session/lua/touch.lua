@@ -4,13 +4,14 @@
 -- Reply {OK, expiry} | {GONE} | {MOVED, successor, grace end} | {EXPIRED}
 -- TTL: session at min(now + idle, absolute end); index, set, devices, count not before that.
 local call=redis.call
-local r=call('HMGET',KEYS[1],'x','n','g','u','dv')
+local r=call('HMGET',KEYS[1],'x','n','g','u','dv','l')
 if r[2] then return {'MOVED',r[2],r[3]} end
 local flags,sid=ARGV[4],ARGV[3]
-local now,x=tonumber(ARGV[1]),tonumber(r[1] or '0')
-local exp=math.min(now+tonumber(ARGV[2]),x)
+local now,idle,x=tonumber(ARGV[1]),tonumber(ARGV[2]),tonumber(r[1] or '0')
+local exp=math.min(now+idle,x)
 local function until_at_least(key,at) local t=call('PEXPIRETIME',key) if t~=-2 and t<at then call('PEXPIREAT',key,at) end end
-if exp<=now then
+-- Ended, though the store has not dropped it yet: it must not be extended.
+if now>=math.min(tonumber(r[6] or '0')+idle,x) then
   call('UNLINK',KEYS[1])
   if KEYS[2]~=KEYS[1] then call('ZREM',KEYS[2],sid) end
   if flags:find('s') then call('SREM',KEYS[3],sid) end
