@@ -384,3 +384,56 @@ async fn killing_the_server_under_a_thousand_calls_ends_every_one() {
     }
     assert!(failed > 0, "the server was stopped in the middle");
 }
+
+/// Callers that come and go on several threads: whoever stays gets its reply, and nothing is
+/// counted that nobody asked for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn callers_that_give_up_hold_up_nobody() {
+    let server = Rest::engine();
+    let redis = server
+        .builder()
+        .timeout(std::time::Duration::from_secs(30))
+        .build()
+        .unwrap();
+    let tasks: Vec<_> = (0..64_u32)
+        .map(|task| {
+            let redis = redis.clone();
+            tokio::spawn(async move {
+                let (mut asked, mut answered) = (0, 0);
+                for turn in 0..100_u32 {
+                    asked += 1;
+                    let patience = (task * 31 + turn * 17) % 23;
+                    let gives_up = async {
+                        for _ in 0..patience {
+                            tokio::task::yield_now().await;
+                        }
+                        // Most stay to the end.
+                        if patience > 7 {
+                            std::future::pending::<()>().await;
+                        }
+                    };
+                    tokio::select! {
+                        reply = async { redis.incr("n").await } => {
+                            reply.unwrap();
+                            answered += 1;
+                        }
+                        () = gives_up => {}
+                    }
+                }
+                (asked, answered)
+            })
+        })
+        .collect();
+    let (mut asked, mut answered) = (0, 0);
+    for task in tasks {
+        let (a, b) = task.await.unwrap();
+        asked += a;
+        answered += b;
+    }
+    let counted: i64 = redis.get("n").await.unwrap().unwrap();
+    assert!(
+        answered <= counted && counted <= asked,
+        "{answered} {counted} {asked}"
+    );
+    assert!(answered > asked / 4, "{answered} of {asked}");
+}
