@@ -6,7 +6,8 @@ use serde_json::{Map, Value};
 use crate::{Error, Result};
 
 /// Names that keys and channels use for themselves.
-const RESERVED: [&str; 9] = [
+const RESERVED: [&str; 10] = [
+    "breaker",
     "coordination",
     "history",
     "dlq",

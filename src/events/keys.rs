@@ -44,6 +44,34 @@ impl Keys {
     pub(super) fn stats(&self, hour: u64) -> String {
         format!("{}:stats{}:{hour}", self.start, self.scope)
     }
+    /// What a client that numbers its events has sent.
+    pub(super) fn producer(&self, client: &str) -> String {
+        format!("{}:client{}::{client}", self.start, self.scope)
+    }
+    pub(super) fn subscribers(&self) -> String {
+        format!("{}:work", self.start)
+    }
+    pub(super) fn work(&self, subscriber: &str) -> String {
+        format!("{}:work:{subscriber}", self.start)
+    }
+    pub(super) fn retry(&self, subscriber: &str) -> String {
+        format!("{}:work:{subscriber}:retry", self.start)
+    }
+    pub(super) fn tries(&self, subscriber: &str) -> String {
+        format!("{}:work:{subscriber}:tries", self.start)
+    }
+    pub(super) fn dead_letters(&self) -> String {
+        format!("{}:dlq", self.start)
+    }
+    pub(super) fn failures(&self, hour: u64) -> String {
+        format!("{}:stats:failed:{hour}", self.start)
+    }
+    pub(super) fn breaker(&self, endpoint: &str) -> String {
+        format!("{}:breaker:{endpoint}", self.start)
+    }
+    pub(super) fn coordination(&self) -> String {
+        format!("{}:coordination", self.start)
+    }
     /// Channels are this and the event's type.
     pub(super) fn channel_prefix(&self) -> String {
         match self.scope.strip_prefix(':') {

@@ -19,16 +19,33 @@
 //! # }
 //! ```
 
+mod breaker;
 mod cursor;
+mod dead_letters;
 mod environment;
 mod event;
+mod filter;
+mod grant;
 mod keys;
+mod publish;
+mod signature;
 mod store;
+mod subscribers;
+mod webhook;
+mod work;
 
+pub use breaker::EndpointBreaker;
 pub use cursor::Cursor;
+pub use dead_letters::DeadLetter;
 pub use environment::Environment;
 pub use event::{Event, check_name};
+pub use filter::TypeFilter;
+pub use grant::{Grant, GrantError, GrantKeys};
 pub use keys::check_scope;
+pub use publish::{Producer, Verdict};
+pub use signature::{SignatureError, WebhookKeys};
 pub use store::{
     Events, EventsConfig, HistoryPage, HistoryQuery, Outcome, Published, Reset, Status, Stored,
 };
+pub use webhook::{Endpoint, WebhookOutcome, is_public_address};
+pub use work::{Settle, Work, Worker};

@@ -1,27 +1,24 @@
-//! Publishing and reading.
+//! One environment's events, and reading them.
 
-use std::{collections::BTreeMap, fmt::Write as _, sync::Arc, time::Duration};
-
-use sha2::{Digest, Sha256};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, RwLock},
+    time::Duration,
+};
 
 use super::{
-    Cursor, Environment, Event,
-    event::random_id,
+    Cursor, Environment, Event, TypeFilter,
     keys::{Keys, check_scope},
+    subscribers::Subscribers,
 };
 use crate::{
     Clock, Error, Redis, Result, Script, SystemClock,
     commands::{HashCommands as _, StreamEntry},
 };
 
-static PUBLISH: Script = Script::new(include_str!("lua/publish.lua")).key_locking();
 static HISTORY: Script = Script::new(include_str!("lua/history.lua")).key_locking();
 
-const HOUR_MS: u64 = 3_600_000;
-/// Events of one batch.
-const MOST_IN_BATCH: usize = 100;
-/// Bytes of one event.
-const LARGEST_EVENT: usize = 256 * 1024;
+pub(super) const HOUR_MS: u64 = 3_600_000;
 /// Events of one page.
 const LARGEST_PAGE: u32 = 500;
 
@@ -50,12 +47,13 @@ impl Default for EventsConfig {
 /// Publishes and reads the events of one environment; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Events {
-    redis: Redis,
+    pub(super) redis: Redis,
     environment: Environment,
     organisation: Option<Arc<str>>,
-    keys: Keys,
-    config: EventsConfig,
-    clock: Arc<dyn Clock>,
+    pub(super) keys: Keys,
+    pub(super) config: EventsConfig,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) subscribers: Arc<RwLock<Subscribers>>,
 }
 
 /// What publishing one event did.
@@ -135,6 +133,7 @@ pub struct HistoryQuery {
     limit: Option<u32>,
     kind: Option<String>,
     correlation: Option<String>,
+    among: TypeFilter,
 }
 
 impl HistoryQuery {
@@ -162,7 +161,16 @@ impl HistoryQuery {
         self.correlation = Some(id.into());
         self
     }
-    fn wants(&self, event: &Event) -> bool {
+    /// Only types that pass a filter too, such as a grant's.
+    pub fn among(mut self, types: TypeFilter) -> Self {
+        self.among = types;
+        self
+    }
+    /// Whether an event fits the query.
+    pub fn wants(&self, event: &Event) -> bool {
+        if !self.among.matches(&event.kind) {
+            return false;
+        }
         let kind = self.kind.as_deref().is_none_or(|kind| {
             event.kind == kind || (kind.ends_with('.') && event.kind.starts_with(kind))
         });
@@ -183,6 +191,7 @@ impl Events {
             keys: Keys::new(environment, None),
             config: EventsConfig::default(),
             clock: Arc::new(SystemClock::new()),
+            subscribers: Arc::default(),
         }
     }
 
@@ -231,109 +240,6 @@ impl Events {
     /// The client.
     pub fn redis(&self) -> &Redis {
         &self.redis
-    }
-
-    /// Publishes one event. Without an idempotency key it is not repeated after it may have happened.
-    ///
-    /// # Errors
-    /// An invalid or too large event, or whatever the client returns.
-    pub async fn publish(&self, event: &Event) -> Result<Published> {
-        self.one(event, None).await
-    }
-
-    /// Publishes one event once, however often it is sent with this key within the window.
-    ///
-    /// # Errors
-    /// As [`publish`](Self::publish), and for a bad key.
-    pub async fn publish_once(&self, event: &Event, key: &str) -> Result<Published> {
-        self.one(event, Some(key)).await
-    }
-
-    async fn one(&self, event: &Event, key: Option<&str>) -> Result<Published> {
-        self.publish_batch(&[(event, key)])
-            .await?
-            .pop()
-            .ok_or_else(|| Error::protocol("the script gave no verdict"))
-    }
-
-    /// Publishes up to 100 events in one request, each with its idempotency key if it has one.
-    ///
-    /// Either the request fails, or every event has its verdict.
-    ///
-    /// # Errors
-    /// As [`publish`](Self::publish).
-    pub async fn publish_batch(&self, events: &[(&Event, Option<&str>)]) -> Result<Vec<Outcome>> {
-        if events.is_empty() || events.len() > MOST_IN_BATCH {
-            return Err(Error::invalid_input(format!(
-                "a batch has 1 to {MOST_IN_BATCH} events"
-            )));
-        }
-        let history = self.keys.history();
-        let mut call = PUBLISH
-            .key(&history)
-            .key(self.keys.meta())
-            .key(self.keys.stats(self.clock.now_ms() / HOUR_MS * HOUR_MS));
-        let mut bodies = Vec::with_capacity(events.len());
-        for (event, key) in events {
-            let body = serde_json::to_string(event)
-                .map_err(|_| Error::invalid_input("the event cannot be written as JSON"))?;
-            if body.len() > LARGEST_EVENT {
-                return Err(Error::invalid_input(format!(
-                    "an event has at most {LARGEST_EVENT} bytes"
-                )));
-            }
-            match key {
-                Some(key) if (1..=256).contains(&key.len()) => {
-                    call = call.key(self.keys.dedup(key));
-                }
-                Some(_) => {
-                    return Err(Error::invalid_input(
-                        "an idempotency key has 1 to 256 bytes",
-                    ));
-                }
-                None => call = call.key(&history),
-            }
-            bodies.push((
-                event.kind.as_str(),
-                body,
-                key.map_or(String::new(), |_| fingerprint(event)),
-            ));
-        }
-        call = call
-            .arg(self.config.max_events)
-            .arg(millis(self.config.retention))
-            .arg(millis(self.config.dedup_window))
-            .arg(random_id()?)
-            .arg(self.keys.channel_prefix())
-            .arg(events.len());
-        for (kind, body, fingerprint) in &bodies {
-            call = call.arg(kind).arg(body).arg(fingerprint);
-        }
-        if events.iter().all(|(_, key)| key.is_some()) {
-            call = call.idempotent();
-        }
-        let (epoch, verdicts) = split_verdicts(call.run(&self.redis).await?)?;
-        if verdicts.len() != events.len() {
-            return Err(Error::protocol("the script gave too few verdicts"));
-        }
-        self.redis.metrics().count(
-            "events_published",
-            verdicts.iter().filter(|v| v.0 == 1).count() as u64,
-        );
-        Ok(verdicts
-            .into_iter()
-            .map(|(status, offset)| Outcome {
-                status: match status {
-                    1 => Status::New,
-                    2 => Status::Duplicate,
-                    _ => Status::Mismatch,
-                },
-                cursor: Cursor {
-                    epoch: epoch.clone(),
-                    offset,
-                },
-            })
-            .collect())
     }
 
     /// Reads one page of history; a cursor that is too old gets a reset, never a silent gap.
@@ -452,52 +358,4 @@ fn reset_of(cursor: &Cursor, epoch: &str, top: u64, first: u64) -> Option<Reset>
     // `first` is 0 when nothing is kept: then only a reader at the very end has missed nothing.
     let oldest_complete = if first == 0 { top } else { first - 1 };
     (cursor.offset < oldest_complete).then_some(Reset::Trimmed)
-}
-
-/// A verdict and an offset for each event.
-type Verdicts = Vec<(i64, u64)>;
-
-fn split_verdicts(reply: crate::Reply) -> Result<(String, Verdicts)> {
-    use crate::FromReply as _;
-    let mut items = reply.into_array()?.into_iter();
-    let epoch = items
-        .next()
-        .ok_or_else(|| Error::protocol("the script gave no epoch"))?;
-    let mut verdicts = Vec::new();
-    while let (Some(status), Some(offset)) = (items.next(), items.next()) {
-        verdicts.push((i64::from_reply(status)?, u64::from_reply(offset)?));
-    }
-    Ok((String::from_reply(epoch)?, verdicts))
-}
-
-/// What two sends with one key must agree on: everything but id and time, which a retry may renew.
-fn fingerprint(event: &Event) -> String {
-    let mut hash = Sha256::new();
-    let data = event
-        .data
-        .as_ref()
-        .map(ToString::to_string)
-        .unwrap_or_default();
-    for part in [
-        &event.kind,
-        &event.source,
-        event.subject.as_deref().unwrap_or(""),
-        &data,
-    ] {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part);
-    }
-    hash.finalize()
-        .iter()
-        .take(16)
-        .fold(String::with_capacity(32), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis())
-        .unwrap_or(u64::MAX >> 12)
-        .max(1)
 }

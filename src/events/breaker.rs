@@ -1,0 +1,64 @@
+//! A circuit breaker for one endpoint, shared by all processes.
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use super::{Events, publish::hex};
+use crate::{Redis, Script};
+
+static BREAKER: Script = Script::new(include_str!("lua/breaker.lua")).key_locking();
+
+const FAILURES: u32 = 5;
+const OPEN: Duration = Duration::from_secs(10);
+const MOST_OPEN: Duration = Duration::from_secs(600);
+const TTL: Duration = Duration::from_secs(86_400);
+
+/// Opens after 5 failures in a row, for 10 s that double to 10 min; then lets one probe through.
+///
+/// Without the store it is closed: it protects endpoints, not us.
+#[derive(Debug, Clone)]
+pub struct EndpointBreaker {
+    redis: Redis,
+    key: String,
+}
+
+impl Events {
+    /// The breaker of an endpoint, by its URL or any other name.
+    pub fn endpoint_breaker(&self, endpoint: &str) -> EndpointBreaker {
+        // The name may hold a secret path: only its hash becomes a key.
+        let digest = hex(&Sha256::digest(endpoint)[..12]);
+        EndpointBreaker {
+            redis: self.redis.clone(),
+            key: self.keys.breaker(&digest),
+        }
+    }
+}
+
+impl EndpointBreaker {
+    async fn run(&self, what: &str) -> u64 {
+        let answer = BREAKER
+            .key(&self.key)
+            .arg(what)
+            .arg(FAILURES)
+            .arg(OPEN.as_millis() as u64)
+            .arg(MOST_OPEN.as_millis() as u64)
+            .arg(TTL.as_millis() as u64)
+            .run::<u64>(&self.redis)
+            .await;
+        answer.unwrap_or_else(|error| {
+            tracing::debug!(%error, "endpoint breaker without its store");
+            0
+        })
+    }
+
+    /// How long to wait before the endpoint may be tried; `None` now.
+    pub async fn ask(&self) -> Option<Duration> {
+        let ms = self.run("ask").await;
+        (ms > 0).then(|| Duration::from_millis(ms))
+    }
+
+    /// Tells how a try ended.
+    pub async fn tell(&self, ok: bool) {
+        self.run(if ok { "ok" } else { "failed" }).await;
+    }
+}

@@ -1,0 +1,376 @@
+//! Publishing: one script call an event or batch.
+
+use std::{fmt::Write as _, time::Duration};
+
+use sha2::{Digest, Sha256};
+
+use super::{
+    Cursor, Event, Events, Outcome, Published, Status, event::random_id, keys::check_scope,
+    store::HOUR_MS, subscribers::Subscribers,
+};
+use crate::{Error, FromReply, Reply, Result, Script};
+
+static PUBLISH: Script = Script::new(include_str!("lua/publish.lua")).key_locking();
+
+/// Events of one batch.
+pub(super) const MOST_IN_BATCH: usize = 100;
+/// Bytes of one event.
+const LARGEST_EVENT: usize = 256 * 1024;
+/// Numbers that Lua holds exactly.
+const LARGEST_NUMBER: u64 = 1 << 53;
+
+/// A client that numbers its events, such as a mobile app with an outbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Producer {
+    client: String,
+    epoch: u64,
+}
+
+impl Producer {
+    /// A client and its epoch: a number that grows with each new outbox, such as its unix time.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) unless the client has 1 to 64
+    /// letters, digits, `-` and `_`, and the epoch is below 2^53.
+    pub fn new(client: impl Into<String>, epoch: u64) -> Result<Self> {
+        let client = client.into();
+        if check_scope(&client).is_err() || epoch >= LARGEST_NUMBER {
+            return Err(Error::invalid_input(
+                "a client has 1 to 64 letters, digits, `-` and `_`, and an epoch below 2^53",
+            ));
+        }
+        Ok(Self { client, epoch })
+    }
+}
+
+/// What became of one event of an outbox.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// It is stored.
+    New(Cursor),
+    /// It was handled before; delete it from the outbox.
+    Duplicate,
+    /// It is refused for good and its number is used up; delete it from the outbox.
+    Rejected(Error),
+    /// Earlier numbers are missing; send from `expected` on.
+    Gap {
+        /// The number that must come next.
+        expected: u64,
+    },
+    /// A newer outbox of the client is known; this one must stop.
+    Fenced {
+        /// The epoch that is known.
+        epoch: u64,
+    },
+}
+
+/// One event as the script takes it.
+struct Draft {
+    kind: String,
+    body: String,
+    fingerprint: String,
+    dedup: Option<String>,
+    number: u64,
+}
+
+impl Events {
+    /// Publishes one event. Without an idempotency key it is not repeated after it may have happened.
+    ///
+    /// # Errors
+    /// An invalid or too large event, or whatever the client returns.
+    pub async fn publish(&self, event: &Event) -> Result<Published> {
+        self.one(event, None).await
+    }
+
+    /// Publishes one event once, however often it is sent with this key within the window.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish), and for a bad key.
+    pub async fn publish_once(&self, event: &Event, key: &str) -> Result<Published> {
+        self.one(event, Some(key)).await
+    }
+
+    async fn one(&self, event: &Event, key: Option<&str>) -> Result<Published> {
+        self.publish_batch(&[(event, key)])
+            .await?
+            .pop()
+            .ok_or_else(|| Error::protocol("the script gave no verdict"))
+    }
+
+    /// Publishes up to 100 events in one request, each with its idempotency key if it has one.
+    ///
+    /// Either the request fails, or every event has its verdict.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish).
+    pub async fn publish_batch(&self, events: &[(&Event, Option<&str>)]) -> Result<Vec<Outcome>> {
+        let drafts = events
+            .iter()
+            .map(|(event, key)| self.draft(event, *key, 0))
+            .collect::<Result<Vec<_>>>()?;
+        let (epoch, verdicts) = self.send(&drafts, None).await?;
+        Ok(verdicts
+            .into_iter()
+            .map(|(status, offset)| Outcome {
+                status: match status {
+                    1 => Status::New,
+                    2 => Status::Duplicate,
+                    _ => Status::Mismatch,
+                },
+                cursor: Cursor {
+                    epoch: epoch.clone(),
+                    offset,
+                },
+            })
+            .collect())
+    }
+
+    /// Publishes a part of a client's outbox, in the order of its numbers from `first` on.
+    ///
+    /// Safe to send again: numbers that were handled are duplicates. An event that is refused for
+    /// good uses its number up, so that it does not hold up those behind it.
+    ///
+    /// # Errors
+    /// No event is known to be handled: the store is away or refuses. Send the same again.
+    pub async fn publish_outbox(
+        &self,
+        producer: &Producer,
+        first: u64,
+        events: Vec<Result<Event>>,
+    ) -> Result<Vec<Verdict>> {
+        if first == 0 || first >= LARGEST_NUMBER {
+            return Err(Error::invalid_input("numbers begin with 1"));
+        }
+        let mut drafts = Vec::with_capacity(events.len());
+        let mut refused = Vec::with_capacity(events.len());
+        for (number, event) in (first..).zip(events) {
+            let draft = event.and_then(|event| {
+                let key = format!("{} {}", event.source, event.id);
+                let key = hex(&Sha256::digest(key));
+                self.draft(&event, Some(&key), number)
+            });
+            match draft {
+                Ok(draft) => {
+                    drafts.push(draft);
+                    refused.push(None);
+                }
+                Err(error) => {
+                    drafts.push(Draft {
+                        kind: String::new(),
+                        body: String::new(),
+                        fingerprint: String::new(),
+                        dedup: None,
+                        number,
+                    });
+                    refused.push(Some(error));
+                }
+            }
+        }
+        let (epoch, verdicts) = self.send(&drafts, Some(producer)).await?;
+        let pairs = verdicts.into_iter().zip(refused);
+        Ok(pairs
+            .map(|((status, value), refused)| match (status, refused) {
+                (1, _) => Verdict::New(Cursor {
+                    epoch: epoch.clone(),
+                    offset: value,
+                }),
+                (4, _) => Verdict::Gap { expected: value },
+                (5, _) => Verdict::Fenced { epoch: value },
+                (_, Some(error)) => Verdict::Rejected(error),
+                (3, None) => Verdict::Rejected(Error::invalid_input(
+                    "the id was used for another event of this source",
+                )),
+                _ => Verdict::Duplicate,
+            })
+            .collect())
+    }
+
+    /// Tells every process that listens at this moment; nothing keeps the message.
+    ///
+    /// For hints whose truth lives elsewhere, such as "the configuration changed".
+    ///
+    /// # Errors
+    /// Whatever the client returns.
+    pub async fn hint(&self, message: &str) -> Result<i64> {
+        self.redis
+            .command("PUBLISH")
+            .arg(self.keys.coordination())
+            .arg(message)
+            .query()
+            .await
+    }
+
+    /// Listens to the hints of other processes.
+    pub fn hints(&self) -> crate::pubsub::Subscription {
+        self.redis.subscribe([self.keys.coordination()])
+    }
+
+    fn draft(&self, event: &Event, key: Option<&str>, number: u64) -> Result<Draft> {
+        let body = serde_json::to_string(event)
+            .map_err(|_| Error::invalid_input("the event cannot be written as JSON"))?;
+        if body.len() > LARGEST_EVENT {
+            return Err(Error::invalid_input(format!(
+                "an event has at most {LARGEST_EVENT} bytes"
+            )));
+        }
+        if key.is_some_and(|key| !(1..=256).contains(&key.len())) {
+            return Err(Error::invalid_input(
+                "an idempotency key has 1 to 256 bytes",
+            ));
+        }
+        Ok(Draft {
+            kind: event.kind.clone(),
+            body,
+            fingerprint: key.map_or(String::new(), |_| fingerprint(event)),
+            dedup: key.map(|key| self.keys.dedup(key)),
+            number,
+        })
+    }
+
+    async fn send(
+        &self,
+        drafts: &[Draft],
+        producer: Option<&Producer>,
+    ) -> Result<(String, Verdicts)> {
+        if drafts.is_empty() || drafts.len() > MOST_IN_BATCH {
+            return Err(Error::invalid_input(format!(
+                "a batch has 1 to {MOST_IN_BATCH} events"
+            )));
+        }
+        let epoch = random_id()?;
+        // Who gets work is part of the call; the script refuses an old list and tells the new one.
+        for _ in 0..5 {
+            let subscribers = self.known_subscribers();
+            match self.once(drafts, producer, &subscribers, &epoch).await? {
+                Answer::Verdicts(epoch, verdicts) => {
+                    if verdicts.len() != drafts.len() {
+                        return Err(Error::protocol("the script gave too few verdicts"));
+                    }
+                    let new = verdicts.iter().filter(|v| v.0 == 1).count() as u64;
+                    self.redis.metrics().count("events_published", new);
+                    return Ok((epoch, verdicts));
+                }
+                Answer::Subscribers(fresh) => self.learn_subscribers(fresh),
+            }
+        }
+        Err(Error::protocol("the subscribers change all the time"))
+    }
+
+    async fn once(
+        &self,
+        drafts: &[Draft],
+        producer: Option<&Producer>,
+        subscribers: &Subscribers,
+        epoch: &str,
+    ) -> Result<Answer> {
+        let history = self.keys.history();
+        let mut call = PUBLISH
+            .key(&history)
+            .key(self.keys.meta())
+            .key(self.keys.stats(self.clock.now_ms() / HOUR_MS * HOUR_MS))
+            .key(self.keys.subscribers())
+            .key(producer.map_or(history.clone(), |p| self.keys.producer(&p.client)));
+        let mut streams: Vec<&str> = Vec::new();
+        let mut works = Vec::with_capacity(drafts.len());
+        for draft in drafts {
+            call = call.key(draft.dedup.as_ref().unwrap_or(&history));
+            let mut work = String::new();
+            for name in subscribers.of(&draft.kind) {
+                let at = streams.iter().position(|s| *s == name).unwrap_or_else(|| {
+                    streams.push(name);
+                    streams.len() - 1
+                });
+                // Writing to a String cannot fail.
+                let _ = write!(work, "{} ", at + 1);
+            }
+            works.push(work);
+        }
+        for name in streams {
+            call = call.key(self.keys.work(name));
+        }
+        call = call
+            .arg(self.config.max_events)
+            .arg(millis(self.config.retention))
+            .arg(millis(self.config.dedup_window))
+            .arg(epoch)
+            .arg(self.keys.channel_prefix())
+            .arg(subscribers.version())
+            .arg(producer.map_or(String::new(), |p| p.epoch.to_string()))
+            .arg(drafts.len());
+        for (draft, work) in drafts.iter().zip(&works) {
+            call = call
+                .arg(&draft.kind)
+                .arg(&draft.body)
+                .arg(&draft.fingerprint)
+                .arg(draft.number)
+                .arg(work);
+        }
+        if producer.is_some() || drafts.iter().all(|d| d.dedup.is_some()) {
+            call = call.idempotent();
+        }
+        call.run(&self.redis).await
+    }
+}
+
+/// A verdict and an offset for each event.
+type Verdicts = Vec<(i64, u64)>;
+
+enum Answer {
+    Verdicts(String, Verdicts),
+    Subscribers(Subscribers),
+}
+
+impl FromReply for Answer {
+    fn from_reply(reply: Reply) -> Result<Self> {
+        let mut items = reply.into_array()?.into_iter();
+        let first = items
+            .next()
+            .ok_or_else(|| Error::protocol("the script gave no epoch"))?;
+        let epoch = String::from_reply(first)?;
+        if epoch.is_empty() {
+            let fields = items.next().unwrap_or(Reply::Nil);
+            return Subscribers::from_reply(fields).map(Self::Subscribers);
+        }
+        let mut verdicts = Vec::new();
+        while let (Some(status), Some(offset)) = (items.next(), items.next()) {
+            verdicts.push((i64::from_reply(status)?, u64::from_reply(offset)?));
+        }
+        Ok(Self::Verdicts(epoch, verdicts))
+    }
+}
+
+/// What two sends with one key must agree on: everything but id and time, which a retry may renew.
+fn fingerprint(event: &Event) -> String {
+    let mut hash = Sha256::new();
+    let data = event
+        .data
+        .as_ref()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    for part in [
+        &event.kind,
+        &event.source,
+        event.subject.as_deref().unwrap_or(""),
+        &data,
+    ] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    hex(&hash.finalize()[..16])
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    let text = String::with_capacity(bytes.len() * 2);
+    bytes.iter().fold(text, |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+pub(super) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis())
+        .unwrap_or(u64::MAX >> 12)
+        .max(1)
+}

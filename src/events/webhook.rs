@@ -1,0 +1,253 @@
+//! Webhooks to others: signed, with a circuit breaker, never to private addresses.
+
+use std::{
+    net::{IpAddr, ToSocketAddrs as _},
+    time::Duration,
+};
+
+use url::Url;
+
+use super::{Event, breaker::EndpointBreaker, signature::WebhookKeys};
+use crate::{Error, Result};
+
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Whether an address is one on the public internet, where webhooks may go.
+pub fn is_public_address(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(v4) => {
+            let [a, b, ..] = v4.octets();
+            !(v4.is_private()
+                || v4.is_loopback()
+                || v4.is_link_local()
+                || v4.is_broadcast()
+                || v4.is_multicast()
+                || v4.is_documentation()
+                || a == 0
+                || a >= 240
+                || (a == 100 && (64..128).contains(&b))
+                || (a == 198 && (18..20).contains(&b))
+                || (a == 192 && b == 0))
+        }
+        IpAddr::V6(v6) => {
+            if let Some(v4) = v6.to_ipv4() {
+                return is_public_address(IpAddr::V4(v4));
+            }
+            let first = v6.segments()[0];
+            // Global unicast only, without documentation, NAT64 and 6to4 forms of other addresses.
+            first & 0xe000 == 0x2000
+                && first != 0x2002
+                && !(first == 0x2001 && matches!(v6.segments()[1], 0 | 0x0db8))
+        }
+    }
+}
+
+/// Where a webhook goes.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    url: Url,
+    keys: WebhookKeys,
+    breaker: Option<EndpointBreaker>,
+    private: bool,
+}
+
+/// How a delivery ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WebhookOutcome {
+    /// Accepted.
+    Delivered,
+    /// Not now; the receiver may have asked for a pause.
+    Retry {
+        /// How long to wait at least.
+        after: Option<Duration>,
+        /// What happened, without the URL.
+        why: String,
+    },
+    /// The receiver wants no more (410) or the address is not allowed.
+    Gone(String),
+}
+
+impl Endpoint {
+    /// An endpoint with its signing secrets; `https` only.
+    ///
+    /// # Errors
+    /// `Config` for another URL.
+    pub fn new(url: &str, keys: WebhookKeys) -> Result<Self> {
+        let url = Url::parse(url).map_err(|_| Error::config("a webhook needs an https URL"))?;
+        if url.scheme() != "https" || !url.has_host() || !url.username().is_empty() {
+            return Err(Error::config("a webhook needs an https URL without a user"));
+        }
+        Ok(Self {
+            url,
+            keys,
+            breaker: None,
+            private: false,
+        })
+    }
+
+    /// An endpoint of one's own network: `http` and private addresses are allowed.
+    ///
+    /// # Errors
+    /// `Config` when it is not a URL.
+    pub fn private(url: &str, keys: WebhookKeys) -> Result<Self> {
+        let url = Url::parse(url).map_err(|_| Error::config("not a webhook URL"))?;
+        Ok(Self {
+            url,
+            keys,
+            breaker: None,
+            private: true,
+        })
+    }
+
+    /// Shares a circuit breaker among all processes.
+    #[must_use]
+    pub fn breaker(mut self, breaker: EndpointBreaker) -> Self {
+        self.breaker = Some(breaker);
+        self
+    }
+
+    /// Delivers an event once: a signed POST of its JSON. `webhook-id` is the event's id.
+    ///
+    /// The client must not follow redirects (`redirect::Policy::none()`); a redirect is a failure.
+    pub async fn deliver(
+        &self,
+        client: &reqwest::Client,
+        event: &Event,
+        now_s: u64,
+    ) -> WebhookOutcome {
+        if let Some(breaker) = &self.breaker
+            && let Some(wait) = breaker.ask().await
+        {
+            return retry(Some(wait), "the endpoint's circuit is open");
+        }
+        if !self.private && !self.is_public().await {
+            return WebhookOutcome::Gone("the address is not public".into());
+        }
+        let Ok(body) = serde_json::to_string(event) else {
+            return WebhookOutcome::Gone("the event cannot be written as JSON".into());
+        };
+        let signature = self.keys.sign(&event.id, now_s, body.as_bytes());
+        let answer = client
+            .post(self.url.clone())
+            .timeout(TIMEOUT)
+            .header("content-type", "application/cloudevents+json")
+            .header("webhook-id", event.id.as_str())
+            .header("webhook-timestamp", now_s.to_string())
+            .header("webhook-signature", signature)
+            .body(body)
+            .send()
+            .await;
+        let outcome = match answer {
+            Ok(answer) => judge(answer.status().as_u16(), retry_after(&answer)),
+            Err(error) if error.is_timeout() => retry(None, "no answer in time"),
+            Err(error) if error.is_connect() => retry(None, "no connection"),
+            Err(_) => retry(None, "the connection broke"),
+        };
+        if let Some(breaker) = &self.breaker {
+            breaker
+                .tell(!matches!(outcome, WebhookOutcome::Retry { .. }))
+                .await;
+        }
+        outcome
+    }
+
+    /// Every address that the name has must be public.
+    async fn is_public(&self) -> bool {
+        let port = self.url.port_or_known_default().unwrap_or(443);
+        match self.url.host() {
+            Some(url::Host::Ipv4(ip)) => is_public_address(ip.into()),
+            Some(url::Host::Ipv6(ip)) => is_public_address(ip.into()),
+            Some(url::Host::Domain(name)) => {
+                let name = name.to_owned();
+                let found = tokio::task::spawn_blocking(move || (name, port).to_socket_addrs());
+                match found.await {
+                    Ok(Ok(found)) => {
+                        let all: Vec<_> = found.collect();
+                        !all.is_empty() && all.iter().all(|a| is_public_address(a.ip()))
+                    }
+                    // Not resolved: the request itself fails and says so.
+                    Ok(Err(_)) => true,
+                    Err(_) => false,
+                }
+            }
+            None => false,
+        }
+    }
+}
+
+fn retry(after: Option<Duration>, why: &str) -> WebhookOutcome {
+    WebhookOutcome::Retry {
+        after,
+        why: why.to_owned(),
+    }
+}
+
+fn retry_after(answer: &reqwest::Response) -> Option<Duration> {
+    let seconds: u64 = answer
+        .headers()
+        .get("retry-after")?
+        .to_str()
+        .ok()?
+        .trim()
+        .parse()
+        .ok()?;
+    Some(Duration::from_secs(seconds.min(86_400)))
+}
+
+fn judge(status: u16, after: Option<Duration>) -> WebhookOutcome {
+    match status {
+        200..=299 => WebhookOutcome::Delivered,
+        410 => WebhookOutcome::Gone("the receiver answered 410".into()),
+        _ => retry(after, &format!("the receiver answered {status}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn only_public_addresses_are_public() {
+        for public in ["1.1.1.1", "93.184.216.34", "2606:4700::1111"] {
+            assert!(is_public_address(public.parse().unwrap()), "{public}");
+        }
+        for private in [
+            "127.0.0.1",
+            "10.0.0.1",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "0.0.0.0",
+            "100.64.0.1",
+            "224.0.0.1",
+            "255.255.255.255",
+            "198.18.0.1",
+            "::1",
+            "::",
+            "fe80::1",
+            "fd00::1",
+            "::ffff:127.0.0.1",
+            "64:ff9b::7f00:1",
+            "2002:7f00:1::",
+            "2001:db8::1",
+        ] {
+            assert!(!is_public_address(private.parse().unwrap()), "{private}");
+        }
+    }
+
+    #[test]
+    fn an_endpoint_is_https_without_a_user() {
+        let keys = WebhookKeys::new(["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]).unwrap();
+        assert!(Endpoint::new("https://example.com/hook", keys.clone()).is_ok());
+        for bad in [
+            "http://example.com",
+            "ftp://example.com",
+            "https://u:p@example.com",
+            "x",
+        ] {
+            assert!(Endpoint::new(bad, keys.clone()).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Work: at-least-once processing with retries and dead letters.
+use std::time::Duration;
+
+use super::{Event, Events, keys::check_scope, publish::millis, store::HOUR_MS};
+use crate::{Error, FromReply, Reply, Result, Script};
+
+const FAILURES_TTL_MS: u64 = 8 * 86_400_000;
+/// Dead letters that are kept, about.
+const MOST_DEAD_LETTERS: u64 = 10_000;
+
+static RECEIVE: Script = Script::new(include_str!("lua/receive.lua")).key_locking();
+static SETTLE: Script = Script::new(include_str!("lua/settle.lua")).key_locking();
+
+/// A consumer of one subscriber's work.
+#[derive(Debug, Clone)]
+pub struct Worker {
+    events: Events,
+    subscriber: String,
+    consumer: String,
+    lease: Duration,
+    max_deliveries: u32,
+}
+
+/// One piece of work, leased to this consumer.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Work {
+    /// Its id in the work stream.
+    pub id: String,
+    /// The event.
+    pub event: Event,
+    /// How often it was handed out, this time included.
+    pub deliveries: u32,
+    /// Failures so far: unix milliseconds and message, a line each.
+    pub tries: String,
+    /// Whose event: the history it comes from.
+    pub history: String,
+}
+
+/// How a piece of work ended.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Settle {
+    /// Processed.
+    Done,
+    /// Failed; again after a backoff, dead after the last delivery.
+    Retry(String),
+    /// Failed for good: a reason and a message.
+    Dead(String, String),
+}
+
+impl Events {
+    /// A consumer of a registered subscriber's work.
+    ///
+    /// Use a stable consumer name. The lease is the time a piece of work may take before another
+    /// consumer gets it.
+    ///
+    /// # Errors
+    /// `InvalidInput` for the names.
+    pub fn worker(&self, subscriber: &str, consumer: &str) -> Result<Worker> {
+        check_scope(subscriber)?;
+        check_scope(consumer)?;
+        Ok(Worker {
+            events: self.clone(),
+            subscriber: subscriber.to_owned(),
+            consumer: consumer.to_owned(),
+            lease: Duration::from_secs(30),
+            max_deliveries: 8,
+        })
+    }
+}
+
+impl Worker {
+    /// Sets how long a piece of work may take; 30 s by default.
+    #[must_use]
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.lease = lease;
+        self
+    }
+
+    /// Sets how often a piece of work is handed out at most; 8 by default.
+    #[must_use]
+    pub fn max_deliveries(mut self, deliveries: u32) -> Self {
+        self.max_deliveries = deliveries.max(1);
+        self
+    }
+
+    /// Takes up to `count` pieces of work: due retries, stalled ones, new ones. Does not wait.
+    ///
+    /// # Errors
+    /// The store's error.
+    pub async fn receive(&self, count: u32) -> Result<Vec<Work>> {
+        let keys = &self.events.keys;
+        let (lost, poisoned, work): (u64, u64, Vec<Work>) = RECEIVE
+            .key(keys.work(&self.subscriber))
+            .key(keys.retry(&self.subscriber))
+            .key(keys.tries(&self.subscriber))
+            .key(keys.dead_letters())
+            .key(keys.failures(self.events.clock.now_ms() / HOUR_MS * HOUR_MS))
+            .arg(&self.subscriber)
+            .arg(&self.consumer)
+            .arg(millis(self.lease))
+            .arg(count.clamp(1, 100))
+            .arg(self.max_deliveries)
+            .arg(MOST_DEAD_LETTERS)
+            .arg(FAILURES_TTL_MS)
+            .run(&self.events.redis)
+            .await?;
+        let metrics = self.events.redis.metrics();
+        for (name, n) in [
+            ("events_work_lost", lost),
+            ("events_work_poisoned", poisoned),
+        ] {
+            if n > 0 {
+                metrics.count(name, n);
+            }
+        }
+        Ok(work)
+    }
+
+    /// Settles a piece of work; false when another consumer has taken it over.
+    ///
+    /// # Errors
+    /// The store's error; settling again is safe.
+    pub async fn settle(&self, work: &Work, outcome: Settle) -> Result<bool> {
+        let keys = &self.events.keys;
+        let (verb, delay, reason, error) = match outcome {
+            Settle::Done => ("done", 0, String::new(), String::new()),
+            Settle::Retry(error) if work.deliveries >= self.max_deliveries => {
+                ("dead", 0, "exhausted".to_owned(), error)
+            }
+            Settle::Retry(error) => ("retry", backoff_ms(work.deliveries)?, String::new(), error),
+            Settle::Dead(reason, error) => ("dead", 0, one_line(&reason, 64), error),
+        };
+        SETTLE
+            .key(keys.work(&self.subscriber))
+            .key(keys.retry(&self.subscriber))
+            .key(keys.tries(&self.subscriber))
+            .key(keys.dead_letters())
+            .key(keys.failures(self.events.clock.now_ms() / HOUR_MS * HOUR_MS))
+            .arg(&self.subscriber)
+            .arg(&self.consumer)
+            .arg(&work.id)
+            .arg(verb)
+            .arg(delay)
+            .arg(reason)
+            .arg(one_line(&error, 256))
+            .arg(MOST_DEAD_LETTERS)
+            .arg(FAILURES_TTL_MS)
+            .run(&self.events.redis)
+            .await
+    }
+
+    /// Takes work and runs the handler on each piece, one after the other; says how many.
+    ///
+    /// # Errors
+    /// The store's error. What was not settled is handed out again after the lease.
+    pub async fn run_once<F, R>(&self, count: u32, mut handler: F) -> Result<usize>
+    where
+        F: FnMut(Work) -> R,
+        R: Future<Output = Settle>,
+    {
+        let work = self.receive(count).await?;
+        let taken = work.len();
+        for piece in work {
+            let outcome = handler(piece.clone()).await;
+            self.settle(&piece, outcome).await?;
+        }
+        Ok(taken)
+    }
+}
+
+fn one_line(text: &str, most: usize) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(most)
+        .collect()
+}
+
+/// Full jitter below 1 s · 2ⁿ, at most 15 minutes.
+pub(super) fn backoff_ms(deliveries: u32) -> Result<u64> {
+    let ceiling = (1000_u64 << deliveries.saturating_sub(1).min(20)).min(900_000);
+    let draw = u64::from(u16::from_be_bytes(random_bytes()?));
+    Ok((ceiling * draw / u64::from(u16::MAX)).max(1))
+}
+
+impl FromReply for Work {
+    fn from_reply(reply: Reply) -> Result<Self> {
+        let (id, json, _position, history, deliveries, tries): (
+            String,
+            Vec<u8>,
+            String,
+            String,
+            u32,
+            String,
+        ) = FromReply::from_reply(reply)?;
+        Ok(Self {
+            id,
+            event: stored(&json)?,
+            deliveries,
+            tries,
+            history,
+        })
+    }
+}
+
+pub(super) fn stored(json: &[u8]) -> Result<Event> {
+    serde_json::from_slice(json).map_err(|_| Error::decode("a stored event is malformed"))
+}
+
+fn random_bytes() -> Result<[u8; 2]> {
+    let mut bytes = [0; 2];
+    getrandom::fill(&mut bytes)
+        .map_err(|_| Error::invalid_input("the system gives no random bytes"))?;
+    Ok(bytes)
+}
