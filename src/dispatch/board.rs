@@ -116,6 +116,8 @@ pub(crate) struct Board {
     /// Nobody waits any more because every deadline passed.
     expired: AtomicBool,
     metrics: Metrics,
+    // Futures are not `Send` there, and wakers must be.
+    #[cfg(not(target_family = "wasm"))]
     core: Weak<Dispatcher>,
 }
 
@@ -133,7 +135,10 @@ struct State {
 
 impl Board {
     pub(super) fn new(metrics: Metrics, core: Weak<Dispatcher>) -> Self {
+        #[cfg(target_family = "wasm")]
+        drop(core);
         Self {
+            #[cfg(not(target_family = "wasm"))]
             core,
             state: Mutex::default(),
             woken: AtomicBool::new(true),
@@ -401,6 +406,7 @@ impl Wake for Board {
     fn wake_by_ref(self: &Arc<Self>) {
         self.wake_all();
         // Callers at the gate drive this flight on if its own are not polled.
+        #[cfg(not(target_family = "wasm"))]
         if let Some(core) = self.core.upgrade() {
             core.merger.wake_gated();
         }

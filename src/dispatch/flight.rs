@@ -81,6 +81,7 @@ impl Merger {
     }
 
     /// Wakes the callers at the gate, if there are any.
+    #[cfg(not(target_family = "wasm"))]
     pub(super) fn wake_gated(&self) {
         if !self.gated.load(Ordering::Acquire) {
             return;

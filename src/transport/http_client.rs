@@ -652,7 +652,12 @@ fn whole_request_error(mode: Mode, error: ServerError) -> Error {
 
 fn transport_error(error: reqwest::Error, sent: bool) -> Error {
     let error = error.without_url();
-    let (kind, why) = if error.is_connect() {
+    // In a browser or worker the cause is hidden.
+    #[cfg(target_family = "wasm")]
+    let no_connection = false;
+    #[cfg(not(target_family = "wasm"))]
+    let no_connection = error.is_connect();
+    let (kind, why) = if no_connection {
         (ErrorKind::Connect, "no connection to the server")
     } else if error.is_timeout() {
         (ErrorKind::Timeout, "no answer in time")
