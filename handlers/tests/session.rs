@@ -16,6 +16,10 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 fn router() -> axum::Router {
+    router_with(SessionConfig::new(Secrets::random().unwrap()))
+}
+
+fn router_with(config: SessionConfig) -> axum::Router {
     let redis = Redis::embedded(restis_engine::Engine::new(restis_engine::Options::default()));
     let tokens = ServiceTokens::none().with_full_access("root", "ROOT").with(
         "reader",
@@ -23,7 +27,6 @@ fn router() -> axum::Router {
         &[Scope::EventsRead],
         None,
     );
-    let config = SessionConfig::new(Secrets::random().unwrap());
     app(AppState::builder(redis)
         .tokens(tokens)
         .sessions(config)
@@ -146,6 +149,33 @@ async fn a_session_lives_from_sign_in_to_sign_out_and_is_never_revived() {
     )
     .await;
     assert_eq!(response.status(), StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
+async fn the_browser_changes_declared_fields_only() {
+    let config = SessionConfig::new(Secrets::random().unwrap()).client_fields(["theme"]);
+    let router = router_with(config);
+    let (cookie, _) = sign_in(&router, "u1").await;
+    let patch = || browser("PATCH", "/api/session", &cookie);
+    let (response, body) = send(
+        &router,
+        patch(),
+        json!({ "theme": "light", "role": "admin" }),
+    )
+    .await;
+    assert_eq!(
+        (response.status(), &body["code"], &body["field"]),
+        (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            &json!("field-read-only"),
+            &json!("role")
+        )
+    );
+    let (response, body) = send(&router, patch(), json!({ "theme": "light" })).await;
+    assert_eq!(
+        (response.status(), &body["data"]["theme"]),
+        (StatusCode::OK, &json!("light"))
+    );
 }
 
 #[tokio::test]

@@ -271,6 +271,7 @@ async fn current(
         (status = 412, description = "The session changed meanwhile", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 413, description = "The session would hold too much", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 415, description = "The body is not JSON", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 422, description = "The browser may not change this field", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 503, description = "The store does not answer", body = ProblemDocument, content_type = "application/problem+json"),
     ))]
 async fn change(
@@ -280,6 +281,14 @@ async fn change(
     ApiJson(patch): ApiJson<Map<String, Value>>,
 ) -> Result<Response> {
     let sessions = sessions(&state)?;
+    if let Some(name) = patch.keys().find(|n| !sessions.config().is_client_field(n)) {
+        return Err(Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "field-read-only",
+            "The browser may not change this field",
+        )
+        .member("field", name.as_str()));
+    }
     let mut session = live(sessions, &method, &headers).await?;
     let mut changes = Changes::merge_patch(&patch);
     if let Some(tag) = headers.get(header::IF_MATCH) {
