@@ -2,7 +2,7 @@
 
 use crate::{auth::ServiceTokens, policies::PolicySet};
 use http::HeaderValue;
-use restis::events::Environment;
+use restis::events::{Environment, GrantKeys};
 use std::{fmt, time::Duration};
 
 /// Every problem of the configuration at once.
@@ -49,6 +49,8 @@ pub struct Config {
     pub environment: Environment,
     /// `ENABLE_REDIS_EVENTS`: `false` keeps events within one instance. Default `true`.
     pub redis_events: bool,
+    /// `EVENTS_GRANT_SECRETS`: at least 32 bytes each, by comma, newest first. Default none: no grants.
+    pub grant_keys: Option<GrantKeys>,
     /// `EVENTS_STREAM_SECONDS`: length of one event stream, 5–3600; below the platform's limit. Default 240.
     pub stream_time: Duration,
     /// `REQUEST_TIMEOUT`: time for one answer in milliseconds, 100–900000. Default 9000.
@@ -65,6 +67,7 @@ impl Default for Config {
             policies: PolicySet::default(),
             environment: Environment::Development,
             redis_events: true,
+            grant_keys: None,
             stream_time: Duration::from_secs(240),
             request_timeout: Duration::from_secs(9),
         }
@@ -145,6 +148,14 @@ impl Config {
         match Environment::from_vars(var) {
             Ok(environment) => config.environment = environment,
             Err(problem) => problems.push(problem),
+        }
+        if let Some(secrets) = var("EVENTS_GRANT_SECRETS") {
+            match GrantKeys::new(secrets.split(',').map(str::trim), config.environment) {
+                Ok(keys) => config.grant_keys = Some(keys),
+                Err(_) => problems.push(
+                    "EVENTS_GRANT_SECRETS: use secrets of at least 32 bytes, by comma".into(),
+                ),
+            }
         }
         config.policies = PolicySet::from_vars(var, &mut problems);
         ConfigError::from_problems(problems).map_or(Ok(config), Err)

@@ -7,7 +7,10 @@ mod support;
 use axum::body::Body;
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
-use restis::Redis;
+use restis::{
+    Redis,
+    events::{Environment, Event, Events, GrantKeys, Settle, TypeFilter},
+};
 use restis_handlers::{
     AppState, Config, app,
     auth::{Scope, ServiceTokens},
@@ -26,8 +29,11 @@ fn config() -> Config {
             Some(&["acme"]),
         )
         .with("reader", "READER", &[Scope::EventsRead], None);
+    let secret = "the grant secret of the event tests";
+    let grant_keys = GrantKeys::new([secret], Environment::Development).unwrap();
     Config {
         tokens,
+        grant_keys: Some(grant_keys),
         ..Config::default()
     }
 }
@@ -340,4 +346,146 @@ async fn a_stream_sends_what_was_missed_then_live_events_in_order_without_repeat
         .map(|id| id.split('.').nth(1).unwrap().parse().unwrap())
         .collect();
     assert_eq!(offsets, (2..=105).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn an_outbox_goes_in_once_and_what_was_missed_comes_out() {
+    let store = support::store();
+    let router = router(store.url(), config());
+    let missed = json!({ "type": "a.missed" });
+    send(&router, post("/api/events/publish", "ROOT"), missed).await;
+    let sync = |body: Value| send(&router, post("/api/events/sync", "ROOT"), body);
+    let (_, start) = sync(json!({ "client": "phone", "epoch": 1 })).await;
+    assert_eq!(start["results"], json!([]));
+    send(
+        &router,
+        post("/api/events/publish", "ROOT"),
+        json!({ "type": "a.other" }),
+    )
+    .await;
+    let body = json!({ "client": "phone", "epoch": 1, "first": 1, "after": start["missed"]["cursor"],
+        "events": [{ "type": "a.b", "id": "1" }, { "type": "no id" }, { "type": "a.b", "id": "3" }] });
+    let statuses = |answer: &Value| -> Vec<String> {
+        let results = answer["results"].as_array().unwrap();
+        results
+            .iter()
+            .map(|r| r["status"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let (response, answer) = sync(body.clone()).await;
+    assert_eq!(response.status(), StatusCode::OK, "{answer}");
+    assert_eq!(statuses(&answer), ["accepted", "rejected", "accepted"]);
+    assert_eq!(answer["results"][2]["number"], 3);
+    assert_eq!(answer["missed"]["events"].as_array().unwrap().len(), 3);
+    let (_, again) = sync(body).await;
+    assert_eq!(statuses(&again), ["duplicate", "rejected", "duplicate"]);
+    assert_eq!(again["missed"]["events"].as_array().unwrap().len(), 3);
+    let (_, gap) = sync(json!({ "client": "phone", "epoch": 1, "first": 9,
+        "events": [{ "type": "a", "id": "9" }] }))
+    .await;
+    assert_eq!(gap["results"][0]["expected"], 4);
+    let (response, _) = send(
+        &router,
+        post("/api/events/sync", "READER"),
+        json!({ "client": "phone", "epoch": 1, "first": 4, "events": [{ "type": "a", "id": "4" }] }),
+    )
+    .await;
+    assert_eq!(response.status(), StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn a_grant_reads_its_types_and_nothing_else() {
+    let store = support::store();
+    let router = router(store.url(), config());
+    for kind in ["booking.created", "user.created", "booking.paid"] {
+        send(
+            &router,
+            post("/api/events/publish?organisation=acme", "ROOT"),
+            json!({ "type": kind }),
+        )
+        .await;
+    }
+    let ask = json!({ "types": ["booking.*"], "organisation": "acme", "ttl_seconds": 60 });
+    let (response, body) = send(&router, post("/api/events/grants", "ROOT"), ask.clone()).await;
+    assert_eq!(response.status(), StatusCode::CREATED, "{body}");
+    let grant = body["grant"].as_str().unwrap().to_owned();
+    let kinds = |page: &Value| -> Vec<String> {
+        let events = page["events"].as_array().unwrap();
+        events
+            .iter()
+            .map(|e| e["event"]["type"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let (_, page) = send(&router, get("/api/events/history", &grant), Value::Null).await;
+    assert_eq!(kinds(&page), ["booking.created", "booking.paid"]);
+    let by_query = Request::get(format!("/api/events/history?grant={grant}"));
+    let (_, page) = send(&router, by_query, Value::Null).await;
+    assert_eq!(kinds(&page), ["booking.created", "booking.paid"]);
+    let status = async |request| send(&router, request, Value::Null).await.0.status();
+    assert_eq!(
+        status(get("/api/events/history?organisation=other", &grant)).await,
+        StatusCode::FORBIDDEN
+    );
+    assert_eq!(
+        status(get("/api/events/history", &format!("{grant}x"))).await,
+        StatusCode::UNAUTHORIZED
+    );
+    assert_eq!(
+        status(get("/api/events/dlq", &grant)).await,
+        StatusCode::UNAUTHORIZED
+    );
+    let (response, _) = send(&router, post("/api/events/grants", "READER"), ask).await;
+    assert_eq!(response.status(), StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn dead_letters_are_listed_redriven_and_purged() {
+    let store = support::store();
+    let router = router(store.url(), config());
+    let redis = Redis::builder(store.url(), "TOKEN").build().unwrap();
+    let events = Events::new(redis, Environment::Development);
+    events.register("mail", &TypeFilter::all()).await.unwrap();
+    let worker = events.worker("mail", "one").unwrap();
+    for n in 0..2 {
+        let event = Event::new("user.created", "/", json!(n)).unwrap();
+        events.publish(&event).await.unwrap();
+    }
+    let fail = async |count| {
+        for work in worker.receive(count).await.unwrap() {
+            let dead = Settle::Dead("schema".into(), "no address".into());
+            assert!(worker.settle(&work, dead).await.unwrap());
+        }
+    };
+    fail(10).await;
+    let list = || get("/api/events/dlq", "ROOT");
+    let (_, page) = send(&router, list(), Value::Null).await;
+    assert_eq!(page["total"], 2);
+    let letter = &page["letters"][0];
+    assert_eq!(
+        [&letter["reason"], &letter["failures"][0]["error"]],
+        [&json!("schema"), &json!("no address")]
+    );
+    let uri = format!("/api/events/dlq/{}", letter["id"].as_str().unwrap());
+    let (_, one) = send(&router, get(&uri, "ROOT"), Value::Null).await;
+    assert_eq!(&one, letter);
+    let redrive = || post("/api/events/dlq/redrive", "ROOT");
+    let (_, none) = send(
+        &router,
+        redrive(),
+        json!({ "oldest": 10, "reason": "poison" }),
+    )
+    .await;
+    assert_eq!(none["count"], 0);
+    let (_, one) = send(&router, redrive(), json!({ "ids": [letter["id"]] })).await;
+    assert_eq!(one["count"], 1);
+    assert_eq!(worker.receive(10).await.unwrap().len(), 1);
+    let purge = post("/api/events/dlq/purge", "ROOT");
+    let (_, gone) = send(&router, purge, json!({ "oldest": 10 })).await;
+    assert_eq!(gone["count"], 1);
+    let (_, page) = send(&router, list(), Value::Null).await;
+    assert_eq!(page["total"], 0);
+    let (response, _) = send(&router, redrive(), json!({})).await;
+    assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+    let (response, _) = send(&router, get("/api/events/dlq", "READER"), Value::Null).await;
+    assert_eq!(response.status(), StatusCode::FORBIDDEN);
 }

@@ -1,14 +1,13 @@
 //! `GET /api/events/history`.
 
-use super::events_of;
+use super::grants::reader;
 use crate::{
     AppState,
-    auth::{Caller, Scope},
     extract::ApiQuery,
     problem::{Problem, ProblemDocument, Result},
 };
 use axum::{Json, extract::State, response::IntoResponse};
-use http::header;
+use http::{HeaderMap, header};
 use restis::events::{Cursor, HistoryPage, HistoryQuery};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -33,6 +32,9 @@ pub(super) struct Filter {
     /// The organisation whose history it is.
     #[param(max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
     pub(super) organisation: Option<String>,
+    /// A grant, where the header `Authorization` cannot be set.
+    #[param(max_length = 4096)]
+    pub(super) grant: Option<String>,
 }
 
 impl Filter {
@@ -112,19 +114,17 @@ impl Page {
     ))]
 pub(super) async fn history(
     State(state): State<AppState>,
-    caller: Caller,
+    headers: HeaderMap,
     ApiQuery(filter): ApiQuery<Filter>,
 ) -> Result<impl IntoResponse> {
-    let events = events_of(
-        &state,
-        &caller,
-        Scope::EventsRead,
-        filter.organisation.as_deref(),
-    )?;
+    let access = reader(&state, &headers, &filter)?;
     if !state.config().redis_events {
         return Err(switched_off());
     }
-    let page = events.history(&filter.query()?).await?;
+    let page = access
+        .events
+        .history(&filter.query()?.among(access.types))
+        .await?;
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(Page::of(&page))))
 }
 

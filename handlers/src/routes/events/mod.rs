@@ -1,9 +1,12 @@
-//! `/api/events`: publish, history, live stream, long poll, health.
+//! `/api/events`: publish, history, live stream, long poll, outbox sync, grants, dead letters, health.
 
+mod dlq;
+mod grants;
 mod health;
 mod history;
 mod publish;
 mod stream;
+mod sync;
 
 use crate::{
     AppState,
@@ -20,6 +23,12 @@ pub fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(history::history))
         .routes(routes!(stream::poll))
         .routes(routes!(stream::stream))
+        .routes(routes!(sync::sync))
+        .routes(routes!(grants::grant))
+        .routes(routes!(dlq::list))
+        .routes(routes!(dlq::inspect))
+        .routes(routes!(dlq::redrive))
+        .routes(routes!(dlq::purge))
         .routes(routes!(health::health))
 }
 

@@ -1,12 +1,11 @@
 //! `GET /api/events/stream` (server-sent events) and `GET /api/events/poll` (long poll).
 
 use super::{
-    events_of,
+    grants::{Access, reader},
     history::{Filter, Page, switched_off},
 };
 use crate::{
     AppState,
-    auth::{Caller, Scope},
     extract::ApiQuery,
     live::{Listener, Signal},
     problem::{Problem, ProblemDocument, Result},
@@ -39,19 +38,14 @@ const RETRY: Duration = Duration::from_secs(1);
     ))]
 pub(super) async fn poll(
     State(state): State<AppState>,
-    caller: Caller,
+    headers: HeaderMap,
     ApiQuery(filter): ApiQuery<Filter>,
 ) -> Result<impl IntoResponse> {
-    let events = events_of(
-        &state,
-        &caller,
-        Scope::EventsRead,
-        filter.organisation.as_deref(),
-    )?;
+    let Access { events, types, .. } = reader(&state, &headers, &filter)?;
     if !state.config().redis_events {
         return Err(switched_off());
     }
-    let mut query = filter.query()?;
+    let mut query = filter.query()?.among(types);
     let deadline = Instant::now() + state.config().request_timeout.mul_f64(0.8);
     let mut listener = state.hub().listen(&events);
     let _ = tokio::time::timeout_at(deadline, listener.ready()).await;
@@ -87,16 +81,14 @@ pub(super) async fn poll(
     ))]
 pub(super) async fn stream(
     State(state): State<AppState>,
-    caller: Caller,
     ApiQuery(mut filter): ApiQuery<Filter>,
     headers: HeaderMap,
 ) -> Result<impl IntoResponse> {
-    let events = events_of(
-        &state,
-        &caller,
-        Scope::EventsRead,
-        filter.organisation.as_deref(),
-    )?;
+    let Access {
+        events,
+        types,
+        left,
+    } = reader(&state, &headers, &filter)?;
     if !state.config().redis_events {
         return Err(switched_off());
     }
@@ -115,7 +107,7 @@ pub(super) async fn stream(
                 .to_owned(),
         );
     }
-    let query = filter.query()?;
+    let query = filter.query()?.among(types);
     let mut listener = state.hub().listen(&events);
     if tokio::time::timeout(Duration::from_secs(5), listener.ready())
         .await
@@ -128,12 +120,13 @@ pub(super) async fn stream(
         Some(after) if !after.is_empty() => Some(after.parse::<Cursor>()?),
         _ => events.end().await?,
     };
-    let end = Instant::now() + state.config().stream_time;
+    // A grant that ends closes its stream.
+    let time = state.config().stream_time;
+    let end = Instant::now() + left.map_or(time, |left| left.min(time));
     let reader = Reader {
         events,
         listener,
         query,
-        filter,
         place: first,
         ready: VecDeque::new(),
         end,
@@ -156,7 +149,6 @@ struct Reader {
     events: Events,
     listener: Listener,
     query: HistoryQuery,
-    filter: Filter,
     place: Option<Cursor>,
     /// Frames that wait to be sent: one page at most.
     ready: VecDeque<sse::Event>,
@@ -205,7 +197,7 @@ impl Reader {
                     if follows {
                         let cursor = format!("{}.{}", announcement.epoch, announcement.offset);
                         self.place = cursor.parse().ok();
-                        if self.wants(&announcement.event) {
+                        if self.query.wants(&announcement.event) {
                             self.ready.push_back(frame(&cursor, &announcement.event));
                         }
                     } else if !old {
@@ -264,17 +256,6 @@ impl Reader {
         );
         self.place = page.cursor.or(self.place.take());
         None
-    }
-
-    fn wants(&self, event: &Event) -> bool {
-        let kind = self.filter.kind.as_deref().is_none_or(|kind| {
-            event.kind == kind || (kind.ends_with('.') && event.kind.starts_with(kind))
-        });
-        kind && self
-            .filter
-            .correlation_id
-            .as_deref()
-            .is_none_or(|id| event.correlation_id() == Some(id))
     }
 }
 

@@ -1,0 +1,151 @@
+//! `POST /api/events/grants`, and who may read: a service token or a grant.
+
+use super::{events_of, history::Filter};
+use crate::{
+    AppState,
+    auth::{Caller, Scope},
+    extract::ApiJson,
+    problem::{Problem, ProblemDocument, Result},
+};
+use axum::{Json, extract::State, response::IntoResponse};
+use http::{HeaderMap, StatusCode, header};
+use restis::{
+    clock::{Clock as _, SystemClock},
+    events::{Events, Grant, GrantError, GrantKeys, TypeFilter, check_scope},
+};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+use utoipa::ToSchema;
+
+/// What may be read, for how long.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GrantRequest {
+    /// Event types: `a.b`, everything below `a.*`, or `*`.
+    #[schema(min_items = 1, max_items = 64, example = json!(["booking.*"]))]
+    types: Vec<String>,
+    /// Seconds, 1 to 3600; 300 when absent.
+    #[schema(minimum = 1, maximum = 3600)]
+    ttl_seconds: Option<u64>,
+    /// The organisation whose history it is.
+    #[schema(max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
+    organisation: Option<String>,
+    /// Who it is for, for logs; 128 bytes at most.
+    #[schema(max_length = 128)]
+    subject: Option<String>,
+}
+
+/// A signed grant.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct GrantBody {
+    /// Send it as `Authorization: Bearer`, or as `grant` in the query where headers cannot be set.
+    grant: String,
+    /// When it ends, in unix milliseconds.
+    expires_ms: u64,
+}
+
+/// Makes a short-lived grant that lets a browser or app read some event types.
+#[utoipa::path(post, path = "/api/events/grants", tag = "events", security(("service_token" = [])),
+    request_body = GrantRequest,
+    responses(
+        (status = 201, description = "The grant", body = GrantBody),
+        (status = 400, description = "The request is not valid", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 401, description = "No accepted service token", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 403, description = "The token lacks `events:admin` or the organisation", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 415, description = "The body is not JSON", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 501, description = "EVENTS_GRANT_SECRETS is not set", body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn grant(
+    State(state): State<AppState>,
+    caller: Caller,
+    ApiJson(body): ApiJson<GrantRequest>,
+) -> Result<impl IntoResponse> {
+    caller.require(Scope::EventsAdmin)?;
+    caller.require_organisation(body.organisation.as_deref())?;
+    let ttl = body.ttl_seconds.unwrap_or(300);
+    if !(1..=3600).contains(&ttl) {
+        return Err(Problem::invalid("`ttl_seconds` is from 1 to 3600"));
+    }
+    if let Some(organisation) = &body.organisation {
+        check_scope(organisation)?;
+    }
+    let types = TypeFilter::parse(&body.types.join(","))?;
+    if types.is_none() {
+        return Err(Problem::invalid("`types` names at least one type"));
+    }
+    let subject = body.subject.unwrap_or_default();
+    if subject.len() > 128 {
+        return Err(Problem::invalid("`subject` has at most 128 bytes"));
+    }
+    let expires_ms = SystemClock::new().now_ms() + ttl * 1000;
+    let grant = keys(&state)?.sign(&Grant {
+        organisation: body.organisation,
+        types,
+        expires_ms,
+        subject,
+    });
+    let body = Json(GrantBody { grant, expires_ms });
+    Ok((
+        StatusCode::CREATED,
+        [(header::CACHE_CONTROL, "no-store")],
+        body,
+    ))
+}
+
+fn keys(state: &AppState) -> Result<&GrantKeys> {
+    state.config().grant_keys.as_ref().ok_or_else(|| {
+        Problem::new(
+            StatusCode::NOT_IMPLEMENTED,
+            "grants-off",
+            "Grants are switched off",
+        )
+        .detail("set EVENTS_GRANT_SECRETS")
+    })
+}
+
+/// What a reader may read, for how long.
+pub(super) struct Access {
+    pub(super) events: Events,
+    pub(super) types: TypeFilter,
+    pub(super) left: Option<Duration>,
+}
+
+/// Lets a service token with `events:read` or a grant read.
+pub(super) fn reader(state: &AppState, headers: &HeaderMap, filter: &Filter) -> Result<Access> {
+    let bearer = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|v| v.to_str().ok()?.split_once(' '))
+        .filter(|(scheme, token)| scheme.eq_ignore_ascii_case("bearer") && token.starts_with("g1."))
+        .map(|(_, token)| token.trim());
+    let asked = filter.organisation.as_deref();
+    let Some(token) = bearer.or(filter.grant.as_deref()) else {
+        let caller = state.tokens().caller(headers);
+        let caller = caller.ok_or_else(Problem::unauthenticated)?;
+        return Ok(Access {
+            events: events_of(state, &caller, Scope::EventsRead, asked)?,
+            types: TypeFilter::all(),
+            left: None,
+        });
+    };
+    let now = SystemClock::new().now_ms();
+    let grant = keys(state)?.verify(token, now).map_err(|e| {
+        let problem = Problem::unauthenticated();
+        match e {
+            GrantError::Expired => problem.detail("the grant has expired: ask for a new one"),
+            _ => problem.detail("the grant is not accepted"),
+        }
+    })?;
+    if asked.is_some() && asked != grant.organisation.as_deref() {
+        return Err(Problem::forbidden("the grant is for another organisation"));
+    }
+    let events = match &grant.organisation {
+        Some(organisation) => state.events().of_organisation(organisation)?,
+        None => state.events().clone(),
+    };
+    Ok(Access {
+        events,
+        types: grant.types,
+        left: Some(Duration::from_millis(grant.expires_ms.saturating_sub(now))),
+    })
+}
