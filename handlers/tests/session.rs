@@ -144,11 +144,15 @@ async fn a_session_lives_from_sign_in_to_sign_out_and_is_never_revived() {
     assert_eq!(body["session"], Value::Null);
     let (response, _) = send(
         &router,
-        browser("DELETE", "/api/session", &cookie),
+        browser("DELETE", "/api/session?clear=site-data", &cookie),
         Value::Null,
     )
     .await;
     assert_eq!(response.status(), StatusCode::NO_CONTENT);
+    assert_eq!(
+        response.headers()["clear-site-data"],
+        "\"cache\", \"storage\""
+    );
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use axum::{
     extract::{Path, State},
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use restis::session::{
     Absence, Changes, Creation, Device, Loaded, NewSession, Rotated, Rotation, Session, Sessions,
     Token, Updated,
@@ -322,6 +322,8 @@ async fn change(
 }
 
 /// Signs out: ends the browser's own session and removes the cookie, also when it had ended already.
+///
+/// With `?clear=site-data` the browser also drops its cache and storage of this site.
 #[utoipa::path(delete, path = "/api/session", tag = "session", security((), ("session_cookie" = [])),
     responses(
         (status = 204, description = "Signed out"),
@@ -331,6 +333,7 @@ async fn change(
 async fn logout(
     State(state): State<AppState>,
     method: Method,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response> {
     let sessions = sessions(&state)?;
@@ -342,6 +345,12 @@ async fn logout(
     response
         .headers_mut()
         .insert(header::SET_COOKIE, sessions.clear_cookie());
+    if uri.query() == Some("clear=site-data") {
+        response.headers_mut().insert(
+            "clear-site-data",
+            HeaderValue::from_static("\"cache\", \"storage\""),
+        );
+    }
     Ok(private(response))
 }
 
