@@ -32,7 +32,7 @@ impl TypeFilter {
             if pattern == "*" {
                 return Ok(Self::all());
             }
-            if !check_name(pattern.strip_suffix(".*").unwrap_or(pattern)).is_ok() {
+            if check_name(pattern.strip_suffix(".*").unwrap_or(pattern)).is_err() {
                 return Err(Error::invalid_input(
                     "types are `a.b`, `a.*` or `*`, by comma",
                 ));
