@@ -31,6 +31,7 @@ mod publish;
 mod signature;
 mod store;
 mod subscribers;
+#[cfg(not(target_family = "wasm"))]
 mod webhook;
 mod work;
 
@@ -47,5 +48,6 @@ pub use signature::{SignatureError, WebhookKeys};
 pub use store::{
     Events, EventsConfig, HistoryPage, HistoryQuery, Outcome, Published, Reset, Status, Stored,
 };
+#[cfg(not(target_family = "wasm"))]
 pub use webhook::{Endpoint, WebhookOutcome, is_public_address};
 pub use work::{Settle, Work, Worker};
