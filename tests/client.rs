@@ -98,7 +98,11 @@ async fn every_json_result_is_understood_with_and_without_base64() {
                 Reply::Array(vec![Reply::Int(1), Reply::Array(vec![text("x")])]),
             ]),
         ),
-        (Encoding::Plain, r#"{"result":"UE9ORw=="}"#, text("UE9ORw==")),
+        (
+            Encoding::Plain,
+            r#"{"result":"UE9ORw=="}"#,
+            text("UE9ORw=="),
+        ),
         (
             Encoding::Plain,
             r#"{"result":"\u00e4\ud83d\ude00\n"}"#,
