@@ -27,6 +27,10 @@ pub enum Encryption {
 
 /// Which session a value belongs to.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(
+    not(feature = "encryption"),
+    expect(dead_code, reason = "only sealing binds a value to them")
+)]
 pub(crate) struct Owner<'a> {
     pub(crate) public_id: &'a str,
     pub(crate) user: Option<&'a str>,
