@@ -23,6 +23,8 @@ mod direct;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 pub(crate) mod encode;
+#[cfg(test)]
+mod fuzz;
 pub mod http_client;
 pub(crate) mod json;
 pub(crate) mod resp;

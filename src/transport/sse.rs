@@ -14,6 +14,8 @@ const MAX_EVENT_BYTES: usize = 16 * 1024 * 1024;
 pub(crate) struct Parser {
     what: Listen,
     buffer: BytesMut,
+    /// So much of it is known to hold no end of line.
+    searched: usize,
     /// The `data` lines of the event under way, joined.
     event: Option<Vec<u8>>,
     frames: VecDeque<Frame>,
@@ -24,6 +26,7 @@ impl Parser {
         Self {
             what,
             buffer: BytesMut::new(),
+            searched: 0,
             event: None,
             frames: VecDeque::new(),
         }
@@ -36,11 +39,16 @@ impl Parser {
     /// Takes a piece of the body.
     pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<()> {
         self.buffer.extend_from_slice(bytes);
-        while let Some(end) = self.buffer.iter().position(|b| *b == b'\n') {
-            let line = self.buffer.split_to(end);
+        while let Some(more) = self.buffer[self.searched..]
+            .iter()
+            .position(|b| *b == b'\n')
+        {
+            let line = self.buffer.split_to(self.searched + more);
             self.buffer.advance(1);
+            self.searched = 0;
             self.line(line.strip_suffix(b"\r").unwrap_or(&line));
         }
+        self.searched = self.buffer.len();
         let held = self.buffer.len() + self.event.as_ref().map_or(0, Vec::len);
         if held > MAX_EVENT_BYTES {
             let why = "a message exceeds the limit of this client";
