@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 /// A block: until when, from which cost on.
@@ -16,7 +16,38 @@ struct Block {
 #[derive(Debug)]
 pub(super) struct BlockCache {
     capacity: usize,
-    blocks: Mutex<HashMap<Box<str>, Block>>,
+    blocks: Mutex<Blocks>,
+}
+
+/// Two generations: what is asked for moves to the young one, and when that is full the old one
+/// goes as a whole. So every step takes constant time, also while an attack fills the cache, and
+/// clients that keep knocking stay known.
+#[derive(Debug, Default)]
+struct Blocks {
+    young: HashMap<Box<str>, Block>,
+    old: HashMap<Box<str>, Block>,
+}
+
+impl Blocks {
+    /// The block of this identifier, moved to the young ones; `half` of the capacity fits there.
+    fn get(&mut self, identifier: &str, half: usize) -> Option<&mut Block> {
+        if let Some((identifier, block)) = self.old.remove_entry(identifier) {
+            self.insert(identifier, block, half);
+        }
+        self.young.get_mut(identifier)
+    }
+
+    fn insert(&mut self, identifier: Box<str>, block: Block, half: usize) {
+        if self.young.len() >= half {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(identifier, block);
+    }
+
+    fn remove(&mut self, identifier: &str) {
+        self.young.remove(identifier);
+        self.old.remove(identifier);
+    }
 }
 
 impl BlockCache {
@@ -27,60 +58,56 @@ impl BlockCache {
         }
     }
 
+    fn blocks(&self) -> MutexGuard<'_, Blocks> {
+        self.blocks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn half(&self) -> usize {
+        (self.capacity / 2).max(1)
+    }
+
     /// When this cost may be tried again, if that is known and still ahead.
     pub(super) fn blocked_until(&self, identifier: &str, cost: u64, now_ms: u64) -> Option<u64> {
-        let blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
-        let block = blocks.get(identifier)?;
+        let mut blocks = self.blocks();
+        let block = *blocks.get(identifier, self.half())?;
+        if block.until_ms <= now_ms {
+            blocks.remove(identifier);
+            return None;
+        }
         // A smaller cost may fit where a larger one did not.
-        (block.until_ms > now_ms && cost >= block.cost).then_some(block.until_ms)
+        (cost >= block.cost).then_some(block.until_ms)
     }
 
     pub(super) fn block(&self, identifier: &str, cost: u64, until_ms: u64, now_ms: u64) {
         if self.capacity == 0 {
             return;
         }
-        let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = blocks.get_mut(identifier) {
+        let block = Block { until_ms, cost };
+        let mut blocks = self.blocks();
+        match blocks.get(identifier, self.half()) {
             // The smallest refused cost blocks the most; its deadline is the one that counts.
-            if known.until_ms <= now_ms || cost <= known.cost {
-                *known = Block { until_ms, cost };
+            Some(known) => {
+                if known.until_ms <= now_ms || cost <= known.cost {
+                    *known = block;
+                }
             }
-            return;
+            None => blocks.insert(identifier.into(), block, self.half()),
         }
-        if blocks.len() >= self.capacity {
-            blocks.retain(|_, block| block.until_ms > now_ms);
-        }
-        if blocks.len() >= self.capacity {
-            // Any one will do: losing a block costs one request, never a wrong decision.
-            let victim = blocks.keys().next().cloned();
-            if let Some(victim) = victim {
-                blocks.remove(&victim);
-            }
-        }
-        blocks.insert(identifier.into(), Block { until_ms, cost });
     }
 
     pub(super) fn lift(&self, identifier: &str) {
-        self.blocks
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(identifier);
+        self.blocks().remove(identifier);
     }
 
     /// Forgets every block, as when a limit was raised.
     pub(super) fn lift_all(&self) {
-        self.blocks
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        *self.blocks() = Blocks::default();
     }
 
     #[cfg(test)]
     fn len(&self) -> usize {
-        self.blocks
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .len()
+        let blocks = self.blocks();
+        blocks.young.len() + blocks.old.len()
     }
 }
 
@@ -109,14 +136,31 @@ mod tests {
     }
 
     #[test]
-    fn the_cache_never_grows_beyond_its_capacity() {
-        let cache = BlockCache::new(16);
-        for i in 0..1000 {
-            cache.block(&i.to_string(), 1, 1_000_000, i);
+    fn the_cache_never_grows_beyond_its_capacity_and_keeps_who_is_asked_for() {
+        for capacity in [1, 2, 15, 16] {
+            let cache = BlockCache::new(capacity);
+            for i in 0..1000 {
+                cache.block("knocking", 1, 1_000_000, i);
+                cache.block(&i.to_string(), 1, 1_000_000, i);
+                assert!(
+                    cache.len() <= capacity.max(2),
+                    "{} of {capacity}",
+                    cache.len()
+                );
+                let known = cache.blocked_until("knocking", 1, i).is_some();
+                assert!(known || capacity <= 2);
+            }
         }
-        assert_eq!(cache.len(), 16);
         let none = BlockCache::new(0);
         none.block("a", 1, 100, 0);
         assert_eq!(none.len(), 0);
+    }
+
+    #[test]
+    fn blocks_that_ended_leave() {
+        let cache = BlockCache::new(8);
+        cache.block("a", 1, 100, 0);
+        assert_eq!(cache.blocked_until("a", 1, 100), None);
+        assert_eq!(cache.len(), 0);
     }
 }
