@@ -4,10 +4,18 @@
 
 mod support;
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use restis::{
-    events::{Cursor, Environment, Event, Events, EventsConfig, HistoryQuery, Reset, Status},
+    events::{
+        Cursor, Environment, Event, Events, EventsConfig, HistoryPage, HistoryQuery, Reset, Status,
+    },
     prelude::*,
 };
 use serde_json::json;
@@ -264,4 +272,143 @@ async fn a_batch_out_of_bounds_or_a_huge_event_is_refused_before_it_is_sent() {
     );
     assert!(events.publish_once(&event("a", 1), "").await.is_err());
     assert_eq!(counts.requests(), 0);
+}
+
+#[tokio::test]
+async fn a_cursor_of_another_history_or_another_event_is_told_to_reset() {
+    let redis = support::engine();
+    let staging = Events::new(redis.clone(), Environment::Staging);
+    let acme = staging.of_organisation("acme").unwrap();
+    let here = staging.publish(&event("a", 1)).await.unwrap().cursor;
+    acme.publish(&event("a", 1)).await.unwrap();
+    let reset = async |events: &Events, cursor: &Cursor| {
+        let query = HistoryQuery::new().after(cursor.clone());
+        events.history(&query).await.unwrap().reset
+    };
+    assert_eq!(reset(&staging, &here).await, None);
+    assert_eq!(reset(&acme, &here).await, Some(Reset::EpochChanged));
+    // A failover to a copy without the newest event: another one gets its offset.
+    let pairs = ["history", "meta"].map(|n| (format!("events:staging:{n}"), format!("copy:{n}")));
+    for (key, copy) in &pairs {
+        let make = redis.command("COPY").args([key, copy]);
+        assert_eq!(make.query::<i64>().await.unwrap(), 1);
+    }
+    let lost = staging.publish(&event("a", 2)).await.unwrap().cursor;
+    for (key, copy) in &pairs {
+        redis.rename(copy, key).await.unwrap();
+    }
+    let other = staging.publish(&event("a", 3)).await.unwrap().cursor;
+    assert_eq!(
+        (lost.epoch(), lost.offset()),
+        (other.epoch(), other.offset())
+    );
+    assert_eq!(reset(&staging, &lost).await, Some(Reset::UnknownCursor));
+    assert_eq!(reset(&staging, &other).await, None);
+    assert_eq!(staging.end().await.unwrap(), Some(other));
+}
+
+#[tokio::test]
+async fn a_repeat_gets_the_cursor_of_the_event_that_is_stored() {
+    let events = events();
+    let first = events.publish_once(&event("a", 1), "k").await.unwrap();
+    let again = events.publish_once(&event("a", 1), "k").await.unwrap();
+    assert_eq!(first.cursor, again.cursor, "though its id is another");
+    let page = events.history(&HistoryQuery::new()).await.unwrap();
+    assert_eq!(page.cursor, Some(first.cursor));
+}
+
+/// A store whose clock stands still until it is moved.
+fn timed() -> (Redis, Arc<AtomicU64>) {
+    let now = Arc::new(AtomicU64::new(1_800_000_000_000));
+    let clock = restis_engine::Clock::manual(Arc::clone(&now));
+    let engine = restis_engine::Engine::new(restis_engine::Options::default().clock(clock));
+    (Redis::embedded(engine), now)
+}
+
+fn offsets(page: &HistoryPage) -> Vec<u64> {
+    page.events.iter().map(|e| e.cursor.offset()).collect()
+}
+
+#[tokio::test]
+async fn history_is_read_by_the_time_of_receipt() {
+    let (redis, now) = timed();
+    let events = Events::new(redis, Environment::Development);
+    for n in 1..=20 {
+        events.publish(&event("a", n)).await.unwrap();
+        now.fetch_add(1000, Ordering::SeqCst);
+    }
+    let start = 1_800_000_000_000;
+    let read = async |query: HistoryQuery| events.history(&query).await.unwrap();
+    let new = HistoryQuery::new;
+    let page = read(new().since_ms(start + 16_001)).await;
+    assert_eq!(offsets(&page), [18, 19, 20]);
+    assert_eq!(page.events[0].received_ms, start + 17_000);
+    let page = read(new().since_ms(start + 2000).until_ms(start + 9000).limit(4)).await;
+    assert_eq!((offsets(&page), page.has_more), (vec![3, 4, 5, 6], true));
+    let rest = new().until_ms(start + 9000).after(page.cursor.unwrap());
+    let page = read(rest).await;
+    assert_eq!((offsets(&page), page.has_more), (vec![7, 8, 9], false));
+    let page = read(new().since_ms(start + 99_000)).await;
+    assert_eq!((page.events.len(), page.cursor.unwrap().offset()), (0, 20));
+    let page = read(new().until_ms(start)).await;
+    assert_eq!((page.events.len(), page.has_more), (0, false));
+    // The clock goes back: times still rise with the offsets.
+    now.store(start, Ordering::SeqCst);
+    events.publish(&event("a", 21)).await.unwrap();
+    let page = read(new().since_ms(start + 19_000)).await;
+    assert_eq!(offsets(&page), [20, 21]);
+}
+
+#[tokio::test]
+async fn events_go_when_they_are_older_than_the_retention() {
+    let (redis, now) = timed();
+    let config = EventsConfig {
+        retention: Duration::from_secs(60),
+        ..EventsConfig::default()
+    };
+    let events = Events::new(redis.clone(), Environment::Development).config(config);
+    let mut first = None;
+    for n in 1..=10 {
+        let cursor = events.publish(&event("a", n)).await.unwrap().cursor;
+        first.get_or_insert(cursor);
+        now.fetch_add(10_000, Ordering::SeqCst);
+    }
+    let page = events.history(&HistoryQuery::new()).await.unwrap();
+    assert_eq!(offsets(&page), (4..=10).collect::<Vec<_>>());
+    let query = HistoryQuery::new().after(first.unwrap());
+    let page = events.history(&query).await.unwrap();
+    assert_eq!(page.reset, Some(Reset::Trimmed));
+    // Without new events all go, and a reader at the end has missed nothing.
+    now.fetch_add(60_000, Ordering::SeqCst);
+    assert_eq!(
+        redis.exists(["events:development:history"]).await.unwrap(),
+        0
+    );
+    let query = HistoryQuery::new().after(page.cursor.unwrap());
+    let page = events.history(&query).await.unwrap();
+    assert_eq!((page.reset, page.events.len()), (None, 0));
+    assert_eq!(
+        events
+            .publish(&event("a", 11))
+            .await
+            .unwrap()
+            .cursor
+            .offset(),
+        11
+    );
+}
+
+#[tokio::test]
+async fn a_page_of_large_events_ends_before_it_is_too_large() {
+    let events = events();
+    let large = "x".repeat(250_000);
+    for n in 0..20 {
+        let large = Event::new("a", "/", json!([n, large])).unwrap();
+        events.publish(&large).await.unwrap();
+    }
+    let page = events.history(&HistoryQuery::new()).await.unwrap();
+    assert_eq!((page.events.len(), page.has_more), (16, true));
+    let rest = HistoryQuery::new().after(page.cursor.unwrap());
+    let page = events.history(&rest).await.unwrap();
+    assert_eq!((page.events.len(), page.has_more), (4, false));
 }

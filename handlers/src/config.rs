@@ -2,7 +2,7 @@
 
 use crate::{auth::ServiceTokens, policies::PolicySet};
 use http::HeaderValue;
-use restis::events::{Environment, GrantKeys};
+use restis::events::{Environment, EventsConfig, GrantKeys};
 use std::{fmt, time::Duration};
 
 /// Every problem of the configuration at once.
@@ -51,6 +51,10 @@ pub struct Config {
     pub redis_events: bool,
     /// `EVENTS_GRANT_SECRETS`: at least 32 bytes each, by comma, newest first. Default none: no grants.
     pub grant_keys: Option<GrantKeys>,
+    /// `EVENTS_MAX_EVENTS`: events kept in a history, 1–10000000. Default 10000.
+    /// `EVENTS_MAX_AGE`: how long, in seconds, 60–31536000. Default 86400.
+    /// `EVENTS_DEDUP_WINDOW`: how long repeats are known, in seconds, 1–2592000. Default 86400.
+    pub events: EventsConfig,
     /// `EVENTS_STREAM_SECONDS`: length of one event stream, 5–3600; below the platform's limit. Default 240.
     pub stream_time: Duration,
     /// `REQUEST_TIMEOUT`: time for one answer in milliseconds, 100–900000. Default 9000.
@@ -68,6 +72,7 @@ impl Default for Config {
             environment: Environment::Development,
             redis_events: true,
             grant_keys: None,
+            events: EventsConfig::default(),
             stream_time: Duration::from_secs(240),
             request_timeout: Duration::from_secs(9),
         }
@@ -137,6 +142,15 @@ impl Config {
         if let Some(n) = number("REQUEST_TIMEOUT", 100, 900_000) {
             config.request_timeout = Duration::from_millis(n);
         }
+        if let Some(n) = number("EVENTS_MAX_EVENTS", 1, 10_000_000) {
+            config.events.max_events = n;
+        }
+        if let Some(n) = number("EVENTS_MAX_AGE", 60, 31_536_000) {
+            config.events.retention = Duration::from_secs(n);
+        }
+        if let Some(n) = number("EVENTS_DEDUP_WINDOW", 1, 2_592_000) {
+            config.events.dedup_window = Duration::from_secs(n);
+        }
         if let Some(n) = number("EVENTS_STREAM_SECONDS", 5, 3600) {
             config.stream_time = Duration::from_secs(n);
         }
@@ -182,6 +196,7 @@ mod tests {
             "RESTIS_SERVICE_TOKEN" => Some("short".into()),
             "CORS_ORIGINS" => Some("https://a.example, *, https://b.example/".into()),
             "TRUSTED_PROXIES" => Some("many".into()),
+            "EVENTS_MAX_AGE" => Some("1d".into()),
             _ => None,
         })
         .unwrap_err()
@@ -191,6 +206,7 @@ mod tests {
             "`*`",
             "`https://b.example/`",
             "TRUSTED_PROXIES:",
+            "EVENTS_MAX_AGE:",
         ] {
             assert!(error.contains(part), "{error}");
         }

@@ -7,10 +7,9 @@ use std::{
 };
 
 use restis::{
-    events::{Event, Events},
+    events::{Events, Stored},
     pubsub,
 };
-use serde::Deserialize;
 use tokio::sync::{broadcast, watch};
 
 /// Messages that a slow client may be behind before it reads the history instead.
@@ -22,19 +21,11 @@ const LINGER: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub(crate) enum Signal {
     /// An event, with its place.
-    Event(Arc<Announcement>),
+    Event(Arc<Stored>),
     /// Messages may have been missed: read the history.
     Resumed,
     /// The upstream broke.
     Lost,
-}
-
-/// The message that publishing sends.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Announcement {
-    pub(crate) epoch: String,
-    pub(crate) offset: u64,
-    pub(crate) event: Event,
 }
 
 /// The upstream subscriptions of this process.
@@ -126,8 +117,8 @@ fn start(events: &Events, pattern: &str) -> Arc<Upstream> {
                     {
                         continue;
                     }
-                    match serde_json::from_slice(&message.payload) {
-                        Ok(announcement) => Signal::Event(Arc::new(announcement)),
+                    match Stored::from_announcement(&message.payload) {
+                        Ok(stored) => Signal::Event(Arc::new(stored)),
                         // Someone else's message: the history tells what is true.
                         Err(_) => Signal::Resumed,
                     }

@@ -149,7 +149,8 @@ impl AppStateBuilder {
         let limiters = self.config.policies.limiters(&self.redis);
         Ok(AppState(Arc::new(Inner {
             limiters,
-            events: Events::new(self.redis.clone(), self.config.environment),
+            events: Events::new(self.redis.clone(), self.config.environment)
+                .config(self.config.events),
             hub: Hub::default(),
             sessions: self
                 .sessions

@@ -136,6 +136,23 @@ async fn events_are_published_once_and_read_in_order() {
         (&page["reset"], &page["reason"]),
         (&json!(true), &json!("epoch_changed"))
     );
+    for (range, count) in [
+        ("since=2026-01-01T00:00:00Z", 3),
+        ("until=2026-01-01T00:00:00Z", 0),
+        ("since=9999999999999", 0),
+        ("since=0&until=9999999999999&limit=2", 2),
+    ] {
+        let uri = format!("/api/events/history?{range}");
+        let (_, page) = send(&router, get(&uri, "READER"), Value::Null).await;
+        assert_eq!(page["events"].as_array().unwrap().len(), count, "{range}");
+    }
+    let (response, _) = send(
+        &router,
+        get("/api/events/history?since=soon", "READER"),
+        Value::Null,
+    )
+    .await;
+    assert_eq!(response.status(), StatusCode::BAD_REQUEST);
     let (response, health) = send(&router, Request::get("/api/events/health"), Value::Null).await;
     assert_eq!(
         (response.status(), &health["status"], &health["durable"]),

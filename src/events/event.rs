@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::time::is_time;
 use crate::{Error, Result};
 
 /// Names that keys and channels use for themselves.
@@ -117,6 +118,9 @@ impl Event {
                 )));
             }
         }
+        if self.time.as_deref().is_some_and(|time| !is_time(time)) {
+            return Err(Error::invalid_input("`time` is a time of RFC 3339"));
+        }
         for (name, value) in &self.extensions {
             let plain = !name.is_empty()
                 && name.len() <= 20
@@ -207,6 +211,7 @@ mod tests {
             (json!({ "type": "a", "specversion": "0.3" }), "specversion"),
             (json!({ "source": "/" }), "type"),
             (json!({ "type": "a", "id": "" }), "id"),
+            (json!({ "type": "a", "time": "yesterday" }), "time"),
             (json!({ "type": "a", "Bad": "x" }), "extension"),
             (json!({ "type": "a", "nested": {} }), "nested"),
         ] {

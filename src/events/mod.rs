@@ -26,11 +26,13 @@ mod environment;
 mod event;
 mod filter;
 mod grant;
+mod history;
 mod keys;
 mod publish;
 mod signature;
 mod store;
 mod subscribers;
+mod time;
 #[cfg(not(target_family = "wasm"))]
 mod webhook;
 mod work;
@@ -42,12 +44,12 @@ pub use environment::Environment;
 pub use event::{Event, check_name};
 pub use filter::TypeFilter;
 pub use grant::{Grant, GrantError, GrantKeys};
+pub use history::{HistoryPage, HistoryQuery, Reset, Stored};
 pub use keys::check_scope;
 pub use publish::{Producer, Verdict};
 pub use signature::{SignatureError, WebhookKeys};
-pub use store::{
-    Events, EventsConfig, HistoryPage, HistoryQuery, Outcome, Published, Reset, Status, Stored,
-};
+pub use store::{Events, EventsConfig, Outcome, Published, Status};
+pub use time::parse_time;
 #[cfg(not(target_family = "wasm"))]
 pub use webhook::{Endpoint, WebhookOutcome, is_public_address};
 pub use work::{Settle, Work, Worker};

@@ -5,8 +5,8 @@ use std::{fmt::Write as _, time::Duration};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Cursor, Event, Events, Outcome, Published, Status, event::random_id, keys::check_scope,
-    store::HOUR_MS, subscribers::Subscribers,
+    Cursor, Event, Events, Outcome, Published, Status, cursor::Tag, event::random_id,
+    keys::check_scope, store::HOUR_MS, subscribers::Subscribers,
 };
 use crate::{Error, FromReply, Reply, Result, Script};
 
@@ -69,6 +69,7 @@ pub enum Verdict {
 struct Draft {
     kind: String,
     body: String,
+    tag: String,
     fingerprint: String,
     dedup: Option<String>,
     number: u64,
@@ -112,7 +113,7 @@ impl Events {
         let (epoch, verdicts) = self.send(&drafts, None).await?;
         Ok(verdicts
             .into_iter()
-            .map(|(status, offset)| Outcome {
+            .map(|(status, offset, tag)| Outcome {
                 status: match status {
                     1 => Status::New,
                     2 => Status::Duplicate,
@@ -121,6 +122,7 @@ impl Events {
                 cursor: Cursor {
                     epoch: epoch.clone(),
                     offset,
+                    tag,
                 },
             })
             .collect())
@@ -159,6 +161,7 @@ impl Events {
                     drafts.push(Draft {
                         kind: String::new(),
                         body: String::new(),
+                        tag: String::new(),
                         fingerprint: String::new(),
                         dedup: None,
                         number,
@@ -170,10 +173,11 @@ impl Events {
         let (epoch, verdicts) = self.send(&drafts, Some(producer)).await?;
         let pairs = verdicts.into_iter().zip(refused);
         Ok(pairs
-            .map(|((status, value), refused)| match (status, refused) {
+            .map(|((status, value, tag), refused)| match (status, refused) {
                 (1, _) => Verdict::New(Cursor {
                     epoch: epoch.clone(),
                     offset: value,
+                    tag,
                 }),
                 (4, _) => Verdict::Gap { expected: value },
                 (5, _) => Verdict::Fenced { epoch: value },
@@ -222,6 +226,7 @@ impl Events {
         Ok(Draft {
             kind: event.kind.clone(),
             body,
+            tag: Tag::of(event).to_string(),
             fingerprint: key.map_or(String::new(), |_| fingerprint(event)),
             dedup: key.map(|key| self.keys.dedup(key)),
             number,
@@ -302,6 +307,7 @@ impl Events {
             call = call
                 .arg(&draft.kind)
                 .arg(&draft.body)
+                .arg(&draft.tag)
                 .arg(&draft.fingerprint)
                 .arg(draft.number)
                 .arg(work);
@@ -313,8 +319,8 @@ impl Events {
     }
 }
 
-/// A verdict and an offset for each event.
-type Verdicts = Vec<(i64, u64)>;
+/// A verdict, an offset and a tag for each event.
+type Verdicts = Vec<(i64, u64, Option<Tag>)>;
 
 enum Answer {
     Verdicts(String, Verdicts),
@@ -333,8 +339,14 @@ impl FromReply for Answer {
             return Subscribers::from_reply(fields).map(Self::Subscribers);
         }
         let mut verdicts = Vec::new();
-        while let (Some(status), Some(offset)) = (items.next(), items.next()) {
-            verdicts.push((i64::from_reply(status)?, u64::from_reply(offset)?));
+        while let (Some(status), Some(offset), Some(tag)) =
+            (items.next(), items.next(), items.next())
+        {
+            verdicts.push((
+                i64::from_reply(status)?,
+                u64::from_reply(offset)?,
+                Tag::parse(&String::from_reply(tag)?),
+            ));
         }
         Ok(Self::Verdicts(epoch, verdicts))
     }

@@ -8,7 +8,7 @@ use crate::{
 };
 use axum::{Json, extract::State, response::IntoResponse};
 use http::{HeaderMap, header};
-use restis::events::{Cursor, HistoryPage, HistoryQuery};
+use restis::events::{Cursor, HistoryPage, HistoryQuery, parse_time};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -29,6 +29,12 @@ pub(super) struct Filter {
     /// Only events with this `correlationid`.
     #[param(max_length = 512)]
     pub(super) correlation_id: Option<String>,
+    /// Received at this time or later: RFC 3339, or unix milliseconds.
+    #[param(max_length = 40, example = "2026-01-01T00:00:00Z")]
+    since: Option<String>,
+    /// Received before this time: RFC 3339, or unix milliseconds.
+    #[param(max_length = 40)]
+    until: Option<String>,
     /// The organisation whose history it is.
     #[param(max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
     pub(super) organisation: Option<String>,
@@ -49,6 +55,12 @@ impl Filter {
         if let Some(id) = &self.correlation_id {
             query = query.correlated(id);
         }
+        if let Some(ms) = time_of("since", self.since.as_deref())? {
+            query = query.since_ms(ms);
+        }
+        if let Some(ms) = time_of("until", self.until.as_deref())? {
+            query = query.until_ms(ms);
+        }
         if !(1..=500).contains(&self.limit.unwrap_or(100)) {
             return Err(Problem::invalid("`limit` is from 1 to 500"));
         }
@@ -56,10 +68,23 @@ impl Filter {
     }
 }
 
+/// A time as unix milliseconds or RFC 3339, in unix milliseconds.
+fn time_of(name: &str, text: Option<&str>) -> Result<Option<u64>> {
+    let read = |text: &str| match text.parse::<u64>() {
+        Ok(ms) => Some(ms).filter(|ms| *ms < 1 << 53),
+        Err(_) => parse_time(text),
+    };
+    text.map(|text| {
+        read(text)
+            .ok_or_else(|| Problem::invalid(format!("`{name}` is RFC 3339 or unix milliseconds")))
+    })
+    .transpose()
+}
+
 /// One page of history.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Page {
-    /// CloudEvents, oldest first, each with its `cursor` and `offset`.
+    /// CloudEvents, oldest first, each with its `cursor`, `offset` and `received_ms`.
     events: Vec<Placed>,
     /// What to send as `after` next; absent while nothing was ever published.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,6 +104,8 @@ struct Placed {
     cursor: String,
     /// Its number, dense within an epoch.
     offset: u64,
+    /// When it was received, in unix milliseconds; rises with the offset.
+    received_ms: u64,
     /// The CloudEvent.
     event: Value,
 }
@@ -92,6 +119,7 @@ impl Page {
                 .map(|stored| Placed {
                     cursor: stored.cursor.to_string(),
                     offset: stored.cursor.offset(),
+                    received_ms: stored.received_ms,
                     event: serde_json::to_value(&stored.event).unwrap_or_default(),
                 })
                 .collect(),

@@ -17,7 +17,7 @@ use axum::{
 };
 use futures_util::stream::{self, Stream};
 use http::{HeaderMap, StatusCode, header};
-use restis::events::{Cursor, Event, Events, HistoryQuery};
+use restis::events::{Cursor, Events, HistoryQuery, Stored};
 use serde_json::json;
 use std::{collections::VecDeque, convert::Infallible, time::Duration};
 use tokio::time::Instant;
@@ -186,22 +186,21 @@ impl Reader {
             }
             let wake = self.end.min(Instant::now() + POSITION_CHECK);
             match tokio::time::timeout_at(wake, self.listener.next()).await {
-                Ok(Signal::Event(announcement)) => {
-                    let follows = self.place.as_ref().is_some_and(|place| {
-                        place.epoch() == announcement.epoch
-                            && announcement.offset == place.offset() + 1
+                Ok(Signal::Event(stored)) => {
+                    let ahead = self.place.as_ref().and_then(|place| {
+                        let same = place.epoch() == stored.cursor.epoch();
+                        same.then(|| stored.cursor.offset().checked_sub(place.offset()))
                     });
-                    let old = self.place.as_ref().is_some_and(|place| {
-                        place.epoch() == announcement.epoch && announcement.offset <= place.offset()
-                    });
-                    if follows {
-                        let cursor = format!("{}.{}", announcement.epoch, announcement.offset);
-                        self.place = cursor.parse().ok();
-                        if self.query.wants(&announcement.event) {
-                            self.ready.push_back(frame(&cursor, &announcement.event));
+                    match ahead {
+                        Some(Some(1)) => {
+                            self.place = Some(stored.cursor.clone());
+                            if self.query.wants(&stored.event) {
+                                self.ready.push_back(frame(&stored));
+                            }
                         }
-                    } else if !old {
-                        self.behind = true;
+                        // It was in the history that was read.
+                        Some(None | Some(0)) => {}
+                        _ => self.behind = true,
                     }
                 }
                 Ok(Signal::Resumed) => {
@@ -249,20 +248,15 @@ impl Reader {
                 None => event,
             });
         }
-        self.ready.extend(
-            page.events
-                .iter()
-                .map(|stored| frame(&stored.cursor.to_string(), &stored.event)),
-        );
+        self.ready.extend(page.events.iter().map(frame));
         self.place = page.cursor.or(self.place.take());
         None
     }
 }
 
-fn frame(cursor: &str, event: &Event) -> sse::Event {
-    let data = serde_json::to_string(event).unwrap_or_default();
+fn frame(stored: &Stored) -> sse::Event {
     sse::Event::default()
-        .id(cursor)
-        .event(&event.kind)
-        .data(data)
+        .id(stored.cursor.to_string())
+        .event(&stored.event.kind)
+        .data(serde_json::to_string(&stored.event).unwrap_or_default())
 }

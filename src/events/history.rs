@@ -1,0 +1,273 @@
+//! Reading the history: by cursor, by time, with proof that nothing is missing.
+
+use serde::Deserialize;
+
+use super::{Cursor, Event, Events, TypeFilter, cursor::Tag};
+use crate::{Error, Result, Script, commands::StreamEntry};
+
+static HISTORY: Script = Script::new(include_str!("lua/history.lua")).key_locking();
+
+/// Events of one page.
+const LARGEST_PAGE: u32 = 500;
+/// Bytes of one page's events; Upstash answers with 10 MB at most.
+const PAGE_BYTES: usize = 4 << 20;
+
+/// A stored event and its position.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stored {
+    /// Its position.
+    pub cursor: Cursor,
+    /// When it was received, unix milliseconds by the store's clock; rises with the offset.
+    pub received_ms: u64,
+    /// The event.
+    pub event: Event,
+}
+
+impl Stored {
+    /// Reads what publishing announces on the channels of [`Events::live_pattern`].
+    ///
+    /// # Errors
+    /// `Decode` when the payload is something else.
+    pub fn from_announcement(payload: &[u8]) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Announcement {
+            epoch: String,
+            offset: u64,
+            at: u64,
+            event: Event,
+        }
+        let told: Announcement = serde_json::from_slice(payload)
+            .map_err(|e| Error::decode(format!("an announced event: {e}")))?;
+        Ok(Self {
+            cursor: Cursor {
+                epoch: told.epoch,
+                offset: told.offset,
+                tag: Some(Tag::of(&told.event)),
+            },
+            received_ms: told.at,
+            event: told.event,
+        })
+    }
+}
+
+/// Why a reader must start over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reset {
+    /// The history was lost and began anew.
+    EpochChanged,
+    /// Events after the cursor are no longer kept.
+    Trimmed,
+    /// The cursor is ahead of the history, or its event is not the one there.
+    UnknownCursor,
+}
+
+impl Reset {
+    /// The name in answers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::EpochChanged => "epoch_changed",
+            Self::Trimmed => "trimmed",
+            Self::UnknownCursor => "unknown_cursor",
+        }
+    }
+}
+
+/// One page of history.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct HistoryPage {
+    /// The events that fit the query, oldest first.
+    pub events: Vec<Stored>,
+    /// Where the next page begins; `None` while nothing was ever published.
+    pub cursor: Option<Cursor>,
+    /// Whether more events follow.
+    pub has_more: bool,
+    /// The reader must load its state anew and go on from `cursor`.
+    pub reset: Option<Reset>,
+}
+
+/// What to read.
+#[derive(Debug, Clone, Default)]
+#[must_use]
+pub struct HistoryQuery {
+    after: Option<Cursor>,
+    since_ms: Option<u64>,
+    until_ms: Option<u64>,
+    limit: Option<u32>,
+    kind: Option<String>,
+    correlation: Option<String>,
+    among: TypeFilter,
+}
+
+impl HistoryQuery {
+    /// From the oldest event that is kept.
+    pub fn new() -> Self {
+        Self::default()
+    }
+    /// After a position.
+    pub fn after(mut self, cursor: Cursor) -> Self {
+        self.after = Some(cursor);
+        self
+    }
+    /// Received at this time or later, unix milliseconds.
+    pub fn since_ms(mut self, ms: u64) -> Self {
+        self.since_ms = Some(ms);
+        self
+    }
+    /// Received before this time, unix milliseconds.
+    pub fn until_ms(mut self, ms: u64) -> Self {
+        self.until_ms = Some(ms);
+        self
+    }
+    /// Reads at most this many, 1 to 500; 100 by default. With a filter, or where events are large, fewer may be given.
+    pub fn limit(mut self, limit: u32) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+    /// Only events of a type, or of types that begin with it when it ends in `.`.
+    pub fn of_type(mut self, kind: impl Into<String>) -> Self {
+        self.kind = Some(kind.into());
+        self
+    }
+    /// Only events with this correlation id.
+    pub fn correlated(mut self, id: impl Into<String>) -> Self {
+        self.correlation = Some(id.into());
+        self
+    }
+    /// Only types that pass a filter too, such as a grant's.
+    pub fn among(mut self, types: TypeFilter) -> Self {
+        self.among = types;
+        self
+    }
+    /// Whether an event fits the query.
+    pub fn wants(&self, event: &Event) -> bool {
+        if !self.among.matches(&event.kind) {
+            return false;
+        }
+        let kind = self.kind.as_deref().is_none_or(|kind| {
+            event.kind == kind || (kind.ends_with('.') && event.kind.starts_with(kind))
+        });
+        kind && self
+            .correlation
+            .as_deref()
+            .is_none_or(|id| event.correlation_id() == Some(id))
+    }
+}
+
+/// Epoch, last offset and its tag, first kept offset, last offset in range, whether the tag fits, entries.
+type Read = (
+    String,
+    u64,
+    String,
+    u64,
+    u64,
+    bool,
+    Vec<StreamEntry<String>>,
+);
+
+impl Events {
+    /// Reads one page of history; a cursor that is too old or of another history gets a reset,
+    /// never a silent gap.
+    ///
+    /// # Errors
+    /// A limit out of range, or whatever the client returns.
+    pub async fn history(&self, query: &HistoryQuery) -> Result<HistoryPage> {
+        let limit = query.limit.unwrap_or(100);
+        if !(1..=LARGEST_PAGE).contains(&limit) {
+            return Err(Error::invalid_input(format!(
+                "a page has 1 to {LARGEST_PAGE} events"
+            )));
+        }
+        let time = |ms: Option<u64>| ms.map(|ms| ms.to_string()).unwrap_or_default();
+        let from = query.after.as_ref().map_or(0, Cursor::offset);
+        let (epoch, top, top_tag, first, upto, same, entries): Read = HISTORY
+            .key(self.keys.history())
+            .key(self.keys.meta())
+            .arg(from)
+            .arg(
+                query
+                    .after
+                    .as_ref()
+                    .map(Cursor::tag_text)
+                    .unwrap_or_default(),
+            )
+            .arg(limit)
+            .arg(time(query.since_ms))
+            .arg(time(query.until_ms))
+            .arg(PAGE_BYTES)
+            .idempotent()
+            .run(&self.redis)
+            .await?;
+        if epoch.is_empty() {
+            // Nothing was published, or everything was lost: a reader that had a place must know.
+            let reset = query.after.as_ref().map(|_| Reset::EpochChanged);
+            return Ok(HistoryPage {
+                events: Vec::new(),
+                cursor: None,
+                has_more: false,
+                reset,
+            });
+        }
+        let at = |offset, tag: &str| Cursor {
+            epoch: epoch.clone(),
+            offset,
+            tag: Tag::parse(tag),
+        };
+        let reset = query
+            .after
+            .as_ref()
+            .and_then(|cursor| reset_of(cursor, &epoch, top, first, same));
+        if reset.is_some() {
+            return Ok(HistoryPage {
+                events: Vec::new(),
+                cursor: Some(at(top, &top_tag)),
+                has_more: false,
+                reset,
+            });
+        }
+        // Without entries the reader stays where it is, or stands at the end of the range.
+        let mut last = match &query.after {
+            Some(after) if after.offset >= upto => after.clone(),
+            _ if upto == top || first == 0 => at(top, &top_tag),
+            _ => at(upto, ""),
+        };
+        let mut events = Vec::new();
+        for entry in entries {
+            let offset = entry.id.split('-').next().and_then(|n| n.parse().ok());
+            let mut fields = entry.fields.into_iter().map(|(_, value)| value);
+            let (Some(offset), Some(body)) = (offset, fields.next()) else {
+                return Err(Error::decode("a history entry has no offset or body"));
+            };
+            last = at(offset, &fields.next().unwrap_or_default());
+            let received_ms = fields.next().and_then(|ms| ms.parse().ok()).unwrap_or(0);
+            let event: Event = serde_json::from_str(&body)
+                .map_err(|e| Error::decode(format!("a stored event: {e}")))?;
+            if query.wants(&event) {
+                events.push(Stored {
+                    cursor: last.clone(),
+                    received_ms,
+                    event,
+                });
+            }
+        }
+        Ok(HistoryPage {
+            events,
+            has_more: last.offset < upto,
+            cursor: Some(last),
+            reset: None,
+        })
+    }
+}
+
+fn reset_of(cursor: &Cursor, epoch: &str, top: u64, first: u64, same: bool) -> Option<Reset> {
+    if cursor.epoch != epoch {
+        return Some(Reset::EpochChanged);
+    }
+    if cursor.offset > top || !same {
+        return Some(Reset::UnknownCursor);
+    }
+    // `first` is 0 when nothing is kept: then only a reader at the very end has missed nothing.
+    let oldest_complete = if first == 0 { top } else { first - 1 };
+    (cursor.offset < oldest_complete).then_some(Reset::Trimmed)
+}
