@@ -31,7 +31,17 @@ impl Modify for Security {
             .description(Some("A service token"))
             .build();
         components.add_security_scheme("service_token", SecurityScheme::Http(bearer));
-        let cookie = ApiKeyValue::with_description("__Host-session", "The session cookie");
+        let grant = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("A grant of `POST /api/events/grants`"))
+            .build();
+        components.add_security_scheme("grant", SecurityScheme::Http(grant));
+        let grant = ApiKeyValue::with_description("grant", "A grant, where headers cannot be set");
+        components.add_security_scheme(
+            "grant_in_query",
+            SecurityScheme::ApiKey(ApiKey::Query(grant)),
+        );
+        let cookie = ApiKeyValue::with_description("__Host-sid", "The session cookie");
         components.add_security_scheme(
             "session_cookie",
             SecurityScheme::ApiKey(ApiKey::Cookie(cookie)),

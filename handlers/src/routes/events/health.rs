@@ -36,7 +36,7 @@ pub(super) struct EventsHealth {
 }
 
 /// Says whether events can be published and read.
-#[utoipa::path(get, path = "/api/events/health", tag = "events",
+#[utoipa::path(get, path = "/api/events/health", tag = "events", security((), ("service_token" = [])),
     responses(
         (status = 200, description = "Events can be published and read", body = EventsHealth),
         (status = 401, description = "A service token was sent and is not accepted", body = ProblemDocument, content_type = "application/problem+json"),

@@ -132,7 +132,7 @@ impl Page {
 }
 
 /// Reads events after a cursor; a cursor that is too old gets a reset, never a silent gap.
-#[utoipa::path(get, path = "/api/events/history", tag = "events", security(("service_token" = [])), params(Filter),
+#[utoipa::path(get, path = "/api/events/history", tag = "events", security(("service_token" = []), ("grant" = []), ("grant_in_query" = [])), params(Filter),
     responses(
         (status = 200, description = "A page", body = Page),
         (status = 400, description = "The question is not valid", body = ProblemDocument, content_type = "application/problem+json"),

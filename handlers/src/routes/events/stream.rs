@@ -28,7 +28,7 @@ const POSITION_CHECK: Duration = Duration::from_secs(30);
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Waits up to a few seconds for events after a cursor, for platforms that do not stream.
-#[utoipa::path(get, path = "/api/events/poll", tag = "events", security(("service_token" = [])), params(Filter),
+#[utoipa::path(get, path = "/api/events/poll", tag = "events", security(("service_token" = []), ("grant" = []), ("grant_in_query" = [])), params(Filter),
     responses(
         (status = 200, description = "A page; empty when nothing came in time", body = Page),
         (status = 400, description = "The question is not valid", body = ProblemDocument, content_type = "application/problem+json"),
@@ -70,7 +70,7 @@ pub(super) async fn poll(
 /// `Last-Event-ID` (or `after`) continues where a client was. Besides the events' own types the stream sends
 /// `reset` (load the state anew), `outage` and `resumed` (the store broke and came back; nothing is missing after
 /// `resumed`), and `bye` before a planned end.
-#[utoipa::path(get, path = "/api/events/stream", tag = "events", security(("service_token" = [])), params(Filter),
+#[utoipa::path(get, path = "/api/events/stream", tag = "events", security(("service_token" = []), ("grant" = []), ("grant_in_query" = [])), params(Filter),
     responses(
         (status = 200, description = "The stream", body = String, content_type = "text/event-stream"),
         (status = 400, description = "The question is not valid", body = ProblemDocument, content_type = "application/problem+json"),
