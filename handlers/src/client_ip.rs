@@ -2,6 +2,7 @@
 
 use axum::extract::{ConnectInfo, FromRequestParts};
 use http::{HeaderMap, request::Parts};
+use restis::ratelimit::{client_ip, parse_ip};
 use std::{
     convert::Infallible,
     net::{IpAddr, SocketAddr},
@@ -27,26 +28,8 @@ pub(crate) fn from_peer(
     peer: Option<&ConnectInfo<SocketAddr>>,
     trusted_proxies: usize,
 ) -> ClientIp {
-    let peer = peer.map(|ConnectInfo(a)| a.ip().to_canonical());
-    if trusted_proxies == 0 {
-        return ClientIp(peer);
-    }
-    ClientIp(forwarded_from_right(headers, trusted_proxies - 1))
-}
-
-/// The entry `index` places from the right of all `X-Forwarded-For` lines.
-pub(crate) fn forwarded_from_right(headers: &HeaderMap, index: usize) -> Option<IpAddr> {
-    let lines: Vec<&str> = headers
-        .get_all("x-forwarded-for")
-        .iter()
-        .map(|v| v.to_str().ok())
-        .collect::<Option<_>>()?;
-    lines
-        .iter()
-        .flat_map(|line| line.split(','))
-        .rev()
-        .nth(index)
-        .and_then(parse)
+    let peer = peer.map(|ConnectInfo(address)| address.ip());
+    ClientIp(client_ip(headers, peer, trusted_proxies))
 }
 
 /// Vercel: the edge sets these and removes what the client sent.
@@ -60,66 +43,7 @@ pub(crate) fn from_vercel(headers: &HeaderMap) -> ClientIp {
                 .ok()?
                 .split(',')
                 .next()
-                .and_then(parse)
+                .and_then(parse_ip)
         });
     ClientIp(ip)
-}
-
-/// An address with or without a port and brackets.
-pub(crate) fn parse(text: &str) -> Option<IpAddr> {
-    let text = text.trim();
-    let ip = text
-        .parse()
-        .ok()
-        .or_else(|| text.parse::<SocketAddr>().ok().map(|a| a.ip()));
-    ip.or_else(|| text.strip_prefix('[')?.strip_suffix(']')?.parse().ok())
-        .map(|ip: IpAddr| ip.to_canonical())
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
-    use super::*;
-
-    fn forwarded(value: &str) -> HeaderMap {
-        HeaderMap::from_iter([(
-            "x-forwarded-for".parse::<http::HeaderName>().unwrap(),
-            value.parse().unwrap(),
-        )])
-    }
-    fn ip(text: &str) -> ClientIp {
-        ClientIp(Some(text.parse().unwrap()))
-    }
-
-    #[test]
-    fn without_trusted_proxies_only_the_peer_counts() {
-        let peer = ConnectInfo("192.0.2.7:4000".parse().unwrap());
-        assert_eq!(
-            from_peer(&forwarded("203.0.113.9"), Some(&peer), 0),
-            ip("192.0.2.7")
-        );
-        assert_eq!(from_peer(&HeaderMap::new(), None, 0), ClientIp(None));
-    }
-
-    #[test]
-    fn with_trusted_proxies_the_entry_counted_from_the_right_wins() {
-        let peer = ConnectInfo("10.0.0.1:4000".parse().unwrap());
-        let headers = forwarded("198.51.100.66, 203.0.113.9, 10.0.0.2");
-        assert_eq!(from_peer(&headers, Some(&peer), 1), ip("10.0.0.2"));
-        assert_eq!(from_peer(&headers, Some(&peer), 2), ip("203.0.113.9"));
-        assert_eq!(from_peer(&headers, Some(&peer), 4), ClientIp(None));
-    }
-
-    #[test]
-    fn addresses_come_with_ports_and_brackets() {
-        assert_eq!(
-            parse("[2001:db8::1]:443"),
-            Some("2001:db8::1".parse().unwrap())
-        );
-        assert_eq!(
-            parse(" ::ffff:192.0.2.1 "),
-            Some("192.0.2.1".parse().unwrap())
-        );
-        assert_eq!(parse("unknown"), None);
-    }
 }

@@ -34,17 +34,23 @@
 
 mod analytics;
 mod block_cache;
+mod client_ip;
 mod decision;
 pub mod headers;
 mod identifier;
+#[cfg(feature = "tower")]
+mod layer;
 mod lease;
 mod limit;
 mod limiter;
 mod lists;
 
 pub use analytics::{Usage, UsageHour};
+pub use client_ip::{client_ip, parse_ip};
 pub use decision::{Decision, LimitState, Reason};
 pub use identifier::group_ipv6;
+#[cfg(feature = "tower")]
+pub use layer::{RateLimit, RateLimitLayer, Subject};
 pub use lease::{Lease, LeaseLimiter};
 pub use limit::{Calendar, Limit};
 pub use limiter::{ClockSource, FailurePolicy, Query, RateLimiter, RateLimiterBuilder};

@@ -1,9 +1,10 @@
 //! AWS Lambda: API Gateway v1 and v2, function URLs, load balancers.
 
 use super::HostError;
-use crate::client_ip::{self, ClientIp};
+use crate::client_ip::ClientIp;
 use axum::{Router, body::Body, response::Response};
 use lambda_http::{Request, RequestExt as _, request::RequestContext, service_fn};
+use restis::ratelimit::{client_ip, parse_ip};
 use std::{convert::Infallible, net::IpAddr};
 use tower::ServiceExt as _;
 
@@ -28,13 +29,9 @@ async fn answer(app: Router, request: Request) -> Result<Response, Infallible> {
 /// The address that AWS itself saw; a load balancer appends it to `X-Forwarded-For`.
 fn source_ip(request: &Request) -> Option<IpAddr> {
     match request.request_context_ref()? {
-        RequestContext::ApiGatewayV2(context) => {
-            client_ip::parse(context.http.source_ip.as_deref()?)
-        }
-        RequestContext::ApiGatewayV1(context) => {
-            client_ip::parse(context.identity.source_ip.as_deref()?)
-        }
-        RequestContext::Alb(_) => client_ip::forwarded_from_right(request.headers(), 0),
+        RequestContext::ApiGatewayV2(context) => parse_ip(context.http.source_ip.as_deref()?),
+        RequestContext::ApiGatewayV1(context) => parse_ip(context.identity.source_ip.as_deref()?),
+        RequestContext::Alb(_) => client_ip(request.headers(), None, 1),
         _ => None,
     }
 }
