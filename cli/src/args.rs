@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use restis_server::FaultPlan;
 
-use crate::{dev, serve};
+use crate::{dev, serve, token};
 
 /// Where the REST server listens unless told otherwise.
 pub(crate) const REST_ADDR: &str = "127.0.0.1:8079";
@@ -25,6 +25,7 @@ Examples:
   restis serve --redis rediss://user:pw@host    REST in front of your own Redis
   restis serve --data ./store                   a store that survives restarts
   restis serve --fault latency=50ms,error=2%    a store that misbehaves, to test clients
+  restis token new --name web --scope session   a service token for the functions
 
 Point any Upstash client at it:
   export UPSTASH_REDIS_REST_URL=http://127.0.0.1:8079 UPSTASH_REDIS_REST_TOKEN=secret
@@ -62,6 +63,14 @@ Examples:
   restis serve --tls-cert cert.pem --tls-key key.pem --addr 0.0.0.0:8443
   curl -H 'Authorization: Bearer secret' http://127.0.0.1:8079/set/greeting/hello";
 
+const TOKEN_EXAMPLES: &str = "\
+Examples:
+  restis token new --name web --scope ratelimit,session --org acme
+  restis token new --name ops --scope '*'
+
+With RESTIS_SERVICE_TOKENS set, the printed variable keeps the tokens it has. To replace a token
+without downtime: add the new one and deploy, give it to the caller, then take the old one out.";
+
 #[derive(Debug, Parser)]
 #[command(name = "restis", version, about = ABOUT, after_help = EXAMPLES, max_term_width = 100)]
 struct Cli {
@@ -78,6 +87,32 @@ enum Command {
     /// Run the REST server alone
     #[command(after_long_help = SERVE_EXAMPLES, after_help = "More, with examples: restis serve --help")]
     Serve(ServeArgs),
+    /// Make service tokens for the functions
+    Token {
+        #[command(subcommand)]
+        command: TokenCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum TokenCommand {
+    /// Make a token; print it once, with the variable that stores its digest
+    #[command(after_help = TOKEN_EXAMPLES)]
+    New(TokenArgs),
+}
+
+/// Options of `restis token new`.
+#[derive(Debug, Args)]
+pub(crate) struct TokenArgs {
+    /// Who will use it, for logs
+    #[arg(long)]
+    pub(crate) name: String,
+    /// What it allows: ratelimit, session, events, metrics, or one scope such as events:read; by commas
+    #[arg(long, required = true, value_delimiter = ',')]
+    pub(crate) scope: Vec<String>,
+    /// An organisation that it is bound to; may be repeated. All of them when absent
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) org: Vec<String>,
 }
 
 /// Options of `restis dev`.
@@ -246,6 +281,9 @@ pub(crate) fn run() -> ExitCode {
         None => dev::run(&cli.dev),
         Some(Command::Dev(args)) => dev::run(&args),
         Some(Command::Serve(args)) => serve::run(&args),
+        Some(Command::Token {
+            command: TokenCommand::New(args),
+        }) => token::new(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

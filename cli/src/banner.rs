@@ -88,12 +88,18 @@ fn render(banner: &Banner<'_>, paint: &Paint) -> String {
             paint.dim(banner.store)
         ),
     ];
-    if let Some((functions, _)) = banner.functions {
+    if let Some((functions, token)) = banner.functions {
         lines.push(format!(
             "  functions  {}   {}",
             paint.bold(functions),
             paint.dim("/api/openapi.json")
         ));
+        // A fragment stays in the browser.
+        let fragment = match token {
+            Secret::Text(token) => format!("#token={token}"),
+            Secret::Variable(_) => String::new(),
+        };
+        lines.push(format!("  try them   {functions}/docs{fragment}"));
     }
     if let Some(admin) = banner.running.admin_addr() {
         lines.push(format!("  admin      http://{admin}/health  /metrics"));

@@ -3,6 +3,7 @@
 use std::thread::JoinHandle;
 
 use restis::Redis;
+use restis::events::{Environment, GrantKeys};
 use restis::session::{CookieConfig, Secrets, SessionConfig};
 use restis_handlers::{AppState, Config};
 use tokio::net::TcpListener;
@@ -11,7 +12,7 @@ use tokio::sync::oneshot;
 use crate::args::{DevArgs, Failure};
 use crate::banner::{self, Banner, Secret};
 use crate::signals::Signals;
-use crate::{logs, serve};
+use crate::{docs, logs, serve};
 
 pub(crate) fn run(args: &DevArgs) -> Result<(), Failure> {
     if args.serve.tls_cert.is_some() {
@@ -52,6 +53,12 @@ fn session_config() -> Result<SessionConfig, Failure> {
     Ok(SessionConfig::new(secrets).cookie(CookieConfig::insecure()))
 }
 
+/// Secrets that live as long as the process, so that grants work.
+fn grant_keys(environment: Environment) -> Result<GrantKeys, Failure> {
+    let secret = restis_server::random_token().map_err(Failure::new)?;
+    GrantKeys::new([secret], environment).map_err(Failure::new)
+}
+
 /// The functions on a thread of their own, with the REST server as their store.
 struct Functions {
     url: String,
@@ -75,12 +82,15 @@ impl Functions {
                 Some(token)
             }
         };
+        if config.grant_keys.is_none() {
+            config.grant_keys = Some(grant_keys(config.environment)?);
+        }
         let state = AppState::builder(redis)
             .config(config)
             .sessions(session_config()?)
             .build()
             .map_err(Failure::usage)?;
-        let app = restis_handlers::app(state);
+        let app = restis_handlers::app(state).merge(docs::routes());
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

@@ -3,9 +3,11 @@
 mod args;
 mod banner;
 mod dev;
+mod docs;
 mod logs;
 mod serve;
 mod signals;
+mod token;
 
 fn main() -> std::process::ExitCode {
     args::run()

@@ -6,7 +6,7 @@
 use crate::{AppState, problem::Problem};
 use axum::extract::FromRequestParts;
 use http::{header, request::Parts};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::{fmt, sync::Arc};
 use subtle::ConstantTimeEq;
@@ -60,8 +60,11 @@ impl Scope {
         }
     }
 
+    /// The scopes that a name, `GROUP:*` or `*` stands for.
     fn matching(text: &str) -> Vec<Self> {
-        let group = text.strip_suffix('*');
+        let group = text
+            .strip_suffix('*')
+            .filter(|g| g.is_empty() || g.ends_with(':'));
         Self::ALL
             .into_iter()
             .filter(|s| group.map_or(s.name() == text, |g| s.name().starts_with(g)))
@@ -89,14 +92,80 @@ impl fmt::Debug for ServiceTokens {
     }
 }
 
-#[derive(Deserialize)]
+/// A token as `RESTIS_SERVICE_TOKENS` lists it: its digest, never the token.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Entry {
+pub struct TokenEntry {
     name: String,
     sha256: String,
     scopes: Vec<String>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     organisations: Option<Vec<String>>,
+}
+
+impl TokenEntry {
+    /// The entry of a token; a scope without a colon means its whole group.
+    ///
+    /// No organisation means all of them.
+    ///
+    /// # Errors
+    /// Says which name or scope is wrong.
+    pub fn new(
+        name: &str,
+        token: &str,
+        scopes: &[String],
+        organisations: &[String],
+    ) -> Result<Self, String> {
+        let scopes = scopes.iter().map(|text| {
+            let group = format!("{text}:*");
+            let scope = if Scope::matching(&group).is_empty() {
+                text
+            } else {
+                &group
+            };
+            scope.clone()
+        });
+        let hex = |digest: &[u8]| digest.iter().map(|b| format!("{b:02x}")).collect();
+        let entry = Self {
+            name: name.to_owned(),
+            sha256: hex(&Sha256::digest(token)),
+            scopes: scopes.collect(),
+            organisations: (!organisations.is_empty()).then(|| organisations.to_vec()),
+        };
+        entry.token()?;
+        Ok(entry)
+    }
+
+    /// The token's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn token(&self) -> Result<ServiceToken, String> {
+        let name = &self.name;
+        if name.is_empty() {
+            return Err("a token needs a name".to_owned());
+        }
+        let digest = decode_hex(&self.sha256)
+            .ok_or_else(|| format!("token `{name}`: `sha256` must be 64 hexadecimal digits"))?;
+        let mut scopes = Vec::new();
+        for text in &self.scopes {
+            let matching = Scope::matching(text);
+            if matching.is_empty() {
+                let known = Scope::ALL.map(Scope::name).join(", ");
+                return Err(format!(
+                    "token `{name}`: unknown scope `{text}`; there are {known}, `GROUP:*` and `*`"
+                ));
+            }
+            scopes.extend(matching);
+        }
+        Ok(ServiceToken {
+            name: name.as_str().into(),
+            digest,
+            scopes: scopes.into(),
+            organisations: self.organisations.clone().map(Into::into),
+        })
+    }
 }
 
 impl ServiceTokens {
@@ -136,37 +205,16 @@ impl ServiceTokens {
     }
 
     /// Parses the JSON of `RESTIS_SERVICE_TOKENS`:
-    /// `[{"name":"web","sha256":"HEX","scopes":["session:*"],"organisations":["acme"]}]`.
+    /// `[{"name":"web","sha256":"HEX","scopes":["session:*"],"organisations":["acme"]}]`;
+    /// `restis token new` makes entries.
     ///
     /// # Errors
     /// Says which entry is wrong and why.
     pub fn parse(json: &str) -> Result<Self, String> {
-        let entries: Vec<Entry> =
+        let entries: Vec<TokenEntry> =
             serde_json::from_str(json).map_err(|e| format!("not a list of tokens: {e}"))?;
-        let mut tokens = Self::default();
-        for entry in entries {
-            let digest = decode_hex(&entry.sha256).ok_or_else(|| {
-                format!(
-                    "token `{}`: `sha256` must be 64 hexadecimal digits",
-                    entry.name
-                )
-            })?;
-            let mut scopes = Vec::new();
-            for text in &entry.scopes {
-                let matching = Scope::matching(text);
-                if matching.is_empty() {
-                    return Err(format!("token `{}`: unknown scope `{text}`", entry.name));
-                }
-                scopes.extend(matching);
-            }
-            tokens.0.push(ServiceToken {
-                name: entry.name.into(),
-                digest,
-                scopes: scopes.into(),
-                organisations: entry.organisations.map(Into::into),
-            });
-        }
-        Ok(tokens)
+        let tokens: Result<_, _> = entries.iter().map(TokenEntry::token).collect();
+        Ok(Self(tokens?))
     }
 
     fn find(&self, presented: &str) -> Option<&ServiceToken> {
@@ -344,6 +392,22 @@ mod tests {
                 .unwrap_err()
                 .contains("unknown scope `all`")
         );
+    }
+
+    #[test]
+    fn an_entry_that_was_made_is_accepted_and_holds_no_token() {
+        let scopes = ["ratelimit".to_owned(), "session:create".to_owned()];
+        let entry = TokenEntry::new("web", "SECRET", &scopes, &["acme".to_owned()]).unwrap();
+        let json = serde_json::to_string(&[entry]).unwrap();
+        assert!(!json.contains("SECRET"), "{json}");
+        let tokens = ServiceTokens::parse(&json).unwrap();
+        let caller = tokens.caller(&headers("Bearer SECRET")).unwrap();
+        assert!(caller.has(Scope::RateLimitAdmin) && caller.has(Scope::SessionCreate));
+        assert!(!caller.has(Scope::SessionAdmin) && !caller.is_unrestricted());
+        for scope in ["rate", "", "session:", "ratelimit:*:*"] {
+            let error = TokenEntry::new("web", "SECRET", &[scope.to_owned()], &[]).unwrap_err();
+            assert!(error.contains("unknown scope"), "{scope}: {error}");
+        }
     }
 
     #[test]

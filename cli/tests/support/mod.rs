@@ -21,8 +21,12 @@ pub(crate) struct Restis {
 impl Restis {
     /// Starts the binary and waits for its banner.
     pub(crate) fn start(args: &[&str]) -> Self {
-        let mut child = binary()
-            .args(args)
+        Self::start_by(binary().args(args))
+    }
+
+    /// The same by a command of one's own.
+    pub(crate) fn start_by(command: &mut Command) -> Self {
+        let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
             .spawn()

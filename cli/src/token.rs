@@ -1,0 +1,50 @@
+//! `restis token new`: a service token for the functions.
+
+use std::io::Write as _;
+
+use restis_handlers::auth::{ServiceTokens, TokenEntry};
+
+use crate::args::{Failure, TokenArgs};
+
+const VARIABLE: &str = "RESTIS_SERVICE_TOKENS";
+
+/// Makes a token and prints it once, with the variable that lets the functions accept it.
+pub(crate) fn new(args: &TokenArgs) -> Result<(), Failure> {
+    let secret = restis_server::random_token().map_err(Failure::new)?;
+    // The prefix lets scanners of repositories find a token that slipped in.
+    let token = format!("restis_{secret}");
+    let entry = TokenEntry::new(&args.name, &token, &args.scope, &args.org)
+        .map_err(|error| Failure::usage(format!("--scope, --name: {error}")))?;
+    let mut entries = known()?;
+    if entries.iter().any(|known| known.name() == args.name) {
+        return Err(Failure::usage(format!(
+            "{VARIABLE} has a token `{0}` already; to replace it, choose a new name such as `{0}-2`",
+            args.name
+        )));
+    }
+    let others = entries.len();
+    entries.push(entry);
+    let json = serde_json::to_string(&entries).map_err(Failure::new)?;
+    let kept = match others {
+        0 => String::new(),
+        1 => " (the one that is set, and the new one)".to_owned(),
+        n => format!(" (the {n} that are set, and the new one)"),
+    };
+    let text = format!(
+        "Token, shown only now; give it to the caller:\n\n  {token}\n\n\
+         Variable of the functions{kept}; it holds digests only:\n\n  {VARIABLE}='{json}'\n"
+    );
+    let written = std::io::stdout().write_all(text.as_bytes());
+    written.map_err(|error| Failure::new(format!("cannot print the token: {error}")))
+}
+
+/// The entries that the environment has.
+fn known() -> Result<Vec<TokenEntry>, Failure> {
+    let json = std::env::var(VARIABLE).unwrap_or_default();
+    if json.trim().is_empty() {
+        return Ok(Vec::new());
+    }
+    let wrong = |error: String| Failure::usage(format!("{VARIABLE}: {error}"));
+    ServiceTokens::parse(&json).map_err(wrong)?;
+    serde_json::from_str(&json).map_err(|error| wrong(error.to_string()))
+}

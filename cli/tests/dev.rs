@@ -1,0 +1,129 @@
+//! `restis dev`: the API page in a browser; and service tokens made by `restis token new`.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod support;
+
+use std::path::Path;
+use std::process::Command;
+
+use support::{Restis, binary, run, tool};
+
+const ANY_PORTS: [&str; 5] = [
+    "dev",
+    "--addr",
+    "127.0.0.1:0",
+    "--functions-addr",
+    "127.0.0.1:0",
+];
+
+/// The word of the banner that contains a text.
+fn word<'b>(banner: &'b str, part: &str) -> &'b str {
+    banner
+        .split_whitespace()
+        .find(|word| word.contains(part))
+        .unwrap()
+}
+
+#[test]
+fn the_api_page_works_in_a_browser() {
+    let chromium = std::env::var("CHROMIUM").unwrap_or_else(|_| "chromium".to_owned());
+    if !tool("node") || !tool(&chromium) {
+        return;
+    }
+    let restis = Restis::start(&ANY_PORTS);
+    let output = Command::new("node")
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/node/docs_page.mjs"))
+        .arg(word(&restis.banner, "/docs#token="))
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+}
+
+#[test]
+fn a_token_that_was_made_opens_what_it_is_for() {
+    if !tool("curl") {
+        return;
+    }
+    let made = run(&[
+        "token",
+        "new",
+        "--name",
+        "web",
+        "--scope",
+        "ratelimit",
+        "--org",
+        "acme",
+    ]);
+    assert!(made.status.success());
+    let text = String::from_utf8(made.stdout).unwrap();
+    let token = text
+        .lines()
+        .find(|l| l.starts_with("  restis_"))
+        .unwrap()
+        .trim();
+    let line = text
+        .lines()
+        .find(|l| l.contains("TOKENS='"))
+        .unwrap()
+        .trim();
+    assert!(!line.contains(token));
+    // What is printed is what a shell takes.
+    let shell = format!("{line} && export RESTIS_SERVICE_TOKENS && exec \"$0\" \"$@\"");
+    let restis = Restis::start_by(
+        Command::new("sh")
+            .args(["-c", &shell])
+            .arg(env!("CARGO_BIN_EXE_restis"))
+            .args(ANY_PORTS),
+    );
+    let functions = word(&restis.banner, "/docs#token=")
+        .split("/docs")
+        .next()
+        .unwrap();
+    let status = |organisation: &str| {
+        let output = Command::new("curl")
+            .args(["-s", "-o", "/dev/null", "-w", "%{http_code}"])
+            .args(["-H", "Content-Type: application/json", "-H"])
+            .arg(format!("Authorization: Bearer {token}"))
+            .arg("-d")
+            .arg(format!(
+                r#"{{"identifier":"alice","organisation":"{organisation}"}}"#
+            ))
+            .arg(format!("{functions}/api/ratelimit"))
+            .output();
+        String::from_utf8(output.unwrap().stdout).unwrap()
+    };
+    assert_eq!(
+        (status("acme"), status("other")),
+        ("200".into(), "403".into())
+    );
+}
+
+#[test]
+fn a_second_token_keeps_the_first_and_mistakes_are_explained() {
+    let first = run(&["token", "new", "--name", "web", "--scope", "session:create"]);
+    let first = String::from_utf8(first.stdout).unwrap();
+    let value = |text: &str| text.split('\'').nth(1).unwrap().to_owned();
+    let with = |name: &str, scope: &str| {
+        binary()
+            .args(["token", "new", "--name", name, "--scope", scope])
+            .env("RESTIS_SERVICE_TOKENS", value(&first))
+            .output()
+            .unwrap()
+    };
+    let both = value(&String::from_utf8(with("jobs", "events").stdout).unwrap());
+    let kept = value(&first);
+    assert!(both.starts_with(kept.strip_suffix(']').unwrap()), "{both}");
+    assert!(both.contains(r#""scopes":["events:*"]"#), "{both}");
+    for (name, scope, part) in [
+        ("web", "events", "web-2"),
+        ("ops", "everything", "unknown scope `everything`"),
+    ] {
+        let output = with(name, scope);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(error.contains(part), "{error}");
+        assert!(output.stdout.is_empty());
+    }
+}
