@@ -2,6 +2,7 @@
 
 mod args;
 mod banner;
+mod bench;
 mod dev;
 mod docs;
 mod logs;

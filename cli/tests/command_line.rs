@@ -136,6 +136,35 @@ fn help_has_examples_and_hides_secrets() {
 }
 
 #[test]
+fn the_benchmark_prints_ratios_and_names_missing_peers() {
+    let output = run(&[
+        "bench",
+        "client",
+        "--seconds",
+        "0.05",
+        "--node-modules",
+        "/nowhere",
+    ]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{text}");
+    for part in [
+        "npm install @upstash/redis bun",
+        "client construction",
+        "sequential GET",
+        "64 concurrent GETs",
+        "pipeline of 100",
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+    let bare: Vec<_> = text.lines().filter(|l| l.contains("bare socket")).collect();
+    assert_eq!(bare.len(), 2, "{text}");
+    for line in bare {
+        let ratio: f64 = line.split_whitespace().last().unwrap().parse().unwrap();
+        assert!(ratio > 0.0 && ratio.is_finite(), "{line}");
+    }
+}
+
+#[test]
 fn quiet_prints_nothing() {
     let mut child = support::binary()
         .args(["serve", "--quiet", "--addr", "127.0.0.1:0", "--token", "t"])

@@ -1,0 +1,122 @@
+//! Peers in JavaScript: one script on Node and on Bun.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use super::store::TOKEN;
+use crate::args::Failure;
+
+/// A runtime that was found.
+#[derive(Debug)]
+pub(crate) struct Runtime {
+    /// `Node` or `Bun`, with the version.
+    name: String,
+    program: PathBuf,
+}
+
+impl Runtime {
+    /// Every runtime on this machine, and a line for each that is missing.
+    pub(crate) fn all(modules: &Path) -> (Vec<Self>, Vec<String>) {
+        let (mut found, mut missing) = (Vec::new(), Vec::new());
+        for (name, candidates) in [("Node", vec!["node".into()]), ("Bun", bun(modules))] {
+            match candidates
+                .into_iter()
+                .find_map(|program| Self::probe(name, program))
+            {
+                Some(runtime) => found.push(runtime),
+                None => missing.push(format!("{name} is not installed")),
+            }
+        }
+        (found, missing)
+    }
+
+    fn probe(name: &str, program: PathBuf) -> Option<Self> {
+        let output = Command::new(&program)
+            .arg("--version")
+            .stderr(Stdio::null())
+            .output();
+        let output = output.ok().filter(|output| output.status.success())?;
+        let version = String::from_utf8(output.stdout).ok()?;
+        let version = version.trim().trim_start_matches('v');
+        Some(Self {
+            name: format!("{name} {version}"),
+            program,
+        })
+    }
+}
+
+/// Where npm may have put Bun: its install script moves the binary, unless scripts are off.
+fn bun(modules: &Path) -> Vec<PathBuf> {
+    let mut candidates = vec![modules.join("bun/bin/bun.exe")];
+    let platforms = std::fs::read_dir(modules.join("@oven"));
+    for platform in platforms.into_iter().flatten().flatten() {
+        candidates.push(platform.path().join("bin/bun"));
+    }
+    candidates.push(PathBuf::from("bun"));
+    candidates
+}
+
+/// A script that measures what it is told, line by line; ends when dropped.
+#[derive(Debug)]
+pub(crate) struct Script {
+    name: String,
+    child: Child,
+    orders: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Script {
+    /// Starts `text`, which may require what is in `modules`.
+    pub(crate) fn start(
+        runtime: &Runtime,
+        modules: &Path,
+        text: &str,
+        url: &str,
+    ) -> Result<Self, Failure> {
+        let failed = |why: &dyn std::fmt::Display| Failure::new(format!("{}: {why}", runtime.name));
+        let modules = modules.canonicalize().map_err(|error| failed(&error))?;
+        let mut child = Command::new(&runtime.program)
+            .args(["-e", text])
+            .env("NODE_PATH", &modules)
+            .env("BENCH_URL", url)
+            .env("BENCH_TOKEN", TOKEN)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| failed(&error))?;
+        match (child.stdin.take(), child.stdout.take()) {
+            (Some(orders), Some(answers)) => Ok(Self {
+                name: runtime.name.clone(),
+                child,
+                orders,
+                answers: BufReader::new(answers),
+            }),
+            _ => Err(failed(&"no pipes")),
+        }
+    }
+
+    /// The runtime's name and version.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Operations a second of the work with this name.
+    pub(crate) fn rate(&mut self, work: &str, time: Duration) -> Result<f64, Failure> {
+        let mut answer = String::new();
+        let asked = writeln!(self.orders, "{work} {}", time.as_millis())
+            .and_then(|()| self.answers.read_line(&mut answer));
+        match (asked, answer.trim().parse()) {
+            (Ok(_), Ok(rate)) => Ok(rate),
+            _ => Err(Failure::new(format!("{}: no answer to {work}", self.name))),
+        }
+    }
+}
+
+impl Drop for Script {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

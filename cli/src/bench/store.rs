@@ -1,0 +1,72 @@
+//! A server as a process of its own, as it is in real life.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use crate::args::Failure;
+
+/// The token of the measured server.
+pub(crate) const TOKEN: &str = "TOKEN";
+
+/// `restis serve` with one thread; ends when dropped.
+#[derive(Debug)]
+pub(crate) struct Store {
+    child: Child,
+    url: String,
+}
+
+impl Store {
+    pub(crate) fn start() -> Result<Self, Failure> {
+        let failed = |error: std::io::Error| Failure::new(format!("no server: {error}"));
+        let mut command = Command::new(std::env::current_exe().map_err(failed)?);
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("RESTIS_") {
+                command.env_remove(name);
+            }
+        }
+        let mut child = command
+            .args(["serve", "--addr", "127.0.0.1:0", "--token", TOKEN])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(failed)?;
+        let banner = child.stdout.take().map(BufReader::new);
+        let mut store = Self {
+            child,
+            url: String::new(),
+        };
+        // All of the banner is read: the pipe must never fill.
+        for line in banner.into_iter().flat_map(BufReader::lines) {
+            let line = line.map_err(failed)?;
+            if let Some((_, rest)) = line.split_once("UPSTASH_REDIS_REST_URL=") {
+                rest.split(' ')
+                    .next()
+                    .unwrap_or_default()
+                    .clone_into(&mut store.url);
+            }
+            if line.ends_with("Ctrl-C stops.") {
+                break;
+            }
+        }
+        if store.url.is_empty() {
+            return Err(Failure::new("the server ended at its start"));
+        }
+        Ok(store)
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Host and port.
+    pub(crate) fn addr(&self) -> &str {
+        self.url.trim_start_matches("http://")
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
