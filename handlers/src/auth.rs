@@ -125,10 +125,9 @@ impl TokenEntry {
             };
             scope.clone()
         });
-        let hex = |digest: &[u8]| digest.iter().map(|b| format!("{b:02x}")).collect();
         let entry = Self {
             name: name.to_owned(),
-            sha256: hex(&Sha256::digest(token)),
+            sha256: encode_hex(&Sha256::digest(token)),
             scopes: scopes.collect(),
             organisations: (!organisations.is_empty()).then(|| organisations.to_vec()),
         };
@@ -240,6 +239,12 @@ impl ServiceTokens {
     }
 }
 
+fn encode_hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+}
+
 fn decode_hex(text: &str) -> Option<[u8; 32]> {
     if text.len() != 64 || !text.is_ascii() {
         return None;
@@ -349,9 +354,7 @@ mod tests {
 
     #[test]
     fn a_token_is_found_by_its_digest_and_carries_its_scopes() {
-        let hex = Sha256::digest("TOKEN")
-            .iter()
-            .fold(String::new(), |s, b| s + &format!("{b:02x}"));
+        let hex = encode_hex(&Sha256::digest("TOKEN"));
         let json = format!(
             r#"[{{"name":"web","sha256":"{hex}","scopes":["session:*"],"organisations":["acme"]}}]"#
         );

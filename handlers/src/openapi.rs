@@ -1,9 +1,11 @@
 //! The API description, generated from the routes.
 
+use crate::problem::{ProblemType, TYPES};
 use axum::{Router, http::header, routing::get};
 use std::sync::Arc;
 use utoipa::{
     Modify, OpenApi,
+    openapi::extensions::ExtensionsBuilder,
     openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 
@@ -12,12 +14,12 @@ use utoipa::{
     info(
         title = "restis functions",
         description = "Rate limits, sessions and events over HTTP. Errors are RFC 9457 problem documents.\n\n\
-                       Versioning: within a major version fields, routes and problem types are only added; \
-                       readers ignore what they do not know.",
+                       Versioning: within a major version routes, members and problem types are only added; \
+                       readers ignore what they do not know. `x-problem-types` lists the problem types.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
     ),
     components(schemas(crate::problem::ProblemDocument)),
-    modifiers(&Security)
+    modifiers(&Security, &ProblemTypes)
 )]
 pub(crate) struct Base;
 
@@ -46,6 +48,18 @@ impl Modify for Security {
             "session_cookie",
             SecurityScheme::ApiKey(ApiKey::Cookie(cookie)),
         );
+    }
+}
+
+struct ProblemTypes;
+
+impl Modify for ProblemTypes {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let types: Vec<_> = TYPES.iter().map(ProblemType::described).collect();
+        let extensions = ExtensionsBuilder::new()
+            .add("x-problem-types", serde_json::json!(types))
+            .build();
+        openapi.extensions.get_or_insert_default().merge(extensions);
     }
 }
 

@@ -2,7 +2,11 @@
 //!
 //! Every failure of the API leaves as `application/problem+json` with a stable `type`
 //! (`urn:restis:problem:CODE`), `title`, `status`, `code` and a `detail` that says what to do.
-//! Source: <https://www.rfc-editor.org/rfc/rfc9457>.
+//! [`TYPES`] lists them all. Source: <https://www.rfc-editor.org/rfc/rfc9457>.
+
+mod types;
+
+pub use types::{ProblemType, TYPES};
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
@@ -146,14 +150,15 @@ impl Problem {
     }
 }
 
+fn uri(code: &str) -> String {
+    format!("urn:restis:problem:{code}")
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let inner = *self.0;
         let mut body = Map::new();
-        body.insert(
-            "type".into(),
-            format!("urn:restis:problem:{}", inner.code).into(),
-        );
+        body.insert("type".into(), uri(inner.code).into());
         body.insert("title".into(), inner.title.into());
         body.insert("status".into(), inner.status.as_u16().into());
         body.insert("code".into(), inner.code.into());

@@ -1,0 +1,112 @@
+//! The registry of problem types: what a `type` means and with which status it comes.
+
+use http::StatusCode;
+use serde::Serialize;
+
+/// A problem type of the API. Types are only added, never changed or reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ProblemType {
+    /// The last part of the type's URI.
+    pub code: &'static str,
+    /// The status that it comes with.
+    pub status: StatusCode,
+    /// The same text for every occurrence.
+    pub title: &'static str,
+    /// When it is answered, and what the caller can do.
+    pub meaning: &'static str,
+}
+
+/// The entry of the API description.
+#[derive(Serialize)]
+pub(crate) struct Described {
+    r#type: String,
+    status: u16,
+    title: &'static str,
+    description: &'static str,
+}
+
+impl ProblemType {
+    /// The stable URI: `urn:restis:problem:CODE`.
+    pub fn uri(&self) -> String {
+        super::uri(self.code)
+    }
+
+    pub(crate) fn described(&self) -> Described {
+        Described {
+            r#type: self.uri(),
+            status: self.status.as_u16(),
+            title: self.title,
+            description: self.meaning,
+        }
+    }
+}
+
+const fn of(
+    status: StatusCode,
+    code: &'static str,
+    title: &'static str,
+    meaning: &'static str,
+) -> ProblemType {
+    ProblemType {
+        code,
+        status,
+        title,
+        meaning,
+    }
+}
+
+/// Every problem type of the API, by status.
+#[rustfmt::skip]
+pub const TYPES: &[ProblemType] = &[
+    of(StatusCode::BAD_REQUEST, "invalid-request", "The request is not valid",
+        "it cannot be understood; `detail` says why"),
+    of(StatusCode::UNAUTHORIZED, "unauthenticated", "Credentials are missing or not accepted",
+        "no service token or grant, a wrong or an expired one"),
+    of(StatusCode::UNAUTHORIZED, "session-missing", "There is no live session",
+        "no session cookie, or its session ended: sign in"),
+    of(StatusCode::FORBIDDEN, "forbidden", "The caller may not do this",
+        "the token lacks a scope or the organisation; `detail` names it"),
+    of(StatusCode::FORBIDDEN, "csrf-failed", "The request comes from another site",
+        "a change with a session cookie from elsewhere, or without `X-CSRF-Token`"),
+    of(StatusCode::FORBIDDEN, "denied", "The caller is on a deny list",
+        "waiting does not help"),
+    of(StatusCode::NOT_FOUND, "not-found", "Nothing is here",
+        "no such route, policy, session or dead letter"),
+    of(StatusCode::NOT_FOUND, "grants-off", "Grants are switched off",
+        "the operator has to set `EVENTS_GRANT_SECRETS`"),
+    of(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "The method is not allowed here",
+        "`Allow` lists those that are"),
+    of(StatusCode::CONFLICT, "session-limit", "The user has as many sessions as allowed",
+        "end one first; `live` says how many there are"),
+    of(StatusCode::CONFLICT, "stale-auth", "The user signed out everywhere meanwhile",
+        "the login began before that: check the credentials again"),
+    of(StatusCode::PRECONDITION_FAILED, "session-conflict", "The session changed meanwhile",
+        "read it again, then change it; `version` is the present one"),
+    of(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The request is too large",
+        "the body is larger than `MAX_BODY_BYTES`, or than the store takes"),
+    of(StatusCode::PAYLOAD_TOO_LARGE, "value-too-large", "The session would hold too much",
+        "nothing was changed"),
+    of(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body's type is not supported",
+        "send JSON and say so in `Content-Type`"),
+    of(StatusCode::UNPROCESSABLE_ENTITY, "field-read-only", "The browser may not change this field",
+        "`SESSION_CLIENT_FIELDS` names those it may; `field` is the wrong one"),
+    of(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-mismatch", "The key was used for another event",
+        "an `Idempotency-Key` belongs to one event"),
+    of(StatusCode::TOO_MANY_REQUESTS, "rate-limited", "Too many requests",
+        "wait as long as `Retry-After` says"),
+    of(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The service failed",
+        "a fault of the service; its log has the `x-request-id`"),
+    of(StatusCode::NOT_IMPLEMENTED, "not-streaming", "The platform does not stream",
+        "use `/api/events/poll`"),
+    of(StatusCode::SERVICE_UNAVAILABLE, "store-unavailable", "The store does not answer",
+        "repeat after `Retry-After`"),
+    of(StatusCode::SERVICE_UNAVAILABLE, "store-refused", "The store refuses the service",
+        "the operator has to correct the store's URL or token"),
+    of(StatusCode::SERVICE_UNAVAILABLE, "sessions-off", "Sessions are not configured",
+        "the operator has to set `SESSION_SECRETS`"),
+    of(StatusCode::SERVICE_UNAVAILABLE, "history-off", "The history is switched off",
+        "`ENABLE_REDIS_EVENTS` is `false`"),
+    of(StatusCode::GATEWAY_TIMEOUT, "timeout", "The answer took too long",
+        "longer than `REQUEST_TIMEOUT`: what was asked for may or may not have happened"),
+];
