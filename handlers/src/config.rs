@@ -2,7 +2,7 @@
 
 use crate::{auth::ServiceTokens, policies::PolicySet};
 use http::HeaderValue;
-use restis::events::{Environment, EventsConfig, GrantKeys};
+use restis::events::{Environment, EventsConfig, GrantKeys, TypeFilter};
 use std::{fmt, time::Duration};
 
 /// Every problem of the configuration at once.
@@ -55,6 +55,8 @@ pub struct Config {
     /// `EVENTS_MAX_AGE`: how long, in seconds, 60–31536000. Default 86400.
     /// `EVENTS_DEDUP_WINDOW`: how long repeats are known, in seconds, 1–2592000. Default 86400.
     pub events: EventsConfig,
+    /// `EVENTS_BEST_EFFORT_TYPES`: `a.b`, `a.*` by comma; told within the instance while the store is away. Default none.
+    pub best_effort: TypeFilter,
     /// `EVENTS_STREAM_SECONDS`: length of one event stream, 5–3600; below the platform's limit. Default 240.
     pub stream_time: Duration,
     /// `REQUEST_TIMEOUT`: time for one answer in milliseconds, 100–900000. Default 9000.
@@ -73,6 +75,7 @@ impl Default for Config {
             redis_events: true,
             grant_keys: None,
             events: EventsConfig::default(),
+            best_effort: TypeFilter::none(),
             stream_time: Duration::from_secs(240),
             request_timeout: Duration::from_secs(9),
         }
@@ -158,6 +161,12 @@ impl Config {
             None | Some("true" | "1") => {}
             Some("false" | "0") => config.redis_events = false,
             Some(_) => problems.push("ENABLE_REDIS_EVENTS: use true or false".into()),
+        }
+        if let Some(types) = var("EVENTS_BEST_EFFORT_TYPES") {
+            match TypeFilter::parse(&types) {
+                Ok(types) => config.best_effort = types,
+                Err(error) => problems.push(format!("EVENTS_BEST_EFFORT_TYPES: {error}")),
+            }
         }
         match Environment::from_vars(var) {
             Ok(environment) => config.environment = environment,

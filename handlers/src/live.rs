@@ -7,23 +7,34 @@ use std::{
 };
 
 use restis::{
-    events::{Events, Stored},
+    events::{Cursor, Event, Events, Stored},
     pubsub,
 };
-use tokio::sync::{broadcast, watch};
+use tokio::{
+    sync::{broadcast, watch},
+    time::Instant,
+};
 
 /// Messages that a slow client may be behind before it reads the history instead.
 const BACKLOG: usize = 256;
 /// An upstream without listeners ends after this long.
 const LINGER: Duration = Duration::from_secs(5);
+/// Without a message the end of the history is asked for this often: a silent break is not seen otherwise.
+const POSITION_CHECK: Duration = Duration::from_secs(30);
+/// A refused subscription is tried again after this long.
+const REFUSED: Duration = Duration::from_secs(5);
 
 /// What a listener is told.
 #[derive(Debug, Clone)]
 pub(crate) enum Signal {
     /// An event, with its place.
     Event(Arc<Stored>),
+    /// An event that only this process knows.
+    Local(Arc<Event>),
+    /// Where the history ends: a reader that is not there missed something.
+    End(Option<Cursor>),
     /// Messages may have been missed: read the history.
-    Resumed,
+    Missed,
     /// The upstream broke.
     Lost,
 }
@@ -57,7 +68,7 @@ impl Listener {
     pub(crate) async fn next(&mut self) -> Signal {
         match self.signals.recv().await {
             Ok(signal) => signal,
-            Err(broadcast::error::RecvError::Lagged(_)) => Signal::Resumed,
+            Err(broadcast::error::RecvError::Lagged(_)) => Signal::Missed,
             Err(broadcast::error::RecvError::Closed) => Signal::Lost,
         }
     }
@@ -66,6 +77,38 @@ impl Listener {
 impl Hub {
     /// Joins the upstream of a history, starting it if nobody listens yet.
     pub(crate) fn listen(&self, events: &Events) -> Listener {
+        self.join(events, |signals, set_ready, alive| {
+            tokio::spawn(follow(events.clone(), signals, set_ready, alive));
+        })
+    }
+
+    /// Joins without the store: only events of this process come.
+    pub(crate) fn listen_locally(&self, events: &Events) -> Listener {
+        self.join(events, |_, set_ready, _| {
+            set_ready.send_replace(true);
+        })
+    }
+
+    /// Gives an event to the listeners of this process; says how many.
+    pub(crate) fn tell(&self, events: &Events, event: &Event) -> usize {
+        let upstream = {
+            let upstreams = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            upstreams
+                .get(&events.live_pattern())
+                .and_then(Weak::upgrade)
+        };
+        upstream.map_or(0, |upstream| {
+            let signal = Signal::Local(Arc::new(event.clone()));
+            // Without listeners sending fails, which is an answer too.
+            upstream.signals.send(signal).unwrap_or(0)
+        })
+    }
+
+    fn join(
+        &self,
+        events: &Events,
+        start: impl FnOnce(broadcast::Sender<Signal>, watch::Sender<bool>, Weak<Upstream>),
+    ) -> Listener {
         let pattern = events.live_pattern();
         let mut upstreams = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let upstream = upstreams
@@ -73,8 +116,14 @@ impl Hub {
             .and_then(Weak::upgrade)
             .unwrap_or_else(|| {
                 upstreams.retain(|_, upstream| upstream.strong_count() > 0);
-                let upstream = start(events, &pattern);
-                upstreams.insert(pattern.clone(), Arc::downgrade(&upstream));
+                let (signals, _) = broadcast::channel(BACKLOG);
+                let (set_ready, ready) = watch::channel(false);
+                let upstream = Arc::new(Upstream {
+                    signals: signals.clone(),
+                    ready,
+                });
+                start(signals, set_ready, Arc::downgrade(&upstream));
+                upstreams.insert(pattern, Arc::downgrade(&upstream));
                 upstream
             });
         Listener {
@@ -85,62 +134,76 @@ impl Hub {
     }
 }
 
-/// Starts the task that reads the upstream; it ends when nobody listens any more.
-fn start(events: &Events, pattern: &str) -> Arc<Upstream> {
-    let (signals, _) = broadcast::channel(BACKLOG);
-    let (set_ready, ready) = watch::channel(false);
-    let upstream = Arc::new(Upstream {
-        signals: signals.clone(),
-        ready,
-    });
-    let alive = Arc::downgrade(&upstream);
-    let mut subscription = events.redis().psubscribe([pattern]);
+/// Reads the upstream until nobody listens any more.
+async fn follow(
+    events: Events,
+    signals: broadcast::Sender<Signal>,
+    set_ready: watch::Sender<bool>,
+    alive: Weak<Upstream>,
+) {
+    let pattern = events.live_pattern();
     let prefix = pattern.trim_end_matches('*').to_owned();
-    tokio::spawn(async move {
-        loop {
-            let next = tokio::time::timeout(LINGER, subscription.next()).await;
-            if alive.strong_count() == 0 {
-                return;
-            }
-            let signal = match next {
-                Ok(None) => return,
-                Ok(Some(Ok(pubsub::Event::Subscribed { .. }))) => {
-                    set_ready.send_replace(true);
+    let mut subscription = events.redis().psubscribe([pattern.clone()]);
+    let (mut heard, mut renewed) = (Instant::now(), false);
+    loop {
+        let next = tokio::time::timeout(LINGER, subscription.next()).await;
+        if alive.strong_count() == 0 {
+            return;
+        }
+        let signal = match next {
+            Ok(Some(Ok(pubsub::Event::Subscribed { .. }))) => {
+                set_ready.send_replace(true);
+                if !std::mem::take(&mut renewed) {
                     continue;
                 }
-                Ok(Some(Ok(pubsub::Event::Message(message)))) => {
-                    // Deeper channels belong to organisations.
-                    if message
-                        .channel
-                        .strip_prefix(&prefix)
-                        .is_none_or(|kind| kind.contains(':'))
-                    {
-                        continue;
+                Signal::Missed
+            }
+            Ok(Some(Ok(pubsub::Event::Message(message)))) => {
+                heard = Instant::now();
+                // Deeper channels belong to organisations.
+                let kind = message.channel.strip_prefix(&prefix);
+                if kind.is_none_or(|kind| kind.contains(':')) {
+                    continue;
+                }
+                match Stored::from_announcement(&message.payload) {
+                    Ok(stored) => Signal::Event(Arc::new(stored)),
+                    // Someone else's message: the history tells what is true.
+                    Err(_) => Signal::Missed,
+                }
+            }
+            Ok(Some(Ok(pubsub::Event::Resumed))) => {
+                set_ready.send_replace(true);
+                Signal::Missed
+            }
+            Ok(Some(Ok(pubsub::Event::Lost(error)))) => {
+                tracing::warn!(%error, "the live subscription broke");
+                Signal::Lost
+            }
+            Ok(Some(Err(error))) => {
+                tracing::error!(%error, "the live subscription is refused");
+                let _ = signals.send(Signal::Lost);
+                tokio::time::sleep(REFUSED).await;
+                (subscription, renewed) = (events.redis().psubscribe([pattern.clone()]), true);
+                continue;
+            }
+            Ok(None) => {
+                (subscription, renewed) = (events.redis().psubscribe([pattern.clone()]), true);
+                continue;
+            }
+            Ok(Some(Ok(_))) => continue,
+            Err(_) if heard.elapsed() < POSITION_CHECK => continue,
+            Err(_) => {
+                heard = Instant::now();
+                match events.end().await {
+                    Ok(end) => Signal::End(end),
+                    Err(error) => {
+                        tracing::warn!(%error, "the history's end is not known");
+                        Signal::Lost
                     }
-                    match Stored::from_announcement(&message.payload) {
-                        Ok(stored) => Signal::Event(Arc::new(stored)),
-                        // Someone else's message: the history tells what is true.
-                        Err(_) => Signal::Resumed,
-                    }
                 }
-                Ok(Some(Ok(pubsub::Event::Resumed))) => {
-                    set_ready.send_replace(true);
-                    Signal::Resumed
-                }
-                Ok(Some(Ok(pubsub::Event::Lost(error)))) => {
-                    tracing::warn!(%error, "the live subscription broke");
-                    Signal::Lost
-                }
-                Err(_) | Ok(Some(Ok(_))) => continue,
-                Ok(Some(Err(error))) => {
-                    tracing::error!(%error, "the live subscription is refused");
-                    let _ = signals.send(Signal::Lost);
-                    return;
-                }
-            };
-            // Nobody listening at this moment is no failure.
-            let _ = signals.send(signal);
-        }
-    });
-    upstream
+            }
+        };
+        // Nobody listening at this moment is no failure.
+        let _ = signals.send(signal);
+    }
 }

@@ -4,9 +4,7 @@
 
 mod support;
 
-use axum::body::Body;
-use http::{Request, Response, StatusCode};
-use http_body_util::BodyExt as _;
+use http::{Request, StatusCode};
 use restis::{
     Redis,
     events::{Environment, Event, Events, GrantKeys, Settle, TypeFilter},
@@ -17,7 +15,7 @@ use restis_handlers::{
 };
 use serde_json::{Value, json};
 use std::time::Duration;
-use tower::ServiceExt as _;
+use support::calls::{Stream, get, post, send};
 
 fn config() -> Config {
     let tokens = ServiceTokens::none()
@@ -41,39 +39,6 @@ fn config() -> Config {
 fn router(store: &str, config: Config) -> axum::Router {
     let redis = Redis::builder(store, "TOKEN").build().unwrap();
     app(AppState::builder(redis).config(config).build().unwrap())
-}
-
-async fn send(
-    router: &axum::Router,
-    request: http::request::Builder,
-    body: Value,
-) -> (Response<()>, Value) {
-    let body = if body.is_null() {
-        Body::empty()
-    } else {
-        Body::from(body.to_string())
-    };
-    let response = router
-        .clone()
-        .oneshot(request.body(body).unwrap())
-        .await
-        .unwrap();
-    let (parts, body) = response.into_parts();
-    let bytes = body.collect().await.unwrap().to_bytes();
-    (
-        Response::from_parts(parts, ()),
-        serde_json::from_slice(&bytes).unwrap_or(Value::Null),
-    )
-}
-
-fn post(uri: &str, token: &str) -> http::request::Builder {
-    Request::post(uri)
-        .header("authorization", format!("Bearer {token}"))
-        .header("content-type", "application/json")
-}
-
-fn get(uri: &str, token: &str) -> http::request::Builder {
-    Request::get(uri).header("authorization", format!("Bearer {token}"))
 }
 
 #[tokio::test]
@@ -169,6 +134,47 @@ async fn events_are_published_once_and_read_in_order() {
         (response.status(), &body["id"]),
         (StatusCode::CREATED, &json!("77"))
     );
+    let image = Request::post("/api/events/publish")
+        .header("authorization", "Bearer ROOT")
+        .header("content-type", "image/png")
+        .header("ce-type", "binary.image");
+    let (_, body) = send(&router, image, json!("bytes")).await;
+    let uri = "/api/events/history?type=binary.image";
+    let (_, page) = send(&router, get(uri, "READER"), Value::Null).await;
+    let event = &page["events"][0];
+    assert_eq!(event["cursor"], body["cursor"]);
+    assert_eq!(
+        [
+            &event["event"]["data_base64"],
+            &event["event"]["datacontenttype"]
+        ],
+        [&json!("ImJ5dGVzIg=="), &json!("image/png")]
+    );
+}
+
+#[tokio::test]
+async fn an_event_with_an_id_is_published_once_whichever_way_it_comes() {
+    let store = support::store();
+    let router = router(store.url(), config());
+    let event = json!({ "type": "a", "id": "1", "source": "/s" });
+    let publish = async |body: Value| {
+        let (response, body) = send(&router, post("/api/events/publish", "ROOT"), body).await;
+        (response.status().as_u16(), body)
+    };
+    let (status, first) = publish(event.clone()).await;
+    assert_eq!(status, 201);
+    let (status, again) = publish(event.clone()).await;
+    assert_eq!((status, &again["cursor"]), (200, &first["cursor"]));
+    let (_, batch) = publish(json!([event])).await;
+    assert_eq!(batch[0]["status"], "duplicate");
+    let outbox = json!({ "client": "c", "epoch": 1, "first": 1, "events": [event] });
+    let (_, sync) = send(&router, post("/api/events/sync", "ROOT"), outbox).await;
+    assert_eq!(sync["results"][0]["status"], "duplicate");
+    let quoted = post("/api/events/publish", "ROOT").header("idempotency-key", "\"k\"");
+    send(&router, quoted, json!({ "type": "b" })).await;
+    let bare = post("/api/events/publish", "ROOT").header("idempotency-key", "k");
+    let (response, _) = send(&router, bare, json!({ "type": "b" })).await;
+    assert_eq!(response.status(), StatusCode::OK);
 }
 
 #[tokio::test]
@@ -293,27 +299,6 @@ async fn a_long_poll_answers_as_soon_as_something_is_published() {
     assert_eq!(page["events"][0]["event"]["type"], "b");
 }
 
-/// Reads frames of a stream until the wanted number of events with an id came.
-async fn read_ids(body: &mut Body, text: &mut String, wanted: usize) -> Vec<String> {
-    let read = async {
-        loop {
-            let ids: Vec<String> = text
-                .lines()
-                .filter_map(|l| l.strip_prefix("id: "))
-                .map(str::to_owned)
-                .collect();
-            if ids.len() >= wanted {
-                return ids;
-            }
-            let frame = body.frame().await.unwrap().unwrap();
-            text.push_str(std::str::from_utf8(frame.data_ref().unwrap()).unwrap());
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), read)
-        .await
-        .unwrap()
-}
-
 #[tokio::test]
 async fn a_stream_sends_what_was_missed_then_live_events_in_order_without_repeats() {
     let store = support::store();
@@ -329,15 +314,16 @@ async fn a_stream_sends_what_was_missed_then_live_events_in_order_without_repeat
         first = first.or(body["cursor"].as_str().map(str::to_owned));
     }
     let request = get("/api/events/stream", "READER").header("last-event-id", first.unwrap());
-    let response = router
-        .clone()
-        .oneshot(request.body(Body::empty()).unwrap())
-        .await
-        .unwrap();
-    assert_eq!(response.headers()["content-type"], "text/event-stream");
-    let mut body = response.into_body();
-    let mut text = String::new();
-    read_ids(&mut body, &mut text, 4).await;
+    let mut stream = Stream::open(&router, request).await;
+    let mut offsets: Vec<u64> = Vec::new();
+    let mut read_to = async |wanted: usize| {
+        while offsets.len() < wanted {
+            let id = stream.next().await.unwrap().id.unwrap();
+            offsets.push(id.split('.').nth(1).unwrap().parse().unwrap());
+        }
+        offsets.clone()
+    };
+    read_to(4).await;
     let publishers: Vec<_> = (0..4)
         .map(|_| {
             let router = router.clone();
@@ -354,14 +340,10 @@ async fn a_stream_sends_what_was_missed_then_live_events_in_order_without_repeat
             })
         })
         .collect();
-    let ids = read_ids(&mut body, &mut text, 104).await;
+    let offsets = read_to(104).await;
     for publisher in publishers {
         publisher.await.unwrap();
     }
-    let offsets: Vec<u64> = ids
-        .iter()
-        .map(|id| id.split('.').nth(1).unwrap().parse().unwrap())
-        .collect();
     assert_eq!(offsets, (2..=105).collect::<Vec<_>>());
 }
 

@@ -1,9 +1,11 @@
 //! Events as CloudEvents 1.0.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 
-use super::time::is_time;
+use super::{publish::hex, time::is_time};
 use crate::{Error, Result};
 
 /// Names that keys and channels use for themselves.
@@ -46,6 +48,9 @@ pub struct Event {
     /// The data.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<Value>,
+    /// Data that is bytes rather than JSON, as base64.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_base64: Option<String>,
     /// Extensions, such as `correlationid`, `causationid` and `traceparent`.
     #[serde(flatten)]
     pub extensions: Map<String, Value>,
@@ -66,6 +71,7 @@ impl Event {
             subject: None,
             datacontenttype: None,
             data: Some(data),
+            data_base64: None,
             extensions: Map::new(),
         };
         event.check()?;
@@ -96,6 +102,13 @@ impl Event {
         self.extensions.get("correlationid").and_then(Value::as_str)
     }
 
+    /// What two sends of one event have in common: a hash of source and id.
+    ///
+    /// As an idempotency key it publishes an event once, by whichever way it comes.
+    pub fn identity(&self) -> String {
+        hex(&Sha256::digest(format!("{} {}", self.source, self.id)))
+    }
+
     /// Adds an extension attribute.
     #[must_use]
     pub fn with_extension(mut self, name: &str, value: &str) -> Self {
@@ -121,13 +134,20 @@ impl Event {
         if self.time.as_deref().is_some_and(|time| !is_time(time)) {
             return Err(Error::invalid_input("`time` is a time of RFC 3339"));
         }
+        if let Some(data) = &self.data_base64
+            && (self.data.is_some() || STANDARD.decode(data).is_err())
+        {
+            return Err(Error::invalid_input(
+                "`data_base64` is base64, and there is no `data` beside it",
+            ));
+        }
         for (name, value) in &self.extensions {
             let plain = !name.is_empty()
                 && name.len() <= 20
                 && name
                     .bytes()
                     .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-            if !plain && name != "data_base64" {
+            if !plain {
                 return Err(Error::invalid_input(
                     "an extension's name has 1 to 20 lower-case letters and digits",
                 ));
@@ -214,6 +234,11 @@ mod tests {
             (json!({ "type": "a", "time": "yesterday" }), "time"),
             (json!({ "type": "a", "Bad": "x" }), "extension"),
             (json!({ "type": "a", "nested": {} }), "nested"),
+            (json!({ "type": "a", "data_base64": "*" }), "data_base64"),
+            (
+                json!({ "type": "a", "data_base64": "AA==", "data": 1 }),
+                "data_base64",
+            ),
         ] {
             let error = Event::from_json(json).unwrap_err().to_string();
             assert!(error.contains(part), "{error}");

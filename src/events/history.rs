@@ -95,6 +95,7 @@ pub struct HistoryQuery {
     since_ms: Option<u64>,
     until_ms: Option<u64>,
     limit: Option<u32>,
+    bytes: Option<usize>,
     kind: Option<String>,
     correlation: Option<String>,
     among: TypeFilter,
@@ -123,6 +124,11 @@ impl HistoryQuery {
     /// Reads at most this many, 1 to 500; 100 by default. With a filter, or where events are large, fewer may be given.
     pub fn limit(mut self, limit: u32) -> Self {
         self.limit = Some(limit);
+        self
+    }
+    /// Ends a page before its events have more bytes, unless it would be empty; 4 MB by default.
+    pub fn bytes(mut self, bytes: usize) -> Self {
+        self.bytes = Some(bytes);
         self
     }
     /// Only events of a type, or of types that begin with it when it ends in `.`.
@@ -195,7 +201,7 @@ impl Events {
             .arg(limit)
             .arg(time(query.since_ms))
             .arg(time(query.until_ms))
-            .arg(PAGE_BYTES)
+            .arg(query.bytes.unwrap_or(PAGE_BYTES).min(PAGE_BYTES))
             .idempotent()
             .run(&self.redis)
             .await?;

@@ -19,6 +19,7 @@
 //! # }
 //! ```
 
+mod binary;
 mod breaker;
 mod cursor;
 mod dead_letters;

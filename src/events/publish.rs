@@ -147,11 +147,7 @@ impl Events {
         let mut drafts = Vec::with_capacity(events.len());
         let mut refused = Vec::with_capacity(events.len());
         for (number, event) in (first..).zip(events) {
-            let draft = event.and_then(|event| {
-                let key = format!("{} {}", event.source, event.id);
-                let key = hex(&Sha256::digest(key));
-                self.draft(&event, Some(&key), number)
-            });
+            let draft = event.and_then(|event| self.draft(&event, Some(&event.identity()), number));
             match draft {
                 Ok(draft) => {
                     drafts.push(draft);
@@ -364,7 +360,7 @@ fn fingerprint(event: &Event) -> String {
         &event.kind,
         &event.source,
         event.subject.as_deref().unwrap_or(""),
-        &data,
+        event.data_base64.as_deref().unwrap_or(&data),
     ] {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);

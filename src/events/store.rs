@@ -94,6 +94,11 @@ impl Events {
         self
     }
 
+    /// Retention and deduplication.
+    pub fn settings(&self) -> EventsConfig {
+        self.config
+    }
+
     /// Takes the hours of the counts from a clock.
     #[must_use]
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {

@@ -109,4 +109,6 @@ pub const TYPES: &[ProblemType] = &[
         "`ENABLE_REDIS_EVENTS` is `false`"),
     of(StatusCode::GATEWAY_TIMEOUT, "timeout", "The answer took too long",
         "longer than `REQUEST_TIMEOUT`: what was asked for may or may not have happened"),
+    of(StatusCode::GATEWAY_TIMEOUT, "outcome-unknown", "Nobody knows whether it is stored",
+        "the store's answer is missing: send it again as `detail` says, it is stored once"),
 ];

@@ -14,10 +14,17 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, StatusCode, header};
-use restis::events::{Event, Outcome, Status};
+use restis::{
+    Delivery,
+    events::{Event, Events, EventsConfig, Outcome, Status},
+};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
+use std::time::Duration;
 use utoipa::{IntoParams, ToSchema};
+
+/// How long ids that were made here are known.
+const MADE_ID: Duration = Duration::from_secs(600);
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -49,9 +56,9 @@ pub(super) struct EventBody {
 }
 
 /// What happened to one event.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 pub(super) struct Verdict {
-    /// `published`, `duplicate`, or `rejected` in a batch.
+    /// `published`, `duplicate`, or `local`; in a batch also `rejected` (for good), `retry` (not stored) or `unknown` (maybe stored: send it again with the same `id`).
     status: &'static str,
     /// The event's id.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -65,50 +72,77 @@ pub(super) struct Verdict {
     /// Why it was rejected.
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
-    /// Whether it is stored; `false` only while the history is switched off.
+    /// Whether it is stored.
     durable: bool,
+    /// `instance`: only clients of this instance were told, and nothing is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<&'static str>,
+    /// Nobody knows whether it is stored too.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    unknown: bool,
 }
 
 impl Verdict {
     fn rejected(detail: impl ToString) -> Self {
         Self {
             status: "rejected",
-            id: None,
-            cursor: None,
-            offset: None,
             detail: Some(detail.to_string()),
-            durable: false,
+            ..Self::default()
         }
     }
+
     fn of(event: &Event, outcome: &Outcome) -> Self {
-        if outcome.status == Status::Mismatch {
-            return Self::rejected("the idempotency key was used for another event");
-        }
+        let status = match outcome.status {
+            Status::New => "published",
+            Status::Duplicate => "duplicate",
+            Status::Mismatch => {
+                return Self::rejected("the idempotency key was used for another event");
+            }
+        };
         Self {
-            status: if outcome.status == Status::New {
-                "published"
-            } else {
-                "duplicate"
-            },
+            status,
             id: Some(event.id.clone()),
             cursor: Some(outcome.cursor.to_string()),
             offset: Some(outcome.cursor.offset()),
-            detail: None,
             durable: true,
+            ..Self::default()
+        }
+    }
+
+    /// Told to this instance's listeners only, and saying so.
+    fn local(state: &AppState, events: &Events, event: &Event, unknown: bool) -> Self {
+        state.hub().tell(events, event);
+        state.redis().metrics().count("events_local_only", 1);
+        Self {
+            status: "local",
+            id: Some(event.id.clone()),
+            scope: Some("instance"),
+            unknown,
+            ..Self::default()
+        }
+    }
+
+    fn not_stored(event: &Event, unknown: bool) -> Self {
+        Self {
+            status: if unknown { "unknown" } else { "retry" },
+            id: Some(event.id.clone()),
+            unknown,
+            ..Self::default()
         }
     }
 }
 
 /// Publishes one event, or up to 100 as an array: each is stored, numbered and announced at once.
 ///
-/// With an `Idempotency-Key` (for a batch each event's `id` and `source`) an event is published once, however
-/// often it is sent. CloudEvents come structured, batched, or binary (`ce-*` headers).
+/// With an `Idempotency-Key`, else with the `id` and `source` of the event, an event is published once, however often it
+/// is sent. CloudEvents come structured, batched, or binary (`ce-*` headers). Types of `EVENTS_BEST_EFFORT_TYPES` are told
+/// to this instance's clients while the store is away, and the answer says so.
 #[utoipa::path(post, path = "/api/events/publish", tag = "events", security(("service_token" = [])), params(PublishQuery),
     request_body(content = EventBody, content_type = "application/json"),
     responses(
         (status = 200, description = "It was published before with the same key", body = Verdict),
         (status = 201, description = "It is published", body = Verdict),
-        (status = 202, description = "The history is switched off; nothing is stored", body = Verdict),
+        (status = 202, description = "Told to this instance's clients only; nothing is stored", body = Verdict),
         (status = 207, description = "A verdict for each event of a batch", body = Vec<Verdict>),
         (status = 400, description = "The event is not valid", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 401, description = "No accepted service token", body = ProblemDocument, content_type = "application/problem+json"),
@@ -116,7 +150,8 @@ impl Verdict {
         (status = 413, description = "The body is too large", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 415, description = "The body is not JSON", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 422, description = "The key was used for another event", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, description = "The store does not answer; send again with the same key", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, description = "The store does not answer; nothing is stored, send again", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 504, description = "`outcome-unknown`: it may be stored; send again with the same key, or the `id` that the answer names", body = ProblemDocument, content_type = "application/problem+json"),
     ))]
 pub(super) async fn publish(
     State(state): State<AppState>,
@@ -138,133 +173,196 @@ pub(super) async fn publish(
             "The request is too large",
         )
     })?;
-    let json = read(&headers, &body)?;
-    if let Value::Array(items) = json {
-        return batch(&state, &events, items).await;
+    if let Some(event) = Event::from_binary(&headers, &body)? {
+        let given = headers.contains_key("ce-id");
+        return one(&state, &events, event, given, &headers).await;
     }
-    let event = Event::from_json(json)?;
+    match structured(&headers, &body)? {
+        Value::Array(items) => batch(&state, &events, items).await,
+        json => {
+            let given = json.get("id").is_some();
+            one(&state, &events, Event::from_json(json)?, given, &headers).await
+        }
+    }
+}
+
+async fn one(
+    state: &AppState,
+    events: &Events,
+    event: Event,
+    given: bool,
+    headers: &HeaderMap,
+) -> Result<Response> {
     if !state.config().redis_events {
-        let verdict =
-            json!({ "status": "published", "id": event.id, "durable": false, "scope": "instance" });
+        let verdict = Verdict::local(state, events, &event, false);
         return Ok((StatusCode::ACCEPTED, Json(verdict)).into_response());
     }
-    let key = headers.get("idempotency-key").map(|v| {
-        v.to_str()
-            .map_err(|_| Problem::invalid("`Idempotency-Key` is not text"))
-    });
-    let outcome = match key.transpose()? {
-        Some(key) => events.publish_once(&event, key).await?,
-        None => events.publish(&event).await?,
-    };
-    if outcome.status == Status::Mismatch {
-        return Err(Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "idempotency-mismatch",
-            "The key was used for another event",
-        ));
-    }
-    let status = if outcome.status == Status::New {
-        StatusCode::CREATED
+    let key = idempotency_key(headers)?;
+    let events = if key.is_none() && !given {
+        &remembered_shortly(events)
     } else {
-        StatusCode::OK
+        events
+    };
+    let identity = event.identity();
+    let outcome = events.publish_once(&event, key.unwrap_or(&identity)).await;
+    let outcome = match outcome {
+        Ok(outcome) => outcome,
+        Err(error) if error.is_unavailable() => {
+            tracing::warn!(%error, "an event is not published");
+            let unknown = error.delivery() == Delivery::MaybeExecuted;
+            if state.config().best_effort.matches(&event.kind) {
+                let verdict = Verdict::local(state, events, &event, unknown);
+                return Ok((StatusCode::ACCEPTED, Json(verdict)).into_response());
+            }
+            if !unknown {
+                state.redis().metrics().count("events_refused", 1);
+                return Err(error.into());
+            }
+            let problem = outcome_unknown(state, 1);
+            return Err(if key.is_some() {
+                problem.detail("it may be stored: send it again with the same Idempotency-Key")
+            } else {
+                problem
+                    .detail("it may be stored: send it again with this `id` and `source`")
+                    .member("id", event.id)
+                    .member("source", event.source)
+            });
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let status = match outcome.status {
+        Status::New => StatusCode::CREATED,
+        Status::Duplicate => StatusCode::OK,
+        Status::Mismatch => {
+            return Err(Problem::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency-mismatch",
+                "The key was used for another event",
+            ));
+        }
     };
     Ok((status, Json(Verdict::of(&event, &outcome))).into_response())
 }
 
-async fn batch(
-    state: &AppState,
-    events: &restis::events::Events,
-    items: Vec<Value>,
-) -> Result<Response> {
+async fn batch(state: &AppState, events: &Events, items: Vec<Value>) -> Result<Response> {
     if items.is_empty() || items.len() > 100 {
         return Err(Problem::invalid("a batch has 1 to 100 events"));
     }
-    // An id that was given is the key; one made here could never repeat.
-    let read: Vec<_> = items
-        .into_iter()
-        .map(|item| {
-            let given = item.get("id").is_some();
-            Event::from_json(item).map(|event| {
-                let key = given.then(|| format!("{} {}", event.source, event.id));
-                (event, key.filter(|k| k.len() <= 256))
-            })
-        })
+    let all_given = items.iter().all(|item| item.get("id").is_some());
+    let read: Vec<_> = items.into_iter().map(Event::from_json).collect();
+    let keys: Vec<String> = read.iter().flatten().map(Event::identity).collect();
+    let good = read.iter().flatten().zip(&keys);
+    let good: Vec<_> = good
+        .map(|(event, key)| (event, Some(key.as_str())))
         .collect();
-    let good: Vec<_> = read
-        .iter()
-        .flatten()
-        .map(|(event, key)| (event, key.as_deref()))
-        .collect();
-    let mut outcomes = if good.is_empty() || !state.config().redis_events {
-        Vec::new()
+    let sent = if good.is_empty() {
+        Ok(Vec::new())
+    } else if !state.config().redis_events {
+        Err(None)
+    } else if all_given {
+        events.publish_batch(&good).await.map_err(Some)
     } else {
-        events.publish_batch(&good).await?
-    }
-    .into_iter();
-    let verdicts: Vec<Verdict> = read
-        .iter()
-        .map(|read| match read {
-            Err(error) => Verdict::rejected(error),
-            Ok((event, _)) => match outcomes.next() {
-                Some(outcome) => Verdict::of(event, &outcome),
-                None => Verdict {
-                    status: "published",
-                    id: Some(event.id.clone()),
-                    cursor: None,
-                    offset: None,
-                    detail: None,
-                    durable: false,
-                },
-            },
-        })
-        .collect();
+        let sent = remembered_shortly(events).publish_batch(&good).await;
+        sent.map_err(Some)
+    };
+    let verdicts: Vec<Verdict> = match sent {
+        Ok(outcomes) => {
+            let mut outcomes = outcomes.iter();
+            let verdict = |read: &_| match read {
+                Err(error) => Verdict::rejected(error),
+                Ok(event) => outcomes
+                    .next()
+                    .map_or_else(Verdict::default, |outcome| Verdict::of(event, outcome)),
+            };
+            read.iter().map(verdict).collect()
+        }
+        Err(Some(error)) if !error.is_unavailable() => return Err(error.into()),
+        Err(error) => {
+            let off = error.is_none();
+            let best_effort = &state.config().best_effort;
+            let local = |event: &Event| off || best_effort.matches(&event.kind);
+            let unknown = error
+                .as_ref()
+                .is_some_and(|e| e.delivery() == Delivery::MaybeExecuted);
+            if let Some(error) = error.filter(|_| !read.iter().flatten().any(local)) {
+                if !unknown {
+                    return Err(error.into());
+                }
+                tracing::warn!(%error, "a batch may be published");
+                let ids: Vec<&str> = read.iter().flatten().map(|e| e.id.as_str()).collect();
+                return Err(outcome_unknown(state, ids.len() as u64)
+                    .detail("they may be stored: send them again with these `ids`, in order of the valid events")
+                    .member("ids", ids));
+            }
+            let verdict = |read: &_| match read {
+                Err(error) => Verdict::rejected(error),
+                Ok(event) if local(event) => Verdict::local(state, events, event, unknown),
+                Ok(event) => Verdict::not_stored(event, unknown),
+            };
+            read.iter().map(verdict).collect()
+        }
+    };
     Ok((StatusCode::MULTI_STATUS, Json(verdicts)).into_response())
 }
 
-/// The body as structured CloudEvents, whichever of the three forms it came in.
-fn read(headers: &HeaderMap, body: &[u8]) -> Result<Value> {
-    let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
-    let kind = text(header::CONTENT_TYPE.as_str()).unwrap_or_default();
-    let kind = kind
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
-    if text("ce-type").is_none() {
-        let known = [
-            "application/json",
-            "application/cloudevents+json",
-            "application/cloudevents-batch+json",
-        ];
-        if !known.contains(&kind.as_str()) {
-            return Err(unsupported());
-        }
-        return serde_json::from_slice(body)
-            .map_err(|e| Problem::invalid(format!("the body is not JSON: {e}")));
-    }
-    let mut event = serde_json::Map::new();
-    for (name, value) in headers {
-        if let (Some(attribute), Ok(value)) = (name.as_str().strip_prefix("ce-"), value.to_str()) {
-            event.insert(attribute.to_owned(), value.into());
-        }
-    }
-    if !body.is_empty() {
-        if kind != "application/json" && !kind.ends_with("+json") {
-            return Err(unsupported());
-        }
-        let data = serde_json::from_slice(body)
-            .map_err(|e| Problem::invalid(format!("the body is not JSON: {e}")))?;
-        event.insert("data".into(), data);
-    }
-    Ok(Value::Object(event))
+/// An id that was made here comes back only when the caller learned it from an unknown outcome.
+fn remembered_shortly(events: &Events) -> Events {
+    let config = events.settings();
+    events.clone().config(EventsConfig {
+        dedup_window: config.dedup_window.min(MADE_ID),
+        ..config
+    })
 }
 
-fn unsupported() -> Problem {
+fn outcome_unknown(state: &AppState, events: u64) -> Problem {
+    state
+        .redis()
+        .metrics()
+        .count("events_indeterminate", events);
     Problem::new(
-        StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        "unsupported-media-type",
-        "The body's type is not supported",
+        StatusCode::GATEWAY_TIMEOUT,
+        "outcome-unknown",
+        "Nobody knows whether it is stored",
     )
-    .detail("send JSON, or CloudEvents as JSON")
+    .retry_after(Duration::from_secs(1))
+}
+
+/// The key, with or without the quotes of a structured field.
+///
+/// Source: <https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/>.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>> {
+    let Some(value) = headers.get("idempotency-key") else {
+        return Ok(None);
+    };
+    let key = value
+        .to_str()
+        .map_err(|_| Problem::invalid("`Idempotency-Key` is not text"))?;
+    let bare = key.strip_prefix('"').and_then(|k| k.strip_suffix('"'));
+    Ok(Some(bare.unwrap_or(key)))
+}
+
+/// The body as one structured CloudEvent or an array of them.
+fn structured(headers: &HeaderMap, body: &[u8]) -> Result<Value> {
+    let kind = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|v| v.to_str().ok());
+    let kind = kind
+        .unwrap_or_default()
+        .split(';')
+        .next()
+        .unwrap_or_default();
+    let known = [
+        "application/json",
+        "application/cloudevents+json",
+        "application/cloudevents-batch+json",
+    ];
+    if !known.iter().any(|k| kind.trim().eq_ignore_ascii_case(k)) {
+        return Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported-media-type",
+            "The body's type is not supported",
+        )
+        .detail("send JSON, or CloudEvents: structured, batched, or binary with `ce-*` headers"));
+    }
+    serde_json::from_slice(body).map_err(|e| Problem::invalid(format!("the body is not JSON: {e}")))
 }

@@ -17,15 +17,23 @@ use axum::{
 };
 use futures_util::stream::{self, Stream};
 use http::{HeaderMap, StatusCode, header};
-use restis::events::{Cursor, Events, HistoryQuery, Stored};
+use restis::{
+    Result as StoreResult,
+    events::{Cursor, Event, Events, HistoryQuery, Stored},
+};
 use serde_json::json;
 use std::{collections::VecDeque, convert::Infallible, time::Duration};
 use tokio::time::Instant;
 
 const HEARTBEAT: Duration = Duration::from_secs(15);
-/// Without a message the position is compared with the history this often.
-const POSITION_CHECK: Duration = Duration::from_secs(30);
+/// Clients come back after a planned end.
 const RETRY: Duration = Duration::from_secs(1);
+/// Clients come back, and the store is asked again, after an outage.
+const MOST_OUTAGE: Duration = Duration::from_secs(10);
+/// The subscription must stand within this time, or it is an outage.
+const SUBSCRIBE: Duration = Duration::from_secs(5);
+/// Bytes of events that wait for one client, beside the newest.
+const MOST_WAITING: usize = 256 * 1024;
 
 /// Waits up to a few seconds for events after a cursor, for platforms that do not stream.
 #[utoipa::path(get, path = "/api/events/poll", tag = "events", security(("service_token" = []), ("grant" = []), ("grant_in_query" = [])), params(Filter),
@@ -68,8 +76,9 @@ pub(super) async fn poll(
 /// Streams events as server-sent events: what was missed first, then live, each with its cursor as `id`.
 ///
 /// `Last-Event-ID` (or `after`) continues where a client was. Besides the events' own types the stream sends
-/// `reset` (load the state anew), `outage` and `resumed` (the store broke and came back; nothing is missing after
-/// `resumed`), and `bye` before a planned end.
+/// `ready` (with the cursor where it begins), `reset` (load the state anew), `outage` and `resumed` (the store broke and
+/// came back; nothing is missing after `resumed`), and `bye` with a `reason` before it ends. An event without `id` has
+/// `"durable": false`: only this instance knows it.
 #[utoipa::path(get, path = "/api/events/stream", tag = "events", security(("service_token" = []), ("grant" = []), ("grant_in_query" = [])), params(Filter),
     responses(
         (status = 200, description = "The stream", body = String, content_type = "text/event-stream"),
@@ -77,7 +86,6 @@ pub(super) async fn poll(
         (status = 401, description = "No accepted service token", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 403, description = "The token lacks `events:read` or the organisation", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 501, description = "The platform does not stream: use /api/events/poll", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, description = "The store does not answer", body = ProblemDocument, content_type = "application/problem+json"),
     ))]
 pub(super) async fn stream(
     State(state): State<AppState>,
@@ -89,9 +97,6 @@ pub(super) async fn stream(
         types,
         left,
     } = reader(&state, &headers, &filter)?;
-    if !state.config().redis_events {
-        return Err(switched_off());
-    }
     if !state.host().streams() {
         return Err(Problem::new(
             StatusCode::NOT_IMPLEMENTED,
@@ -107,41 +112,65 @@ pub(super) async fn stream(
                 .to_owned(),
         );
     }
-    let query = filter.query()?.among(types);
-    let mut listener = state.hub().listen(&events);
-    if tokio::time::timeout(Duration::from_secs(5), listener.ready())
-        .await
-        .is_err()
-    {
-        return Err(Problem::unavailable());
-    }
-    // A new client starts at the end, one that comes back where it was.
-    let first = match &filter.after {
-        Some(after) if !after.is_empty() => Some(after.parse::<Cursor>()?),
-        _ => events.end().await?,
-    };
-    // A grant that ends closes its stream.
-    let time = state.config().stream_time;
-    let end = Instant::now() + left.map_or(time, |left| left.min(time));
+    let after = filter.after.as_deref().filter(|after| !after.is_empty());
+    let local = !state.config().redis_events;
+    let time = spread(state.config().stream_time, draw());
     let reader = Reader {
+        listener: if local {
+            state.hub().listen_locally(&events)
+        } else {
+            state.hub().listen(&events)
+        },
         events,
-        listener,
-        query,
-        place: first,
-        ready: VecDeque::new(),
-        end,
-        behind: true,
+        query: filter.query()?.among(types).bytes(MOST_WAITING),
+        // A new client starts at the end, one that comes back where it was.
+        start: if after.is_some() || local {
+            Start::Known
+        } else {
+            Start::End
+        },
+        place: after.map(str::parse::<Cursor>).transpose()?,
+        ready: VecDeque::from([sse::Event::default().retry(RETRY)]),
+        // A grant that ends closes its stream.
+        end: Instant::now() + left.map_or(time, |left| left.min(time)),
+        why: if left.is_some_and(|left| left < time) {
+            "expired"
+        } else {
+            "drain"
+        },
+        again: (!local).then(Instant::now),
+        outage: false,
         over: false,
     };
     let stream =
         Sse::new(reader.into_stream()).keep_alive(sse::KeepAlive::new().interval(HEARTBEAT));
     Ok((
         [
-            (header::CACHE_CONTROL, "no-store"),
+            (header::CACHE_CONTROL, "no-store, no-transform"),
             (http::HeaderName::from_static("x-accel-buffering"), "no"),
         ],
         stream,
     ))
+}
+
+/// The planned length of one stream: up to a tenth less, so that clients do not come back all at once.
+fn spread(time: Duration, draw: u16) -> Duration {
+    time.mul_f64(1.0 - f64::from(draw) / f64::from(u16::MAX) / 10.0)
+}
+
+fn draw() -> u16 {
+    let mut bytes = [0; 2];
+    // Without randomness all end at the same time, which is worse but not wrong.
+    let _ = getrandom::fill(&mut bytes);
+    u16::from_be_bytes(bytes)
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Start {
+    /// Where the history ends, once that is known.
+    End,
+    /// `Reader::place`, or the beginning of a history that was empty.
+    Known,
 }
 
 /// One client's stream.
@@ -149,12 +178,15 @@ struct Reader {
     events: Events,
     listener: Listener,
     query: HistoryQuery,
+    start: Start,
     place: Option<Cursor>,
-    /// Frames that wait to be sent: one page at most.
+    /// Frames that wait to be sent: one page at most, and the stream's own.
     ready: VecDeque<sse::Event>,
     end: Instant,
-    /// The history has to be read before live events may be sent.
-    behind: bool,
+    why: &'static str,
+    /// When the history has to be read; live events may be sent only while it has not.
+    again: Option<Instant>,
+    outage: bool,
     over: bool,
 }
 
@@ -174,83 +206,128 @@ impl Reader {
             if self.over {
                 return None;
             }
-            if Instant::now() >= self.end {
+            let now = Instant::now();
+            if now >= self.end {
                 self.over = true;
-                return Some(sse::Event::default().event("bye").retry(RETRY).data("{}"));
+                let bye = own("bye", &json!({ "reason": self.why })).retry(RETRY);
+                return Some(bye);
             }
-            if self.behind {
-                if let Some(event) = self.catch_up().await {
-                    return Some(event);
+            if self.again.is_some_and(|at| at <= now) {
+                if let Err(error) = self.catch_up().await {
+                    tracing::warn!(%error, "a stream could not read the history");
+                    let wait = error.retry_after().unwrap_or(RETRY).min(MOST_OUTAGE);
+                    self.again = Some(Instant::now() + wait);
+                    self.tell_outage();
                 }
                 continue;
             }
-            let wake = self.end.min(Instant::now() + POSITION_CHECK);
-            match tokio::time::timeout_at(wake, self.listener.next()).await {
-                Ok(Signal::Event(stored)) => {
-                    let ahead = self.place.as_ref().and_then(|place| {
-                        let same = place.epoch() == stored.cursor.epoch();
-                        same.then(|| stored.cursor.offset().checked_sub(place.offset()))
-                    });
-                    match ahead {
-                        Some(Some(1)) => {
-                            self.place = Some(stored.cursor.clone());
-                            if self.query.wants(&stored.event) {
-                                self.ready.push_back(frame(&stored));
-                            }
-                        }
-                        // It was in the history that was read.
-                        Some(None | Some(0)) => {}
-                        _ => self.behind = true,
-                    }
-                }
-                Ok(Signal::Resumed) => {
-                    self.behind = true;
-                    return Some(sse::Event::default().event("resumed").data("{}"));
-                }
-                Ok(Signal::Lost) => {
-                    self.behind = true;
-                    // Reading the history in a tight loop would not bring the store back.
-                    tokio::time::sleep(Duration::from_millis(200)).await;
-                    return Some(sse::Event::default().event("outage").data("{}"));
-                }
-                Err(_) => self.behind = true,
+            let wake = self.again.map_or(self.end, |at| at.min(self.end));
+            if let Ok(signal) = tokio::time::timeout_at(wake, self.listener.next()).await {
+                self.hear(signal);
             }
         }
     }
 
-    /// Reads one page after the place; gives a frame of its own when something must be told.
-    async fn catch_up(&mut self) -> Option<sse::Event> {
+    fn hear(&mut self, signal: Signal) {
+        match signal {
+            // Reading the history will give it.
+            Signal::Event(_) | Signal::End(_) | Signal::Missed if self.again.is_some() => {}
+            Signal::Event(stored) => {
+                let ahead = self.place.as_ref().and_then(|place| {
+                    let same = place.epoch() == stored.cursor.epoch();
+                    same.then(|| stored.cursor.offset().checked_sub(place.offset()))
+                });
+                match ahead {
+                    Some(Some(1)) => {
+                        self.place = Some(stored.cursor.clone());
+                        if self.query.wants(&stored.event) {
+                            self.ready.push_back(frame(&stored));
+                        }
+                    }
+                    // It was in the history that was read.
+                    Some(None | Some(0)) => {}
+                    _ => self.again = Some(Instant::now()),
+                }
+            }
+            Signal::Local(event) => {
+                if self.query.wants(&event) {
+                    self.ready.push_back(local_frame(&event));
+                }
+            }
+            Signal::End(end) => {
+                if end != self.place {
+                    self.again = Some(Instant::now());
+                }
+            }
+            Signal::Missed => self.again = Some(Instant::now()),
+            Signal::Lost => {
+                // Asking at once would not bring the store back.
+                self.again = Some(Instant::now() + RETRY);
+                self.tell_outage();
+            }
+        }
+    }
+
+    fn tell_outage(&mut self) {
+        if !std::mem::replace(&mut self.outage, true) {
+            let outage = own("outage", &json!({})).retry(MOST_OUTAGE);
+            self.ready.push_back(outage);
+        }
+    }
+
+    /// Reads one page after the place.
+    async fn catch_up(&mut self) -> StoreResult<()> {
+        // Reading before the subscription stands would lose what falls between.
+        if tokio::time::timeout(SUBSCRIBE, self.listener.ready())
+            .await
+            .is_err()
+        {
+            self.again = Some(Instant::now() + RETRY);
+            self.tell_outage();
+            return Ok(());
+        }
+        if self.start == Start::End {
+            self.place = self.events.end().await?;
+            self.start = Start::Known;
+            let cursor = self.place.as_ref().map(ToString::to_string);
+            let ready = own("ready", &json!({ "cursor": cursor }));
+            self.ready.push_back(with_id(ready, self.place.as_ref()));
+        }
         let query = match &self.place {
             Some(place) => self.query.clone().after(place.clone()),
             None => self.query.clone(),
         };
-        let page = match self.events.history(&query).await {
-            Ok(page) => page,
-            Err(error) => {
-                tracing::warn!(%error, "a stream could not read the history");
-                let wait = error
-                    .retry_after()
-                    .unwrap_or(RETRY)
-                    .min(Duration::from_secs(10));
-                tokio::time::sleep_until(self.end.min(Instant::now() + wait)).await;
-                return Some(sse::Event::default().event("outage").data("{}"));
-            }
-        };
-        self.behind = page.has_more;
-        let id = page.cursor.as_ref().map(ToString::to_string);
+        let page = self.events.history(&query).await?;
+        self.again = page.has_more.then(Instant::now);
         if let Some(reset) = page.reset {
+            let cursor = page.cursor.as_ref().map(ToString::to_string);
+            let reset = own(
+                "reset",
+                &json!({ "reason": reset.name(), "cursor": cursor }),
+            );
+            self.ready.push_back(with_id(reset, page.cursor.as_ref()));
             self.place = page.cursor;
-            let event = sse::Event::default()
-                .event("reset")
-                .data(json!({ "reason": reset.name(), "cursor": id }).to_string());
-            return Some(match id {
-                Some(id) => event.id(id),
-                None => event,
-            });
+        } else {
+            self.ready.extend(page.events.iter().map(frame));
+            self.place = page.cursor.or(self.place.take());
         }
-        self.ready.extend(page.events.iter().map(frame));
-        self.place = page.cursor.or(self.place.take());
-        None
+        if self.again.is_none() && std::mem::take(&mut self.outage) {
+            self.ready
+                .push_back(own("resumed", &json!({})).retry(RETRY));
+        }
+        Ok(())
+    }
+}
+
+/// A message of the stream itself.
+fn own(name: &str, data: &serde_json::Value) -> sse::Event {
+    sse::Event::default().event(name).data(data.to_string())
+}
+
+fn with_id(event: sse::Event, cursor: Option<&Cursor>) -> sse::Event {
+    match cursor {
+        Some(cursor) => event.id(cursor.to_string()),
+        None => event,
     }
 }
 
@@ -259,4 +336,27 @@ fn frame(stored: &Stored) -> sse::Event {
         .id(stored.cursor.to_string())
         .event(&stored.event.kind)
         .data(serde_json::to_string(&stored.event).unwrap_or_default())
+}
+
+/// Without an `id`: it has no place, and a client that comes back must not skip anything for it.
+fn local_frame(event: &Event) -> sse::Event {
+    let mut event = event.clone();
+    event.extensions.insert("durable".into(), false.into());
+    sse::Event::default()
+        .event(&event.kind)
+        .data(serde_json::to_string(&event).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn planned_ends_are_spread_over_the_last_tenth() {
+        let time = Duration::from_secs(240);
+        assert_eq!(spread(time, 0), time);
+        assert_eq!(spread(time, u16::MAX), Duration::from_secs(216));
+        let middle = spread(time, u16::MAX / 2);
+        assert!(middle > Duration::from_secs(227) && middle < Duration::from_secs(229));
+    }
 }

@@ -1,0 +1,133 @@
+//! CloudEvents in the binary mode of HTTP: attributes as headers, data as the body.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use http::{HeaderMap, header};
+use percent_encoding::percent_decode_str;
+use serde_json::{Map, Value};
+
+use super::Event;
+use crate::{Error, Result};
+
+impl Event {
+    /// Reads a CloudEvent in binary mode; `None` without a header `ce-type`.
+    ///
+    /// JSON data stays JSON; any other data is kept byte by byte as `data_base64`.
+    /// Source: <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md#31-binary-content-mode>.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) that names the attribute.
+    pub fn from_binary(headers: &HeaderMap, body: &[u8]) -> Result<Option<Self>> {
+        if !headers.contains_key("ce-type") {
+            return Ok(None);
+        }
+        let mut event = Map::new();
+        for (name, value) in headers {
+            let Some(attribute) = name.as_str().strip_prefix("ce-") else {
+                continue;
+            };
+            let text = value.to_str().ok();
+            let text = text.and_then(|v| percent_decode_str(unquoted(v)).decode_utf8().ok());
+            let text = text.ok_or_else(|| {
+                Error::invalid_input(format!("the header `{name}` is not percent-encoded UTF-8"))
+            })?;
+            event.insert(attribute.to_owned(), text.into_owned().into());
+        }
+        if !body.is_empty() {
+            let kind = headers
+                .get(header::CONTENT_TYPE)
+                .and_then(|v| v.to_str().ok())
+                .unwrap_or("application/octet-stream");
+            if is_json(kind) {
+                let data: Value = serde_json::from_slice(body)
+                    .map_err(|e| Error::invalid_input(format!("the data is not JSON: {e}")))?;
+                event.insert("data".into(), data);
+            } else {
+                event.insert("data_base64".into(), STANDARD.encode(body).into());
+            }
+            if kind != "application/json" {
+                event.insert("datacontenttype".into(), kind.into());
+            }
+        }
+        Self::from_json(Value::Object(event)).map(Some)
+    }
+}
+
+/// A value may come as a quoted string.
+fn unquoted(value: &str) -> &str {
+    value
+        .strip_prefix('"')
+        .and_then(|v| v.strip_suffix('"'))
+        .unwrap_or(value)
+}
+
+pub(super) fn is_json(kind: &str) -> bool {
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    let kind = kind.to_ascii_lowercase();
+    kind.ends_with("/json") || kind.ends_with("+json")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use serde_json::json;
+
+    fn read(headers: &[(&'static str, &'static str)], body: &[u8]) -> Result<Option<Event>> {
+        let pairs = headers.iter().map(|(name, value)| {
+            let value = http::HeaderValue::from_static(value);
+            (http::HeaderName::from_static(name), value)
+        });
+        Event::from_binary(&pairs.collect(), body)
+    }
+
+    #[test]
+    fn attributes_are_percent_decoded_headers() {
+        let headers = [
+            ("ce-type", "a.b"),
+            ("ce-id", "1"),
+            ("ce-source", "\"/a%20b\""),
+            ("ce-subject", "Euro%20%E2%82%AC"),
+            ("ce-correlationid", "c"),
+            ("content-type", "application/json"),
+        ];
+        let event = read(&headers, b"{\"n\":1}").unwrap().unwrap();
+        assert_eq!((event.id.as_str(), event.source.as_str()), ("1", "/a b"));
+        assert_eq!(event.subject.as_deref(), Some("Euro €"));
+        assert_eq!(event.correlation_id(), Some("c"));
+        assert_eq!(
+            (event.data, event.datacontenttype),
+            (Some(json!({ "n": 1 })), None)
+        );
+    }
+
+    #[test]
+    fn data_that_is_not_json_keeps_every_byte() {
+        let headers = [("ce-type", "a"), ("content-type", "image/png")];
+        let event = read(&headers, &[0, 255, 10]).unwrap().unwrap();
+        assert_eq!(event.data_base64.as_deref(), Some("AP8K"));
+        assert_eq!(event.data, None);
+        assert_eq!(event.datacontenttype.as_deref(), Some("image/png"));
+        let event = read(&[("ce-type", "a")], b"x").unwrap().unwrap();
+        assert_eq!(
+            event.datacontenttype.as_deref(),
+            Some("application/octet-stream")
+        );
+    }
+
+    #[test]
+    fn other_requests_and_wrong_headers_are_told_apart() {
+        assert!(read(&[("ce-id", "1")], b"{}").unwrap().is_none());
+        for (name, value) in [
+            ("ce-subject", "%FF"),
+            ("ce-specversion", "0.3"),
+            ("ce-nope-x", "1"),
+        ] {
+            assert!(
+                read(&[("ce-type", "a"), (name, value)], b"").is_err(),
+                "{name}"
+            );
+        }
+        let headers = [("ce-type", "a"), ("content-type", "application/x+json")];
+        assert!(read(&headers, b"{").is_err());
+    }
+}
