@@ -26,6 +26,8 @@ pub mod error;
 pub mod events;
 pub mod metrics;
 pub mod pipeline;
+#[cfg(feature = "tower")]
+mod problem;
 pub mod pubsub;
 pub mod ratelimit;
 pub mod record;

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header, request::Parts};
+use http::{HeaderMap, Request, Response, StatusCode, request::Parts};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -18,7 +18,10 @@ use super::{
     Decision, Query, RateLimiter, Reason, group_ipv6,
     headers::{self, HeaderStyle},
 };
-use crate::{Error, ErrorKind, Result};
+use crate::{
+    Error, ErrorKind, Result,
+    problem::{UNAVAILABLE, problem},
+};
 
 /// Who asks and at which cost, as a [`RateLimitLayer`] finds it in a request.
 #[derive(Debug, Clone)]
@@ -201,7 +204,7 @@ impl RateLimitLayer {
         if decision.is_allowed() {
             return None;
         }
-        let (status, code, title) = match decision.reason() {
+        let what = match decision.reason() {
             Reason::DenyList => (
                 StatusCode::FORBIDDEN,
                 "denied",
@@ -214,7 +217,7 @@ impl RateLimitLayer {
                 "Too many requests",
             ),
         };
-        let mut response = self.problem(status, code, title, decision.retry_after());
+        let mut response = self.problem(what, decision.retry_after());
         self.write_headers(decision, response.headers_mut());
         Some(response)
     }
@@ -224,52 +227,20 @@ impl RateLimitLayer {
         tracing::warn!(%error, "no decision");
         if error.kind() == ErrorKind::InvalidInput {
             let title = "The request is not valid";
-            return self.problem(StatusCode::BAD_REQUEST, "invalid-request", title, None);
+            return self.problem((StatusCode::BAD_REQUEST, "invalid-request", title), None);
         }
-        let (status, code, title) = UNAVAILABLE;
         let retry = error.retry_after().unwrap_or(Duration::from_secs(1));
-        self.problem(status, code, title, Some(retry))
+        self.problem(UNAVAILABLE, Some(retry))
     }
 
     fn problem<B: From<String>>(
         &self,
-        status: StatusCode,
-        code: &str,
-        title: &str,
+        what: (StatusCode, &str, &str),
         retry: Option<Duration>,
     ) -> Response<B> {
-        let mut body = serde_json::json!({
-            "type": format!("urn:restis:problem:{code}"),
-            "title": title,
-            "status": status.as_u16(),
-            "code": code,
-            "policy": self.0.policy,
-        });
-        if let Some(retry) = retry {
-            body["retry_after_ms"] = u64::try_from(retry.as_millis()).unwrap_or(u64::MAX).into();
-        }
-        let mut response = Response::new(B::from(body.to_string()));
-        *response.status_mut() = status;
-        let headers = response.headers_mut();
-        for (name, value) in [
-            (header::CONTENT_TYPE, "application/problem+json"),
-            (header::CACHE_CONTROL, "no-store"),
-        ] {
-            headers.insert(name, HeaderValue::from_static(value));
-        }
-        if let Some(retry) = retry {
-            let seconds = u64::try_from(retry.as_millis().div_ceil(1000)).unwrap_or(u64::MAX);
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
-        }
-        response
+        problem(what, retry, &[("policy", &self.0.policy)])
     }
 }
-
-const UNAVAILABLE: (StatusCode, &str, &str) = (
-    StatusCode::SERVICE_UNAVAILABLE,
-    "store-unavailable",
-    "The store does not answer",
-);
 
 impl<S> Layer<S> for RateLimitLayer {
     type Service = RateLimit<S>;

@@ -106,6 +106,26 @@ impl Changes {
         self
     }
 
+    /// These changes after the ones so far.
+    pub fn then(mut self, later: Self) -> Self {
+        let settled = |name: &str| {
+            later.removals.iter().any(|n| n == name) || later.sets.iter().any(|(n, _)| n == name)
+        };
+        self.sets.retain(|(name, _)| !settled(name));
+        self.removals.retain(|name| !settled(name));
+        self.increments
+            .retain(|(name, _)| !later.removals.contains(name));
+        self.flashes
+            .retain(|(name, _)| !later.flashes.iter().any(|(n, _)| n == name));
+        self.sets.extend(later.sets);
+        self.flashes.extend(later.flashes);
+        self.increments.extend(later.increments);
+        self.removals.extend(later.removals);
+        self.version = later.version.or(self.version);
+        self.problem = self.problem.or(later.problem);
+        self
+    }
+
     /// Whether there is nothing to change.
     pub fn is_empty(&self) -> bool {
         self.sets.is_empty()

@@ -33,10 +33,16 @@ pub mod connect;
 mod cookie;
 mod create;
 mod csrf;
+#[cfg(feature = "tower")]
+mod current;
 mod device;
 mod error;
 mod event;
+#[cfg(feature = "axum")]
+mod extract;
 mod keys;
+#[cfg(feature = "tower")]
+mod layer;
 mod list;
 mod load;
 mod record;
@@ -55,9 +61,15 @@ pub use config::{Counting, LimitPolicy, SessionConfig};
 pub use cookie::{CookieConfig, Presented, SameSite};
 pub use create::{Creation, LoginEpoch, MAX_ID_BYTES, NewSession};
 pub use csrf::{CSRF_HEADER, CsrfPolicy, Origin};
+#[cfg(feature = "tower")]
+pub use current::{CurrentSession, SaveError};
 pub use device::{Device, MAX_LABEL_BYTES};
 pub use event::{EventKind, SessionEvent, SessionListener};
+#[cfg(feature = "axum")]
+pub use extract::SessionRejection;
 use keys::Keys;
+#[cfg(feature = "tower")]
+pub use layer::{SessionLayer, SessionService};
 pub use list::{Active, SessionInfo};
 pub use load::{Absence, Loaded};
 pub use record::{Authentication, Session};
