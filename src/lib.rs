@@ -24,6 +24,8 @@ mod dispatch;
 mod env;
 pub mod error;
 pub mod events;
+#[cfg(feature = "tower")]
+pub mod gate;
 pub mod metrics;
 pub mod pipeline;
 #[cfg(feature = "tower")]

@@ -229,7 +229,7 @@ impl CurrentSession {
     }
 
     /// Adds the cookie, and where the session was asked for keeps caches from the answer.
-    pub(super) fn write_headers(&self, headers: &mut HeaderMap) {
+    pub(crate) fn write_headers(&self, headers: &mut HeaderMap) {
         if let Some(cookie) = lock(&self.0.cookie).take() {
             headers.append(header::SET_COOKIE, cookie);
         } else if !self.0.asked.load(Ordering::Relaxed) {

@@ -145,8 +145,14 @@ impl SessionLayer {
         }
     }
 
+    /// The extensions that handing over work needs; a copy only where there is a way to do that.
+    pub(crate) fn for_deferral(&self, request: &Parts) -> http::Extensions {
+        let copy = self.0.defer.as_ref().map(|_| request.extensions.clone());
+        copy.unwrap_or_default()
+    }
+
     /// Writes the queued changes and extends the session; what the answer becomes if that failed.
-    async fn finish<B: From<String>>(
+    pub(crate) async fn finish<B: From<String>>(
         &self,
         session: &CurrentSession,
         extensions: &http::Extensions,
@@ -262,10 +268,7 @@ where
                 }
             }
             parts.extensions.insert(session.clone());
-            let extensions = match layer.0.defer {
-                Some(_) => parts.extensions.clone(),
-                None => http::Extensions::new(),
-            };
+            let extensions = layer.for_deferral(&parts);
             let answering = inner.call(Request::from_parts(parts, body));
             let response = if loads {
                 // An error shows where the handler asks.
