@@ -6,6 +6,7 @@ use serde::Serialize;
 use smallvec::SmallVec;
 
 use crate::{
+    commands::properties,
     error::{Error, Result},
     reply::Json,
     script::Forms,
@@ -14,8 +15,10 @@ use crate::{
 /// The name and arguments of one command, any bytes, in one buffer.
 #[derive(Clone, Default)]
 pub struct Args {
-    buf: Vec<u8>,
+    buf: SmallVec<[u8; 40]>,
     ends: SmallVec<[u32; 6]>,
+    /// One more than the position in the table of commands; 0 without a name.
+    place: u16,
     problem: Option<Box<Error>>,
     /// The caller promised that running it twice does no harm.
     pub(crate) repeatable: bool,
@@ -31,7 +34,14 @@ impl Args {
 
     /// Appends one argument.
     pub fn push(&mut self, bytes: &[u8]) {
-        self.push_with(|buf| buf.extend_from_slice(bytes));
+        if self.ends.is_empty() {
+            self.place = properties::index_of(bytes) as u16 + 1;
+        }
+        self.buf.extend_from_slice(bytes);
+        match u32::try_from(self.buf.len()) {
+            Ok(end) => self.ends.push(end),
+            Err(_) => self.fail(Error::invalid_input("command longer than 4 GiB")),
+        }
     }
 
     /// Appends one value as exactly one argument.
@@ -40,15 +50,11 @@ impl Args {
         self
     }
 
-    /// Appends one argument that `write` appends to the buffer.
-    pub(crate) fn push_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        if self.buf.capacity() == 0 {
-            self.buf.reserve(64);
-        }
-        write(&mut self.buf);
-        match u32::try_from(self.buf.len()) {
-            Ok(end) => self.ends.push(end),
-            Err(_) => self.fail(Error::invalid_input("command longer than 4 GiB")),
+    /// Position in the table of commands; its length for unknown ones.
+    pub(crate) fn index(&self) -> usize {
+        match self.place {
+            0 => properties::TABLE.len(),
+            place => usize::from(place) - 1,
         }
     }
 
@@ -108,7 +114,7 @@ impl Args {
     /// The same command with another name and first argument.
     pub(crate) fn with_head(&self, name: &str, first: &str) -> Self {
         let mut next = Self {
-            buf: Vec::with_capacity(self.buf.len() + name.len() + first.len()),
+            buf: SmallVec::with_capacity(self.buf.len() + name.len() + first.len()),
             repeatable: self.repeatable,
             script: self.script.clone(),
             ..Self::default()

@@ -42,9 +42,9 @@ struct Inner {
 
 #[derive(Default)]
 struct Cell {
-    count: AtomicU64,
     errors: AtomicU64,
     total_us: AtomicU64,
+    /// Every command is in one of them: their sum is the count.
     latency: [AtomicU64; BUCKETS],
 }
 
@@ -106,7 +106,6 @@ impl Metrics {
         };
         let cell = cell.get_or_init(Box::default);
         let us = u64::try_from(waited.as_micros()).unwrap_or(u64::MAX);
-        add(&cell.count, 1);
         add(&cell.total_us, us);
         let bits = u64::BITS - us.leading_zeros();
         let bucket = bits.saturating_sub(FIRST_BUCKET_BITS) as usize;
@@ -157,11 +156,12 @@ impl Metrics {
         let names = TABLE.iter().map(|p| p.name).chain(["other"]);
         let commands = names.zip(&inner.commands).filter_map(|(name, cell)| {
             let cell = cell.get()?;
+            let buckets: Vec<u64> = cell.latency.iter().map(get).collect();
             let stats = CommandStats {
-                count: get(&cell.count),
+                count: buckets.iter().sum(),
                 errors: get(&cell.errors),
                 total: Duration::from_micros(get(&cell.total_us)),
-                buckets: cell.latency.iter().map(get).collect(),
+                buckets,
             };
             Some((name, stats))
         });

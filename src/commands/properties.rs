@@ -274,30 +274,39 @@ pub fn documented() -> impl Iterator<Item = &'static str> {
     TABLE.iter().map(|p| p.name)
 }
 
-/// Finds a command, upper or lower case.
-pub(crate) fn lookup(name: &[u8]) -> Option<&'static Properties> {
-    TABLE.get(position(name)?)
-}
+/// Where the names with each first letter begin; the last one is the end of the table.
+const STARTS: [usize; 27] = {
+    let mut starts = [0; 27];
+    let mut letter = 1;
+    while letter < starts.len() {
+        let mut at = starts[letter - 1];
+        while at < TABLE.len() && TABLE[at].name.as_bytes()[0] < b'A' + letter as u8 {
+            at += 1;
+        }
+        starts[letter] = at;
+        letter += 1;
+    }
+    starts
+};
 
-/// Position in the table; its length for unknown commands.
+/// Position in the table, upper or lower case; its length for unknown commands.
 pub(crate) fn index_of(name: &[u8]) -> usize {
     position(name).unwrap_or(TABLE.len())
 }
 
 fn position(name: &[u8]) -> Option<usize> {
-    let mut upper = [0_u8; 32];
-    let upper = upper.get_mut(..name.len())?;
-    for (to, from) in upper.iter_mut().zip(name) {
-        *to = from.to_ascii_uppercase();
-    }
-    TABLE
-        .binary_search_by(|p| p.name.as_bytes().cmp(upper))
-        .ok()
+    let letter = name.first()?.to_ascii_uppercase().checked_sub(b'A')?;
+    let start = *STARTS.get(usize::from(letter))?;
+    let end = *STARTS.get(usize::from(letter) + 1)?;
+    let found = TABLE.get(start..end)?.iter().position(|known| {
+        known.name.len() == name.len() && known.name.as_bytes().eq_ignore_ascii_case(name)
+    });
+    Some(start + found?)
 }
 
 /// Upper-case name without allocation where the command is known.
 pub(crate) fn name_of(args: &Args) -> Cow<'static, str> {
-    match lookup(args.get(0).unwrap_or_default()) {
+    match TABLE.get(args.index()) {
         Some(known) => Cow::Borrowed(known.name),
         None => Cow::Owned(args.name().to_ascii_uppercase()),
     }
@@ -305,7 +314,7 @@ pub(crate) fn name_of(args: &Args) -> Cow<'static, str> {
 
 /// Whether repeating exactly this command does harm.
 pub fn safety_of(args: &Args) -> Safety {
-    let Some(known) = lookup(args.get(0).unwrap_or_default()) else {
+    let Some(known) = TABLE.get(args.index()) else {
         return Other;
     };
     match known.name {
@@ -342,6 +351,20 @@ mod tests {
                 .iter()
                 .all(|p| p.name == p.name.to_ascii_uppercase() && p.name.len() <= 32)
         );
+    }
+
+    #[test]
+    fn every_name_is_found_in_any_case_and_nothing_else() {
+        for (at, known) in TABLE.iter().enumerate() {
+            assert_eq!(position(known.name.as_bytes()), Some(at));
+            assert_eq!(
+                position(known.name.to_ascii_lowercase().as_bytes()),
+                Some(at)
+            );
+        }
+        for unknown in ["", "A", "GETT", "ZZZ", "[", "@GET", "{", "\u{e9}", "GET "] {
+            assert_eq!(position(unknown.as_bytes()), None, "{unknown}");
+        }
     }
 
     #[test]

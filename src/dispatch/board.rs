@@ -17,7 +17,6 @@ use super::{
 };
 use crate::{
     command::Args,
-    commands::properties,
     error::{Delivery, Error, ErrorKind, Result},
     metrics::Metrics,
     reply::Reply,
@@ -68,7 +67,7 @@ impl Entry {
         let slots = commands
             .into_iter()
             .map(|mut args| Slot {
-                metric: properties::index_of(args.get(0).unwrap_or_default()),
+                metric: args.index(),
                 state: SlotState::Queued({
                     args.repeatable |= idempotent;
                     args

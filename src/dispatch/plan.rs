@@ -32,11 +32,11 @@ pub(super) struct Part {
 }
 
 impl Part {
-    fn new(mode: Mode) -> Self {
+    fn new(mode: Mode, commands: usize) -> Self {
         Self {
             mode,
-            commands: Vec::new(),
-            places: Vec::new(),
+            commands: Vec::with_capacity(commands),
+            places: Vec::with_capacity(commands),
         }
     }
 
@@ -70,6 +70,8 @@ fn weight(args: &Args) -> usize {
 pub(super) fn cut(groups: Vec<Group>, limits: Limits, transport: &dyn Transport) -> Vec<Part> {
     let mut parts: Vec<Part> = Vec::new();
     let mut open: Option<(Part, usize)> = None;
+    let all: usize = groups.iter().map(|group| group.items.len()).sum();
+    let most = all.min(limits.commands);
     let close = |open: &mut Option<(Part, usize)>, parts: &mut Vec<Part>| {
         if let Some((mut part, _)) = open.take() {
             if part.commands.len() == 1 {
@@ -79,9 +81,10 @@ pub(super) fn cut(groups: Vec<Group>, limits: Limits, transport: &dyn Transport)
         }
     };
     for group in groups {
+        let items = group.items.len();
         if group.mode == Mode::Transaction {
             close(&mut open, &mut parts);
-            let mut part = Part::new(Mode::Transaction);
+            let mut part = Part::new(Mode::Transaction, items);
             for item in group.items {
                 part.push(item);
             }
@@ -91,7 +94,7 @@ pub(super) fn cut(groups: Vec<Group>, limits: Limits, transport: &dyn Transport)
         for item in group.items {
             if !transport.can_batch(&item.args) {
                 close(&mut open, &mut parts);
-                let mut part = Part::new(Mode::Single);
+                let mut part = Part::new(Mode::Single, 1);
                 part.push(item);
                 parts.push(part);
                 continue;
@@ -103,7 +106,7 @@ pub(super) fn cut(groups: Vec<Group>, limits: Limits, transport: &dyn Transport)
             if full {
                 close(&mut open, &mut parts);
             }
-            let (part, used) = open.get_or_insert_with(|| (Part::new(Mode::Pipeline), 0));
+            let (part, used) = open.get_or_insert_with(|| (Part::new(Mode::Pipeline, most), 0));
             part.push(item);
             *used += bytes;
         }

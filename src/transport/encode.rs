@@ -17,16 +17,16 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
 
 /// `["SET","k","v"]`; false when an argument is not UTF-8.
 pub(crate) fn command(args: &Args, out: &mut Vec<u8>) -> bool {
+    if !args.is_utf8() {
+        return false;
+    }
     out.reserve(args.bytes() + 3 * args.len() + 2);
     out.push(b'[');
     for (i, arg) in args.iter().enumerate() {
         if i > 0 {
             out.push(b',');
         }
-        let Ok(text) = std::str::from_utf8(arg) else {
-            return false;
-        };
-        string(text, out);
+        string(arg, out);
     }
     out.push(b']');
     true
@@ -53,9 +53,9 @@ pub(crate) fn commands(all: &[Args], out: &mut Vec<u8>) -> bool {
     true
 }
 
-fn string(text: &str, out: &mut Vec<u8>) {
+/// UTF-8 in quotes, with what JSON does not allow escaped.
+fn string(bytes: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
-    let bytes = text.as_bytes();
     let mut plain = 0;
     for (i, &b) in bytes.iter().enumerate() {
         if b >= 0x20 && b != b'"' && b != b'\\' {
