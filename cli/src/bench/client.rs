@@ -9,7 +9,7 @@ use restis::transport::Encoding;
 use super::Common;
 use super::bare::Bare;
 use super::contest::{Side, contest, say};
-use super::javascript::{Runtime, Script};
+use super::javascript::{Script, peers, sides};
 use super::store::{Store, TOKEN};
 use super::wrk::Wrk;
 use crate::args::Failure;
@@ -20,56 +20,12 @@ const SCRIPT: &str = include_str!("client.cjs");
 
 pub(crate) fn run(common: &Common) -> Result<(), Failure> {
     let store = Store::start()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(format!("no event loop: {error}")))?;
-    let ours = Ours::new(store.url(), runtime)?;
-    let mut peers = peers(common, store.url())?;
+    let ours = Ours::new(store.url(), super::event_loop()?)?;
+    let mut peers = peers(common, &["@upstash/redis"], SCRIPT, store.url())?;
     construction()?;
     sequential(common, &store, &ours, &mut peers)?;
     merged(common, &ours, &mut peers)?;
     pipeline(common, &store, &ours, &mut peers)
-}
-
-/// The scripts that run here; says why others do not.
-fn peers(common: &Common, url: &str) -> Result<Vec<Script>, Failure> {
-    let modules = &common.node_modules;
-    if !modules.join("@upstash/redis").is_dir() {
-        say(&format!(
-            "@upstash/redis is not in {}: npm install @upstash/redis bun, then --node-modules DIR\n",
-            modules.display()
-        ))?;
-        return Ok(Vec::new());
-    }
-    let (runtimes, missing) = Runtime::all(modules);
-    for why in missing {
-        say(&format!("{why}: npm install bun, or put it on PATH\n"))?;
-    }
-    runtimes
-        .iter()
-        .map(|runtime| Script::start(runtime, modules, SCRIPT, url))
-        .collect()
-}
-
-/// A bar for each runtime: Node's and Bun's differ.
-fn sides<'p>(
-    peers: &'p mut [Script],
-    client: &str,
-    work: &'static str,
-    node: f64,
-    bun: f64,
-) -> impl Iterator<Item = Side<'p>> {
-    let client = client.to_owned();
-    peers.iter_mut().map(move |peer| {
-        let bar = if peer.name().starts_with("Bun") {
-            bun
-        } else {
-            node
-        };
-        let name = format!("{client}, {}", peer.name());
-        Side::new(name, move |time| peer.rate(work, time)).bar(bar)
-    })
 }
 
 /// The fastest of twenty: the first one pays for code that was never run.

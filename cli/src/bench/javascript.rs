@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
+use super::Common;
+use super::contest::{Side, say};
 use super::store::TOKEN;
 use crate::args::Failure;
 
@@ -119,4 +121,50 @@ impl Drop for Script {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The script on every runtime that is here; says why others do not run it.
+pub(crate) fn peers(
+    common: &Common,
+    packages: &[&str],
+    script: &str,
+    url: &str,
+) -> Result<Vec<Script>, Failure> {
+    let modules = &common.node_modules;
+    if let Some(missing) = packages.iter().find(|name| !modules.join(name).is_dir()) {
+        say(&format!(
+            "{missing} is not in {}: npm install {} bun, then --node-modules DIR\n",
+            modules.display(),
+            packages.join(" ")
+        ))?;
+        return Ok(Vec::new());
+    }
+    let (runtimes, missing) = Runtime::all(modules);
+    for why in missing {
+        say(&format!("{why}: npm install bun, or put it on PATH\n"))?;
+    }
+    runtimes
+        .iter()
+        .map(|runtime| Script::start(runtime, modules, script, url))
+        .collect()
+}
+
+/// A side for each script, with a bar for each runtime: Node's and Bun's differ.
+pub(crate) fn sides<'p>(
+    peers: &'p mut [Script],
+    client: &str,
+    work: &'static str,
+    node: f64,
+    bun: f64,
+) -> impl Iterator<Item = Side<'p>> {
+    let client = client.to_owned();
+    peers.iter_mut().map(move |peer| {
+        let bar = if peer.name().starts_with("Bun") {
+            bun
+        } else {
+            node
+        };
+        let name = format!("{client}, {}", peer.name());
+        Side::new(name, move |time| peer.rate(work, time)).bar(bar)
+    })
 }

@@ -4,6 +4,7 @@ mod bare;
 mod client;
 mod contest;
 mod javascript;
+mod ratelimit;
 mod store;
 mod wrk;
 
@@ -21,7 +22,8 @@ server, a process of its own on this machine. Only ratios of one run are worth q
 
 Peers are used where they are found:
   wrk               apt install wrk, brew install wrk
-  node, bun         with @upstash/redis: npm install @upstash/redis bun
+  node, bun         with @upstash/redis and @upstash/ratelimit:
+                    npm install @upstash/redis @upstash/ratelimit bun
 
 Examples:
   restis bench client
@@ -38,6 +40,8 @@ pub(crate) struct BenchArgs {
 enum What {
     /// The client: one GET after another, concurrent GETs, pipelines
     Client(Common),
+    /// Rate limits: concurrent and single decisions, blocked clients, a million organisations
+    Ratelimit(Common),
 }
 
 /// What every benchmark can be told.
@@ -70,12 +74,21 @@ fn schedule(text: &str) -> Result<Schedule, String> {
     })
 }
 
+/// One thread, as in a function.
+fn event_loop() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format!("no event loop: {error}")))
+}
+
 pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
     if cfg!(debug_assertions) {
         contest::say("This is a debug build: its figures mean nothing. Use --release.\n")?;
     }
     match &args.what {
         What::Client(common) => client::run(common),
+        What::Ratelimit(common) => ratelimit::run(common),
     }
 }
 
