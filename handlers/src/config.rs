@@ -1,6 +1,6 @@
 //! Configuration of the functions from the environment.
 
-use crate::{auth::ServiceTokens, policies::PolicySet};
+use crate::{auth::ServiceTokens, policies::PolicySet, schemas::EventSchemas};
 use http::HeaderValue;
 use restis::events::{Environment, EventsConfig, GrantKeys, TypeFilter};
 use std::{fmt, time::Duration};
@@ -57,6 +57,8 @@ pub struct Config {
     pub events: EventsConfig,
     /// `EVENTS_BEST_EFFORT_TYPES`: `a.b`, `a.*` by comma; told within the instance while the store is away. Default none.
     pub best_effort: TypeFilter,
+    /// `EVENTS_SCHEMAS` or `EVENTS_SCHEMAS_FILE`: JSON schemas by type, with the feature `schemas`. Default none.
+    pub schemas: EventSchemas,
     /// `EVENTS_STREAM_SECONDS`: length of one event stream, 5–3600; below the platform's limit. Default 240.
     pub stream_time: Duration,
     /// `REQUEST_TIMEOUT`: time for one answer in milliseconds, 100–900000. Default 9000.
@@ -76,6 +78,7 @@ impl Default for Config {
             grant_keys: None,
             events: EventsConfig::default(),
             best_effort: TypeFilter::none(),
+            schemas: EventSchemas::default(),
             stream_time: Duration::from_secs(240),
             request_timeout: Duration::from_secs(9),
         }
@@ -180,6 +183,7 @@ impl Config {
                 ),
             }
         }
+        config.schemas = EventSchemas::from_vars(var, &mut problems);
         config.policies = PolicySet::from_vars(var, &mut problems);
         ConfigError::from_problems(problems).map_or(Ok(config), Err)
     }

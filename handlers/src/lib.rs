@@ -15,6 +15,7 @@ mod openapi;
 mod policies;
 pub mod problem;
 pub mod routes;
+mod schemas;
 mod state;
 
 pub use client_ip::ClientIp;
@@ -23,6 +24,7 @@ pub use extract::{ApiJson, ApiQuery};
 pub use host::{Host, HostError, run, run_blocking, serve};
 pub use openapi::document;
 pub use policies::{DEFAULT_POLICY, PolicySet};
+pub use schemas::EventSchemas;
 pub use state::{AppState, AppStateBuilder};
 
 use axum::Router;

@@ -488,3 +488,62 @@ async fn dead_letters_are_listed_redriven_and_purged() {
     let (response, _) = send(&router, get("/api/events/dlq", "READER"), Value::Null).await;
     assert_eq!(response.status(), StatusCode::FORBIDDEN);
 }
+
+#[cfg(feature = "schemas")]
+#[tokio::test]
+async fn data_that_does_not_fit_its_schema_is_refused_with_the_places() {
+    let store = support::store();
+    let schemas = r#"{"booking.created":{"type":"object","properties":{"n":{"type":"integer"}}}}"#;
+    let schemas = restis::events::Schemas::parse(schemas).unwrap().strict();
+    let router = router(
+        store.url(),
+        Config {
+            schemas: schemas.into(),
+            ..config()
+        },
+    );
+    let event =
+        |n: Value| json!({ "type": "booking.created", "id": n.to_string(), "data": { "n": n } });
+    let publish = |body: Value| send(&router, post("/api/events/publish", "ROOT"), body);
+    let (response, _) = publish(event(json!(1))).await;
+    assert_eq!(response.status(), StatusCode::CREATED);
+    let (response, problem) = publish(event(json!("x"))).await;
+    assert_eq!(
+        (
+            response.status(),
+            &problem["code"],
+            &problem["errors"][0]["pointer"]
+        ),
+        (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            &json!("schema-mismatch"),
+            &json!("/n")
+        )
+    );
+    let batch = json!([event(json!("x")), event(json!(2)), { "type": "other" }]);
+    let (_, verdicts) = publish(batch).await;
+    let statuses = [0, 1, 2].map(|n| verdicts[n]["status"].as_str().unwrap());
+    assert_eq!(statuses, ["rejected", "published", "rejected"]);
+    let outbox = json!({ "client": "c", "epoch": 1, "first": 1, "events": [event(json!("x")), event(json!(3))] });
+    let (_, sync) = send(&router, post("/api/events/sync", "ROOT"), outbox).await;
+    let statuses = [0, 1].map(|n| sync["results"][n]["status"].as_str().unwrap());
+    assert_eq!(statuses, ["rejected", "accepted"]);
+}
+
+#[test]
+fn schemas_come_from_the_environment_or_the_start_fails() {
+    let config = |name: &'static str, value: &'static str| {
+        Config::from_vars(move |n| (n == name).then(|| value.to_owned()))
+    };
+    let good = config("EVENTS_SCHEMAS", r#"{"a":{"type":"string"}}"#);
+    // Without the feature nobody would check: that must not look like success.
+    assert_eq!(good.is_ok(), cfg!(feature = "schemas"));
+    for (name, value) in [
+        ("EVENTS_SCHEMAS", "{"),
+        ("EVENTS_SCHEMAS_FILE", "/nowhere/schemas.json"),
+        ("EVENTS_UNREGISTERED_TYPES", "reject"),
+    ] {
+        let error = config(name, value).unwrap_err().to_string();
+        assert!(error.contains(name), "{error}");
+    }
+}

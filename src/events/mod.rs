@@ -30,6 +30,8 @@ mod grant;
 mod history;
 mod keys;
 mod publish;
+#[cfg(feature = "schemas")]
+mod schemas;
 mod signature;
 mod store;
 mod subscribers;
@@ -48,6 +50,8 @@ pub use grant::{Grant, GrantError, GrantKeys};
 pub use history::{HistoryPage, HistoryQuery, Reset, Stored};
 pub use keys::check_scope;
 pub use publish::{Producer, Verdict};
+#[cfg(feature = "schemas")]
+pub use schemas::{SchemaError, Schemas};
 pub use signature::{SignatureError, WebhookKeys};
 pub use store::{Events, EventsConfig, Outcome, Published, Status};
 pub use time::parse_time;

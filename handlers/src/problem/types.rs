@@ -93,6 +93,8 @@ pub const TYPES: &[ProblemType] = &[
         "`SESSION_CLIENT_FIELDS` names those it may; `field` is the wrong one"),
     of(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-mismatch", "The key was used for another event",
         "an `Idempotency-Key` belongs to one event"),
+    of(StatusCode::UNPROCESSABLE_ENTITY, "schema-mismatch", "The event does not fit its schema",
+        "`errors` lists where (RFC 6901) and why; or the type has no schema and needs one"),
     of(StatusCode::TOO_MANY_REQUESTS, "rate-limited", "Too many requests",
         "wait as long as `Retry-After` says"),
     of(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The service failed",

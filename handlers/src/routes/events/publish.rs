@@ -19,7 +19,7 @@ use restis::{
     events::{Event, Events, EventsConfig, Outcome, Status},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::time::Duration;
 use utoipa::{IntoParams, ToSchema};
 
@@ -149,7 +149,7 @@ impl Verdict {
         (status = 403, description = "The token lacks `events:publish` or the organisation", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 415, description = "The body is not JSON", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 422, description = "The key was used for another event", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 422, description = "The key was used for another event, or the data does not fit the schema of its type", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 503, description = "The store does not answer; nothing is stored, send again", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 504, description = "`outcome-unknown`: it may be stored; send again with the same key, or the `id` that the answer names", body = ProblemDocument, content_type = "application/problem+json"),
     ))]
@@ -193,6 +193,15 @@ async fn one(
     given: bool,
     headers: &HeaderMap,
 ) -> Result<Response> {
+    if let Err(mismatch) = state.config().schemas.check(&event) {
+        return Err(Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "schema-mismatch",
+            "The event does not fit its schema",
+        )
+        .detail(mismatch.to_string())
+        .member("errors", json!(mismatch.places)));
+    }
     if !state.config().redis_events {
         let verdict = Verdict::local(state, events, &event, false);
         return Ok((StatusCode::ACCEPTED, Json(verdict)).into_response());
@@ -249,7 +258,13 @@ async fn batch(state: &AppState, events: &Events, items: Vec<Value>) -> Result<R
         return Err(Problem::invalid("a batch has 1 to 100 events"));
     }
     let all_given = items.iter().all(|item| item.get("id").is_some());
-    let read: Vec<_> = items.into_iter().map(Event::from_json).collect();
+    let schemas = &state.config().schemas;
+    let check = |item| {
+        let event = Event::from_json(item).map_err(|error| error.to_string())?;
+        let fits = schemas.check(&event);
+        fits.map_or_else(|mismatch| Err(mismatch.to_string()), |()| Ok(event))
+    };
+    let read: Vec<Result<Event, String>> = items.into_iter().map(check).collect();
     let keys: Vec<String> = read.iter().flatten().map(Event::identity).collect();
     let good = read.iter().flatten().zip(&keys);
     let good: Vec<_> = good

@@ -146,14 +146,16 @@ pub(super) async fn sync(
         let first = body
             .first
             .ok_or_else(|| Problem::invalid("`first` is the number of the first event"))?;
-        let read = |json: Value| match json.get("id") {
-            Some(_) => Event::from_json(json),
+        let refuse = |why: String| Error::new(ErrorKind::InvalidInput, Delivery::NotSent, why);
+        let schemas = &state.config().schemas;
+        let read = |json: Value| {
             // An id made here would be another one when the same is sent again.
-            None => Err(Error::new(
-                ErrorKind::InvalidInput,
-                Delivery::NotSent,
-                "an event of an outbox needs an `id`",
-            )),
+            if json.get("id").is_none() {
+                return Err(refuse("an event of an outbox needs an `id`".into()));
+            }
+            let event = Event::from_json(json)?;
+            let fits = schemas.check(&event);
+            fits.map_or_else(|mismatch| Err(refuse(mismatch.to_string())), |()| Ok(event))
         };
         let outbox = body.events.into_iter().map(read).collect();
         let verdicts = events.publish_outbox(&producer, first, outbox).await?;
