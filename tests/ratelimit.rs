@@ -597,4 +597,25 @@ proptest! {
         let gcra = runtime.block_on(play(Limit::gcra(10, secs(10), 4).unwrap(), &steps));
         prop_assert!(most_in_any(window, &gcra) <= 14);
     }
+
+    #[test]
+    fn one_window_alone_decides_like_one_among_others(steps in steps()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        for limit in [Limit::fixed_window(4, secs(10)), Limit::sliding_window(4, secs(10))] {
+            let (alone, clock, _) = builder(limit.clone().unwrap());
+            let (general, _, _) = builder(limit.unwrap());
+            let alone = alone.build();
+            let general = general.clock(clock.clone()).dynamic_limits().build();
+            for step in &steps {
+                match *step {
+                    Step::Take(cost) => runtime.block_on(async {
+                        let query = Query::new("a").cost(cost);
+                        let decisions = (alone.decide(query).await, general.decide(query).await);
+                        assert_eq!(decisions.0.unwrap(), decisions.1.unwrap());
+                    }),
+                    Step::Wait(ms) => clock.advance(Duration::from_millis(ms)),
+                }
+            }
+        }
+    }
 }
