@@ -307,6 +307,7 @@ fn parse_duration(value: &str) -> Option<Duration> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
+    use proptest::prelude::*;
 
     fn from(vars: &[(&str, &str)]) -> Result<Redis> {
         Redis::from_vars(|name| {
@@ -392,6 +393,36 @@ mod tests {
         // Around the value they do no harm.
         let newline = ("UPSTASH_REDIS_REST_URL", " https://example.upstash.io\n");
         assert!(host(&[newline, TOKEN]).contains("example.upstash.io"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_in_any_variable_is_a_client_or_a_problem_that_tells_no_value(
+            scheme in prop_oneof![
+                Just(""), Just("https://"), Just("http://"), Just("rediss://default:"), Just("\""),
+            ],
+            // No message has letters of this script by itself.
+            text in "[\\x00-~\u{4e00}-\u{4eff}]{0,60}",
+            host in prop_oneof![Just(""), Just("@example.upstash.io"), Just(".upstash.io:6379")],
+            names in proptest::sample::subsequence(
+                vec![
+                    URL.0, TOKEN.0, "KV_REST_API_URL", "KV_REST_API_TOKEN", "REDIS_URL",
+                    "REDIS_COMMAND_TIMEOUT", "REDIS_CONNECT_TIMEOUT", "REDIS_MAX_RETRIES",
+                ],
+                0..=8,
+            ),
+        ) {
+            let value = format!("{scheme}{text}{host}");
+            let mut vars = vec![("APP_ENV", "production")];
+            vars.extend(names.into_iter().map(|name| (name, &*value)));
+            if let Err(error) = from(&vars) {
+                let told = format!("{error} {error:?}");
+                prop_assert!(error.kind() == crate::ErrorKind::Config, "{}", told);
+                let quoted = text.len() > 7 && told.contains(&text);
+                let foreign = told.contains(|c| ('\u{4e00}'..='\u{4eff}').contains(&c));
+                prop_assert!(!quoted && !foreign, "{}", told);
+            }
+        }
     }
 
     #[test]

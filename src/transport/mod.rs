@@ -18,6 +18,7 @@ use http::HeaderValue;
 
 use crate::{command::Args, error::Result, reply::Reply};
 
+mod answer;
 #[cfg(not(target_family = "wasm"))]
 mod direct;
 #[cfg(feature = "embedded")]
@@ -25,11 +26,16 @@ pub mod embedded;
 pub(crate) mod encode;
 #[cfg(test)]
 mod fuzz;
+mod head;
 pub mod http_client;
 pub(crate) mod json;
+mod refusal;
+mod request;
 pub(crate) mod resp;
 pub(crate) mod sse;
 pub(crate) mod telemetry;
+#[cfg(not(target_family = "wasm"))]
+mod tracked;
 
 pub(crate) use http_client::Parts;
 pub use http_client::{Encoding, HttpTransport};

@@ -1,0 +1,214 @@
+//! A lean HTTP/1.1 connection pool for the one thing this client does: POST, read, reuse.
+//!
+//! A general HTTP client costs as much time as the whole round trip to a near server. What it
+//! offers beyond this (proxies, redirects, HTTP/2) comes by handing in a `reqwest::Client`.
+use std::{
+    io,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::Poll,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tokio::{
+    io::{AsyncWriteExt as _, ReadBuf},
+    net::TcpStream,
+    time::Instant,
+};
+use url::Url;
+
+use super::head::Head;
+use crate::error::{Delivery, Error, ErrorKind, Result};
+
+mod response;
+mod stream;
+
+use response::{Reader, broken};
+use stream::Stream;
+
+/// Servers and balancers close idle connections after a minute or later.
+const MAX_IDLE: Duration = Duration::from_secs(30);
+const MAX_IDLE_CONNECTIONS: usize = 16;
+
+/// Connections to one server.
+pub(super) struct Direct {
+    host: String,
+    port: u16,
+    #[cfg(feature = "rustls")]
+    tls: Option<(
+        tokio_rustls::TlsConnector,
+        rustls::pki_types::ServerName<'static>,
+    )>,
+    connect_timeout: Duration,
+    max_reply_bytes: usize,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl std::fmt::Debug for Direct {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Direct")
+            .field("host", &self.host)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Direct {
+    /// `None` for a URL that this build cannot reach.
+    pub(super) fn new(
+        base: &Url,
+        connect_timeout: Duration,
+        max_reply_bytes: usize,
+    ) -> Result<Option<Self>> {
+        let (Some(host), Some(port)) = (base.host(), base.port_or_known_default()) else {
+            return Ok(None);
+        };
+        // Without brackets, as resolvers and certificates want it.
+        let host = match host {
+            url::Host::Ipv6(ip) => ip.to_string(),
+            other => other.to_string(),
+        };
+        #[cfg(feature = "rustls")]
+        let tls = if base.scheme() == "https" {
+            let name = rustls::pki_types::ServerName::try_from(host.clone()).map_err(|_| {
+                Error::config("the REST URL has a host that no certificate can name")
+            })?;
+            let config = Arc::new(crate::config::tls_config()?);
+            Some((tokio_rustls::TlsConnector::from(config), name))
+        } else {
+            None
+        };
+        #[cfg(not(feature = "rustls"))]
+        if base.scheme() == "https" {
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            host,
+            port,
+            #[cfg(feature = "rustls")]
+            tls,
+            connect_timeout,
+            max_reply_bytes,
+            idle: Mutex::default(),
+        }))
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends a whole request, head and body, and reads the answer.
+    pub(super) async fn post(&self, request: Vec<u8>, sent: &AtomicBool) -> Result<(Head, Bytes)> {
+        let mut connection = match self.reuse().await {
+            Some(connection) => connection,
+            None => self.connect().await?,
+        };
+        sent.store(true, Ordering::Release);
+        connection.send(&request).await?;
+        let (head, body, reusable) = connection.reader.answer(self.max_reply_bytes).await?;
+        if reusable {
+            connection.since = Instant::now();
+            let mut idle = self.idle();
+            if idle.len() < MAX_IDLE_CONNECTIONS {
+                idle.push(connection);
+            }
+        }
+        Ok((head, body))
+    }
+
+    /// The connection used last, if it still lives.
+    async fn reuse(&self) -> Option<Connection> {
+        loop {
+            let mut connection = self.idle().pop()?;
+            if connection.since.elapsed() < MAX_IDLE && connection.is_alive().await {
+                return Some(connection);
+            }
+        }
+    }
+
+    async fn connect(&self) -> Result<Connection> {
+        let failed = |why: &'static str| {
+            move |e: io::Error| {
+                Error::new(ErrorKind::Connect, Delivery::NotSent, why).with_source(e)
+            }
+        };
+        let connecting = async {
+            let addresses: Vec<_> = tokio::net::lookup_host((&*self.host, self.port))
+                .await
+                .map_err(failed("the name of the server is unknown"))?
+                .collect();
+            // One address that swallows packets must not take the time of the others.
+            let share = self.connect_timeout / u32::try_from(addresses.len()).unwrap_or(1).max(1);
+            let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+            let mut open = None;
+            for address in addresses {
+                match tokio::time::timeout(share, TcpStream::connect(address)).await {
+                    Ok(Ok(stream)) => {
+                        open = Some(stream);
+                        break;
+                    }
+                    Ok(Err(e)) => last = e,
+                    Err(_) => last = io::ErrorKind::TimedOut.into(),
+                }
+            }
+            let Some(tcp) = open else {
+                return Err(failed("no connection to the server")(last));
+            };
+            tcp.set_nodelay(true)
+                .map_err(failed("no connection to the server"))?;
+            #[cfg(feature = "rustls")]
+            if let Some((connector, name)) = &self.tls {
+                let stream = connector
+                    .connect(name.clone(), tcp)
+                    .await
+                    .map_err(failed("the TLS handshake failed"))?;
+                return Ok(Stream::Tls(Box::new(stream)));
+            }
+            Ok(Stream::Tcp(tcp))
+        };
+        let stream = tokio::time::timeout(self.connect_timeout, connecting)
+            .await
+            .unwrap_or_else(|_| {
+                Err(failed("no connection in time")(
+                    io::ErrorKind::TimedOut.into(),
+                ))
+            })?;
+        Ok(Connection {
+            reader: Reader::new(stream),
+            since: Instant::now(),
+        })
+    }
+}
+
+struct Connection {
+    reader: Reader<Stream>,
+    since: Instant,
+}
+
+impl Connection {
+    /// Nothing came since the last answer, least of all an end.
+    async fn is_alive(&mut self) -> bool {
+        let mut byte = [0];
+        let stream = &mut self.reader.stream;
+        let tls = !matches!(stream, Stream::Tcp(_));
+        let tcp = stream.tcp();
+        std::future::poll_fn(|cx| {
+            Poll::Ready(match tcp.poll_peek(cx, &mut ReadBuf::new(&mut byte)) {
+                Poll::Pending => true,
+                // TLS may send session tickets at any time.
+                Poll::Ready(Ok(n)) => n > 0 && tls,
+                Poll::Ready(Err(_)) => false,
+            })
+        })
+        .await
+    }
+
+    /// Sends all of a request.
+    async fn send(&mut self, request: &[u8]) -> Result<()> {
+        let stream = &mut self.reader.stream;
+        stream.write_all(request).await.map_err(broken)?;
+        stream.flush().await.map_err(broken)
+    }
+}

@@ -1,0 +1,272 @@
+//! An HTTP/1.1 answer, read from a connection as it comes.
+use std::{io, mem::MaybeUninit};
+
+use bytes::{Bytes, BytesMut};
+use http::StatusCode;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+
+use super::super::head::Head;
+use crate::error::{Delivery, Error, ErrorKind, Result};
+
+const MAX_HEAD_BYTES: usize = 64 * 1024;
+const MAX_HEADERS: usize = 64;
+const MAX_LINE_BYTES: usize = 8 * 1024;
+const READ_BYTES: usize = 8 * 1024;
+/// Informational answers before the real one, and trailers after it.
+const MAX_EXTRAS: usize = 64;
+
+/// The reading end of a connection.
+#[derive(Debug)]
+pub(super) struct Reader<S> {
+    pub(super) stream: S,
+    /// Read and not yet understood; empty between exchanges.
+    buffer: BytesMut,
+}
+
+/// How the end of a body is known.
+#[derive(Debug, Clone, Copy)]
+enum Framing {
+    Length(usize),
+    Chunked,
+    UntilClose,
+}
+
+/// A head and what follows it.
+struct Start {
+    head: Head,
+    framing: Framing,
+    /// The connection may serve another request.
+    keep: bool,
+}
+
+pub(super) fn broken(e: io::Error) -> Error {
+    malformed("connection broke").with_source(e)
+}
+
+fn malformed(why: &'static str) -> Error {
+    Error::new(ErrorKind::Interrupted, Delivery::MaybeExecuted, why)
+}
+
+const LONG_HEAD: &str = "the head of the answer is too long";
+const BAD_CHUNK: &str = "a chunk of the answer is malformed";
+
+fn too_large() -> Error {
+    let why = "the reply exceeds the limit of this client";
+    Error::new(ErrorKind::TooLarge, Delivery::MaybeExecuted, why)
+}
+
+impl<S: AsyncRead + Unpin> Reader<S> {
+    pub(super) fn new(stream: S) -> Self {
+        let buffer = BytesMut::new();
+        Self { stream, buffer }
+    }
+
+    /// Head and body of one answer, and whether the connection can be used again.
+    ///
+    /// # Errors
+    /// `TooLarge` for a body of more than `max` bytes, `Interrupted` for an early end and
+    /// for what is not HTTP.
+    pub(super) async fn answer(&mut self, max: usize) -> Result<(Head, Bytes, bool)> {
+        for _ in 0..MAX_EXTRAS {
+            let start = self.start().await?;
+            let status = start.head.status;
+            if status.is_informational() {
+                continue;
+            }
+            let framing = match status {
+                StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => Framing::Length(0),
+                _ => start.framing,
+            };
+            let body = self
+                .body(framing, max)
+                .await
+                .map_err(|e| e.with_status(status.as_u16()))?;
+            let closes = matches!(framing, Framing::UntilClose);
+            let reusable = start.keep && !closes && self.buffer.is_empty();
+            return Ok((start.head, body, reusable));
+        }
+        Err(malformed("only informational answers"))
+    }
+
+    /// Reads what is there, at most up to the size of the buffer; 0 at the end.
+    async fn read(&mut self) -> Result<usize> {
+        self.buffer.reserve(READ_BYTES);
+        self.stream.read_buf(&mut self.buffer).await.map_err(broken)
+    }
+
+    /// Reads more; an end here is a break.
+    async fn more(&mut self) -> Result<()> {
+        match self.read().await? {
+            0 => Err(broken(io::ErrorKind::UnexpectedEof.into())),
+            _ => Ok(()),
+        }
+    }
+
+    async fn start(&mut self) -> Result<Start> {
+        loop {
+            if !self.buffer.is_empty()
+                && let Some((start, length)) = parse(&self.buffer)?
+            {
+                let _ = self.buffer.split_to(length);
+                return if length > MAX_HEAD_BYTES {
+                    Err(malformed(LONG_HEAD))
+                } else {
+                    Ok(start)
+                };
+            }
+            if self.buffer.len() > MAX_HEAD_BYTES {
+                return Err(malformed(LONG_HEAD));
+            }
+            self.more().await?;
+        }
+    }
+
+    async fn body(&mut self, framing: Framing, max: usize) -> Result<Bytes> {
+        match framing {
+            Framing::Length(length) if length > max => Err(too_large()),
+            Framing::Length(length) => {
+                self.need(length).await?;
+                Ok(self.buffer.split_to(length).freeze())
+            }
+            Framing::Chunked => self.chunks(max).await,
+            Framing::UntilClose => loop {
+                let read = self.read().await?;
+                if self.buffer.len() > max {
+                    return Err(too_large());
+                }
+                if read == 0 {
+                    return Ok(self.buffer.split().freeze());
+                }
+            },
+        }
+    }
+
+    async fn need(&mut self, bytes: usize) -> Result<()> {
+        while self.buffer.len() < bytes {
+            self.buffer.reserve(bytes - self.buffer.len());
+            self.more().await?;
+        }
+        Ok(())
+    }
+
+    async fn line(&mut self) -> Result<BytesMut> {
+        loop {
+            let end = memchr::memchr(b'\n', &self.buffer);
+            if let Some(end) = end.filter(|end| *end <= MAX_LINE_BYTES) {
+                let mut line = self.buffer.split_to(end + 1);
+                line.truncate(end);
+                if line.last() == Some(&b'\r') {
+                    line.truncate(end - 1);
+                }
+                return Ok(line);
+            }
+            if self.buffer.len() > MAX_LINE_BYTES {
+                return Err(malformed(BAD_CHUNK));
+            }
+            self.more().await?;
+        }
+    }
+
+    async fn chunks(&mut self, max: usize) -> Result<Bytes> {
+        let mut body = BytesMut::new();
+        loop {
+            let size = chunk_size(&self.line().await?).ok_or_else(|| malformed(BAD_CHUNK))?;
+            if size == 0 {
+                self.skip_trailers().await?;
+                return Ok(body.freeze());
+            }
+            if size > max.saturating_sub(body.len()) {
+                return Err(too_large());
+            }
+            self.need(size + 2).await?;
+            body.extend_from_slice(&self.buffer.split_to(size));
+            if &self.buffer.split_to(2)[..] != b"\r\n" {
+                return Err(malformed(BAD_CHUNK));
+            }
+        }
+    }
+
+    /// Trailers mean nothing here.
+    async fn skip_trailers(&mut self) -> Result<()> {
+        for _ in 0..MAX_EXTRAS {
+            if self.line().await?.is_empty() {
+                return Ok(());
+            }
+        }
+        Err(malformed("too many trailers"))
+    }
+}
+
+/// The size in hexadecimal digits, before any extension.
+fn chunk_size(line: &[u8]) -> Option<usize> {
+    let size = line.split(|b| *b == b';').next()?.trim_ascii();
+    let size = std::str::from_utf8(size).ok()?;
+    // `from_str_radix` takes a sign.
+    let digits = size.bytes().all(|b| b.is_ascii_hexdigit());
+    digits.then(|| usize::from_str_radix(size, 16).ok())?
+}
+
+/// The head at the beginning of `bytes` and its length, once it is there as a whole.
+fn parse(bytes: &[u8]) -> Result<Option<(Start, usize)>> {
+    let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+    let mut response = httparse::Response::new(&mut []);
+    let length = match httparse::ParserConfig::default().parse_response_with_uninit_headers(
+        &mut response,
+        bytes,
+        &mut headers,
+    ) {
+        Ok(httparse::Status::Complete(length)) => length,
+        Ok(httparse::Status::Partial) => return Ok(None),
+        Err(_) => return Err(malformed("the answer is not HTTP")),
+    };
+    let status = StatusCode::from_u16(response.code.unwrap_or_default())
+        .map_err(|_| Error::protocol("an unknown status"))?;
+    let (mut content_type, mut sync_token, mut retry_after) = (&b""[..], &b""[..], &b""[..]);
+    let mut framing = Framing::UntilClose;
+    let mut keep = response.version == Some(1);
+    for header in response.headers.iter() {
+        let value = header.value;
+        let is = |name: &str| header.name.eq_ignore_ascii_case(name);
+        if is("content-length") {
+            let length = std::str::from_utf8(value).ok();
+            let length = length
+                .and_then(|v| v.trim().parse().ok())
+                .ok_or_else(|| malformed("the length of the answer is malformed"))?;
+            match framing {
+                Framing::Length(other) if other != length => {
+                    return Err(malformed("the answer has two lengths"));
+                }
+                // Chunked wins over a length, and such a connection is not trusted further.
+                Framing::Chunked => keep = false,
+                _ => framing = Framing::Length(length),
+            }
+        } else if is("transfer-encoding") {
+            if !value.trim_ascii().eq_ignore_ascii_case(b"chunked") {
+                return Err(malformed("the answer has an unknown transfer encoding"));
+            }
+            keep &= !matches!(framing, Framing::Length(_));
+            framing = Framing::Chunked;
+        } else if is("connection") {
+            let tokens = value.split(|b| *b == b',');
+            for token in tokens.map(<[u8]>::trim_ascii) {
+                keep &= !token.eq_ignore_ascii_case(b"close");
+            }
+        } else if is("content-type") {
+            content_type = value;
+        } else if is("upstash-sync-token") {
+            sync_token = value;
+        } else if is("retry-after") {
+            retry_after = value;
+        }
+    }
+    let head = Head::from_parts(status, content_type, sync_token, retry_after);
+    let start = Start {
+        head,
+        framing,
+        keep,
+    };
+    Ok(Some((start, length)))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,85 @@
+//! What the head of an answer tells.
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue, StatusCode, header};
+
+use super::{SyncToken, request::SYNC_TOKEN};
+
+/// How a body is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    Json,
+    Resp,
+    Other,
+}
+
+/// What the head of an answer tells.
+#[derive(Debug)]
+pub(super) struct Head {
+    pub(super) status: StatusCode,
+    pub(super) format: Format,
+    pub(super) is_event_stream: bool,
+    pub(super) sync_token: Option<SyncToken>,
+    pub(super) retry_after: Option<Duration>,
+}
+
+impl Head {
+    pub(super) fn of(response: &reqwest::Response) -> Self {
+        let get = |name: HeaderName| response.headers().get(name).map(HeaderValue::as_bytes);
+        Self::from_parts(
+            response.status(),
+            get(header::CONTENT_TYPE).unwrap_or_default(),
+            get(SYNC_TOKEN).unwrap_or_default(),
+            get(header::RETRY_AFTER).unwrap_or_default(),
+        )
+    }
+
+    pub(super) fn from_parts(
+        status: StatusCode,
+        content_type: &[u8],
+        sync: &[u8],
+        after: &[u8],
+    ) -> Self {
+        let essence = content_type
+            .split(|b| *b == b';')
+            .next()
+            .unwrap_or_default()
+            .trim_ascii();
+        let is = |name: &str| essence.eq_ignore_ascii_case(name.as_bytes());
+        let format = if essence.is_empty() || is("application/json") || is("text/plain") {
+            Format::Json
+        } else if is("application/octet-stream") {
+            Format::Resp
+        } else if essence.to_ascii_lowercase().ends_with(b"+json") {
+            Format::Json
+        } else {
+            Format::Other
+        };
+        let sync_token = (!sync.is_empty())
+            .then(|| HeaderValue::from_bytes(sync).ok())
+            .flatten()
+            .filter(|v| v.to_str().is_ok())
+            .map(|mut token| {
+                token.set_sensitive(true);
+                SyncToken(token)
+            });
+        // Only the form in seconds: a date would need a trusted clock.
+        let retry_after = std::str::from_utf8(after)
+            .ok()
+            .and_then(|v| v.trim().parse().ok())
+            .map(|s: u32| Duration::from_secs(s.into()));
+        let is_event_stream = is("text/event-stream");
+        Self {
+            status,
+            format,
+            is_event_stream,
+            sync_token,
+            retry_after,
+        }
+    }
+
+    /// Not a format of the protocol: some page of something in between.
+    pub(super) fn is_page(&self) -> bool {
+        self.format == Format::Other
+    }
+}
