@@ -5,7 +5,7 @@
 use std::{
     io,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     task::Poll,
@@ -75,7 +75,7 @@ impl Direct {
             let name = rustls::pki_types::ServerName::try_from(host.clone()).map_err(|_| {
                 Error::config("the REST URL has a host that no certificate can name")
             })?;
-            let config = Arc::new(crate::config::tls_config()?);
+            let config = std::sync::Arc::new(crate::config::tls_config()?);
             Some((tokio_rustls::TlsConnector::from(config), name))
         } else {
             None
