@@ -170,7 +170,7 @@ impl World {
     }
 
     /// A refusal with this status and code, for which nothing was done and nothing is told.
-    fn refused(&self, answer: &Answer, status: u16, code: &str) {
+    fn refused(answer: &Answer, status: u16, code: &str) {
         assert_eq!(answer.status, status, "{}", answer.body);
         let problem: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
         assert_eq!(problem["code"], code);
@@ -214,12 +214,12 @@ async fn over_the_limit_the_handler_does_not_run_and_nothing_leaks() {
     let (_, cookie) = world.sign_in().await;
     assert_eq!(world.page(Some(&cookie)).await.status, 200);
     let answer = world.page(Some(&cookie)).await;
-    world.refused(&answer, 429, "rate-limited");
+    World::refused(&answer, 429, "rate-limited");
     assert_eq!(answer.requests, 1);
     assert!(answer.headers.contains_key("retry-after"));
     // Known to be blocked: neither the session nor the read is asked for.
     let answer = world.page(Some(&cookie)).await;
-    world.refused(&answer, 429, "rate-limited");
+    World::refused(&answer, 429, "rate-limited");
     assert_eq!((answer.requests, world.ran()), (0, 1));
 }
 
@@ -227,12 +227,12 @@ async fn over_the_limit_the_handler_does_not_run_and_nothing_leaks() {
 async fn without_a_live_session_the_handler_does_not_run_and_nothing_leaks() {
     let world = ready(10).await;
     let answer = world.page(None).await;
-    world.refused(&answer, 401, "session-missing");
+    World::refused(&answer, 401, "session-missing");
     assert_eq!(answer.requests, 0);
     let (session, cookie) = world.sign_in().await;
     world.sessions.logout(&session).await.unwrap();
     let answer = world.page(Some(&cookie)).await;
-    world.refused(&answer, 401, "session-missing");
+    World::refused(&answer, 401, "session-missing");
     // The dead cookie is removed.
     let set = answer.headers["set-cookie"].to_str().unwrap();
     assert!(set.contains("Max-Age=0"), "{set}");
@@ -246,7 +246,7 @@ async fn another_site_is_refused_without_a_request() {
     let answer = world
         .ask("POST", "/cart", Some(&cookie), "cross-site")
         .await;
-    world.refused(&answer, 403, "csrf-failed");
+    World::refused(&answer, 403, "csrf-failed");
     assert_eq!((answer.requests, world.ran()), (0, 0));
 }
 
@@ -263,7 +263,7 @@ async fn while_the_store_is_away_the_handler_does_not_run() {
         .unwrap();
     let world = world(away, Counts::default(), 10);
     let answer = world.page(Some(&cookie)).await;
-    world.refused(&answer, 503, "store-unavailable");
+    World::refused(&answer, 503, "store-unavailable");
     assert!(answer.headers.contains_key("retry-after"));
     assert_eq!(world.ran(), 0);
 }

@@ -61,7 +61,6 @@ fn is_traceparent(text: &str) -> bool {
 /// Wraps the router; the first layer named is the innermost.
 pub(crate) fn wrap(router: Router, state: &AppState) -> Router {
     let router = router
-        .fallback(async || Problem::not_found("no route has this path"))
         .method_not_allowed_fallback(async || {
             Problem::new(
                 StatusCode::METHOD_NOT_ALLOWED,

@@ -1,7 +1,9 @@
 //! Rate limit, session and event functions over one router.
 //!
 //! [`app`] builds the whole HTTP API; [`run`] serves it on the platform it finds itself on
-//! (Vercel, AWS Lambda or plain HTTP). Each group in [`routes`] can be mounted alone.
+//! (Vercel, AWS Lambda or plain HTTP). [`mount`] puts single groups into a router of one's own, and
+//! [`restis::ratelimit::RateLimitLayer`], [`restis::session::SessionLayer`] and
+//! [`restis::gate::Gate`] protect routes of one's own.
 
 pub mod auth;
 mod client_ip;
@@ -14,16 +16,17 @@ mod live;
 mod openapi;
 mod policies;
 pub mod problem;
-pub mod routes;
+mod routes;
 mod schemas;
 mod state;
 
 pub use client_ip::ClientIp;
 pub use config::{Config, ConfigError};
 pub use extract::{ApiJson, ApiQuery};
-pub use host::{Host, HostError, run, run_blocking, serve};
+pub use host::{Host, HostError, run, run_blocking, run_on, serve};
 pub use openapi::document;
 pub use policies::{DEFAULT_POLICY, PolicySet};
+pub use routes::Group;
 pub use schemas::EventSchemas;
 pub use state::{AppState, AppStateBuilder};
 
@@ -31,9 +34,38 @@ use axum::Router;
 
 /// Builds the HTTP API: every route group under `/api`, problem answers, limits and CORS.
 pub fn app(state: AppState) -> Router {
-    let (router, document) = routes::api().split_for_parts();
+    let (router, document) = routes::of(&Group::ALL).split_for_parts();
     let router = router
         .merge(openapi::routes(document))
+        .fallback(async || problem::Problem::not_found("no route has this path"))
         .with_state(state.clone());
     context::wrap(router, &state)
+}
+
+/// Builds some route groups, to merge into a router of one's own.
+///
+/// Request ids, the time limit, the body limit, deferred work and CORS come with these routes and
+/// touch no others. Deferred work is finished before the answer, unless [`serve`] or [`run_on`]
+/// serves the whole. Client addresses on plain HTTP need axum's `ConnectInfo`, which both provide.
+///
+/// ```
+/// use axum::{Router, routing::get};
+/// use restis::Redis;
+/// use restis_handlers::{AppState, Group, auth::ServiceTokens, mount};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let redis = Redis::builder("https://example.upstash.io", "TOKEN").build()?;
+/// let state = AppState::builder(redis)
+///     .tokens(ServiceTokens::none().with_full_access("web", "SERVICE_TOKEN"))
+///     .build()?;
+/// let app: Router = Router::new()
+///     .route("/", get(async || "my own page"))
+///     .merge(mount(state, &[Group::RateLimit, Group::Health]));
+/// # let _ = app;
+/// # Ok(())
+/// # }
+/// ```
+pub fn mount(state: AppState, groups: &[Group]) -> Router {
+    let (router, _) = routes::of(groups).split_for_parts();
+    context::wrap(router.with_state(state.clone()), &state)
 }

@@ -1,6 +1,9 @@
 //! The API description, generated from the routes.
 
-use crate::problem::{ProblemType, TYPES};
+use crate::{
+    problem::{ProblemType, TYPES},
+    routes::Group,
+};
 use axum::{Router, http::header, routing::get};
 use std::sync::Arc;
 use utoipa::{
@@ -65,7 +68,7 @@ impl Modify for ProblemTypes {
 
 /// The whole API description as OpenAPI 3.1.
 pub fn document() -> utoipa::openapi::OpenApi {
-    crate::routes::api().split_for_parts().1
+    crate::routes::of(&Group::ALL).split_for_parts().1
 }
 
 /// `GET /api/openapi.json`; rendered on first use only, so that a cold start does not pay for it.

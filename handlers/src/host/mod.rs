@@ -89,7 +89,11 @@ pub async fn run() -> Result<(), HostError> {
     run_on(host, app(state)).await
 }
 
-async fn run_on(host: Host, app: Router) -> Result<(), HostError> {
+/// Serves any router on a platform until it ends, with deferred work finished as the platform wants it.
+///
+/// # Errors
+/// [`HostError`] when the platform's runtime fails.
+pub async fn run_on(host: Host, app: Router) -> Result<(), HostError> {
     match host {
         Host::Http => http::run(app).await,
         Host::Vercel => vercel::run(app).await,

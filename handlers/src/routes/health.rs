@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// The group's routes.
-pub fn routes() -> OpenApiRouter<AppState> {
+pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(health))
 }
 
 /// What the function and its store look like right now.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-pub struct Health {
+pub(super) struct Health {
     /// `ok` or `unavailable`.
     status: &'static str,
     /// Time of one round trip to the store, in milliseconds; absent when it did not answer.

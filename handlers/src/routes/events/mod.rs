@@ -17,7 +17,7 @@ use restis::events::Events;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// The group's routes.
-pub fn routes() -> OpenApiRouter<AppState> {
+pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(publish::publish))
         .routes(routes!(history::history))
