@@ -1,13 +1,23 @@
 //! Set and count: every acknowledged event reaches every client, in order, once, whatever breaks.
 //!
-//! `EVENTS_CHECK=9000` checks that many events, which is what a history keeps; without it 600.
+//! `EVENTS_CHECK=100000` checks that many events; without it 600. Over the engine and over a real Redis.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "the figures of a long run")]
 #![cfg(unix)]
+
+#[path = "../../tests/support/local_redis.rs"]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    clippy::expect_used,
+    reason = "shared with the library's tests"
+)]
+mod local_redis;
 
 use axum::{Router, body::Body};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
-use restis::Redis;
+use restis::{Redis, events::EventsConfig};
 use restis_engine::{Engine, Options};
 use restis_handlers::{AppState, Config, app, auth::ServiceTokens};
 use restis_server::{Running, Server};
@@ -19,7 +29,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tower::ServiceExt as _;
 
@@ -39,39 +49,51 @@ impl Dice {
     }
 }
 
-fn start(engine: &Engine, address: &str) -> Running {
-    let faults: restis_server::FaultPlan =
-        "latency=0ms..3ms,error=2%,drop=2%,seed=7".parse().unwrap();
-    let server = || {
-        Server::builder()
-            .token("TOKEN")
-            .engine(engine.clone())
-            .threads(1)
-            .faults(faults.clone())
-    };
-    loop {
-        // The port of the server before may not be free at once.
-        match server().bind(address) {
-            Ok(bound) => return bound.spawn().unwrap(),
-            Err(error) => assert!(error.is_address_in_use(), "{error}"),
+/// What the server keeps its data in; outlives its restarts.
+enum Store {
+    Engine(Engine),
+    Redis(String),
+}
+
+impl Store {
+    fn start(&self, address: &str) -> Running {
+        let faults: restis_server::FaultPlan =
+            "latency=0ms..3ms,error=2%,drop=2%,seed=7".parse().unwrap();
+        let server = || {
+            let server = Server::builder().threads(1).faults(faults.clone());
+            match self {
+                Self::Engine(engine) => server.token("TOKEN").engine(engine.clone()),
+                Self::Redis(url) => server.redis("TOKEN", url),
+            }
+        };
+        loop {
+            // The port of the server before may not be free at once.
+            match server().bind(address) {
+                Ok(bound) => return bound.spawn().unwrap(),
+                Err(error) => assert!(error.is_address_in_use(), "{error}"),
+            }
         }
     }
 }
 
-fn router(store: &str) -> Router {
+fn router(store: &str, total: u64) -> Router {
     let redis = Redis::builder(store, "TOKEN")
         .timeout(Duration::from_secs(1))
         .build()
         .unwrap();
     let config = Config {
         tokens: ServiceTokens::none().with_full_access("root", "ROOT"),
+        events: EventsConfig {
+            max_events: total + 1000,
+            ..EventsConfig::default()
+        },
         ..Config::default()
     };
     app(AppState::builder(redis).config(config).build().unwrap())
 }
 
-/// Publishes one event until its fate is known; gives its offset.
-async fn publish(router: &Router, id: &str) -> u64 {
+/// Publishes one event until its fate is known; gives its offset and cursor.
+async fn publish(router: &Router, id: &str) -> (u64, String) {
     loop {
         let body = json!({ "type": "check.event", "id": id, "source": "/checker" });
         let request = Request::post("/api/events/publish")
@@ -85,7 +107,8 @@ async fn publish(router: &Router, id: &str) -> u64 {
         match status {
             StatusCode::OK | StatusCode::CREATED => {
                 let body: Value = serde_json::from_slice(&bytes).unwrap();
-                return body["offset"].as_u64().unwrap();
+                let cursor = body["cursor"].as_str().unwrap().to_owned();
+                return (body["offset"].as_u64().unwrap(), cursor);
             }
             // What happened is not known: the same key again is safe.
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
@@ -163,26 +186,32 @@ async fn listen(router: Router, first: String, last: Arc<AtomicU64>, seed: u64) 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_acknowledged_event_reaches_every_client_in_order_once() {
+async fn every_acknowledged_event_reaches_every_client_in_order_once_on_the_engine() {
+    check(Store::Engine(Engine::new(Options::default()))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_acknowledged_event_reaches_every_client_in_order_once_on_redis() {
+    let Some(redis) = local_redis::LocalRedis::start() else {
+        return;
+    };
+    check(Store::Redis(format!("unix://{}", redis.socket().display()))).await;
+}
+
+async fn check(kept: Store) {
     let total: u64 = std::env::var("EVENTS_CHECK").map_or(600, |n| n.parse().unwrap());
-    assert!(
-        (PUBLISHERS..=9000).contains(&total),
-        "EVENTS_CHECK: 4 to 9000"
-    );
-    let engine = Engine::new(Options::default());
-    let mut store = start(&engine, "127.0.0.1:0");
+    assert!(total >= PUBLISHERS, "EVENTS_CHECK: at least 4");
+    let start = Instant::now();
+    let mut store = kept.start("127.0.0.1:0");
     let address: SocketAddr = store.addr();
-    let publisher = router(store.url());
-    let first = publish(&publisher, "first").await;
+    let publisher = router(store.url(), total);
+    let (first, cursor) = publish(&publisher, "first").await;
     assert_eq!(first, 1);
-    let redis = Redis::embedded(engine.clone());
-    let events = restis::events::Events::new(redis, restis::events::Environment::Development);
-    let cursor = events.end().await.unwrap().unwrap().to_string();
     let last = Arc::new(AtomicU64::new(0));
     // Each client has a process of its own: its own client and subscription.
     let clients: Vec<_> = (0..CLIENTS)
         .map(|n| {
-            let router = router(store.url());
+            let router = router(store.url(), total);
             tokio::spawn(listen(router, cursor.clone(), Arc::clone(&last), n + 1))
         })
         .collect();
@@ -198,7 +227,7 @@ async fn every_acknowledged_event_reaches_every_client_in_order_once() {
             tokio::spawn(async move {
                 for n in 0..total / PUBLISHERS {
                     let id = format!("{p}-{n}");
-                    let offset = publish(&router, &id).await;
+                    let (offset, _) = publish(&router, &id).await;
                     let before = acknowledged.lock().unwrap().insert(offset, id);
                     assert_eq!(before, None, "an offset was given twice");
                     done.fetch_add(1, Ordering::SeqCst);
@@ -212,7 +241,7 @@ async fn every_acknowledged_event_reaches_every_client_in_order_once() {
         }
         store.stop();
         store.wait();
-        store = start(&engine, &address.to_string());
+        store = kept.start(&address.to_string());
     }
     for task in publishers {
         task.await.unwrap();
@@ -226,9 +255,11 @@ async fn every_acknowledged_event_reaches_every_client_in_order_once() {
         "something is stored twice"
     );
     let expected: Vec<(u64, String)> = acknowledged.into_iter().collect();
+    let mut connections = 0;
     for client in clients {
-        let wait = Duration::from_secs(60 + total / 100);
+        let wait = Duration::from_secs(60 + total / 50);
         let heard = tokio::time::timeout(wait, client).await.unwrap().unwrap();
+        connections += heard.connections;
         assert_eq!(heard.resets, 0, "nothing was trimmed");
         assert!(heard.connections > 1, "no client ever reconnected");
         assert!(
@@ -239,4 +270,8 @@ async fn every_acknowledged_event_reaches_every_client_in_order_once() {
             heard.connections
         );
     }
+    println!(
+        "{total} events, {CLIENTS} clients with {connections} connections, {RESTARTS} restarts: {:.1} s",
+        start.elapsed().as_secs_f64()
+    );
 }
