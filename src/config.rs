@@ -205,6 +205,13 @@ impl Builder {
 
 #[cfg(not(target_family = "wasm"))]
 pub(crate) fn http_client(connect_timeout: Duration) -> Result<reqwest::Client> {
+    http_builder(connect_timeout)?
+        .build()
+        .map_err(|e| Error::config("cannot set up the HTTP client").with_source(e))
+}
+
+#[cfg(not(target_family = "wasm"))]
+pub(crate) fn http_builder(connect_timeout: Duration) -> Result<reqwest::ClientBuilder> {
     let builder = reqwest::Client::builder()
         .connect_timeout(connect_timeout)
         .pool_idle_timeout(Duration::from_secs(30))
@@ -213,9 +220,7 @@ pub(crate) fn http_client(connect_timeout: Duration) -> Result<reqwest::Client> 
         .no_proxy();
     #[cfg(feature = "rustls")]
     let builder = builder.tls_backend_preconfigured(tls_config()?);
-    builder
-        .build()
-        .map_err(|e| Error::config("cannot set up the HTTP client").with_source(e))
+    Ok(builder)
 }
 
 #[cfg(target_family = "wasm")]

@@ -6,7 +6,10 @@ mod support;
 
 use std::time::Duration;
 
-use restis::events::{Endpoint, Environment, Event, Events, WebhookKeys, WebhookOutcome};
+use restis::events::{
+    Delivered, Endpoint, Environment, Event, Events, Hook, TypeFilter, WebhookClient, WebhookKeys,
+    WebhookOutcome,
+};
 use serde_json::json;
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers::method};
 
@@ -16,11 +19,8 @@ fn keys() -> WebhookKeys {
     WebhookKeys::new(["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]).unwrap()
 }
 
-fn client() -> reqwest::Client {
-    // Another test may have installed it already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let none = reqwest::redirect::Policy::none();
-    reqwest::Client::builder().redirect(none).build().unwrap()
+fn client() -> WebhookClient {
+    WebhookClient::new().unwrap()
 }
 
 async fn receiver(answer: ResponseTemplate) -> MockServer {
@@ -108,4 +108,75 @@ async fn an_endpoint_that_fails_five_times_is_left_alone_by_every_process() {
         "{outcome:?}"
     );
     assert_eq!(server.received_requests().await.unwrap().len(), 5);
+}
+
+fn soon() -> tokio::time::Instant {
+    tokio::time::Instant::now() + Duration::from_secs(30)
+}
+
+#[tokio::test]
+async fn a_tick_delivers_what_came_since_the_endpoint_was_known_each_event_once() {
+    let server = receiver(ResponseTemplate::new(204)).await;
+    let events = Events::new(support::engine(), Environment::Development);
+    let endpoint = Endpoint::private(&server.uri(), keys()).unwrap();
+    let hook = Hook::new("billing", TypeFilter::parse("booking.*").unwrap(), endpoint).unwrap();
+    let client = client();
+    events.publish(&event()).await.unwrap();
+    let tick = || events.deliver(&hook, &client, soon());
+    assert_eq!(tick().await.unwrap(), Delivered::default());
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        let event = event();
+        events.publish(&event).await.unwrap();
+        ids.push(event.id);
+    }
+    let other = Event::new("user.created", "/tests", json!(1)).unwrap();
+    events.publish(&other).await.unwrap();
+    // Two ticks at once share the work.
+    let (one, two) = tokio::join!(tick(), tick());
+    assert_eq!(one.unwrap().delivered + two.unwrap().delivered, 3);
+    assert_eq!(tick().await.unwrap(), Delivered::default());
+    let requests = server.received_requests().await.unwrap();
+    let mut sent: Vec<_> = requests
+        .iter()
+        .map(|r| r.headers["webhook-id"].to_str().unwrap().to_owned())
+        .collect();
+    sent.sort();
+    ids.sort();
+    assert_eq!(sent, ids);
+}
+
+#[tokio::test]
+async fn a_tick_leaves_a_failing_endpoint_alone_and_loses_nothing() {
+    let server = receiver(ResponseTemplate::new(500)).await;
+    let events = Events::new(support::engine(), Environment::Development);
+    let endpoint = Endpoint::private(&server.uri(), keys()).unwrap();
+    let hook = Hook::new("billing", TypeFilter::all(), endpoint).unwrap();
+    let client = client();
+    events.deliver(&hook, &client, soon()).await.unwrap();
+    for _ in 0..7 {
+        events.publish(&event()).await.unwrap();
+    }
+    let done = events.deliver(&hook, &client, soon()).await.unwrap();
+    assert_eq!((done.delivered, done.retried, done.dead), (0, 5, 0));
+    assert!(done.paused.is_some(), "five failures open its circuit");
+    assert_eq!(events.backlogs().await.unwrap()["billing"].waiting, 7);
+}
+
+#[tokio::test]
+async fn who_wants_no_more_gets_no_more_and_the_event_is_a_dead_letter() {
+    let server = receiver(ResponseTemplate::new(410)).await;
+    let events = Events::new(support::engine(), Environment::Development);
+    let endpoint = Endpoint::private(&server.uri(), keys()).unwrap();
+    let hook = Hook::new("billing", TypeFilter::all(), endpoint).unwrap();
+    let client = client();
+    events.deliver(&hook, &client, soon()).await.unwrap();
+    events.publish(&event()).await.unwrap();
+    let done = events.deliver(&hook, &client, soon()).await.unwrap();
+    assert_eq!(done.dead, 1);
+    let letters = events.dead_letters(None, 10).await.unwrap();
+    assert_eq!(letters[0].reason, "gone");
+    let backlog = events.dead_letter_backlog().await.unwrap();
+    assert_eq!(backlog.waiting, 1);
+    assert!(backlog.oldest_ms.is_some());
 }

@@ -1,6 +1,6 @@
 //! Configuration of the functions from the environment.
 
-use crate::{auth::ServiceTokens, policies::PolicySet, schemas::EventSchemas};
+use crate::{auth::ServiceTokens, policies::PolicySet, schemas::EventSchemas, webhooks::Webhooks};
 use http::HeaderValue;
 use restis::events::{Environment, EventsConfig, GrantKeys, TypeFilter};
 use std::{fmt, time::Duration};
@@ -59,6 +59,8 @@ pub struct Config {
     pub best_effort: TypeFilter,
     /// `EVENTS_SCHEMAS` or `EVENTS_SCHEMAS_FILE`: JSON schemas by type, with the feature `schemas`. Default none.
     pub schemas: EventSchemas,
+    /// `EVENTS_WEBHOOKS` and `EVENTS_INCOMING_WEBHOOKS`: endpoints and senders. Default none.
+    pub webhooks: Webhooks,
     /// `EVENTS_STREAM_SECONDS`: length of one event stream, 5–3600; below the platform's limit. Default 240.
     pub stream_time: Duration,
     /// `REQUEST_TIMEOUT`: time for one answer in milliseconds, 100–900000. Default 9000.
@@ -79,6 +81,7 @@ impl Default for Config {
             events: EventsConfig::default(),
             best_effort: TypeFilter::none(),
             schemas: EventSchemas::default(),
+            webhooks: Webhooks::default(),
             stream_time: Duration::from_secs(240),
             request_timeout: Duration::from_secs(9),
         }
@@ -183,6 +186,7 @@ impl Config {
                 ),
             }
         }
+        config.webhooks = Webhooks::from_vars(var, &mut problems);
         config.schemas = EventSchemas::from_vars(var, &mut problems);
         config.policies = PolicySet::from_vars(var, &mut problems);
         ConfigError::from_problems(problems).map_or(Ok(config), Err)

@@ -19,6 +19,7 @@ pub mod problem;
 mod routes;
 mod schemas;
 mod state;
+mod webhooks;
 
 pub use client_ip::ClientIp;
 pub use config::{Config, ConfigError};
@@ -29,6 +30,7 @@ pub use policies::{DEFAULT_POLICY, PolicySet};
 pub use routes::Group;
 pub use schemas::EventSchemas;
 pub use state::{AppState, AppStateBuilder};
+pub use webhooks::{IncomingWebhook, Webhooks};
 
 use axum::Router;
 

@@ -4,11 +4,14 @@ use crate::live::Hub;
 use crate::{Config, ConfigError, Host, auth::ServiceTokens};
 use restis::{
     Redis,
-    events::Events,
+    events::{Events, WebhookClient},
     ratelimit::RateLimiter,
     session::{SessionConfig, Sessions},
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
 /// Shared by every route; cheap to clone.
 #[derive(Debug, Clone)]
@@ -23,6 +26,7 @@ struct Inner {
     events: Events,
     hub: Hub,
     sessions: Option<Sessions>,
+    webhook_client: OnceLock<WebhookClient>,
 }
 
 impl AppState {
@@ -97,6 +101,15 @@ impl AppState {
         &self.0.hub
     }
 
+    /// Made when it is first used: most functions never deliver a webhook.
+    pub(crate) fn webhook_client(&self) -> restis::Result<&WebhookClient> {
+        if let Some(client) = self.0.webhook_client.get() {
+            return Ok(client);
+        }
+        let client = WebhookClient::new()?;
+        Ok(self.0.webhook_client.get_or_init(|| client))
+    }
+
     /// The platform that the process runs on.
     pub fn host(&self) -> Host {
         self.0.host
@@ -152,6 +165,7 @@ impl AppStateBuilder {
             events: Events::new(self.redis.clone(), self.config.environment)
                 .config(self.config.events),
             hub: Hub::default(),
+            webhook_client: OnceLock::new(),
             sessions: self
                 .sessions
                 .map(|config| Sessions::new(self.redis.clone(), config))

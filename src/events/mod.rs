@@ -19,6 +19,7 @@
 //! # }
 //! ```
 
+mod backlog;
 mod binary;
 mod breaker;
 mod cursor;
@@ -28,6 +29,8 @@ mod event;
 mod filter;
 mod grant;
 mod history;
+#[cfg(not(target_family = "wasm"))]
+mod hook;
 mod keys;
 mod publish;
 #[cfg(feature = "schemas")]
@@ -38,8 +41,11 @@ mod subscribers;
 mod time;
 #[cfg(not(target_family = "wasm"))]
 mod webhook;
+#[cfg(not(target_family = "wasm"))]
+mod webhook_client;
 mod work;
 
+pub use backlog::Backlog;
 pub use breaker::EndpointBreaker;
 pub use cursor::Cursor;
 pub use dead_letters::DeadLetter;
@@ -48,6 +54,8 @@ pub use event::{Event, check_name};
 pub use filter::TypeFilter;
 pub use grant::{Grant, GrantError, GrantKeys};
 pub use history::{HistoryPage, HistoryQuery, Reset, Stored};
+#[cfg(not(target_family = "wasm"))]
+pub use hook::{Delivered, Hook};
 pub use keys::check_scope;
 pub use publish::{Producer, Verdict};
 #[cfg(feature = "schemas")]
@@ -57,4 +65,6 @@ pub use store::{Events, EventsConfig, Outcome, Published, Status};
 pub use time::parse_time;
 #[cfg(not(target_family = "wasm"))]
 pub use webhook::{Endpoint, WebhookOutcome, is_public_address};
+#[cfg(not(target_family = "wasm"))]
+pub use webhook_client::WebhookClient;
 pub use work::{Settle, Work, Worker};

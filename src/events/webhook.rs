@@ -7,7 +7,7 @@ use std::{
 
 use url::Url;
 
-use super::{Event, breaker::EndpointBreaker, signature::WebhookKeys};
+use super::{Event, WebhookClient, breaker::EndpointBreaker, signature::WebhookKeys};
 use crate::{Error, Result};
 
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -100,6 +100,10 @@ impl Endpoint {
         })
     }
 
+    pub(super) fn url(&self) -> &str {
+        self.url.as_str()
+    }
+
     /// Shares a circuit breaker among all processes.
     #[must_use]
     pub fn breaker(mut self, breaker: EndpointBreaker) -> Self {
@@ -109,10 +113,10 @@ impl Endpoint {
 
     /// Delivers an event once: a signed POST of its JSON. `webhook-id` is the event's id.
     ///
-    /// The client must not follow redirects (`redirect::Policy::none()`); a redirect is a failure.
+    /// Redirects are not followed: one is a failure.
     pub async fn deliver(
         &self,
-        client: &reqwest::Client,
+        client: &WebhookClient,
         event: &Event,
         now_s: u64,
     ) -> WebhookOutcome {
@@ -129,6 +133,7 @@ impl Endpoint {
         };
         let signature = self.keys.sign(&event.id, now_s, body.as_bytes());
         let answer = client
+            .of(self.private)
             .post(self.url.clone())
             .timeout(TIMEOUT)
             .header("content-type", "application/cloudevents+json")

@@ -5,6 +5,8 @@ use super::{Event, Events, keys::check_scope, publish::millis, store::HOUR_MS};
 use crate::{Error, FromReply, Reply, Result, Script};
 
 const FAILURES_TTL_MS: u64 = 8 * 86_400_000;
+/// A receiver may ask for a pause of this length.
+const LONGEST_PAUSE: Duration = Duration::from_secs(86_400);
 /// Dead letters that are kept, about.
 const MOST_DEAD_LETTERS: u64 = 10_000;
 
@@ -45,6 +47,8 @@ pub enum Settle {
     Done,
     /// Failed; again after a backoff, dead after the last delivery.
     Retry(String),
+    /// As `Retry`, but not before this time has passed, at most a day.
+    Later(Duration, String),
     /// Failed for good: a reason and a message.
     Dead(String, String),
 }
@@ -83,6 +87,11 @@ impl Worker {
     pub fn max_deliveries(mut self, deliveries: u32) -> Self {
         self.max_deliveries = deliveries.max(1);
         self
+    }
+
+    #[cfg(not(target_family = "wasm"))]
+    pub(super) fn most_deliveries(&self) -> u32 {
+        self.max_deliveries
     }
 
     /// Takes up to `count` pieces of work: due retries, stalled ones, new ones. Does not wait.
@@ -126,10 +135,17 @@ impl Worker {
         let keys = &self.events.keys;
         let (verb, delay, reason, error) = match outcome {
             Settle::Done => ("done", 0, String::new(), String::new()),
-            Settle::Retry(error) if work.deliveries >= self.max_deliveries => {
+            Settle::Retry(error) | Settle::Later(_, error)
+                if work.deliveries >= self.max_deliveries =>
+            {
                 ("dead", 0, "exhausted".to_owned(), error)
             }
             Settle::Retry(error) => ("retry", backoff_ms(work.deliveries)?, String::new(), error),
+            Settle::Later(least, error) => {
+                let least = millis(least.min(LONGEST_PAUSE));
+                let delay = backoff_ms(work.deliveries)?.max(least);
+                ("retry", delay, String::new(), error)
+            }
             Settle::Dead(reason, error) => ("dead", 0, one_line(&reason, 64), error),
         };
         SETTLE

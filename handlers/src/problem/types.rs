@@ -65,6 +65,8 @@ pub const TYPES: &[ProblemType] = &[
         "no service token or grant, a wrong or an expired one"),
     of(StatusCode::UNAUTHORIZED, "session-missing", "There is no live session",
         "no session cookie, or its session ended: sign in"),
+    of(StatusCode::UNAUTHORIZED, "signature-invalid", "The signature is not accepted",
+        "an unknown sender, a wrong or missing signature, or a time more than five minutes away"),
     of(StatusCode::FORBIDDEN, "forbidden", "The caller may not do this",
         "the token lacks a scope or the organisation; `detail` names it"),
     of(StatusCode::FORBIDDEN, "csrf-failed", "The request comes from another site",

@@ -226,6 +226,7 @@ pub(crate) fn expected(route: &Route, kind: Kind) -> Verdict {
         }
         Access::Anyone | Access::AnyoneWithoutWrongToken => Verdict::Passes,
         Access::Token(needed, place) => by_token(needed, place, kind),
+        Access::Signature => Verdict::Unauthenticated,
         Access::Reader => match kind {
             Kind::Grant | Kind::GrantInQuery => Verdict::Passes,
             Kind::GrantElsewhere => Verdict::Forbidden,

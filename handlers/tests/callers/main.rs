@@ -105,6 +105,7 @@ fn request(route: &Route, organisation: Option<&str>) -> http::request::Builder 
         query += &format!("&organisation={name}");
     }
     let path = route.path.replace("{id}", "1-1").replace("{user}", "u9");
+    let path = path.replace("{sender}", "partner");
     Request::builder()
         .method(route.method)
         .uri(format!("{path}?{}", query.trim_start_matches('&')))
@@ -211,7 +212,7 @@ fn every_described_route_is_in_the_table_with_its_credentials() {
                 })
                 .collect();
             let wanted: &[&str] = match row.access {
-                Access::Anyone => &[],
+                Access::Anyone | Access::Signature => &[],
                 Access::AnyoneWithoutWrongToken => &["", "service_token"],
                 Access::Token(..) => &["service_token"],
                 Access::Reader => &["service_token", "grant", "grant_in_query"],

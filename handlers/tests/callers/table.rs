@@ -13,6 +13,8 @@ pub(crate) enum Access {
     Token(&'static [Scope], Organisation),
     /// A service token with `events:read`, or a grant.
     Reader,
+    /// Whoever signs the body.
+    Signature,
     /// A browser with a live session.
     Browser,
     /// A browser with or without a session.
@@ -71,7 +73,7 @@ impl Route {
     }
 }
 
-use Access::{Anyone, AnyoneWithoutWrongToken, Browser, BrowserOrNone, Reader, Token};
+use Access::{Anyone, AnyoneWithoutWrongToken, Browser, BrowserOrNone, Reader, Signature, Token};
 use Organisation::{All, Body, Query};
 
 const EVENT: &str = r#"{"type":"booking.created","data":{}}"#;
@@ -161,6 +163,13 @@ pub(crate) const ROUTES: &[Route] = &[
         Token(&[Scope::EventsAdmin], All),
     )
     .body(r#"{"oldest":1}"#),
+    route("POST", "/api/events/webhooks/{sender}", Signature).body(EVENT),
+    route(
+        "POST",
+        "/api/events/work",
+        Token(&[Scope::EventsAdmin], All),
+    ),
+    route("GET", "/api/events/work", Token(&[Scope::EventsAdmin], All)),
     route("GET", "/api/events/health", AnyoneWithoutWrongToken),
 ];
 
@@ -191,6 +200,13 @@ pub(crate) fn markdown() -> String {
                 scopes(&[Scope::EventsRead]),
                 "named in the query",
                 "its own",
+                "no",
+                "no",
+            ),
+            Signature => (
+                "no; the sender's signature".to_owned(),
+                "no",
+                "no",
                 "no",
                 "no",
             ),

@@ -1,4 +1,4 @@
-//! `/api/events`: publish, history, live stream, long poll, outbox sync, grants, dead letters, health.
+//! `/api/events`: publish, history, live stream, long poll, outbox sync, grants, dead letters, webhooks, health.
 
 mod dlq;
 mod grants;
@@ -7,6 +7,8 @@ mod history;
 mod publish;
 mod stream;
 mod sync;
+mod webhooks;
+mod work;
 
 use crate::{
     AppState,
@@ -29,6 +31,8 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(dlq::inspect))
         .routes(routes!(dlq::redrive))
         .routes(routes!(dlq::purge))
+        .routes(routes!(webhooks::receive))
+        .routes(routes!(work::tick, work::tick_by_get))
         .routes(routes!(health::health))
 }
 

@@ -166,13 +166,7 @@ pub(super) async fn publish(
         Scope::EventsPublish,
         query.organisation.as_deref(),
     )?;
-    let body = body.map_err(|_| {
-        Problem::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "too-large",
-            "The request is too large",
-        )
-    })?;
+    let body = body.map_err(|_| too_large())?;
     if let Some(event) = Event::from_binary(&headers, &body)? {
         let given = headers.contains_key("ce-id");
         return one(&state, &events, event, given, &headers).await;
@@ -186,7 +180,16 @@ pub(super) async fn publish(
     }
 }
 
-async fn one(
+pub(super) fn too_large() -> Problem {
+    Problem::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "too-large",
+        "The request is too large",
+    )
+}
+
+/// Publishes one event; `given` says that its id is the caller's.
+pub(super) async fn one(
     state: &AppState,
     events: &Events,
     event: Event,
@@ -356,16 +359,15 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>> {
     Ok(Some(bare.unwrap_or(key)))
 }
 
+/// A header as text, if it is.
+pub(super) fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name)?.to_str().ok()
+}
+
 /// The body as one structured CloudEvent or an array of them.
 fn structured(headers: &HeaderMap, body: &[u8]) -> Result<Value> {
-    let kind = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|v| v.to_str().ok());
-    let kind = kind
-        .unwrap_or_default()
-        .split(';')
-        .next()
-        .unwrap_or_default();
+    let kind = text(headers, header::CONTENT_TYPE.as_str()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default();
     let known = [
         "application/json",
         "application/cloudevents+json",
