@@ -165,6 +165,17 @@ fn the_benchmark_prints_ratios_and_names_missing_peers() {
 }
 
 #[test]
+fn the_load_that_is_counted_runs() {
+    let restis = Restis::start(&["serve", "--addr", "127.0.0.1:0", "--token", "TOKEN"]);
+    for work in ["sequential", "merged", "pipeline"] {
+        let output = run(&["bench", "load", work, &restis.url(), "2"]);
+        assert!(output.status.success(), "{output:?}");
+    }
+    let output = run(&["bench", "load", "merged", "http://127.0.0.1:1", "2"]);
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
 fn quiet_prints_nothing() {
     let mut child = support::binary()
         .args(["serve", "--quiet", "--addr", "127.0.0.1:0", "--token", "t"])

@@ -3,7 +3,9 @@
 mod bare;
 mod client;
 mod contest;
+mod instructions;
 mod javascript;
+mod ours;
 mod ratelimit;
 mod store;
 mod wrk;
@@ -24,10 +26,12 @@ Peers are used where they are found:
   wrk               apt install wrk, brew install wrk
   node, bun         with @upstash/redis and @upstash/ratelimit:
                     npm install @upstash/redis @upstash/ratelimit bun
+  valgrind          apt install valgrind, for --instructions
 
 Examples:
   restis bench client
-  restis bench client --seconds 9 --node-modules ./node_modules";
+  restis bench client --seconds 9 --node-modules ./node_modules
+  restis bench client --instructions";
 
 /// Options of `restis bench`.
 #[derive(Debug, Args)]
@@ -39,9 +43,26 @@ pub(crate) struct BenchArgs {
 #[derive(Debug, Subcommand)]
 enum What {
     /// The client: one GET after another, concurrent GETs, pipelines
-    Client(Common),
+    Client(ClientArgs),
     /// Rate limits: concurrent and single decisions, blocked clients, a million organisations
     Ratelimit(Common),
+    /// What --instructions counts
+    #[command(hide = true)]
+    Load {
+        work: ours::Work,
+        url: String,
+        turns: u32,
+    },
+}
+
+/// Options of `restis bench client`.
+#[derive(Debug, Args)]
+struct ClientArgs {
+    #[command(flatten)]
+    common: Common,
+    /// Count processor instructions a command instead, with valgrind
+    #[arg(long)]
+    instructions: bool,
 }
 
 /// What every benchmark can be told.
@@ -87,7 +108,9 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
         contest::say("This is a debug build: its figures mean nothing. Use --release.\n")?;
     }
     match &args.what {
-        What::Client(common) => client::run(common),
+        What::Client(args) if args.instructions => instructions::run(),
+        What::Client(args) => client::run(&args.common),
+        What::Load { work, url, turns } => instructions::load(*work, url, *turns),
         What::Ratelimit(common) => ratelimit::run(common),
     }
 }
