@@ -1,26 +1,20 @@
 //! The limiter: asks the store once and remembers refusals.
 
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use super::{
     analytics::{self, Usage},
     block_cache::BlockCache,
     decision::{Decision, LimitState, Reason},
     identifier::key_part,
-    limit::{Kind, Limit},
+    limit::Limit,
     lists,
+    query::Query,
 };
 use crate::{
-    Clock, Error, Redis, Result, Script, SystemClock,
+    Clock, Error, Redis, Result, SystemClock,
     commands::{GenericCommands as _, SetCommands as _, StringCommands as _},
-    script::ScriptCall,
 };
-
-static LIMIT: Script = Script::new(include_str!("lua/limit.lua")).key_locking();
-/// One window, nothing else to look up: most decisions, at half the cost.
-static WINDOW: Script = Script::new(include_str!("lua/window.lua")).key_locking();
-/// The same text without the flag: with the server's clock it computes key names.
-static LIMIT_BY_SERVER_CLOCK: Script = Script::new(include_str!("lua/limit.lua"));
 
 /// Where a decision takes the time from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -45,68 +39,24 @@ pub enum FailurePolicy {
     Closed,
 }
 
-/// One question: who, at which cost, and what else is known of the caller.
-#[derive(Debug, Clone, Copy)]
-#[must_use]
-pub struct Query<'a> {
-    identifier: &'a str,
-    cost: u64,
-    ip: Option<std::net::IpAddr>,
-    user_agent: Option<&'a str>,
-    country: Option<&'a str>,
-}
-
-impl<'a> Query<'a> {
-    /// A question of cost 1.
-    pub fn new(identifier: &'a str) -> Self {
-        Self {
-            identifier,
-            cost: 1,
-            ip: None,
-            user_agent: None,
-            country: None,
-        }
-    }
-    /// Takes more than one.
-    pub fn cost(mut self, cost: u64) -> Self {
-        self.cost = cost;
-        self
-    }
-    /// The client's address, for lists; entries may be networks such as `203.0.113.0/24`.
-    pub fn ip(mut self, ip: std::net::IpAddr) -> Self {
-        self.ip = Some(ip);
-        self
-    }
-    /// The client's user agent, for lists.
-    pub fn user_agent(mut self, user_agent: &'a str) -> Self {
-        self.user_agent = Some(user_agent);
-        self
-    }
-    /// The client's country code, for lists and analytics.
-    pub fn country(mut self, country: &'a str) -> Self {
-        self.country = Some(country);
-        self
-    }
-}
-
 /// Limits requests; cheap to clone, clones share the block cache.
 #[derive(Debug, Clone)]
-pub struct RateLimiter(Arc<Inner>);
+pub struct RateLimiter(pub(super) Arc<Inner>);
 
 #[derive(Debug)]
-struct Inner {
-    redis: Redis,
-    limits: Vec<Limit>,
-    prefix: String,
-    clock: Arc<dyn Clock>,
-    source: ClockSource,
-    policy: FailurePolicy,
-    timeout: Option<Duration>,
-    dynamic: bool,
-    protection: bool,
-    shadow: bool,
-    analytics: bool,
-    blocks: BlockCache,
+pub(super) struct Inner {
+    pub(super) redis: Redis,
+    pub(super) limits: Vec<Limit>,
+    pub(super) prefix: String,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) source: ClockSource,
+    pub(super) policy: FailurePolicy,
+    pub(super) timeout: Option<Duration>,
+    pub(super) dynamic: bool,
+    pub(super) protection: bool,
+    pub(super) shadow: bool,
+    pub(super) analytics: bool,
+    pub(super) blocks: BlockCache,
 }
 
 /// Builds a [`RateLimiter`].
@@ -421,140 +371,6 @@ impl RateLimiter {
         &self.0.limits
     }
 
-    /// The keys that a limit counts in; a base for each with the server's clock.
-    fn counters(&self, limit: &Limit, id: &str, now: u64, base: bool, keys: &mut Vec<String>) {
-        let prefix = &self.0.prefix;
-        match limit.kind {
-            Kind::Fixed | Kind::Sliding if base => keys.push(format!("{prefix}:{id}")),
-            Kind::Fixed => keys.push(format!("{prefix}:{id}:{}", now / limit.window_ms)),
-            Kind::Sliding => {
-                let index = now / limit.window_ms;
-                keys.push(format!("{prefix}:{id}:{index}"));
-                keys.push(format!("{prefix}:{id}:{}", index.saturating_sub(1)));
-            }
-            Kind::Bucket => keys.push(format!("{prefix}:{id}")),
-            Kind::Gcra => keys.push(format!(
-                "{prefix}:gcra:{}:{}:{id}",
-                limit.window_ms, limit.amount
-            )),
-            Kind::Calendar(calendar) => {
-                keys.push(format!("{prefix}:{id}:{}", calendar.period(now).0));
-            }
-        }
-    }
-
-    async fn ask(
-        &self,
-        id: &str,
-        cost: i64,
-        take: bool,
-        query: Option<&Query<'_>>,
-        now: u64,
-    ) -> Result<Decision> {
-        let server = self.0.source == ClockSource::Server;
-        let script = if server {
-            &LIMIT_BY_SERVER_CLOCK
-        } else {
-            &LIMIT
-        };
-        let members = match query {
-            Some(query) if self.0.protection => {
-                lists::members(query.identifier, query.ip, query.user_agent, query.country)
-            }
-            _ => Vec::new(),
-        };
-        let mut keys = Vec::with_capacity(self.0.limits.len() * 2 + 2);
-        if let [limit] = &self.0.limits[..]
-            && matches!(limit.kind, Kind::Fixed | Kind::Sliding)
-            && !server
-            && take
-            && cost > 0
-            && !self.0.dynamic
-            && members.is_empty()
-        {
-            self.counters(limit, id, now, server, &mut keys);
-            let mut call = WINDOW.call().keys(keys).arg(now).arg(cost);
-            call = call.arg(limit.amount).arg(limit.window_ms);
-            return self.send(call, &members).await;
-        }
-        let mut call = script.call().arg(if server { 0 } else { now }).arg(cost);
-        call = call
-            .arg(if take { "take" } else { "peek" })
-            .arg(members.len())
-            .args(members.iter().map(AsRef::as_ref));
-        let overrides = u64::from(self.0.dynamic) * 2;
-        for limit in &self.0.limits {
-            self.counters(limit, id, now, server, &mut keys);
-            let window = match limit.kind {
-                Kind::Calendar(calendar) => calendar.period(now).1,
-                _ => limit.window_ms,
-            };
-            if self.0.dynamic {
-                keys.push(format!("{}:dynamic:global", self.0.prefix));
-                keys.push(format!("{}:dynamic:of:{id}", self.0.prefix));
-            }
-            call = call
-                .arg(limit.letter())
-                .arg(limit.amount)
-                .arg(window)
-                .arg(limit.rate)
-                .arg(overrides);
-        }
-        if !members.is_empty() {
-            keys.push(lists::deny_key(&self.0.prefix));
-            keys.push(lists::allow_key(&self.0.prefix));
-        }
-        self.send(call.keys(keys), &members).await
-    }
-
-    async fn send(&self, mut call: ScriptCall<'_>, members: &[Cow<'_, str>]) -> Result<Decision> {
-        if let Some(timeout) = self.0.timeout {
-            call = call.timeout(timeout);
-        }
-        let reply: Vec<i64> = call.run(&self.0.redis).await?;
-        self.read(&reply, members)
-    }
-
-    fn read(&self, reply: &[i64], members: &[Cow<'_, str>]) -> Result<Decision> {
-        let &[verdict, second, now, ref rest @ ..] = reply else {
-            return Err(Error::protocol("the limit script answered too little"));
-        };
-        let listed = |reason| Decision {
-            allowed: reason == Reason::AllowList,
-            shadowed: self.0.shadow,
-            reason,
-            now_ms: unsigned(now),
-            retry_at_ms: None,
-            states: smallvec::SmallVec::new(),
-            listed: usize::try_from(second - 1)
-                .ok()
-                .and_then(|i| members.get(i))
-                .map(|m| m.clone().into_owned()),
-        };
-        match verdict {
-            2 => return Ok(listed(Reason::DenyList)),
-            3 => return Ok(listed(Reason::AllowList)),
-            _ => {}
-        }
-        let state = |part: &[i64]| match *part {
-            [limit, remaining, reset, _] => Some(LimitState {
-                limit: unsigned(limit),
-                remaining: unsigned(remaining),
-                reset_ms: unsigned(reset),
-            }),
-            _ => None,
-        };
-        Ok(Decision {
-            allowed: verdict == 1,
-            shadowed: self.0.shadow,
-            reason: Reason::Limit,
-            now_ms: unsigned(now),
-            retry_at_ms: u64::try_from(second).ok().filter(|_| verdict == 0),
-            states: rest.chunks_exact(4).filter_map(state).collect(),
-            listed: None,
-        })
-    }
-
     fn finish(&self, id: &str, cost: u64, decision: Decision) -> Decision {
         let metrics = self.0.redis.metrics();
         metrics.count(
@@ -598,8 +414,4 @@ impl RateLimiter {
             listed: None,
         })
     }
-}
-
-fn unsigned(n: i64) -> u64 {
-    u64::try_from(n).unwrap_or(0)
 }

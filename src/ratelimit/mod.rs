@@ -33,6 +33,7 @@
 //! its capacity plus one refill in an interval. GCRA and calendar quotas are exact.
 
 mod analytics;
+mod ask;
 mod block_cache;
 mod client_ip;
 mod decision;
@@ -44,6 +45,7 @@ mod lease;
 mod limit;
 mod limiter;
 mod lists;
+mod query;
 
 pub use analytics::{Usage, UsageHour};
 pub use client_ip::{client_ip, parse_ip};
@@ -53,4 +55,5 @@ pub use identifier::group_ipv6;
 pub use layer::{RateLimit, RateLimitLayer, Subject};
 pub use lease::{Lease, LeaseLimiter};
 pub use limit::{Calendar, Limit};
-pub use limiter::{ClockSource, FailurePolicy, Query, RateLimiter, RateLimiterBuilder};
+pub use limiter::{ClockSource, FailurePolicy, RateLimiter, RateLimiterBuilder};
+pub use query::Query;

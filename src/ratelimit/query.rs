@@ -1,0 +1,47 @@
+//! What a limiter is asked.
+
+use std::net::IpAddr;
+
+/// One question: who, at which cost, and what else is known of the caller.
+#[derive(Debug, Clone, Copy)]
+#[must_use]
+pub struct Query<'a> {
+    pub(super) identifier: &'a str,
+    pub(super) cost: u64,
+    pub(super) ip: Option<IpAddr>,
+    pub(super) user_agent: Option<&'a str>,
+    pub(super) country: Option<&'a str>,
+}
+
+impl<'a> Query<'a> {
+    /// A question of cost 1.
+    pub fn new(identifier: &'a str) -> Self {
+        Self {
+            identifier,
+            cost: 1,
+            ip: None,
+            user_agent: None,
+            country: None,
+        }
+    }
+    /// Takes more than one.
+    pub fn cost(mut self, cost: u64) -> Self {
+        self.cost = cost;
+        self
+    }
+    /// The client's address, for lists; entries may be networks such as `203.0.113.0/24`.
+    pub fn ip(mut self, ip: IpAddr) -> Self {
+        self.ip = Some(ip);
+        self
+    }
+    /// The client's user agent, for lists.
+    pub fn user_agent(mut self, user_agent: &'a str) -> Self {
+        self.user_agent = Some(user_agent);
+        self
+    }
+    /// The client's country code, for lists and analytics.
+    pub fn country(mut self, country: &'a str) -> Self {
+        self.country = Some(country);
+        self
+    }
+}
