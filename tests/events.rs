@@ -250,14 +250,19 @@ async fn counts_are_kept_by_type_and_hour() {
     events.publish(&event("a", 2)).await.unwrap();
     clock.advance(Duration::from_secs(3600));
     events.publish(&event("b", 3)).await.unwrap();
+    events.publish_once(&event("b", 4), "k").await.unwrap();
+    events.publish_once(&event("b", 4), "k").await.unwrap();
+    let first = events.hour(1_800_000_000_000).await.unwrap();
+    assert_eq!((first.published.get("a"), first.duplicates), (Some(&2), 0));
+    let second = events.hour(1_800_003_600_000).await.unwrap();
     assert_eq!(
-        events.counts(1_800_000_000_000).await.unwrap().get("a"),
-        Some(&2)
+        (second.published.get("b"), second.duplicates),
+        (Some(&2), 1)
     );
-    assert_eq!(
-        events.counts(1_800_003_600_000).await.unwrap().get("b"),
-        Some(&1)
-    );
+    // Each call tells how long those before it took.
+    let told = first.latency.count() + second.latency.count();
+    assert_eq!(told, 4, "of five calls the last one is not told yet");
+    assert!(second.latency.quantile(0.5).is_some());
 }
 
 #[tokio::test]

@@ -489,6 +489,63 @@ async fn dead_letters_are_listed_redriven_and_purged() {
     assert_eq!(response.status(), StatusCode::FORBIDDEN);
 }
 
+#[tokio::test]
+async fn health_tells_what_waits_what_fails_and_how_long_publishing_takes() {
+    let store = support::store();
+    let router = router(store.url(), config());
+    let redis = Redis::builder(store.url(), "TOKEN").build().unwrap();
+    let events = Events::new(redis, Environment::Development);
+    events.register("mail", &TypeFilter::all()).await.unwrap();
+    let worker = events.worker("mail", "one").unwrap();
+    for kind in ["a", "b", "b", "b"] {
+        let publish = post("/api/events/publish", "ROOT");
+        send(&router, publish, json!({ "type": kind })).await;
+    }
+    let health = |token| get("/api/events/health?hours=24&loopback=true", token);
+    let (_, body) = send(&router, health("ROOT"), Value::Null).await;
+    assert_eq!(
+        (&body["status"], &body["warnings"]),
+        (&json!("ok"), &json!([])),
+        "{body}"
+    );
+    for work in worker.receive(3).await.unwrap() {
+        let dead = Settle::Dead("schema".into(), "no address".into());
+        worker.settle(&work, dead).await.unwrap();
+    }
+    let (response, body) = send(&router, health("ROOT"), Value::Null).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(
+        (&body["status"], &body["warnings"]),
+        (&json!("degraded"), &json!(["dead-letters"]))
+    );
+    assert_eq!(
+        (
+            &body["dead_letters"]["waiting"],
+            &body["backlog"]["mail"]["waiting"]
+        ),
+        (&json!(3), &json!(1))
+    );
+    let failing = json!([{ "type": "b", "dead_letters": 2 }, { "type": "a", "dead_letters": 1 }]);
+    assert_eq!(body["top_failing"], failing);
+    assert_eq!(body["hours"].as_array().unwrap().len(), 24);
+    let published: u64 = (0..2)
+        .map(|hour| body["hours"][hour]["published"]["b"].as_u64().unwrap_or(0))
+        .sum();
+    assert_eq!(published, 3);
+    // The last call is told by the next one.
+    assert_eq!(body["publish"]["calls"], 3);
+    assert!(body["publish"]["p99_ms"].as_f64() >= body["publish"]["p50_ms"].as_f64());
+    assert!(body["loopback_ms"].as_f64().unwrap() > 0.0);
+    assert_eq!(body["instance"]["circuit"], "closed");
+    for (token, status) in [("PUBLISHER", 200), ("WRONG", 401)] {
+        let (response, body) = send(&router, health(token), Value::Null).await;
+        assert_eq!(response.status().as_u16(), status);
+        assert!(body.get("backlog").is_none() && body.get("hours").is_none());
+    }
+    let wrong = get("/api/events/health?hours=169", "ROOT");
+    assert_eq!(send(&router, wrong, Value::Null).await.0.status(), 400);
+}
+
 #[cfg(feature = "schemas")]
 #[tokio::test]
 async fn data_that_does_not_fit_its_schema_is_refused_with_the_places() {

@@ -36,6 +36,7 @@ mod publish;
 #[cfg(feature = "schemas")]
 mod schemas;
 mod signature;
+mod stats;
 mod store;
 mod subscribers;
 mod time;
@@ -61,6 +62,7 @@ pub use publish::{Producer, Verdict};
 #[cfg(feature = "schemas")]
 pub use schemas::{SchemaError, Schemas};
 pub use signature::{SignatureError, WebhookKeys};
+pub use stats::{HourStats, Latencies};
 pub use store::{Events, EventsConfig, Outcome, Published, Status};
 pub use time::parse_time;
 #[cfg(not(target_family = "wasm"))]

@@ -243,7 +243,11 @@ impl Events {
         // Who gets work is part of the call; the script refuses an old list and tells the new one.
         for _ in 0..5 {
             let subscribers = self.known_subscribers();
-            match self.once(drafts, producer, &subscribers, &epoch).await? {
+            let start = self.clock.monotonic();
+            let answer = self.once(drafts, producer, &subscribers, &epoch).await?;
+            self.untold
+                .add(self.clock.monotonic().saturating_sub(start));
+            match answer {
                 Answer::Verdicts(epoch, verdicts) => {
                     if verdicts.len() != drafts.len() {
                         return Err(Error::protocol("the script gave too few verdicts"));
@@ -298,6 +302,7 @@ impl Events {
             .arg(self.keys.channel_prefix())
             .arg(subscribers.version())
             .arg(producer.map_or(String::new(), |p| p.epoch.to_string()))
+            .arg(self.untold.take())
             .arg(drafts.len());
         for (draft, work) in drafts.iter().zip(&works) {
             call = call

@@ -1,7 +1,6 @@
 //! One environment's events, and reading them.
 
 use std::{
-    collections::BTreeMap,
     sync::{Arc, RwLock},
     time::Duration,
 };
@@ -10,6 +9,7 @@ use super::{
     Cursor, Environment,
     cursor::Tag,
     keys::{Keys, check_scope},
+    stats::Untold,
     subscribers::Subscribers,
 };
 use crate::{Clock, Error, Redis, Result, SystemClock, commands::HashCommands as _};
@@ -48,6 +48,7 @@ pub struct Events {
     pub(super) config: EventsConfig,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) subscribers: Arc<RwLock<Subscribers>>,
+    pub(super) untold: Arc<Untold>,
 }
 
 /// What publishing one event did.
@@ -84,6 +85,7 @@ impl Events {
             config: EventsConfig::default(),
             clock: Arc::new(SystemClock::new()),
             subscribers: Arc::default(),
+            untold: Arc::default(),
         }
     }
 
@@ -157,15 +159,5 @@ impl Events {
             .map_err(|_| Error::decode("a history's offset is no number"))?;
         let tag = meta.next().flatten().and_then(|tag| Tag::parse(&tag));
         Ok(Some(Cursor { epoch, offset, tag }))
-    }
-
-    /// How many events of each type were published in the hour that contains a unix time.
-    ///
-    /// # Errors
-    /// Whatever the client returns.
-    pub async fn counts(&self, at_ms: u64) -> Result<BTreeMap<String, u64>> {
-        self.redis
-            .hgetall(self.keys.stats(at_ms / HOUR_MS * HOUR_MS))
-            .await
     }
 }

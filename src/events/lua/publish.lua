@@ -2,16 +2,16 @@
 -- KEYS 1 history 2 meta 3 hourly counts 4 subscribers 5 producer (or the history), then the dedup key of each event (or the
 --      history), then the work streams of this call
 -- ARGV 1 most entries kept 2 age ms 3 dedup TTL ms 4 epoch for a new history 5 channel prefix 6 version of the subscribers
---      7 producer's epoch or '' 8 number of events, then for each: type (empty: only skip its number), event, its tag,
+--      7 producer's epoch or '' 8 how long earlier calls took, BUCKET:COUNT by blanks 9 number of events, then for each: type (empty: only skip its number), event, its tag,
 --      fingerprint (empty: no dedup), producer's number, work streams by number
 -- Reply {epoch, then for each: status (1 new, 2 repeat, 3 key used for something else, 4 gap, 5 old producer, 6 skipped),
 --       offset, expected number or known epoch, tag of the stored event or ''}, or {'', subscribers} when their version is another
 -- TTL: history as its age, meta 30 days more, dedup as given, counts 8 days, producer 35 days.
 local call, text = redis.call, function(n) return string.format('%.0f', n) end
 if (call('HGET', KEYS[4], '#') or '0') ~= ARGV[6] then return {'', call('HGETALL', KEYS[4])} end
-local count, mine, t = tonumber(ARGV[8]), tonumber(ARGV[7]), call('TIME')
+local count, mine, t = tonumber(ARGV[9]), tonumber(ARGV[7]), call('TIME')
 local meta = call('HMGET', KEYS[2], 'epoch', 'offset', 'at')
-local epoch, offset, fresh = meta[1], tonumber(meta[2] or 0), 0
+local epoch, offset, fresh, repeats = meta[1], tonumber(meta[2] or 0), 0, 0
 -- Times rise with offsets, even when the clock goes back: histories are searched by them.
 local now = math.max(tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000), tonumber(meta[3] or 0))
 if not epoch then epoch = ARGV[4]; call('DEL', KEYS[1]); call('HSET', KEYS[2], 'epoch', epoch, 'offset', 0) end
@@ -23,7 +23,7 @@ if mine then
 end
 local reply = {epoch}
 for i = 1, count do
-  local kind, event, tag, print, seq, work = unpack(ARGV, 3 + i * 6, 8 + i * 6)
+  local kind, event, tag, print, seq, work = unpack(ARGV, 4 + i * 6, 9 + i * 6)
   local number, status, value, at = tonumber(seq), nil, 0, ''
   local seen = print ~= '' and call('GET', KEYS[5 + i])
   if mine and known and known > mine then status, value = 5, known
@@ -44,6 +44,7 @@ for i = 1, count do
     call('HINCRBY', KEYS[3], kind, 1)
     call('PUBLISH', ARGV[5] .. kind, '{"epoch":"' .. epoch .. '","offset":' .. o .. ',"at":' .. text(now) .. ',"event":' .. event .. '}')
   end
+  if status == 2 then repeats = repeats + 1 end
   if mine and status ~= 4 and status ~= 5 then last = math.max(last or 0, number) end
   reply[#reply + 1] = status
   reply[#reply + 1] = value
@@ -58,8 +59,10 @@ if fresh > 0 then
   end
   if old then call('XTRIM', KEYS[1], 'MINID', text(old + 1) .. '-0') end
   call('PEXPIRE', KEYS[1], ARGV[2])
-  call('PEXPIRE', KEYS[3], 691200000)
 end
+for bucket, n in string.gmatch(ARGV[8], '(%d+):(%d+)') do call('HINCRBY', KEYS[3], '#' .. bucket, n) end
+if repeats > 0 then call('HINCRBY', KEYS[3], '#duplicates', repeats) end
+if fresh > 0 or repeats > 0 or ARGV[8] ~= '' then call('PEXPIRE', KEYS[3], 691200000) end
 call('PEXPIRE', KEYS[2], text(ARGV[2] + 2592000000))
 if last and not (known and known > mine) then
   call('HSET', KEYS[5], 'epoch', ARGV[7], 'seq', text(last)); call('PEXPIRE', KEYS[5], 3024000000)
