@@ -240,18 +240,18 @@ impl Events {
             )));
         }
         let epoch = random_id()?;
+        let (start, untold) = (self.clock.monotonic(), self.untold.take());
         // Who gets work is part of the call; the script refuses an old list and tells the new one.
         for _ in 0..5 {
             let subscribers = self.known_subscribers();
-            let start = self.clock.monotonic();
-            let answer = self.once(drafts, producer, &subscribers, &epoch).await?;
-            self.untold
-                .add(self.clock.monotonic().saturating_sub(start));
-            match answer {
+            let call = self.once(drafts, producer, &subscribers, &epoch, &untold);
+            match call.await? {
                 Answer::Verdicts(epoch, verdicts) => {
                     if verdicts.len() != drafts.len() {
                         return Err(Error::protocol("the script gave too few verdicts"));
                     }
+                    let took = self.clock.monotonic().saturating_sub(start);
+                    self.untold.add(took);
                     let new = verdicts.iter().filter(|v| v.0 == 1).count() as u64;
                     self.redis.metrics().count("events_published", new);
                     return Ok((epoch, verdicts));
@@ -268,6 +268,7 @@ impl Events {
         producer: Option<&Producer>,
         subscribers: &Subscribers,
         epoch: &str,
+        untold: &str,
     ) -> Result<Answer> {
         let history = self.keys.history();
         let mut call = PUBLISH
@@ -302,7 +303,7 @@ impl Events {
             .arg(self.keys.channel_prefix())
             .arg(subscribers.version())
             .arg(producer.map_or(String::new(), |p| p.epoch.to_string()))
-            .arg(self.untold.take())
+            .arg(untold)
             .arg(drafts.len());
         for (draft, work) in drafts.iter().zip(&works) {
             call = call
