@@ -48,6 +48,8 @@ pub struct Builder {
     connect_timeout: Duration,
     max_reply_bytes: usize,
     telemetry: bool,
+    /// PEM.
+    root_certificates: Vec<u8>,
 }
 
 impl fmt::Debug for Builder {
@@ -80,6 +82,7 @@ impl Builder {
             connect_timeout: Duration::from_secs(1),
             max_reply_bytes: 64 * 1024 * 1024,
             telemetry: std::env::var_os("UPSTASH_DISABLE_TELEMETRY").is_none_or(|v| v.is_empty()),
+            root_certificates: Vec::new(),
         }
     }
 
@@ -150,6 +153,17 @@ impl Builder {
         self
     }
 
+    /// Trusts these certificate authorities, in PEM, besides those of the web.
+    ///
+    /// For a server whose certificate comes from an authority of your own; it may be called
+    /// again. A client that is handed in by [`http_client`](Self::http_client) keeps its own
+    /// settings.
+    pub fn root_certificates(mut self, pem: impl AsRef<[u8]>) -> Self {
+        self.root_certificates.extend_from_slice(pem.as_ref());
+        self.root_certificates.push(b'\n');
+        self
+    }
+
     /// How the server is asked to write replies.
     pub fn encoding(mut self, encoding: Encoding) -> Self {
         self.encoding = encoding;
@@ -172,7 +186,7 @@ impl Builder {
     /// Builds the client; sends nothing.
     ///
     /// # Errors
-    /// `Config` when URL or token cannot be right.
+    /// `Config` when URL or token cannot be right, or a root certificate is malformed.
     pub fn build(self) -> Result<Redis> {
         let transport: Arc<dyn Transport> = match self.target {
             Target::Own(transport) => transport,
@@ -196,51 +210,10 @@ impl Builder {
                     telemetry,
                     connect_timeout: self.connect_timeout,
                     max_reply_bytes: self.max_reply_bytes,
+                    root_certificates: self.root_certificates,
                 })?)
             }
         };
         Ok(Redis::over(Dispatcher::new(transport, self.policy)))
     }
-}
-
-#[cfg(not(target_family = "wasm"))]
-pub(crate) fn http_client(connect_timeout: Duration) -> Result<reqwest::Client> {
-    http_builder(connect_timeout)?
-        .build()
-        .map_err(|e| Error::config("cannot set up the HTTP client").with_source(e))
-}
-
-#[cfg(not(target_family = "wasm"))]
-pub(crate) fn http_builder(connect_timeout: Duration) -> Result<reqwest::ClientBuilder> {
-    let builder = reqwest::Client::builder()
-        .connect_timeout(connect_timeout)
-        .pool_idle_timeout(Duration::from_secs(30))
-        .tcp_nodelay(true)
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy();
-    #[cfg(feature = "rustls")]
-    let builder = builder.tls_backend_preconfigured(tls_config()?);
-    Ok(builder)
-}
-
-#[cfg(target_family = "wasm")]
-pub(crate) fn http_client(_: Duration) -> Result<reqwest::Client> {
-    Ok(reqwest::Client::new())
-}
-
-/// The ring provider and the web's root certificates, both in the binary: nothing to
-/// read, and the first handshake is fast.
-#[cfg(all(feature = "rustls", not(target_family = "wasm")))]
-pub(crate) fn tls_config() -> Result<rustls::ClientConfig> {
-    let roots = rustls::RootCertStore {
-        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-    };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|e| Error::config("cannot set up TLS").with_source(e))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
 }

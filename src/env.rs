@@ -30,6 +30,7 @@ impl Redis {
     /// | `REDIS_CONNECT_TIMEOUT` | of one connection; 1 s; a number is milliseconds, also `500ms`, `2s` |
     /// | `REDIS_COMMAND_TIMEOUT` | of a call, all attempts included; 2 s |
     /// | `REDIS_MAX_RETRIES` | 0 to 10; 3 |
+    /// | `REDIS_CA_FILE` | PEM file of certificate authorities to trust besides the web's |
     /// | `UPSTASH_DISABLE_TELEMETRY` | anything: no telemetry headers |
     /// | `SKIP_REDIS_WARNING` | `true`: no warning about the in-process store |
     ///
@@ -67,6 +68,7 @@ struct Settings {
     connect_timeout: Option<Duration>,
     timeout: Option<Duration>,
     max_retries: Option<u32>,
+    root_certificates: Vec<u8>,
     telemetry: bool,
 }
 
@@ -80,6 +82,9 @@ impl Settings {
         }
         if let Some(retries) = self.max_retries {
             builder = builder.max_retries(retries);
+        }
+        if !self.root_certificates.is_empty() {
+            builder = builder.root_certificates(&self.root_certificates);
         }
         builder.telemetry(self.telemetry)
     }
@@ -147,11 +152,24 @@ impl Vars<'_> {
             }
             parsed
         });
+        let root_certificates = match self.get("REDIS_CA_FILE").map(std::fs::read) {
+            None => Vec::new(),
+            Some(Ok(pem)) if !pem.is_empty() => pem,
+            Some(Ok(_)) => {
+                problems.push("REDIS_CA_FILE is empty".to_owned());
+                Vec::new()
+            }
+            Some(Err(error)) => {
+                problems.push(format!("REDIS_CA_FILE cannot be read: {}", error.kind()));
+                Vec::new()
+            }
+        };
         let telemetry = self.get("UPSTASH_DISABLE_TELEMETRY").is_none();
         Settings {
             connect_timeout,
             timeout,
             max_retries,
+            root_certificates,
             telemetry,
         }
     }

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use super::webhook::is_public_address;
-use crate::{Error, Result, config::http_builder};
+use crate::{Error, Result, transport::Roots};
 
 const CONNECT: Duration = Duration::from_secs(5);
 
@@ -26,9 +26,14 @@ impl WebhookClient {
             let built = builder.build();
             built.map_err(|e| Error::config("cannot set up the HTTP client").with_source(e))
         };
+        let roots = Roots::default();
         Ok(Self {
-            public: build(http_builder(CONNECT)?.dns_resolver(Arc::new(PublicOnly)))?,
-            private: build(http_builder(CONNECT)?)?,
+            public: build(
+                roots
+                    .http_builder(CONNECT)?
+                    .dns_resolver(Arc::new(PublicOnly)),
+            )?,
+            private: build(roots.http_builder(CONNECT)?)?,
         })
     }
 

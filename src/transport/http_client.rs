@@ -13,6 +13,7 @@ use super::{
     refusal::{refusal, transport_error},
     request::{Outgoing, SYNC_TOKEN, at_path},
     sse,
+    tls::Roots,
 };
 #[cfg(not(target_family = "wasm"))]
 use super::{
@@ -50,6 +51,7 @@ pub struct HttpTransport {
     /// Made when first needed: for subscriptions beside the lean connections.
     http: OnceLock<reqwest::Client>,
     connect_timeout: Duration,
+    roots: Roots,
 }
 
 /// What carries the requests.
@@ -83,6 +85,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) telemetry: HeaderMap,
     pub(crate) connect_timeout: Duration,
     pub(crate) max_reply_bytes: usize,
+    /// PEM.
+    pub(crate) root_certificates: Vec<u8>,
 }
 
 impl HttpTransport {
@@ -95,7 +99,9 @@ impl HttpTransport {
             telemetry,
             connect_timeout,
             max_reply_bytes,
+            root_certificates,
         } = parts;
+        let roots = Roots::new(root_certificates)?;
         let mut headers = telemetry;
         let mut bearer = HeaderValue::from_str(&format!("Bearer {token}"))
             .map_err(|_| Error::config("the token holds control characters"))?;
@@ -107,7 +113,7 @@ impl HttpTransport {
         let root = base.path().trim_end_matches('/').to_owned();
         #[cfg(not(target_family = "wasm"))]
         let carrier = match &http {
-            None => match direct::Direct::new(&base, connect_timeout, max_reply_bytes)? {
+            None => match direct::Direct::new(&base, connect_timeout, max_reply_bytes, &roots)? {
                 Some(connections) => Carrier::Direct {
                     connections,
                     head: fixed_head(&base, &headers),
@@ -135,6 +141,7 @@ impl HttpTransport {
             max_reply_bytes,
             http: ready,
             connect_timeout,
+            roots,
         })
     }
 
@@ -142,7 +149,7 @@ impl HttpTransport {
         if let Some(http) = self.http.get() {
             return Ok(http);
         }
-        let made = crate::config::http_client(self.connect_timeout)?;
+        let made = self.roots.http_client(self.connect_timeout)?;
         Ok(self.http.get_or_init(|| made))
     }
 

@@ -34,11 +34,13 @@ mod request;
 pub(crate) mod resp;
 pub(crate) mod sse;
 pub(crate) mod telemetry;
+mod tls;
 #[cfg(not(target_family = "wasm"))]
 mod tracked;
 
 pub(crate) use http_client::Parts;
 pub use http_client::{Encoding, HttpTransport};
+pub(crate) use tls::Roots;
 
 #[cfg(not(target_family = "wasm"))]
 mod marker {

@@ -28,6 +28,8 @@ pub enum Fault {
     Silence,
     /// Sends everything one byte at a time.
     Bytewise(&'static str),
+    /// Sends the body in HTTP chunks of one byte, one at a time.
+    Chunked(&'static str),
     /// Answers after a pause.
     Late(Duration, &'static str),
     /// Sends these bytes instead of HTTP.
@@ -189,6 +191,15 @@ async fn act(stream: &mut BufStream<TcpStream>, fault: Fault) -> Option<()> {
                 tokio::task::yield_now().await;
             }
             Some(())
+        }
+        Fault::Chunked(body) => {
+            let head = format!("HTTP/1.1 200 X\r\n{JSON}transfer-encoding: chunked\r\n\r\n");
+            send(stream, head.as_bytes()).await?;
+            for byte in body.bytes() {
+                send(stream, &[b"1\r\n", &[byte][..], b"\r\n"].concat()).await?;
+                tokio::task::yield_now().await;
+            }
+            send(stream, b"0\r\n\r\n").await
         }
         Fault::Late(pause, body) => {
             tokio::time::sleep(pause).await;

@@ -4,6 +4,7 @@
 //! offers beyond this (proxies, redirects, HTTP/2) comes by handing in a `reqwest::Client`.
 use std::{
     io,
+    pin::Pin,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -14,13 +15,13 @@ use std::{
 
 use bytes::Bytes;
 use tokio::{
-    io::{AsyncWriteExt as _, ReadBuf},
+    io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf},
     net::TcpStream,
     time::Instant,
 };
 use url::Url;
 
-use super::head::Head;
+use super::{head::Head, tls::Roots};
 use crate::error::{Delivery, Error, ErrorKind, Result};
 
 mod response;
@@ -61,6 +62,7 @@ impl Direct {
         base: &Url,
         connect_timeout: Duration,
         max_reply_bytes: usize,
+        roots: &Roots,
     ) -> Result<Option<Self>> {
         let (Some(host), Some(port)) = (base.host(), base.port_or_known_default()) else {
             return Ok(None);
@@ -75,13 +77,14 @@ impl Direct {
             let name = rustls::pki_types::ServerName::try_from(host.clone()).map_err(|_| {
                 Error::config("the REST URL has a host that no certificate can name")
             })?;
-            let config = std::sync::Arc::new(crate::config::tls_config()?);
+            let config = std::sync::Arc::new(roots.config()?);
             Some((tokio_rustls::TlsConnector::from(config), name))
         } else {
             None
         };
         #[cfg(not(feature = "rustls"))]
         if base.scheme() == "https" {
+            let _ = roots;
             return Ok(None);
         }
         Ok(Some(Self {
@@ -189,18 +192,14 @@ struct Connection {
 
 impl Connection {
     /// Nothing came since the last answer, least of all an end.
+    ///
+    /// What TLS sends for itself, such as session tickets, does not count.
     async fn is_alive(&mut self) -> bool {
         let mut byte = [0];
-        let stream = &mut self.reader.stream;
-        let tls = !matches!(stream, Stream::Tcp(_));
-        let tcp = stream.tcp();
+        let mut stream = Pin::new(&mut self.reader.stream);
         std::future::poll_fn(|cx| {
-            Poll::Ready(match tcp.poll_peek(cx, &mut ReadBuf::new(&mut byte)) {
-                Poll::Pending => true,
-                // TLS may send session tickets at any time.
-                Poll::Ready(Ok(n)) => n > 0 && tls,
-                Poll::Ready(Err(_)) => false,
-            })
+            let read = stream.as_mut().poll_read(cx, &mut ReadBuf::new(&mut byte));
+            Poll::Ready(read.is_pending())
         })
         .await
     }

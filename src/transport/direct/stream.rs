@@ -17,17 +17,6 @@ pub(super) enum Stream {
     Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
 }
 
-impl Stream {
-    /// The connection under the encryption.
-    pub(super) fn tcp(&mut self) -> &mut TcpStream {
-        match self {
-            Self::Tcp(tcp) => tcp,
-            #[cfg(feature = "rustls")]
-            Self::Tls(tls) => tls.get_mut().0,
-        }
-    }
-}
-
 macro_rules! forward {
     ($self:ident, $cx:ident, $method:ident $(, $arg:expr)*) => {
         match &mut *$self {
