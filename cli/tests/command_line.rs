@@ -165,6 +165,24 @@ fn the_benchmark_prints_ratios_and_names_missing_peers() {
 }
 
 #[test]
+fn the_benchmark_of_events_hears_what_it_publishes_and_reaches_a_thousand_clients() {
+    let modules = ["--seconds", "0.05", "--node-modules", "/nowhere"];
+    let output = run(&[&["bench", "events"][..], &modules].concat());
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{text}");
+    for part in [
+        "npm install @upstash/redis @upstash/realtime zod bun",
+        "64 concurrent events",
+        "restis                              1.00 HTTP requests     1.00 commands",
+        "published until heard",
+        "events caught up with",
+        "one event to 1000 clients",
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+}
+
+#[test]
 fn the_load_that_is_counted_runs() {
     let restis = Restis::start(&["serve", "--addr", "127.0.0.1:0", "--token", "TOKEN"]);
     for work in ["sequential", "merged", "pipeline"] {

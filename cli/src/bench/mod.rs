@@ -3,6 +3,8 @@
 mod bare;
 mod client;
 mod contest;
+mod events;
+mod fanout;
 mod instructions;
 mod javascript;
 mod ours;
@@ -24,8 +26,8 @@ server, a process of its own on this machine. Only ratios of one run are worth q
 
 Peers are used where they are found:
   wrk               apt install wrk, brew install wrk
-  node, bun         with @upstash/redis and @upstash/ratelimit:
-                    npm install @upstash/redis @upstash/ratelimit bun
+  node, bun         with @upstash/redis, @upstash/ratelimit, @upstash/realtime and zod:
+                    npm install @upstash/redis @upstash/ratelimit @upstash/realtime zod bun
   valgrind          apt install valgrind, for --instructions
 
 Examples:
@@ -46,6 +48,8 @@ enum What {
     Client(ClientArgs),
     /// Rate limits: concurrent and single decisions, blocked clients, a million organisations
     Ratelimit(Common),
+    /// Events: publishing, live delivery, catching up, a thousand clients
+    Events(Common),
     /// What --instructions counts
     #[command(hide = true)]
     Load {
@@ -112,6 +116,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
         What::Client(args) => client::run(&args.common),
         What::Load { work, url, turns } => instructions::load(*work, url, *turns),
         What::Ratelimit(common) => ratelimit::run(common),
+        What::Events(common) => events::run(common),
     }
 }
 

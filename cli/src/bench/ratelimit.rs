@@ -10,7 +10,7 @@ use restis::ratelimit::{Limit, RateLimiter};
 use super::Common;
 use super::contest::{Side, contest, say};
 use super::javascript::{Script, peers, sides};
-use super::store::{Store, TOKEN};
+use super::store::{Store, TOKEN, resident_bytes};
 use crate::args::Failure;
 
 const SCRIPT: &str = include_str!("ratelimit.cjs");
@@ -199,14 +199,4 @@ async fn scale(redis: &Redis) -> Result<(), Failure> {
         )),
         _ => Ok(()),
     }
-}
-
-/// Linux tells it; elsewhere nobody is asked.
-fn resident_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
-    Some(kib * 1024)
 }

@@ -70,3 +70,13 @@ impl Drop for Store {
         let _ = self.child.wait();
     }
 }
+
+/// Memory of this process: Linux tells it; elsewhere nobody is asked.
+pub(crate) fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kib * 1024)
+}
