@@ -4,6 +4,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
+/** A page that does not get there is given up. */
+const LIMIT_MS = 120_000;
+
 /** Opens a page, runs `use(page)` and ends the browser. */
 export async function withPage(use) {
   const profile = mkdtempSync(join(tmpdir(), "restis-browser-"));
@@ -12,6 +15,7 @@ export async function withPage(use) {
     "--remote-debugging-pipe", `--user-data-dir=${profile}`, "about:blank",
   ], { stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"] });
   const ended = new Promise((resolve) => browser.once("exit", resolve));
+  const limit = setTimeout(() => browser.kill(), LIMIT_MS);
   const waiting = new Map();
   const problems = [];
   let last = 0;
@@ -42,21 +46,33 @@ export async function withPage(use) {
     const { sessionId } = await call("Target.attachToTarget", { targetId, flatten: true });
     const send = (method, params) => call(method, params, sessionId);
     for (const domain of ["Page", "Runtime", "Log"]) await send(`${domain}.enable`);
+    /** Runs a function in the page; `until(condition)` there waits for what the condition returns. */
+    const run = async (action, ...args) => {
+      const until = `async (condition) => { for (;;) { const value = await condition(); if (value) return value; await new Promise(requestAnimationFrame); } }`;
+      const expression = `(${action})(${[...args.map((arg) => JSON.stringify(arg)), until].join(", ")})`;
+      const { result, exceptionDetails } = await send("Runtime.evaluate", { expression, awaitPromise: true, returnByValue: true });
+      if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
+      return result.value;
+    };
     await use({
       problems,
       send,
+      run,
       browser: call,
       goto: (url) => send("Page.navigate", { url }),
-      /** Runs a function in the page; `until(condition)` there waits for what the condition returns. */
-      async run(action, ...args) {
-        const until = `async (condition) => { for (;;) { const value = await condition(); if (value) return value; await new Promise(requestAnimationFrame); } }`;
-        const expression = `(${action})(${[...args.map((arg) => JSON.stringify(arg)), until].join(", ")})`;
-        const { result, exceptionDetails } = await send("Runtime.evaluate", { expression, awaitPromise: true, returnByValue: true });
-        if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
-        return result.value;
+      /** Waits for a condition of the page, or of the one that takes its place. */
+      async wait(condition, ...args) {
+        for (;;) {
+          try {
+            return await run(`async (args, until) => until(() => (${condition})(...args))`, args);
+          } catch (error) {
+            if (!/navigated or closed|context was destroyed/.test(error.message)) throw error;
+          }
+        }
       },
     });
   } finally {
+    clearTimeout(limit);
     browser.kill();
     await ended;
     rmSync(profile, { recursive: true, force: true, maxRetries: 5 });

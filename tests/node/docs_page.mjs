@@ -11,7 +11,7 @@ const secret = new URLSearchParams(hash.slice(1)).get("token");
 await withPage(async (page) => {
   await page.browser("Browser.grantPermissions", { origin, permissions: ["clipboardReadWrite", "clipboardSanitizedWrite"] });
   await page.goto(address);
-  await page.run((until) => until(() => document.querySelector(".operation")));
+  await page.wait(() => document.querySelector(".operation") !== null);
 
   // The token is taken from the address and does not stay there.
   assert.deepEqual(await page.run(() => [document.getElementById("token").value, location.href]), [secret, `${origin}/docs`]);
