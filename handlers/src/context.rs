@@ -13,11 +13,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
-use std::convert::Infallible;
+use std::{convert::Infallible, time::Duration};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// Browsers ask again after this.
+const PREFLIGHT: Duration = Duration::from_secs(3600);
 
 /// The request's id: the caller's if it is well formed, else a new one.
 #[derive(Debug, Clone)]
@@ -99,7 +102,17 @@ fn cors(origins: Vec<HeaderValue>) -> CorsLayer {
             REQUEST_ID.clone(),
             TRACEPARENT.clone(),
         ])
-        .expose_headers([header::ETAG, header::RETRY_AFTER, REQUEST_ID.clone()])
+        .expose_headers([
+            header::ETAG,
+            header::RETRY_AFTER,
+            HeaderName::from_static("ratelimit"),
+            HeaderName::from_static("ratelimit-policy"),
+            HeaderName::from_static("x-ratelimit-limit"),
+            HeaderName::from_static("x-ratelimit-remaining"),
+            HeaderName::from_static("x-ratelimit-reset"),
+            REQUEST_ID.clone(),
+        ])
+        .max_age(PREFLIGHT)
 }
 
 async fn identify(State(state): State<AppState>, mut request: Request, next: Next) -> Response {

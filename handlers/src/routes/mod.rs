@@ -2,6 +2,7 @@
 
 mod events;
 mod health;
+mod metrics;
 mod ratelimit;
 mod session;
 
@@ -15,6 +16,8 @@ use utoipa_axum::router::OpenApiRouter;
 pub enum Group {
     /// `/api/health`.
     Health,
+    /// `/api/metrics`.
+    Metrics,
     /// `/api/ratelimit`.
     RateLimit,
     /// `/api/session`, `/api/sessions`, `/api/users`.
@@ -25,11 +28,18 @@ pub enum Group {
 
 impl Group {
     /// Every group.
-    pub const ALL: [Self; 4] = [Self::Health, Self::RateLimit, Self::Events, Self::Session];
+    pub const ALL: [Self; 5] = [
+        Self::Health,
+        Self::Metrics,
+        Self::RateLimit,
+        Self::Events,
+        Self::Session,
+    ];
 
     fn routes(self) -> OpenApiRouter<AppState> {
         match self {
             Self::Health => health::routes(),
+            Self::Metrics => metrics::routes(),
             Self::RateLimit => ratelimit::routes(),
             Self::Session => session::routes(),
             Self::Events => events::routes(),

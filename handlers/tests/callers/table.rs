@@ -81,6 +81,7 @@ const EVENT: &str = r#"{"type":"booking.created","data":{}}"#;
 pub(crate) const ROUTES: &[Route] = &[
     route("GET", "/api/openapi.json", Anyone),
     route("GET", "/api/health", Anyone),
+    route("GET", "/api/metrics", Token(&[Scope::Metrics], All)),
     route(
         "POST",
         "/api/ratelimit",

@@ -1,0 +1,37 @@
+//! `GET /api/metrics`: what this instance has counted, for Prometheus.
+
+use crate::{
+    AppState,
+    auth::{Caller, Scope},
+    problem::{ProblemDocument, Result},
+};
+use axum::{extract::State, response::IntoResponse};
+use http::header;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// The group's routes.
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(metrics))
+}
+
+/// Gives the counters and latencies of this instance in the text format of Prometheus.
+///
+/// Every instance counts for itself, from its start.
+#[utoipa::path(get, path = "/api/metrics", tag = "health", security(("service_token" = [])),
+    responses(
+        (status = 200, description = "The numbers", body = String, content_type = "text/plain"),
+        (status = 401, description = "No accepted service token", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 403, description = "The token lacks `metrics`, or is bound to organisations", body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+async fn metrics(State(state): State<AppState>, caller: Caller) -> Result<impl IntoResponse> {
+    caller.require(Scope::Metrics)?;
+    caller.require_organisation(None)?;
+    let headers = [
+        (
+            header::CONTENT_TYPE,
+            "text/plain; version=0.0.4; charset=utf-8",
+        ),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    Ok((headers, state.redis().metrics().prometheus()))
+}
