@@ -438,6 +438,56 @@ async fn a_grant_reads_its_types_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn an_app_syncs_by_a_grant_as_far_as_it_goes() {
+    let store = support::store();
+    let router = router(store.url(), config());
+    let grant = async |subject: &str| {
+        let ask = json!({ "types": ["note.*"], "publish": ["note.*"], "subject": subject });
+        let (_, body) = send(&router, post("/api/events/grants", "ROOT"), ask).await;
+        body["grant"].as_str().unwrap().to_owned()
+    };
+    let (alice, bob) = (grant("alice").await, grant("bob").await);
+    let sync = async |grant: &str, body: Value| {
+        let (response, body) = send(&router, post("/api/events/sync", grant), body).await;
+        assert_eq!(response.status(), StatusCode::OK, "{body}");
+        body
+    };
+    let outbox = |epoch: u64, id: &str, kind: &str| json!({ "client": "phone", "epoch": epoch, "first": 1, "events": [{ "type": kind, "id": id }] });
+    let start = json!({ "client": "phone", "epoch": 1 });
+    send(
+        &router,
+        post("/api/events/publish", "ROOT"),
+        json!({ "type": "other" }),
+    )
+    .await;
+    let cursor = sync(&alice, start).await["missed"]["cursor"].clone();
+    let sent = sync(&alice, outbox(1, "a", "note.added")).await;
+    assert_eq!(sent["results"][0]["status"], "accepted");
+    // The same client name of another subject, with a newer epoch, ends nobody's outbox.
+    let sent = sync(&bob, outbox(9, "b", "note.added")).await;
+    assert_eq!(sent["results"][0]["status"], "accepted");
+    let again = sync(&alice, outbox(1, "a", "note.added")).await;
+    assert_eq!(again["results"][0]["status"], "duplicate");
+    let refused = sync(&bob, outbox(10, "c", "booking.created")).await;
+    assert_eq!(refused["results"][0]["status"], "rejected");
+    send(
+        &router,
+        post("/api/events/publish", "ROOT"),
+        json!({ "type": "booking.created" }),
+    )
+    .await;
+    let ask = json!({ "client": "phone", "epoch": 1, "after": cursor });
+    let missed = sync(&alice, ask).await;
+    let events = missed["missed"]["events"].as_array().unwrap();
+    assert!(events.len() == 2 && events.iter().all(|e| e["event"]["type"] == "note.added"));
+    let ask = json!({ "client": "phone", "epoch": 1, "after": cursor, "types": ["note.removed"] });
+    assert_eq!(sync(&alice, ask).await["missed"]["events"], json!([]));
+    let nameless = json!({ "types": ["note.*"], "publish": ["note.*"] });
+    let (response, _) = send(&router, post("/api/events/grants", "ROOT"), nameless).await;
+    assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
 async fn dead_letters_are_listed_redriven_and_purged() {
     let store = support::store();
     let router = router(store.url(), config());

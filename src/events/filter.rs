@@ -76,6 +76,12 @@ impl TypeFilter {
         Self(Some(both))
     }
 
+    /// Every type, if none was named.
+    #[must_use]
+    pub fn or_all(self) -> Self {
+        if self.is_none() { Self::all() } else { self }
+    }
+
     /// Whether nothing passes.
     pub fn is_none(&self) -> bool {
         self.0.as_ref().is_some_and(Vec::is_empty)

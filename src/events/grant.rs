@@ -1,4 +1,4 @@
-//! Short-lived signed permissions to read some types of one history.
+//! Short-lived signed permissions for some types of one history.
 use std::{fmt, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -41,8 +41,10 @@ impl std::error::Error for GrantError {}
 pub struct Grant {
     /// Whose history; the shared one when absent.
     pub organisation: Option<String>,
-    /// Which types.
+    /// Which types may be read.
     pub types: TypeFilter,
+    /// Which types an outbox may send.
+    pub publish: TypeFilter,
     /// When it ends, unix milliseconds.
     pub expires_ms: u64,
     /// Who holds it, for logs.
@@ -55,6 +57,8 @@ struct Claims {
     #[serde(skip_serializing_if = "Option::is_none")]
     org: Option<String>,
     types: String,
+    #[serde(rename = "pub", default, skip_serializing_if = "String::is_empty")]
+    publish: String,
     exp: u64,
     sub: String,
 }
@@ -106,6 +110,11 @@ impl GrantKeys {
             env: self.environment.name().to_owned(),
             org: grant.organisation.clone(),
             types: grant.types.to_string(),
+            publish: if grant.publish.is_none() {
+                String::new()
+            } else {
+                grant.publish.to_string()
+            },
             exp: grant.expires_ms,
             sub: grant.subject.clone(),
         };
@@ -160,10 +169,11 @@ impl GrantKeys {
         {
             return Err(GrantError::Invalid);
         }
-        let types = TypeFilter::parse(&claims.types).map_err(|_| GrantError::Invalid)?;
+        let parse = |types: &str| TypeFilter::parse(types).map_err(|_| GrantError::Invalid);
         Ok(Grant {
             organisation: claims.org,
-            types,
+            types: parse(&claims.types)?,
+            publish: parse(&claims.publish)?,
             expires_ms: claims.exp,
             subject: claims.sub,
         })
@@ -186,6 +196,7 @@ mod tests {
         Grant {
             organisation: Some("acme".into()),
             types: TypeFilter::parse("booking.*,user.created").unwrap(),
+            publish: TypeFilter::parse("note.*").unwrap(),
             expires_ms: 1000,
             subject: "user-1".into(),
         }
@@ -197,6 +208,11 @@ mod tests {
         let token = keys.sign(&grant());
         assert_eq!(keys.verify(&token, 999), Ok(grant()));
         assert_eq!(keys.verify(&token, 1000), Err(GrantError::Expired));
+        let reads = Grant {
+            publish: TypeFilter::none(),
+            ..grant()
+        };
+        assert_eq!(keys.verify(&keys.sign(&reads), 0), Ok(reads));
     }
 
     #[test]

@@ -207,6 +207,7 @@ fn claims(organisation: &str, left_ms: i64) -> Grant {
     Grant {
         organisation: Some(organisation.to_owned()),
         types: TypeFilter::all(),
+        publish: TypeFilter::none(),
         expires_ms: SystemClock::new().now_ms().saturating_add_signed(left_ms),
         subject: String::new(),
     }
@@ -226,6 +227,11 @@ pub(crate) fn expected(route: &Route, kind: Kind) -> Verdict {
         }
         Access::Anyone | Access::AnyoneWithoutWrongToken => Verdict::Passes,
         Access::Token(needed, place) => by_token(needed, place, kind),
+        Access::Sync(needed) => match kind {
+            Kind::Grant if route.when.is_empty() => Verdict::Passes,
+            Kind::Grant | Kind::GrantElsewhere => Verdict::Forbidden,
+            other => by_token(needed, Organisation::Body, other),
+        },
         Access::Signature => Verdict::Unauthenticated,
         Access::Reader => match kind {
             Kind::Grant | Kind::GrantInQuery => Verdict::Passes,

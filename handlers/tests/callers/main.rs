@@ -113,7 +113,10 @@ fn request(route: &Route, organisation: Option<&str>) -> http::request::Builder 
 
 fn body(route: &Route, organisation: Option<&str>) -> Option<String> {
     let mut json: Value = serde_json::from_str(route.body?).unwrap();
-    let in_body = matches!(route.access, Access::Token(_, Organisation::Body));
+    let in_body = matches!(
+        route.access,
+        Access::Token(_, Organisation::Body) | Access::Sync(_)
+    );
     if let (true, Some(name)) = (in_body, organisation) {
         json["organisation"] = name.into();
     }
@@ -215,6 +218,7 @@ fn every_described_route_is_in_the_table_with_its_credentials() {
                 Access::Anyone | Access::Signature => &[],
                 Access::AnyoneWithoutWrongToken => &["", "service_token"],
                 Access::Token(..) => &["service_token"],
+                Access::Sync(_) => &["service_token", "grant"],
                 Access::Reader => &["service_token", "grant", "grant_in_query"],
                 Access::Browser => &["session_cookie"],
                 Access::BrowserOrNone => &["", "session_cookie"],

@@ -13,6 +13,8 @@ pub(crate) enum Access {
     Token(&'static [Scope], Organisation),
     /// A service token with `events:read`, or a grant.
     Reader,
+    /// A service token with all of these scopes, or a grant in the header.
+    Sync(&'static [Scope]),
     /// Whoever signs the body.
     Signature,
     /// A browser with a live session.
@@ -73,7 +75,9 @@ impl Route {
     }
 }
 
-use Access::{Anyone, AnyoneWithoutWrongToken, Browser, BrowserOrNone, Reader, Signature, Token};
+use Access::{
+    Anyone, AnyoneWithoutWrongToken, Browser, BrowserOrNone, Reader, Signature, Sync, Token,
+};
 use Organisation::{All, Body, Query};
 
 const EVENT: &str = r#"{"type":"booking.created","data":{}}"#;
@@ -127,16 +131,12 @@ pub(crate) const ROUTES: &[Route] = &[
     route("GET", "/api/events/history", Reader),
     route("GET", "/api/events/poll", Reader),
     route("GET", "/api/events/stream", Reader),
+    route("POST", "/api/events/sync", Sync(&[Scope::EventsRead]))
+        .body(r#"{"client":"phone-1","epoch":1}"#),
     route(
         "POST",
         "/api/events/sync",
-        Token(&[Scope::EventsRead], Body),
-    )
-    .body(r#"{"client":"phone-1","epoch":1}"#),
-    route(
-        "POST",
-        "/api/events/sync",
-        Token(&[Scope::EventsRead, Scope::EventsPublish], Body),
+        Sync(&[Scope::EventsRead, Scope::EventsPublish]),
     )
     .body(r#"{"client":"phone-1","epoch":1,"first":1,"events":[{"type":"note.added","id":"1"}]}"#)
     .when("with `events`"),
@@ -204,6 +204,14 @@ pub(crate) fn markdown() -> String {
                 "no",
                 "no",
             ),
+            Sync(needed) => {
+                let grant = if when.is_empty() {
+                    "its own"
+                } else {
+                    "its own, with `publish`"
+                };
+                (scopes(needed), "named in the body", grant, "no", "no")
+            }
             Signature => (
                 "no; the sender's signature".to_owned(),
                 "no",

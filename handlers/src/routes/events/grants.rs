@@ -7,8 +7,12 @@ use crate::{
     extract::ApiJson,
     problem::{Problem, ProblemDocument, Result},
 };
-use axum::{Json, extract::State, response::IntoResponse};
-use http::{HeaderMap, StatusCode, header};
+use axum::{
+    Json,
+    extract::{FromRequestParts, State},
+    response::IntoResponse,
+};
+use http::{HeaderMap, StatusCode, header, request::Parts};
 use restis::{
     clock::{Clock as _, SystemClock},
     events::{Events, Grant, GrantError, GrantKeys, TypeFilter, check_scope},
@@ -24,13 +28,17 @@ pub(super) struct GrantRequest {
     /// Event types: `a.b`, everything below `a.*`, or `*`.
     #[schema(min_items = 1, max_items = 64, example = json!(["booking.*"]))]
     types: Vec<String>,
+    /// Event types that the holder's outbox may send by `/api/events/sync`; none when absent.
+    #[serde(default)]
+    #[schema(max_items = 64, example = json!(["note.*"]))]
+    publish: Vec<String>,
     /// Seconds, 1 to 3600; 300 when absent.
     #[schema(minimum = 1, maximum = 3600)]
     ttl_seconds: Option<u64>,
     /// The organisation whose history it is.
     #[schema(max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
     organisation: Option<String>,
-    /// Who it is for, for logs; 128 bytes at most.
+    /// Who it is for, 128 bytes at most; needed for `publish`, since outboxes of one subject are apart from all others.
     #[schema(max_length = 128)]
     subject: Option<String>,
 }
@@ -44,7 +52,7 @@ pub(super) struct GrantBody {
     expires_ms: u64,
 }
 
-/// Makes a short-lived grant that lets a browser or app read some event types.
+/// Makes a short-lived grant that lets a browser or app read, and send, some event types.
 #[utoipa::path(post, path = "/api/events/grants", tag = "events", security(("service_token" = [])),
     request_body = GrantRequest,
     responses(
@@ -78,10 +86,15 @@ pub(super) async fn grant(
     if subject.len() > 128 {
         return Err(Problem::invalid("`subject` has at most 128 bytes"));
     }
+    let publish = TypeFilter::parse(&body.publish.join(","))?;
+    if !publish.is_none() && subject.is_empty() {
+        return Err(Problem::invalid("`publish` needs a `subject`"));
+    }
     let expires_ms = SystemClock::new().now_ms() + ttl * 1000;
     let grant = keys(&state)?.sign(&Grant {
         organisation: body.organisation,
         types,
+        publish,
         expires_ms,
         subject,
     });
@@ -104,50 +117,93 @@ fn keys(state: &AppState) -> Result<&GrantKeys> {
     })
 }
 
-/// What a reader may read, for how long.
+/// Who reads: a service token or a grant.
+pub(super) enum Credential {
+    Token(Caller),
+    Grant(Grant),
+}
+
+/// What may be read and sent, for how long.
 pub(super) struct Access {
     pub(super) events: Events,
     pub(super) types: TypeFilter,
+    /// What an outbox may send.
+    pub(super) publish: TypeFilter,
+    /// Who holds the grant.
+    pub(super) subject: Option<String>,
     pub(super) left: Option<Duration>,
+}
+
+impl FromRequestParts<AppState> for Credential {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self> {
+        Self::of(state, &parts.headers, None)
+    }
+}
+
+impl Credential {
+    fn of(state: &AppState, headers: &HeaderMap, in_query: Option<&str>) -> Result<Self> {
+        let bearer = headers
+            .get(header::AUTHORIZATION)
+            .and_then(|v| v.to_str().ok()?.split_once(' '))
+            .filter(|(scheme, token)| {
+                scheme.eq_ignore_ascii_case("bearer") && token.starts_with("g1.")
+            })
+            .map(|(_, token)| token.trim());
+        let Some(token) = bearer.or(in_query) else {
+            let caller = state.tokens().caller(headers);
+            return caller.map(Self::Token).ok_or_else(Problem::unauthenticated);
+        };
+        // Without keys nobody was ever given a grant.
+        let keys = keys(state).map_err(|_| Problem::unauthenticated())?;
+        let grant = keys.verify(token, SystemClock::new().now_ms());
+        grant.map(Self::Grant).map_err(|e| {
+            let problem = Problem::unauthenticated();
+            match e {
+                GrantError::Expired => problem.detail("the grant has expired: ask for a new one"),
+                _ => problem.detail("the grant is not accepted"),
+            }
+        })
+    }
+
+    /// What it is good for; a service token needs `events:read`.
+    pub(super) fn access(self, state: &AppState, asked: Option<&str>) -> Result<Access> {
+        let grant = match self {
+            Self::Token(caller) => {
+                return Ok(Access {
+                    events: events_of(state, &caller, Scope::EventsRead, asked)?,
+                    types: TypeFilter::all(),
+                    publish: if caller.has(Scope::EventsPublish) {
+                        TypeFilter::all()
+                    } else {
+                        TypeFilter::none()
+                    },
+                    subject: None,
+                    left: None,
+                });
+            }
+            Self::Grant(grant) => grant,
+        };
+        if asked.is_some() && asked != grant.organisation.as_deref() {
+            return Err(Problem::forbidden("the grant is for another organisation"));
+        }
+        let left = grant.expires_ms.saturating_sub(SystemClock::new().now_ms());
+        Ok(Access {
+            events: match &grant.organisation {
+                Some(organisation) => state.events().of_organisation(organisation)?,
+                None => state.events().clone(),
+            },
+            types: grant.types,
+            publish: grant.publish,
+            subject: Some(grant.subject),
+            left: Some(Duration::from_millis(left)),
+        })
+    }
 }
 
 /// Lets a service token with `events:read` or a grant read.
 pub(super) fn reader(state: &AppState, headers: &HeaderMap, filter: &Filter) -> Result<Access> {
-    let bearer = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|v| v.to_str().ok()?.split_once(' '))
-        .filter(|(scheme, token)| scheme.eq_ignore_ascii_case("bearer") && token.starts_with("g1."))
-        .map(|(_, token)| token.trim());
-    let asked = filter.organisation.as_deref();
-    let Some(token) = bearer.or(filter.grant.as_deref()) else {
-        let caller = state.tokens().caller(headers);
-        let caller = caller.ok_or_else(Problem::unauthenticated)?;
-        return Ok(Access {
-            events: events_of(state, &caller, Scope::EventsRead, asked)?,
-            types: TypeFilter::all(),
-            left: None,
-        });
-    };
-    let now = SystemClock::new().now_ms();
-    // Without keys nobody was ever given a grant.
-    let keys = keys(state).map_err(|_| Problem::unauthenticated())?;
-    let grant = keys.verify(token, now).map_err(|e| {
-        let problem = Problem::unauthenticated();
-        match e {
-            GrantError::Expired => problem.detail("the grant has expired: ask for a new one"),
-            _ => problem.detail("the grant is not accepted"),
-        }
-    })?;
-    if asked.is_some() && asked != grant.organisation.as_deref() {
-        return Err(Problem::forbidden("the grant is for another organisation"));
-    }
-    let events = match &grant.organisation {
-        Some(organisation) => state.events().of_organisation(organisation)?,
-        None => state.events().clone(),
-    };
-    Ok(Access {
-        events,
-        types: grant.types,
-        left: Some(Duration::from_millis(grant.expires_ms.saturating_sub(now))),
-    })
+    Credential::of(state, headers, filter.grant.as_deref())?
+        .access(state, filter.organisation.as_deref())
 }

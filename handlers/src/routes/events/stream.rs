@@ -96,6 +96,7 @@ pub(super) async fn stream(
         events,
         types,
         left,
+        ..
     } = reader(&state, &headers, &filter)?;
     if !state.host().streams() {
         return Err(Problem::new(

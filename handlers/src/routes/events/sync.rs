@@ -1,12 +1,11 @@
 //! `POST /api/events/sync`: a client's outbox in, what it missed out, in one request.
 
 use super::{
-    events_of,
+    grants::{Access, Credential},
     history::{Page, switched_off},
 };
 use crate::{
     AppState,
-    auth::{Caller, Scope},
     extract::ApiJson,
     problem::{Problem, ProblemDocument, Result},
 };
@@ -14,10 +13,11 @@ use axum::{Json, extract::State, response::IntoResponse};
 use http::header;
 use restis::{
     Delivery, Error, ErrorKind,
-    events::{Cursor, Event, HistoryQuery, Producer, Verdict},
+    events::{Cursor, Event, HistoryQuery, Producer, TypeFilter, Verdict, check_scope},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
 /// What a client has to tell, and where it stands.
@@ -42,6 +42,10 @@ pub(super) struct SyncRequest {
     /// Missed events wanted, 1 to 500; 100 when absent.
     #[schema(minimum = 1, maximum = 500)]
     limit: Option<u32>,
+    /// Missed events of these types only: `a.b`, everything below `a.*`; all when absent.
+    #[serde(default)]
+    #[schema(max_items = 64)]
+    types: Vec<String>,
     /// The organisation whose history it is.
     #[schema(max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
     organisation: Option<String>,
@@ -107,26 +111,33 @@ impl Sent {
 ///
 /// Sending the same again is safe: events that were handled are `duplicate`. An event that is refused for good is
 /// `rejected` and does not hold up those behind it. On 503 nothing may be deleted from the outbox.
-#[utoipa::path(post, path = "/api/events/sync", tag = "events", security(("service_token" = [])),
+#[utoipa::path(post, path = "/api/events/sync", tag = "events", security(("service_token" = []), ("grant" = [])),
     request_body = SyncRequest,
     responses(
         (status = 200, description = "A verdict for each event, and what was missed", body = SyncAnswer),
         (status = 400, description = "The request is not valid", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 401, description = "No accepted service token", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, description = "The token lacks `events:publish` or `events:read`, or the organisation", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 403, description = "The token lacks `events:publish` or `events:read`, the grant `publish`, or either the organisation", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 415, description = "The body is not JSON", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 503, description = "The store does not answer; send the same again", body = ProblemDocument, content_type = "application/problem+json"),
     ))]
 pub(super) async fn sync(
     State(state): State<AppState>,
-    caller: Caller,
+    credential: Credential,
     ApiJson(body): ApiJson<SyncRequest>,
 ) -> Result<impl IntoResponse> {
-    let organisation = body.organisation.as_deref();
-    let events = events_of(&state, &caller, Scope::EventsRead, organisation)?;
-    if !body.events.is_empty() {
-        caller.require(Scope::EventsPublish)?;
+    let Access {
+        events,
+        types,
+        publish,
+        subject,
+        ..
+    } = credential.access(&state, body.organisation.as_deref())?;
+    if !body.events.is_empty() && publish.is_none() {
+        return Err(Problem::forbidden(
+            "the token needs the scope `events:publish`, the grant types to `publish`",
+        ));
     }
     if !state.config().redis_events {
         return Err(switched_off());
@@ -138,7 +149,14 @@ pub(super) async fn sync(
     if !(1..=500).contains(&limit) {
         return Err(Problem::invalid("`limit` is from 1 to 500"));
     }
-    let producer = Producer::new(body.client, body.epoch)?;
+    check_scope(&body.client)?;
+    let client = match &subject {
+        // Nobody may number, or end, the outbox of another subject.
+        Some(subject) => owned(subject, &body.client),
+        None => body.client,
+    };
+    let producer = Producer::new(client, body.epoch)?;
+    let types = types.and(&TypeFilter::parse(&body.types.join(","))?.or_all());
     let after = body.after.as_deref().filter(|a| !a.is_empty());
     let after = after.map(str::parse::<Cursor>).transpose()?;
     let mut results = Vec::new();
@@ -154,6 +172,9 @@ pub(super) async fn sync(
                 return Err(refuse("an event of an outbox needs an `id`".into()));
             }
             let event = Event::from_json(json)?;
+            if !publish.matches(&event.kind) {
+                return Err(refuse("the grant does not allow this type".into()));
+            }
             let fits = schemas.check(&event);
             fits.map_or_else(|mismatch| Err(refuse(mismatch.to_string())), |()| Ok(event))
         };
@@ -165,7 +186,7 @@ pub(super) async fn sync(
             .collect();
     }
     // Read after the outbox went in: the page holds the client's own events too.
-    let query = HistoryQuery::new().limit(limit);
+    let query = HistoryQuery::new().limit(limit).among(types);
     let page = match after {
         Some(cursor) => events.history(&query.after(cursor)).await?,
         None => match events.end().await? {
@@ -176,4 +197,18 @@ pub(super) async fn sync(
     let missed = Page::of(&page);
     let body = Json(SyncAnswer { results, missed });
     Ok(([(header::CACHE_CONTROL, "no-store")], body))
+}
+
+/// The client's name in the keys of its subject.
+fn owned(subject: &str, client: &str) -> String {
+    let mut hash = Sha256::new();
+    hash.update(subject);
+    hash.update([0]);
+    hash.update(client);
+    let digest = hash.finalize();
+    let high = digest
+        .iter()
+        .take(16)
+        .fold(0, |n: u128, byte| n << 8 | u128::from(*byte));
+    format!("{high:032x}")
 }
