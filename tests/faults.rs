@@ -441,6 +441,35 @@ async fn a_failed_tls_handshake_is_a_connect_error() {
     assert_eq!(server.requests(), 0);
 }
 
+#[test]
+fn a_client_in_a_static_outlives_the_runtimes_that_use_it() {
+    let new_runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    let serving = tokio::runtime::Runtime::new().unwrap();
+    let server = serving.block_on(FaultServer::start([ONE]));
+    let redis = builder(&server).max_retries(0).build().unwrap();
+    for round in 1..=3 {
+        // What one test, or one invocation, leaves behind must not disturb the next.
+        let runtime = new_runtime();
+        assert_eq!(runtime.block_on(redis.incr("n").into_future()).unwrap(), 1);
+        let (a, b) = runtime.block_on(async { tokio::join!(redis.ping(), redis.incr("n")) });
+        assert!(a.is_err() && b.is_err(), "one reply to two commands");
+        assert_eq!(server.requests(), 2 * round);
+    }
+    // Nor does a call that ends with its runtime.
+    let runtime = new_runtime();
+    let lost = redis.clone();
+    runtime.spawn(async move { lost.incr("n").await });
+    runtime.block_on(tokio::task::yield_now());
+    drop(runtime);
+    let after = new_runtime().block_on(redis.incr("n").into_future());
+    assert_eq!(after.unwrap(), 1);
+}
+
 #[tokio::test]
 async fn the_breaker_opens_and_closes_again() {
     let bad = Fault::Answer(502, "", "");
