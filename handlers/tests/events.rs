@@ -438,6 +438,35 @@ async fn a_grant_reads_its_types_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn an_event_is_tied_to_the_request_that_brought_it_unless_it_says_otherwise() {
+    let store = support::store();
+    let router = router(store.url(), config());
+    let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let traced = || post("/api/events/publish", "ROOT").header("traceparent", trace);
+    let named = traced().header("x-correlation-id", "order-7");
+    send(&router, named, json!({ "type": "a" })).await;
+    let own = json!([{ "type": "b", "correlationid": "own", "traceparent": "own" }]);
+    send(&router, traced(), own).await;
+    let (response, _) = send(&router, traced(), json!({ "type": "c" })).await;
+    let request_id = response.headers()["x-request-id"].to_str().unwrap();
+    let (_, page) = send(&router, get("/api/events/history", "READER"), Value::Null).await;
+    for (n, correlation, parent) in [
+        (0, "order-7", trace),
+        (1, "own", "own"),
+        (2, request_id, trace),
+    ] {
+        let event = &page["events"][n]["event"];
+        assert_eq!(
+            (&event["correlationid"], &event["traceparent"]),
+            (&json!(correlation), &json!(parent))
+        );
+    }
+    let uri = "/api/events/history?correlation_id=order-7";
+    let (_, page) = send(&router, get(uri, "READER"), Value::Null).await;
+    assert_eq!(page["events"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn an_app_syncs_by_a_grant_as_far_as_it_goes() {
     let store = support::store();
     let router = router(store.url(), config());

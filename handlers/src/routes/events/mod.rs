@@ -4,6 +4,7 @@ mod dlq;
 mod grants;
 mod health;
 mod history;
+mod origin;
 mod publish;
 mod stream;
 mod sync;

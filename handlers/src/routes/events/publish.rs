@@ -1,6 +1,6 @@
 //! `POST /api/events/publish`.
 
-use super::events_of;
+use super::{events_of, origin::Origin};
 use crate::{
     AppState,
     auth::{Caller, Scope},
@@ -157,6 +157,7 @@ pub(super) async fn publish(
     State(state): State<AppState>,
     caller: Caller,
     ApiQuery(query): ApiQuery<PublishQuery>,
+    origin: Origin,
     headers: HeaderMap,
     body: Result<Bytes, axum::extract::rejection::BytesRejection>,
 ) -> Result<Response> {
@@ -169,13 +170,14 @@ pub(super) async fn publish(
     let body = body.map_err(|_| too_large())?;
     if let Some(event) = Event::from_binary(&headers, &body)? {
         let given = headers.contains_key("ce-id");
-        return one(&state, &events, event, given, &headers).await;
+        return one(&state, &events, origin.mark(event), given, &headers).await;
     }
     match structured(&headers, &body)? {
-        Value::Array(items) => batch(&state, &events, items).await,
+        Value::Array(items) => batch(&state, &events, &origin, items).await,
         json => {
             let given = json.get("id").is_some();
-            one(&state, &events, Event::from_json(json)?, given, &headers).await
+            let event = origin.mark(Event::from_json(json)?);
+            one(&state, &events, event, given, &headers).await
         }
     }
 }
@@ -256,7 +258,12 @@ pub(super) async fn one(
     Ok((status, Json(Verdict::of(&event, &outcome))).into_response())
 }
 
-async fn batch(state: &AppState, events: &Events, items: Vec<Value>) -> Result<Response> {
+async fn batch(
+    state: &AppState,
+    events: &Events,
+    origin: &Origin,
+    items: Vec<Value>,
+) -> Result<Response> {
     if items.is_empty() || items.len() > 100 {
         return Err(Problem::invalid("a batch has 1 to 100 events"));
     }
@@ -265,7 +272,10 @@ async fn batch(state: &AppState, events: &Events, items: Vec<Value>) -> Result<R
     let check = |item| {
         let event = Event::from_json(item).map_err(|error| error.to_string())?;
         let fits = schemas.check(&event);
-        fits.map_or_else(|mismatch| Err(mismatch.to_string()), |()| Ok(event))
+        fits.map_or_else(
+            |mismatch| Err(mismatch.to_string()),
+            |()| Ok(origin.mark(event)),
+        )
     };
     let read: Vec<Result<Event, String>> = items.into_iter().map(check).collect();
     let keys: Vec<String> = read.iter().flatten().map(Event::identity).collect();

@@ -3,6 +3,7 @@
 use super::{
     grants::{Access, Credential},
     history::{Page, switched_off},
+    origin::Origin,
 };
 use crate::{
     AppState,
@@ -125,6 +126,7 @@ impl Sent {
 pub(super) async fn sync(
     State(state): State<AppState>,
     credential: Credential,
+    origin: Origin,
     ApiJson(body): ApiJson<SyncRequest>,
 ) -> Result<impl IntoResponse> {
     let Access {
@@ -176,7 +178,10 @@ pub(super) async fn sync(
                 return Err(refuse("the grant does not allow this type".into()));
             }
             let fits = schemas.check(&event);
-            fits.map_or_else(|mismatch| Err(refuse(mismatch.to_string())), |()| Ok(event))
+            fits.map_or_else(
+                |mismatch| Err(refuse(mismatch.to_string())),
+                |()| Ok(origin.mark(event)),
+            )
         };
         let outbox = body.events.into_iter().map(read).collect();
         let verdicts = events.publish_outbox(&producer, first, outbox).await?;

@@ -1,6 +1,9 @@
 //! `POST /api/events/webhooks/{sender}`: signed webhooks of others become events.
 
-use super::publish::{self, Verdict, text};
+use super::{
+    origin::Origin,
+    publish::{self, Verdict, text},
+};
 use crate::{
     AppState,
     problem::{Problem, ProblemDocument, Result},
@@ -44,6 +47,7 @@ use serde_json::{Value, json};
 pub(super) async fn receive(
     State(state): State<AppState>,
     Path(sender): Path<String>,
+    origin: Origin,
     headers: HeaderMap,
     body: Result<Bytes, axum::extract::rejection::BytesRejection>,
 ) -> Result<Response> {
@@ -88,5 +92,5 @@ pub(super) async fn receive(
         Some(organisation) => &state.events().of_organisation(organisation)?,
         None => state.events(),
     };
-    publish::one(&state, events, event, true, &HeaderMap::new()).await
+    publish::one(&state, events, origin.mark(event), true, &HeaderMap::new()).await
 }
