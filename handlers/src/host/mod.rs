@@ -7,6 +7,10 @@ mod vercel;
 use crate::{AppState, ConfigError, app};
 use axum::Router;
 use std::{io::Write as _, process::ExitCode};
+use tracing_subscriber::{
+    filter::{LevelFilter, Targets},
+    prelude::*,
+};
 
 pub use self::http::serve;
 
@@ -103,13 +107,14 @@ pub async fn run_on(host: Host, app: Router) -> Result<(), HostError> {
 
 /// [`run`] on a single-threaded runtime, with logs; for a `main` function.
 pub fn run_blocking() -> ExitCode {
-    let filter =
-        tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    // `RUST_LOG` names levels by target, such as `warn,restis=info`.
+    let filter = std::env::var("RUST_LOG").ok();
+    let filter = filter.and_then(|text| text.parse::<Targets>().ok());
+    let logs = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(false)
-        .try_init();
+        .with_filter(filter.unwrap_or_else(|| Targets::new().with_default(LevelFilter::WARN)));
+    let _ = tracing_subscriber::registry().with(logs).try_init();
     let result = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
