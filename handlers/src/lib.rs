@@ -36,7 +36,7 @@ use axum::Router;
 
 /// Builds the HTTP API: every route group under `/api`, problem answers, limits and CORS.
 pub fn app(state: AppState) -> Router {
-    let (router, document) = routes::of(&Group::ALL).split_for_parts();
+    let (router, document) = openapi::parts(&Group::ALL);
     let router = router
         .merge(openapi::routes(document))
         .fallback(async || problem::Problem::not_found("no route has this path"))
@@ -68,6 +68,6 @@ pub fn app(state: AppState) -> Router {
 /// # }
 /// ```
 pub fn mount(state: AppState, groups: &[Group]) -> Router {
-    let (router, _) = routes::of(groups).split_for_parts();
+    let (router, _) = openapi::parts(groups);
     context::wrap(router.with_state(state.clone()), &state)
 }

@@ -1,6 +1,7 @@
 //! The API description, generated from the routes.
 
 use crate::{
+    AppState,
     problem::{ProblemType, TYPES},
     routes::Group,
 };
@@ -68,7 +69,38 @@ impl Modify for ProblemTypes {
 
 /// The whole API description as OpenAPI 3.1.
 pub fn document() -> utoipa::openapi::OpenApi {
-    crate::routes::of(&Group::ALL).split_for_parts().1
+    parts(&Group::ALL).1
+}
+
+/// Some groups as a router, and their description.
+pub(crate) fn parts(groups: &[Group]) -> (Router<AppState>, utoipa::openapi::OpenApi) {
+    let (router, mut document) = crate::routes::of(groups).split_for_parts();
+    for (path, item) in &mut document.paths.paths {
+        let methods = [
+            ("get", &mut item.get),
+            ("post", &mut item.post),
+            ("put", &mut item.put),
+            ("patch", &mut item.patch),
+            ("delete", &mut item.delete),
+        ];
+        for (method, operation) in methods {
+            if let Some(operation) = operation {
+                operation.operation_id = Some(operation_id(method, path));
+            }
+        }
+    }
+    (router, document)
+}
+
+/// A name that generators of clients can use: `GET /api/events/dlq/{id}` is `getEventsDlqId`.
+fn operation_id(method: &str, path: &str) -> String {
+    let words = path
+        .trim_start_matches("/api")
+        .split(|c: char| !c.is_ascii_alphanumeric());
+    words.fold(method.to_owned(), |name, word| {
+        let (first, rest) = word.split_at(word.len().min(1));
+        name + &first.to_ascii_uppercase() + rest
+    })
 }
 
 /// `GET /api/openapi.json`; rendered on first use only, so that a cold start does not pay for it.

@@ -127,6 +127,24 @@ async fn a_wrong_method_is_told_which_are_right() {
     );
 }
 
+#[test]
+fn every_operation_has_a_name_of_its_own() {
+    let document = serde_json::to_value(restis_handlers::document()).unwrap();
+    let mut names: Vec<_> = document["paths"]
+        .as_object()
+        .unwrap()
+        .values()
+        .flat_map(|path| path.as_object().unwrap().values())
+        .map(|operation| operation["operationId"].as_str().unwrap().to_owned())
+        .collect();
+    assert!(names.contains(&"getEventsDlqId".to_owned()), "{names:?}");
+    assert!(names.contains(&"postRatelimit".to_owned()), "{names:?}");
+    let all = names.len();
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), all);
+}
+
 #[tokio::test]
 async fn a_mounted_group_leaves_the_rest_of_the_router_alone() {
     let own = axum::Router::new()

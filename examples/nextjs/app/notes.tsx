@@ -30,6 +30,9 @@ export function Notes() {
       source.onopen = () => setLive(true);
       source.onerror = again;
       source.addEventListener("bye", again);
+      source.addEventListener("ready", (message) => {
+        cursor = message.lastEventId;
+      });
       source.addEventListener("reset", (message) => {
         // Events are gone from the history: what is shown has to be loaded anew.
         cursor = message.lastEventId;
