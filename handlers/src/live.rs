@@ -24,6 +24,9 @@ const POSITION_CHECK: Duration = Duration::from_secs(30);
 /// A refused subscription is tried again after this long.
 const REFUSED: Duration = Duration::from_secs(5);
 
+/// The channel of hints, beside those of event types.
+pub(crate) const COORDINATION: &str = "coordination";
+
 /// What a listener is told.
 #[derive(Debug, Clone)]
 pub(crate) enum Signal {
@@ -31,6 +34,8 @@ pub(crate) enum Signal {
     Event(Arc<Stored>),
     /// An event that only this process knows.
     Local(Arc<Event>),
+    /// A hint of another process, as JSON.
+    Hint(Arc<str>),
     /// Where the history ends: a reader that is not there missed something.
     End(Option<Cursor>),
     /// Messages may have been missed: read the history.
@@ -163,6 +168,15 @@ async fn follow(
                 // Deeper channels belong to organisations.
                 let kind = message.channel.strip_prefix(&prefix);
                 if kind.is_none_or(|kind| kind.contains(':')) {
+                    continue;
+                }
+                if kind == Some(COORDINATION) {
+                    // Not JSON: not one of ours.
+                    let Ok(hint) = serde_json::from_slice::<serde_json::Value>(&message.payload)
+                    else {
+                        continue;
+                    };
+                    let _ = signals.send(Signal::Hint(hint.to_string().into()));
                     continue;
                 }
                 match Stored::from_announcement(&message.payload) {

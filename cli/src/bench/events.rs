@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::Common;
 use super::contest::{Side, contest, say};
-use super::javascript::{Script, peers, sides};
+use super::javascript::{latencies, peers, sides};
 use super::store::{Store, TOKEN};
 use crate::args::Failure;
 
@@ -165,31 +165,6 @@ async fn live(
             return Ok(f64::from(done) / passed.as_secs_f64());
         }
     }
-}
-
-fn latencies(ours: &mut [Duration], peers: &mut [Script]) -> Result<(), Failure> {
-    let (p50, p99) = (percentile(ours, 50), percentile(ours, 99));
-    let line = |name: &str, p50: f64, p99: f64| {
-        say(&format!(
-            "  {name:<34}p50 {p50:>8.0} us   p99 {p99:>8.0} us\n"
-        ))
-    };
-    line("restis", p50, p99)?;
-    for peer in peers {
-        let (p50, p99) = (
-            peer.rate("p50", Duration::ZERO)?,
-            peer.rate("p99", Duration::ZERO)?,
-        );
-        line(peer.name(), p50, p99)?;
-    }
-    Ok(())
-}
-
-/// Microseconds that so many percent did not exceed.
-pub(super) fn percentile(times: &mut [Duration], percent: usize) -> f64 {
-    times.sort_unstable();
-    let at = times.len().saturating_sub(1) * percent / 100;
-    times.get(at).map_or(0.0, |time| time.as_secs_f64() * 1e6)
 }
 
 /// Stores what will be missed; gives the place before it.

@@ -13,7 +13,8 @@ use tokio::{
 };
 
 use super::contest::say;
-use super::events::{failed, percentile};
+use super::events::failed;
+use super::javascript::percentile;
 use super::store::{TOKEN, resident_bytes};
 use crate::args::Failure;
 

@@ -168,3 +168,26 @@ pub(crate) fn sides<'p>(
         Side::new(name, move |time| peer.rate(work, time)).bar(bar)
     })
 }
+
+/// Prints how long single operations took, ours and those that the scripts kept.
+pub(crate) fn latencies(ours: &mut [Duration], peers: &mut [Script]) -> Result<(), Failure> {
+    let line = |name: &str, p50: f64, p99: f64| {
+        say(&format!(
+            "  {name:<34}p50 {p50:>8.0} us   p99 {p99:>8.0} us\n"
+        ))
+    };
+    line("restis", percentile(ours, 50), percentile(ours, 99))?;
+    for peer in peers {
+        let p50 = peer.rate("p50", Duration::ZERO)?;
+        let p99 = peer.rate("p99", Duration::ZERO)?;
+        line(peer.name(), p50, p99)?;
+    }
+    Ok(())
+}
+
+/// Microseconds that so many percent did not exceed.
+pub(crate) fn percentile(times: &mut [Duration], percent: usize) -> f64 {
+    times.sort_unstable();
+    let at = times.len().saturating_sub(1) * percent / 100;
+    times.get(at).map_or(0.0, |time| time.as_secs_f64() * 1e6)
+}

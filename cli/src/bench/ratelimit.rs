@@ -9,7 +9,7 @@ use restis::ratelimit::{Limit, RateLimiter};
 
 use super::Common;
 use super::contest::{Side, contest, say};
-use super::javascript::{Script, peers, sides};
+use super::javascript::{latencies, peers, sides};
 use super::store::{Store, TOKEN, resident_bytes};
 use crate::args::Failure;
 
@@ -130,28 +130,6 @@ async fn one_by_one(
         }
     }
     Ok(f64::from(done) / start.elapsed().as_secs_f64())
-}
-
-fn latencies(ours: &mut [Duration], peers: &mut [Script]) -> Result<(), Failure> {
-    ours.sort_unstable();
-    let of = |percent: usize| {
-        let at = ours.len().saturating_sub(1) * percent / 100;
-        ours.get(at).map_or(0.0, |time| time.as_secs_f64() * 1e6)
-    };
-    let line = |name: &str, p50: f64, p99: f64| {
-        say(&format!(
-            "  {name:<34}p50 {p50:>8.0} us   p99 {p99:>8.0} us\n"
-        ))
-    };
-    line("restis", of(50), of(99))?;
-    for peer in peers {
-        let (p50, p99) = (
-            peer.rate("p50", Duration::ZERO)?,
-            peer.rate("p99", Duration::ZERO)?,
-        );
-        line(peer.name(), p50, p99)?;
-    }
-    Ok(())
 }
 
 /// The same decision before and after a million organisations each made one; all become blocked,

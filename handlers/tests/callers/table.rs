@@ -164,6 +164,12 @@ pub(crate) const ROUTES: &[Route] = &[
         Token(&[Scope::EventsAdmin], All),
     )
     .body(r#"{"oldest":1}"#),
+    route(
+        "POST",
+        "/api/events/coordination",
+        Token(&[Scope::EventsPublish], All),
+    )
+    .body(r#"{"changed":"prices"}"#),
     route("POST", "/api/events/webhooks/{sender}", Signature).body(EVENT),
     route(
         "POST",

@@ -1,5 +1,6 @@
 //! `/api/events`: publish, history, live stream, long poll, outbox sync, grants, dead letters, webhooks, health.
 
+mod coordination;
 mod dlq;
 mod grants;
 mod health;
@@ -32,8 +33,9 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(dlq::inspect))
         .routes(routes!(dlq::redrive))
         .routes(routes!(dlq::purge))
+        .routes(routes!(coordination::hint))
         .routes(routes!(webhooks::receive))
-        .routes(routes!(work::tick, work::tick_by_get))
+        .routes(routes!(work::tick))
         .routes(routes!(health::health))
 }
 

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     AppState,
     extract::ApiQuery,
-    live::{Listener, Signal},
+    live::{COORDINATION, Listener, Signal},
     problem::{Problem, ProblemDocument, Result},
 };
 use axum::{
@@ -96,6 +96,7 @@ pub(super) async fn stream(
         events,
         types,
         left,
+        subject,
         ..
     } = reader(&state, &headers, &filter)?;
     if !state.host().streams() {
@@ -115,6 +116,7 @@ pub(super) async fn stream(
     }
     let after = filter.after.as_deref().filter(|after| !after.is_empty());
     let local = !state.config().redis_events;
+    let events_are_shared = events.organisation().is_none();
     let time = spread(state.config().stream_time, draw());
     let reader = Reader {
         listener: if local {
@@ -134,6 +136,9 @@ pub(super) async fn stream(
         ready: VecDeque::from([sse::Event::default().retry(RETRY)]),
         // A grant that ends closes its stream.
         end: Instant::now() + left.map_or(time, |left| left.min(time)),
+        hints: subject.is_none()
+            && events_are_shared
+            && filter.kind.as_deref() == Some(COORDINATION),
         why: if left.is_some_and(|left| left < time) {
             "expired"
         } else {
@@ -185,6 +190,8 @@ struct Reader {
     ready: VecDeque<sse::Event>,
     end: Instant,
     why: &'static str,
+    /// Whether hints of other processes are wanted, and allowed.
+    hints: bool,
     /// When the history has to be read; live events may be sent only while it has not.
     again: Option<Instant>,
     outage: bool,
@@ -253,6 +260,12 @@ impl Reader {
             Signal::Local(event) => {
                 if self.query.wants(&event) {
                     self.ready.push_back(local_frame(&event));
+                }
+            }
+            Signal::Hint(hint) => {
+                if self.hints {
+                    self.ready
+                        .push_back(sse::Event::default().event("hint").data(&*hint));
                 }
             }
             Signal::End(end) => {

@@ -40,8 +40,9 @@ struct EndpointTick {
 /// Delivers what waits for the endpoints of `EVENTS_WEBHOOKS`, for most of `REQUEST_TIMEOUT`.
 ///
 /// A function has no background: a scheduler calls this, such as every minute. Calls may overlap. The first one makes
-/// the endpoints known: events are kept for them from then on.
-#[utoipa::path(post, path = "/api/events/work", tag = "events", security(("service_token" = [])),
+/// the endpoints known: events are kept for them from then on. `GET` is for schedulers that know nothing else, such as
+/// those of Vercel.
+#[utoipa::path(method(get, post), path = "/api/events/work", tag = "events", security(("service_token" = [])),
     responses(
         (status = 200, description = "What was done", body = Tick),
         (status = 401, description = "No accepted service token", body = ProblemDocument, content_type = "application/problem+json"),
@@ -53,26 +54,6 @@ pub(super) async fn tick(
     State(state): State<AppState>,
     caller: Caller,
 ) -> Result<impl IntoResponse> {
-    run(&state, &caller).await
-}
-
-/// The same, for schedulers that can only GET, such as those of Vercel.
-#[utoipa::path(get, path = "/api/events/work", tag = "events", security(("service_token" = [])),
-    responses(
-        (status = 200, description = "What was done", body = Tick),
-        (status = 401, description = "No accepted service token", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, description = "The token lacks `events:admin` or is bound to organisations", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 500, description = "The HTTP client cannot be set up", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, description = "The store does not answer; asking again is safe", body = ProblemDocument, content_type = "application/problem+json"),
-    ))]
-pub(super) async fn tick_by_get(
-    State(state): State<AppState>,
-    caller: Caller,
-) -> Result<impl IntoResponse> {
-    run(&state, &caller).await
-}
-
-async fn run(state: &AppState, caller: &Caller) -> Result<impl IntoResponse + use<>> {
     caller.require(Scope::EventsAdmin)?;
     caller.require_organisation(None)?;
     let until = Instant::now() + state.config().request_timeout.mul_f64(0.8);
