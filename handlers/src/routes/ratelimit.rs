@@ -140,12 +140,26 @@ struct UsageBody {
     /// Each hour, oldest first: `start_ms`, `allowed`, `refused`, `denied`.
     #[schema(value_type = Vec<Object>)]
     hours: serde_json::Value,
-    /// Identifiers that were allowed most, with their counts.
-    most_allowed: Vec<(String, u64)>,
-    /// Identifiers that were refused most, with their counts.
-    most_refused: Vec<(String, u64)>,
-    /// List members that denied most, with their counts.
-    most_denied: Vec<(String, u64)>,
+    /// Identifiers that were allowed most.
+    most_allowed: Vec<Counted>,
+    /// Identifiers that were refused most.
+    most_refused: Vec<Counted>,
+    /// List members that denied most.
+    most_denied: Vec<Counted>,
+}
+
+/// How often something occurred.
+#[derive(Debug, Serialize, ToSchema)]
+struct Counted {
+    /// The identifier or list member.
+    name: String,
+    /// How often.
+    count: u64,
+}
+
+fn counted(pairs: Vec<(String, u64)>) -> Vec<Counted> {
+    let each = pairs.into_iter();
+    each.map(|(name, count)| Counted { name, count }).collect()
 }
 
 /// Takes the cost from a limit and says whether the request may go on.
@@ -284,9 +298,9 @@ async fn usage(
     let hours = serde_json::to_value(hours).map_err(|_| Problem::internal())?;
     Ok(Json(UsageBody {
         hours,
-        most_allowed,
-        most_refused,
-        most_denied,
+        most_allowed: counted(most_allowed),
+        most_refused: counted(most_refused),
+        most_denied: counted(most_denied),
     })
     .into_response())
 }
