@@ -4,7 +4,7 @@ use std::thread::JoinHandle;
 
 use restis::Redis;
 use restis::events::{Environment, GrantKeys};
-use restis::session::{CookieConfig, Secrets, SessionConfig};
+use restis::session::SessionConfig;
 use restis_handlers::{AppState, Config};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -43,14 +43,19 @@ pub(crate) fn run(args: &DevArgs) -> Result<(), Failure> {
     stopped
 }
 
-/// Sessions as the environment says, or with secrets that live as long as the process.
+/// Sessions as the environment says, with defaults for a laptop: secrets that live as long as the
+/// process, cookies over plain HTTP (a browser would drop those that need HTTPS), open fields.
 fn session_config() -> Result<SessionConfig, Failure> {
-    if std::env::var_os("SESSION_SECRETS").is_some() {
-        return SessionConfig::from_env().map_err(Failure::usage);
-    }
-    let secrets = Secrets::random().map_err(Failure::new)?;
-    // Plain HTTP: a browser would drop a cookie that needs HTTPS.
-    Ok(SessionConfig::new(secrets).cookie(CookieConfig::insecure()))
+    let secret = restis_server::random_token().map_err(Failure::new)?;
+    SessionConfig::from_lookup(|name| {
+        std::env::var(name).ok().or_else(|| match name {
+            "SESSION_SECRETS" => Some(secret.clone()),
+            "SESSION_COOKIE_INSECURE" => Some("true".to_owned()),
+            "SESSION_CLIENT_FIELDS" => Some("*".to_owned()),
+            _ => None,
+        })
+    })
+    .map_err(|problems| Failure::usage(problems.join("\n")))
 }
 
 /// Secrets that live as long as the process, so that grants work.

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 fn router() -> axum::Router {
-    router_with(SessionConfig::new(Secrets::random().unwrap()))
+    router_with(SessionConfig::new(Secrets::random().unwrap()).client_fields(["*"]))
 }
 
 fn router_with(config: SessionConfig) -> axum::Router {
@@ -63,7 +63,7 @@ fn cookie(response: &Response<()>) -> String {
 }
 
 async fn sign_in(router: &axum::Router, user: &str) -> (String, Value) {
-    let request = Request::post("/api/session")
+    let request = Request::post("/api/sessions")
         .header("authorization", "Bearer ROOT")
         .header("content-type", "application/json");
     let (response, body) = send(
@@ -156,6 +156,43 @@ async fn a_session_lives_from_sign_in_to_sign_out_and_is_never_revived() {
 }
 
 #[tokio::test]
+async fn without_declared_fields_the_browser_changes_nothing() {
+    let router = router_with(SessionConfig::new(Secrets::random().unwrap()));
+    let (cookie, _) = sign_in(&router, "u1").await;
+    let patch = browser("PATCH", "/api/session", &cookie);
+    let (response, body) = send(&router, patch, json!({ "theme": "light" })).await;
+    assert_eq!(response.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    let remedy = body["detail"].as_str().unwrap();
+    assert!(remedy.contains("SESSION_CLIENT_FIELDS"), "{remedy}");
+}
+
+#[tokio::test]
+async fn a_change_must_say_its_version_where_that_is_required() {
+    let config = SessionConfig::new(Secrets::random().unwrap()).client_fields(["theme"]);
+    let router = router_with(config.require_if_match());
+    let (cookie, _) = sign_in(&router, "u1").await;
+    let patch = || browser("PATCH", "/api/session", &cookie);
+    let (response, body) = send(&router, patch(), json!({ "theme": "light" })).await;
+    assert_eq!(
+        (response.status(), &body["code"]),
+        (
+            StatusCode::PRECONDITION_REQUIRED,
+            &json!("precondition-required")
+        )
+    );
+    let read = browser("GET", "/api/session", &cookie);
+    let (response, _) = send(&router, read, Value::Null).await;
+    let tag = response.headers()["etag"].clone();
+    let (response, _) = send(
+        &router,
+        patch().header("if-match", tag),
+        json!({ "theme": "light" }),
+    )
+    .await;
+    assert_eq!(response.status(), StatusCode::OK);
+}
+
+#[tokio::test]
 async fn the_browser_changes_declared_fields_only() {
     let config = SessionConfig::new(Secrets::random().unwrap()).client_fields(["theme"]);
     let router = router_with(config);
@@ -186,7 +223,7 @@ async fn the_browser_changes_declared_fields_only() {
 async fn only_a_service_token_creates_sessions() {
     let router = router();
     for (token, status) in [(None, 401), (Some("WRONG"), 401), (Some("READER"), 403)] {
-        let mut request = Request::post("/api/session").header("content-type", "application/json");
+        let mut request = Request::post("/api/sessions").header("content-type", "application/json");
         if let Some(token) = token {
             request = request.header("authorization", format!("Bearer {token}"));
         }

@@ -70,7 +70,8 @@ impl Lifetimes {
 /// | `SESSION_COOKIE_DOMAIN` | host | none | shares the cookie with subdomains |
 /// | `SESSION_COOKIE_INSECURE` | `true`, `false` | `false` | `sid` without `Secure`, for plain HTTP |
 /// | `SESSION_COOKIE_PARTITIONED` | `true`, `false` | `false` | |
-/// | `SESSION_CLIENT_FIELDS` | comma-separated names | all | values that the browser itself may change |
+/// | `SESSION_CLIENT_FIELDS` | comma-separated names, `*` for all | none | values that the browser itself may change |
+/// | `SESSION_REQUIRE_IF_MATCH` | `true`, `false` | `false` | the browser must say which version it changes |
 /// | `SESSION_ALLOWED_ORIGINS` | comma-separated origins | none | other origins that may act with the cookie |
 #[derive(Debug, Clone)]
 pub struct SessionConfig {
@@ -88,7 +89,8 @@ pub struct SessionConfig {
     pub(crate) max_value_bytes: usize,
     pub(crate) cookie: CookieConfig,
     pub(crate) csrf: CsrfPolicy,
-    pub(crate) client_fields: Option<Vec<String>>,
+    pub(crate) client_fields: Vec<String>,
+    pub(crate) require_if_match: bool,
 }
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -118,7 +120,8 @@ impl SessionConfig {
             max_value_bytes: 16 * 1024,
             cookie: CookieConfig::default(),
             csrf: CsrfPolicy::default(),
-            client_fields: None,
+            client_fields: Vec::new(),
+            require_if_match: false,
         }
     }
 
@@ -236,18 +239,28 @@ impl SessionConfig {
         self
     }
 
-    /// Names the values that the browser itself may change; all by default.
+    /// Names the values that the browser itself may change: none by default, all by `*`.
     #[must_use]
     pub fn client_fields<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
-        self.client_fields = Some(names.into_iter().map(Into::into).collect());
+        self.client_fields = names.into_iter().map(Into::into).collect();
         self
     }
 
     /// Whether the browser itself may change a value.
     pub fn is_client_field(&self, name: &str) -> bool {
-        self.client_fields
-            .as_ref()
-            .is_none_or(|names| names.iter().any(|n| n == name))
+        self.client_fields.iter().any(|n| n == name || n == "*")
+    }
+
+    /// Refuses a browser's change that does not say which version it is for.
+    #[must_use]
+    pub fn require_if_match(mut self) -> Self {
+        self.require_if_match = true;
+        self
+    }
+
+    /// Whether a browser's change must say which version it is for.
+    pub fn requires_if_match(&self) -> bool {
+        self.require_if_match
     }
 
     /// How live sessions are counted: as set, else by estimate, in a cluster not at all.
@@ -319,6 +332,7 @@ impl SessionConfig {
         config.counting = env.one_of("SESSION_COUNT", &countings);
         config.cluster = env.flag("SESSION_CLUSTER");
         config.set_index = env.flag("SESSION_SET_INDEX");
+        config.require_if_match = env.flag("SESSION_REQUIRE_IF_MATCH");
         let encryptions = [
             ("off", Encryption::Off),
             #[cfg(feature = "encryption")]
@@ -344,10 +358,9 @@ impl SessionConfig {
                 ),
             }
         }
-        config.client_fields = env.text("SESSION_CLIENT_FIELDS").map(|list| {
-            let names = list.split(',').map(str::trim);
-            names.filter(|n| !n.is_empty()).map(str::to_owned).collect()
-        });
+        let fields = env.text("SESSION_CLIENT_FIELDS").unwrap_or_default();
+        let fields = fields.split(',').map(str::trim).filter(|n| !n.is_empty());
+        config.client_fields = fields.map(str::to_owned).collect();
         let mut problems = env.problems;
         problems.extend(config.problems());
         if problems.is_empty() {

@@ -53,7 +53,7 @@ await withPage(async (page) => {
   assert.deepEqual([status, JSON.parse(body).remaining], ["200 OK", JSON.parse(body).limit - 1]);
 
   // Cookies are the browser's.
-  assert.equal((await call("POST /api/session", {}, '{"user":"u1"}'))[0], "201 Created");
+  assert.equal((await call("POST /api/sessions", {}, '{"user":"u1"}'))[0], "201 Created");
   assert.equal(JSON.parse((await call("GET /api/session"))[1]).session.user, "u1");
   assert.deepEqual(await call("DELETE /api/session"), ["204 No Content", "(empty)"]);
   assert.equal(JSON.parse((await call("GET /api/session"))[1]).session, null);

@@ -97,6 +97,8 @@ pub const TYPES: &[ProblemType] = &[
         "an `Idempotency-Key` belongs to one event"),
     of(StatusCode::UNPROCESSABLE_ENTITY, "schema-mismatch", "The event does not fit its schema",
         "`errors` lists where (RFC 6901) and why; or the type has no schema and needs one"),
+    of(StatusCode::PRECONDITION_REQUIRED, "precondition-required", "The change must say which version it is for",
+        "send the `ETag` of a read as `If-Match`; `SESSION_REQUIRE_IF_MATCH` asks for it"),
     of(StatusCode::TOO_MANY_REQUESTS, "rate-limited", "Too many requests",
         "wait as long as `Retry-After` says"),
     of(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The service failed",

@@ -25,9 +25,9 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 /// The group's routes.
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
-        .routes(routes!(create, current, change, logout))
+        .routes(routes!(current, change, logout))
         .routes(routes!(refresh))
-        .routes(routes!(list, revoke_others))
+        .routes(routes!(create, list, revoke_others))
         .routes(routes!(revoke_one))
         .routes(routes!(revoke_user))
 }
@@ -131,7 +131,7 @@ struct Revoked {
 /// Creates a session for a user who has just signed in, and gives the browser its cookie.
 ///
 /// For back ends: a service token with `session:create`. An old session cookie in the request is replaced.
-#[utoipa::path(post, path = "/api/session", tag = "session", security(("service_token" = [])),
+#[utoipa::path(post, path = "/api/sessions", tag = "session", security(("service_token" = [])),
     request_body = CreateRequest,
     responses(
         (status = 200, description = "The same login made this session before", body = SessionView),
@@ -272,6 +272,7 @@ async fn current(
         (status = 413, description = "The session would hold too much", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 415, description = "The body is not JSON", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 422, description = "The browser may not change this field", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 428, description = "`If-Match` is missing and required", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 503, description = "The store does not answer", body = ProblemDocument, content_type = "application/problem+json"),
     ))]
 async fn change(
@@ -287,12 +288,22 @@ async fn change(
             "field-read-only",
             "The browser may not change this field",
         )
+        .detail("the operator names those it may in SESSION_CLIENT_FIELDS")
         .member("field", name.as_str()));
     }
     let mut session = live(sessions, &method, &headers).await?;
     let mut changes = Changes::merge_patch(&patch);
-    if let Some(tag) = headers.get(header::IF_MATCH) {
-        changes = changes.if_version(version(tag)?);
+    match headers.get(header::IF_MATCH) {
+        Some(tag) => changes = changes.if_version(version(tag)?),
+        None if sessions.config().requires_if_match() => {
+            return Err(Problem::new(
+                StatusCode::PRECONDITION_REQUIRED,
+                "precondition-required",
+                "The change must say which version it is for",
+            )
+            .detail("send the `ETag` of a read as `If-Match`"));
+        }
+        None => {}
     }
     if changes.is_empty() {
         return Err(Problem::invalid("the patch changes nothing"));

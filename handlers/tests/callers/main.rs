@@ -52,7 +52,7 @@ impl World {
         };
         let state = AppState::builder(redis.clone())
             .config(config)
-            .sessions(SessionConfig::new(Secrets::random().unwrap()))
+            .sessions(SessionConfig::new(Secrets::random().unwrap()).client_fields(["theme"]))
             .build()
             .unwrap();
         let world = Self {
@@ -82,7 +82,7 @@ impl World {
 
     /// The cookie of a user who has just signed in.
     async fn cookie(&self) -> String {
-        let login = Self::json("POST", "/api/session", r#"{"user":"u1"}"#);
+        let login = Self::json("POST", "/api/sessions", r#"{"user":"u1"}"#);
         let response = self.send(login).await;
         let set = response.headers()[header::SET_COOKIE].to_str().unwrap();
         set.split(';').next().unwrap().to_owned()

@@ -109,7 +109,12 @@ pub(crate) const ROUTES: &[Route] = &[
         "/api/ratelimit/usage",
         Token(&[Scope::RateLimitAdmin], All),
     ),
-    route("POST", "/api/session", Token(&[Scope::SessionCreate], Body)).body(r#"{"user":"u1"}"#),
+    route(
+        "POST",
+        "/api/sessions",
+        Token(&[Scope::SessionCreate], Body),
+    )
+    .body(r#"{"user":"u1"}"#),
     route("GET", "/api/session", BrowserOrNone),
     route("PATCH", "/api/session", Browser).body(r#"{"theme":"dark"}"#),
     route("DELETE", "/api/session", BrowserOrNone),

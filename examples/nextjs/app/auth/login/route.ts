@@ -12,7 +12,7 @@ export async function POST(request: Request) {
 
   // Here the application checks a password, a passkey or an identity provider's answer.
 
-  const created = await call("/api/session", { user, methods: ["password"] }, { cookie: request.headers.get("cookie") ?? "" });
+  const created = await call("/api/sessions", { user, methods: ["password"] }, { cookie: request.headers.get("cookie") ?? "" });
   if (!created.ok) return home("unavailable");
   const response = home();
   for (const cookie of created.headers.getSetCookie()) response.headers.append("set-cookie", cookie);
