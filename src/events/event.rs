@@ -1,7 +1,7 @@
 //! Events as CloudEvents 1.0.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
@@ -25,10 +25,10 @@ const LONGEST_NAME: usize = 128;
 const LONGEST_ATTRIBUTE: usize = 512;
 
 /// One event: CloudEvents attributes and data.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Event {
     /// Always `1.0`.
-    specversion: String,
+    pub(super) specversion: String,
     /// Unique for its source.
     pub id: String,
     /// Where it comes from, a URI reference.

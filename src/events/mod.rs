@@ -19,6 +19,7 @@
 //! # }
 //! ```
 
+mod attributes;
 mod backlog;
 mod binary;
 mod breaker;
