@@ -12,6 +12,8 @@ const MAX_HEAD_BYTES: usize = 64 * 1024;
 const MAX_HEADERS: usize = 64;
 const MAX_LINE_BYTES: usize = 8 * 1024;
 const READ_BYTES: usize = 8 * 1024;
+/// An idle connection holds no more memory than this.
+const KEPT_BYTES: usize = 64 * 1024;
 /// Informational answers before the real one, and trailers after it.
 const MAX_EXTRAS: usize = 64;
 
@@ -83,20 +85,23 @@ impl<S: AsyncRead + Unpin> Reader<S> {
                 .map_err(|e| e.with_status(status.as_u16()))?;
             let closes = matches!(framing, Framing::UntilClose);
             let reusable = start.keep && !closes && self.buffer.is_empty();
+            if reusable && body.len() > KEPT_BYTES {
+                self.buffer = BytesMut::new();
+            }
             return Ok((start.head, body, reusable));
         }
         Err(malformed("only informational answers"))
     }
 
-    /// Reads what is there, at most up to the size of the buffer; 0 at the end.
-    async fn read(&mut self) -> Result<usize> {
-        self.buffer.reserve(READ_BYTES);
+    /// Reads what is there, with room for so much at least; 0 at the end.
+    async fn read(&mut self, room: usize) -> Result<usize> {
+        self.buffer.reserve(room);
         self.stream.read_buf(&mut self.buffer).await.map_err(broken)
     }
 
     /// Reads more; an end here is a break.
-    async fn more(&mut self) -> Result<()> {
-        match self.read().await? {
+    async fn more(&mut self, room: usize) -> Result<()> {
+        match self.read(room).await? {
             0 => Err(broken(io::ErrorKind::UnexpectedEof.into())),
             _ => Ok(()),
         }
@@ -117,7 +122,7 @@ impl<S: AsyncRead + Unpin> Reader<S> {
             if self.buffer.len() > MAX_HEAD_BYTES {
                 return Err(malformed(LONG_HEAD));
             }
-            self.more().await?;
+            self.more(READ_BYTES).await?;
         }
     }
 
@@ -130,7 +135,7 @@ impl<S: AsyncRead + Unpin> Reader<S> {
             }
             Framing::Chunked => self.chunks(max).await,
             Framing::UntilClose => loop {
-                let read = self.read().await?;
+                let read = self.read(READ_BYTES).await?;
                 if self.buffer.len() > max {
                     return Err(too_large());
                 }
@@ -143,8 +148,8 @@ impl<S: AsyncRead + Unpin> Reader<S> {
 
     async fn need(&mut self, bytes: usize) -> Result<()> {
         while self.buffer.len() < bytes {
-            self.buffer.reserve(bytes - self.buffer.len());
-            self.more().await?;
+            // Exactly the rest: a long body never moves while it arrives.
+            self.more(bytes - self.buffer.len()).await?;
         }
         Ok(())
     }
@@ -163,7 +168,7 @@ impl<S: AsyncRead + Unpin> Reader<S> {
             if self.buffer.len() > MAX_LINE_BYTES {
                 return Err(malformed(BAD_CHUNK));
             }
-            self.more().await?;
+            self.more(READ_BYTES).await?;
         }
     }
 

@@ -121,6 +121,24 @@ fn an_answer_above_the_limit_is_refused_in_every_framing() {
 }
 
 #[test]
+fn a_long_body_is_held_once() {
+    let body = vec![b'x'; 3_000_000];
+    let mut answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+    answer.extend(body.iter().map(|b| char::from(*b)));
+    let mut reader = Reader::new(pieces(answer.as_bytes(), &[5_000]));
+    let (_, read, _) = reader.answer(body.len()).now_or_never().unwrap().unwrap();
+    assert_eq!(read, body);
+    // The connection keeps nothing of it, and nothing was doubled for the last bytes.
+    assert!(read.is_unique() && reader.buffer.capacity() == 0);
+    let whole = Vec::from(read);
+    assert!(
+        whole.capacity() < body.len() + 64 * 1024,
+        "{}",
+        whole.capacity()
+    );
+}
+
+#[test]
 fn heads_and_lines_that_are_too_long_are_refused_in_every_cut() {
     let long = |n| "x".repeat(n);
     let head = |n| {
