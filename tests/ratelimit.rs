@@ -618,4 +618,40 @@ proptest! {
             }
         }
     }
+
+    #[test]
+    fn without_a_store_a_process_counts_as_the_store_would(steps in steps()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let away = Redis::builder("http://127.0.0.1:9", "TOKEN").max_retries(0).build().unwrap();
+        for limits in [
+            vec![Limit::fixed_window(4, secs(10))],
+            vec![Limit::sliding_window(4, secs(10))],
+            vec![Limit::token_bucket(2, secs(3), 5)],
+            vec![Limit::gcra(4, secs(10), 3)],
+            vec![Limit::calendar(6, Calendar::DAY)],
+            vec![Limit::fixed_window(3, secs(2)), Limit::sliding_window(9, secs(20))],
+        ] {
+            let limits: Vec<Limit> = limits.into_iter().map(Result::unwrap).collect();
+            let (store, clock, _) = builder(limits[0]);
+            let local = RateLimiter::builder(away.clone(), limits[0]).clock(clock.clone());
+            let add = |builder: RateLimiterBuilder| {
+                limits[1..].iter().fold(builder, |builder, limit| builder.and(*limit)).build()
+            };
+            let (store, local) = (add(store), add(local.on_failure(FailurePolicy::Local)));
+            for step in &steps {
+                match *step {
+                    Step::Take(cost) => runtime.block_on(async {
+                        let query = Query::new("a").cost(cost);
+                        let store = store.decide(query).await.unwrap();
+                        let local = local.decide(query).await.unwrap();
+                        assert_eq!(local.reason(), Reason::Local);
+                        assert_eq!(local.is_allowed(), store.is_allowed());
+                        assert_eq!(local.limits(), store.limits());
+                        assert_eq!(local.retry_after(), store.retry_after());
+                    }),
+                    Step::Wait(ms) => clock.advance(Duration::from_millis(ms)),
+                }
+            }
+        }
+    }
 }

@@ -78,6 +78,7 @@ enum OnFailure {
     Error,
     Open,
     Closed,
+    Local,
 }
 
 #[derive(Deserialize)]
@@ -239,6 +240,7 @@ impl PolicySet {
                 OnFailure::Error => FailurePolicy::Error,
                 OnFailure::Open => FailurePolicy::Open,
                 OnFailure::Closed => FailurePolicy::Closed,
+                OnFailure::Local => FailurePolicy::Local,
             };
             let policy = Policy {
                 limits,

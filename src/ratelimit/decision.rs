@@ -18,6 +18,8 @@ pub enum Reason {
     AllowList,
     /// The store did not answer; the failure policy decided.
     Unavailable,
+    /// The store did not answer; the limits were counted in this process.
+    Local,
 }
 
 /// One limit at the moment of the decision.

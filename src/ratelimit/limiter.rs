@@ -9,12 +9,16 @@ use super::{
     identifier::key_part,
     limit::Limit,
     lists,
+    local::Local,
     query::Query,
 };
 use crate::{
     Clock, Error, Redis, Result, SystemClock,
     commands::{GenericCommands as _, SetCommands as _, StringCommands as _},
 };
+
+/// Identifiers that this process remembers.
+const REMEMBERED: usize = 10_000;
 
 /// Where a decision takes the time from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -37,6 +41,8 @@ pub enum FailurePolicy {
     Open,
     /// Requests are refused.
     Closed,
+    /// The limits are counted in this process: each process allows the whole of them.
+    Local,
 }
 
 /// Limits requests; cheap to clone, clones share the block cache.
@@ -57,6 +63,7 @@ pub(super) struct Inner {
     pub(super) shadow: bool,
     pub(super) analytics: bool,
     pub(super) blocks: BlockCache,
+    pub(super) local: Local,
 }
 
 /// Builds a [`RateLimiter`].
@@ -141,7 +148,8 @@ impl RateLimiter {
             protection: false,
             shadow: false,
             analytics: false,
-            blocks: BlockCache::new(10_000),
+            blocks: BlockCache::new(REMEMBERED),
+            local: Local::new(REMEMBERED),
         })
     }
 
@@ -195,7 +203,7 @@ impl RateLimiter {
             .await;
         match asked {
             Ok(decision) => Ok(self.finish(&key, query.cost, decision)),
-            Err(error) => self.without_store(error, now),
+            Err(error) => self.without_store(&key, query.cost, error, now),
         }
     }
 
@@ -217,7 +225,7 @@ impl RateLimiter {
         let now = self.0.clock.now_ms();
         match self.ask(&key, 0, false, None, now).await {
             Ok(decision) => Ok(decision),
-            Err(error) => self.without_store(error, now),
+            Err(error) => self.without_store(&key, 0, error, now),
         }
     }
 
@@ -393,11 +401,12 @@ impl RateLimiter {
         decision
     }
 
-    fn without_store(&self, error: Error, now_ms: u64) -> Result<Decision> {
+    fn without_store(&self, id: &str, cost: u64, error: Error, now_ms: u64) -> Result<Decision> {
         let allowed = match self.0.policy {
             FailurePolicy::Error => return Err(error),
             FailurePolicy::Open => true,
             FailurePolicy::Closed => false,
+            FailurePolicy::Local => return Ok(self.locally(id, cost, &error, now_ms)),
         };
         tracing::warn!(%error, allowed, "the store did not decide");
         self.0.redis.metrics().count("ratelimit_unavailable", 1);
@@ -413,5 +422,20 @@ impl RateLimiter {
             states: smallvec::SmallVec::new(),
             listed: None,
         })
+    }
+
+    fn locally(&self, id: &str, cost: u64, error: &Error, now_ms: u64) -> Decision {
+        let outcome = self.0.local.take(&self.0.limits, id, cost, now_ms);
+        tracing::warn!(%error, outcome.allowed, "decided without the store");
+        self.0.redis.metrics().count("ratelimit_local", 1);
+        Decision {
+            allowed: outcome.allowed,
+            shadowed: self.0.shadow,
+            reason: Reason::Local,
+            now_ms,
+            retry_at_ms: outcome.retry_at_ms,
+            states: outcome.states,
+            listed: None,
+        }
     }
 }

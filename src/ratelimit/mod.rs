@@ -37,6 +37,7 @@ mod ask;
 mod block_cache;
 mod client_ip;
 mod decision;
+mod generations;
 pub mod headers;
 mod identifier;
 #[cfg(feature = "tower")]
@@ -45,6 +46,7 @@ mod lease;
 mod limit;
 mod limiter;
 mod lists;
+mod local;
 mod query;
 
 pub use analytics::{Usage, UsageHour};

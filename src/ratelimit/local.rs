@@ -1,0 +1,162 @@
+//! Limits in this process, for the time without a store.
+
+use std::sync::{Mutex, PoisonError};
+
+use smallvec::SmallVec;
+
+use super::{
+    decision::LimitState,
+    generations::Generations,
+    limit::{Kind, Limit},
+};
+
+/// The same limits as the store's, counted here: bounded, and forgotten with the process.
+#[derive(Debug)]
+pub(super) struct Local(Mutex<Generations<SmallVec<[Cell; 1]>>>);
+
+/// What one limit has counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Cell {
+    /// Window: its number. Period: its end. Bucket: the last refill. GCRA: when it is full again.
+    mark: f64,
+    /// Windows: what was taken. Bucket: what is missing.
+    used: f64,
+    /// Sliding window: what was taken in the one before.
+    before: f64,
+}
+
+/// What a limit says to a cost.
+struct Judged {
+    left: u64,
+    reset_ms: u64,
+    /// When the cost fits; `None` for never.
+    retry_at_ms: Option<u64>,
+}
+
+/// An outcome like the store's.
+pub(super) struct Outcome {
+    pub(super) allowed: bool,
+    pub(super) retry_at_ms: Option<u64>,
+    pub(super) states: SmallVec<[LimitState; 1]>,
+}
+
+impl Local {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self(Mutex::new(Generations::new(capacity)))
+    }
+
+    /// Takes the cost from all limits or from none.
+    pub(super) fn take(&self, limits: &[Limit], id: &str, cost: u64, now: u64) -> Outcome {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let cells = known.get_or_insert(id, || smallvec::smallvec![Cell::default(); limits.len()]);
+        let judged: SmallVec<[Judged; 1]> = limits
+            .iter()
+            .zip(cells.iter_mut())
+            .map(|(limit, cell)| cell.judge(limit, cost, now))
+            .collect();
+        let allowed = judged.iter().all(|j| j.left >= cost);
+        if allowed {
+            for (limit, cell) in limits.iter().zip(cells.iter_mut()) {
+                cell.take(limit, cost, now);
+            }
+        }
+        let taken = if allowed { cost } else { 0 };
+        let states = limits.iter().zip(&judged).map(|(limit, j)| LimitState {
+            limit: limit.amount(),
+            remaining: j.left - taken,
+            reset_ms: j.reset_ms,
+        });
+        let refused = judged.iter().filter(|j| j.left < cost);
+        let retries: Option<Vec<u64>> = refused.map(|j| j.retry_at_ms).collect();
+        Outcome {
+            allowed,
+            retry_at_ms: retries.and_then(|all| all.into_iter().max()),
+            states: states.collect(),
+        }
+    }
+}
+
+impl Cell {
+    /// Moves to the present and says what is left.
+    fn judge(&mut self, limit: &Limit, cost: u64, now: u64) -> Judged {
+        let (amount, window) = (limit.amount as f64, limit.window_ms as f64);
+        let (at, wanted) = (now as f64, cost as f64);
+        let (left, reset, retry) = match limit.kind {
+            Kind::Fixed | Kind::Calendar(_) => {
+                let (mark, end) = match limit.kind {
+                    Kind::Calendar(calendar) => {
+                        let end = calendar.period(now).1 as f64;
+                        (end, end)
+                    }
+                    _ => {
+                        let index = (at / window).floor();
+                        (index, (index + 1.0) * window)
+                    }
+                };
+                if self.mark != mark {
+                    (self.mark, self.used) = (mark, 0.0);
+                }
+                (amount - self.used, end, end)
+            }
+            Kind::Sliding => {
+                let index = (at / window).floor();
+                if self.mark != index {
+                    let adjacent = self.mark == index - 1.0;
+                    self.before = if adjacent { self.used } else { 0.0 };
+                    (self.mark, self.used) = (index, 0.0);
+                }
+                let start = index * window;
+                let share = 1.0 - (at - start) / window;
+                let left = amount - self.used - (share * self.before).floor();
+                let fits = |from: f64, room: f64, weight: f64| {
+                    from + (window * (1.0 - (room + 1.0) / weight).max(0.0)).floor() + 1.0
+                };
+                let end = start + window;
+                let room = amount - self.used - wanted;
+                let retry = if room >= 0.0 && self.before > 0.0 {
+                    fits(start, room, self.before)
+                } else if self.used > 0.0 {
+                    fits(end, amount - wanted, self.used)
+                } else {
+                    end
+                };
+                (left, end, retry)
+            }
+            Kind::Bucket => {
+                let refill = limit.rate as f64;
+                if self.used <= 0.0 {
+                    (self.mark, self.used) = (at, 0.0);
+                }
+                let steps = ((at - self.mark) / window).floor().max(0.0);
+                self.mark += steps * window;
+                self.used = (self.used - steps * refill).max(0.0);
+                let missing = (wanted - (amount - self.used)).max(0.0);
+                let intervals = (missing / refill).ceil().max(1.0);
+                let next = self.mark + window;
+                (amount - self.used, next, self.mark + intervals * window)
+            }
+            Kind::Gcra => {
+                let (step, burst) = (window / amount, limit.rate as f64);
+                self.mark = self.mark.clamp(at, at + burst * step);
+                let left = ((at + burst * step - self.mark) / step + 1e-6).floor();
+                let retry = (self.mark + (wanted - burst) * step).ceil();
+                (left, self.mark.ceil(), retry)
+            }
+        };
+        Judged {
+            left: left.max(0.0) as u64,
+            reset_ms: reset as u64,
+            retry_at_ms: (cost <= limit.amount()).then_some(retry as u64),
+        }
+    }
+
+    /// Takes a cost that fits, right after it was judged.
+    fn take(&mut self, limit: &Limit, cost: u64, now: u64) {
+        if limit.kind == Kind::Gcra {
+            let step = limit.window_ms as f64 / limit.amount as f64;
+            self.mark = self.mark.max(now as f64) + cost as f64 * step;
+        } else {
+            self.used += cost as f64;
+        }
+    }
+}
