@@ -313,6 +313,23 @@ async fn a_cursor_of_another_history_or_another_event_is_told_to_reset() {
 }
 
 #[tokio::test]
+async fn an_event_whose_history_was_lost_is_stored_again() {
+    let redis = support::engine();
+    let events = Events::new(redis.clone(), Environment::Development);
+    let first = events.publish_once(&event("a", 1), "k").await.unwrap();
+    let lost = ["events:development:history", "events:development:meta"];
+    redis.del(lost).await.unwrap();
+    let again = events.publish_once(&event("a", 1), "k").await.unwrap();
+    assert_eq!((again.status, again.cursor.offset()), (Status::New, 1));
+    assert_ne!(again.cursor.epoch(), first.cursor.epoch());
+    let third = events.publish_once(&event("a", 1), "k").await.unwrap();
+    assert_eq!(
+        (third.status, third.cursor),
+        (Status::Duplicate, again.cursor)
+    );
+}
+
+#[tokio::test]
 async fn a_repeat_gets_the_cursor_of_the_event_that_is_stored() {
     let events = events();
     let first = events.publish_once(&event("a", 1), "k").await.unwrap();

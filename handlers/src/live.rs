@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use axum::response::sse;
 use restis::{
     events::{Cursor, Event, Events, Stored},
     pubsub,
@@ -31,7 +32,7 @@ pub(crate) const COORDINATION: &str = "coordination";
 #[derive(Debug, Clone)]
 pub(crate) enum Signal {
     /// An event, with its place.
-    Event(Arc<Stored>),
+    Event(Arc<Live>),
     /// An event that only this process knows.
     Local(Arc<Event>),
     /// A hint of another process, as JSON.
@@ -42,6 +43,21 @@ pub(crate) enum Signal {
     Missed,
     /// The upstream broke.
     Lost,
+}
+
+/// An event, and the message that every client gets: written once, however many listen.
+#[derive(Debug)]
+pub(crate) struct Live {
+    pub(crate) stored: Stored,
+    pub(crate) frame: sse::Event,
+}
+
+/// An event as a message of a stream; its place is the message's id.
+pub(crate) fn frame(stored: &Stored) -> sse::Event {
+    sse::Event::default()
+        .id(stored.cursor.to_string())
+        .event(&stored.event.kind)
+        .data(serde_json::to_string(&stored.event).unwrap_or_default())
 }
 
 /// The upstream subscriptions of this process.
@@ -180,7 +196,10 @@ async fn follow(
                     continue;
                 }
                 match Stored::from_announcement(&message.payload) {
-                    Ok(stored) => Signal::Event(Arc::new(stored)),
+                    Ok(stored) => {
+                        let frame = frame(&stored);
+                        Signal::Event(Arc::new(Live { stored, frame }))
+                    }
                     // Someone else's message: the history tells what is true.
                     Err(_) => Signal::Missed,
                 }

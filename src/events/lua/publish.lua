@@ -15,7 +15,7 @@ local epoch, offset, fresh, repeats = meta[1], tonumber(meta[2] or 0), 0, 0
 -- Times rise with offsets, even when the clock goes back: histories are searched by them.
 local now = math.max(tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000), tonumber(meta[3] or 0))
 if not epoch then epoch = ARGV[4]; call('DEL', KEYS[1]); call('HSET', KEYS[2], 'epoch', epoch, 'offset', 0) end
-local known, last
+local short, known, last = string.sub(epoch, 1, 8)
 if mine then
   local p = call('HMGET', KEYS[5], 'epoch', 'seq')
   known = tonumber(p[1] or nil)
@@ -26,12 +26,14 @@ for i = 1, count do
   local kind, event, tag, print, seq, work = unpack(ARGV, 4 + i * 6, 9 + i * 6)
   local number, status, value, at = tonumber(seq), nil, 0, ''
   local seen = print ~= '' and call('GET', KEYS[5 + i])
+  -- What is known of a history that was lost is forgotten: the event is nowhere.
+  if seen and string.sub(seen, -8) ~= short then seen = false end
   if mine and known and known > mine then status, value = 5, known
   elseif last and number > last + 1 then status, value = 4, last + 1
   elseif last and number <= last and not seen then status = 2
   elseif kind == '' then status = 6
   elseif seen then
-    local o, before, t = string.match(seen, '^(%d+) (%x+) ?(%x*)$')
+    local o, before, t = string.match(seen, '^(%d+) (%x+) (%x+)')
     status, value, at = before == print and 2 or 3, tonumber(o), t
   else
     offset, fresh, status, at = offset + 1, fresh + 1, 1, tag
@@ -39,7 +41,7 @@ for i = 1, count do
     local o = text(offset)
     call('HSET', KEYS[2], 'offset', o, 'tag', tag, 'at', text(now))
     call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], o .. '-0', 'd', event, 't', tag, 'm', text(now))
-    if print ~= '' then call('SET', KEYS[5 + i], o .. ' ' .. print .. ' ' .. tag, 'PX', ARGV[3]) end
+    if print ~= '' then call('SET', KEYS[5 + i], o .. ' ' .. print .. ' ' .. tag .. ' ' .. short, 'PX', ARGV[3]) end
     for w in string.gmatch(work, '%d+') do call('XADD', KEYS[5 + count + w], '*', 'd', event, 'o', epoch .. '.' .. o, 'h', KEYS[1], 'k', kind) end
     call('HINCRBY', KEYS[3], kind, 1)
     call('PUBLISH', ARGV[5] .. kind, '{"epoch":"' .. epoch .. '","offset":' .. o .. ',"at":' .. text(now) .. ',"event":' .. event .. '}')

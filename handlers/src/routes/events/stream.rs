@@ -7,7 +7,7 @@ use super::{
 use crate::{
     AppState,
     extract::ApiQuery,
-    live::{COORDINATION, Listener, Signal},
+    live::{COORDINATION, Listener, Signal, frame},
     problem::{Problem, ProblemDocument, Result},
 };
 use axum::{
@@ -19,7 +19,7 @@ use futures_util::stream::{self, Stream};
 use http::{HeaderMap, StatusCode, header};
 use restis::{
     Result as StoreResult,
-    events::{Cursor, Event, Events, HistoryQuery, Stored},
+    events::{Cursor, Event, Events, HistoryQuery},
 };
 use serde_json::json;
 use std::{collections::VecDeque, convert::Infallible, time::Duration};
@@ -240,16 +240,17 @@ impl Reader {
         match signal {
             // Reading the history will give it.
             Signal::Event(_) | Signal::End(_) | Signal::Missed if self.again.is_some() => {}
-            Signal::Event(stored) => {
+            Signal::Event(live) => {
+                let cursor = &live.stored.cursor;
                 let ahead = self.place.as_ref().and_then(|place| {
-                    let same = place.epoch() == stored.cursor.epoch();
-                    same.then(|| stored.cursor.offset().checked_sub(place.offset()))
+                    let same = place.epoch() == cursor.epoch();
+                    same.then(|| cursor.offset().checked_sub(place.offset()))
                 });
                 match ahead {
                     Some(Some(1)) => {
-                        self.place = Some(stored.cursor.clone());
-                        if self.query.wants(&stored.event) {
-                            self.ready.push_back(frame(&stored));
+                        self.place = Some(cursor.clone());
+                        if self.query.wants(&live.stored.event) {
+                            self.ready.push_back(live.frame.clone());
                         }
                     }
                     // It was in the history that was read.
@@ -343,13 +344,6 @@ fn with_id(event: sse::Event, cursor: Option<&Cursor>) -> sse::Event {
         Some(cursor) => event.id(cursor.to_string()),
         None => event,
     }
-}
-
-fn frame(stored: &Stored) -> sse::Event {
-    sse::Event::default()
-        .id(stored.cursor.to_string())
-        .event(&stored.event.kind)
-        .data(serde_json::to_string(&stored.event).unwrap_or_default())
 }
 
 /// Without an `id`: it has no place, and a client that comes back must not skip anything for it.
