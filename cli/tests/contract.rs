@@ -32,7 +32,7 @@ fn no_request_gets_a_server_error_or_an_answer_that_is_not_described() {
         .args(["-s", "-o", "/dev/null", "-D", "-", "-H", &authorization])
         .args(["-H", "Content-Type: application/json"])
         .args(["-d", r#"{"user":"ada"}"#])
-        .arg(format!("{functions}/api/session"))
+        .arg(format!("{functions}/api/sessions"))
         .output()
         .unwrap();
     let head = String::from_utf8(signed_in.stdout).unwrap();
@@ -65,7 +65,7 @@ fn no_request_gets_a_server_error_or_an_answer_that_is_not_described() {
         "--include-path-regex",
         "^/api/session",
         "--exclude-operation-id",
-        "postSession",
+        "postSessions",
         "--exclude-operation-id",
         "deleteSession",
     ]);

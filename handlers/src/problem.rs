@@ -198,7 +198,11 @@ impl From<Error> for Problem {
                 "too-large",
                 "The request is too large",
             ),
-            ErrorKind::Unauthorized | ErrorKind::NoPermission => {
+            ErrorKind::Protocol => {
+                tracing::error!(%error, "what answers is no store");
+                Self::unavailable()
+            }
+            ErrorKind::Unauthorized | ErrorKind::NoPermission | ErrorKind::ReadOnly => {
                 tracing::error!(%error, "the store refuses our credentials");
                 Self::new(
                     StatusCode::SERVICE_UNAVAILABLE,

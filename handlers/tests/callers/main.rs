@@ -1,6 +1,7 @@
 //! Every kind of caller, right and wrong, on every route.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod faults;
 mod kinds;
 mod table;
 
@@ -23,6 +24,8 @@ use tower::ServiceExt as _;
 
 /// Signs the grants that are accepted.
 const GRANT_SECRET: &str = "the grant secret of the caller tests";
+/// Signs the sessions that are accepted.
+const SESSION_SECRET: &str = "the session secret of the caller tests";
 /// The organisation that requests name.
 const HERE: &str = "acme";
 /// Another one.
@@ -35,8 +38,19 @@ struct World {
 }
 
 impl World {
+    /// Over an empty store.
     async fn new() -> Self {
-        let redis = Redis::embedded(restis_engine::Engine::new(restis_engine::Options::default()));
+        let engine = restis_engine::Engine::new(restis_engine::Options::default());
+        let world = Self::over(Redis::embedded(engine), Config::default());
+        // Something to read, so that a long poll answers at once.
+        let uri = format!("/api/events/publish?organisation={HERE}");
+        let event = Self::json("POST", &uri, r#"{"type":"booking.created"}"#);
+        assert_eq!(world.send(event).await.status(), StatusCode::CREATED);
+        world
+    }
+
+    /// Over any store; all worlds accept the same credentials.
+    fn over(redis: Redis, config: Config) -> Self {
         let mut tokens = ServiceTokens::none()
             .with_full_access("root", "ROOT")
             .with("here", "HERE", &Scope::ALL, Some(&[HERE]))
@@ -48,22 +62,20 @@ impl World {
         let config = Config {
             tokens,
             grant_keys: Some(keys),
-            ..Config::default()
+            ..config
         };
         let state = AppState::builder(redis.clone())
             .config(config)
-            .sessions(SessionConfig::new(Secrets::random().unwrap()).client_fields(["theme"]))
+            .sessions(
+                SessionConfig::new(Secrets::new([SESSION_SECRET]).unwrap())
+                    .client_fields(["theme"]),
+            )
             .build()
             .unwrap();
-        let world = Self {
+        Self {
             router: app(state),
             redis,
-        };
-        // Something to read, so that a long poll answers at once.
-        let uri = format!("/api/events/publish?organisation={HERE}");
-        let event = Self::json("POST", &uri, r#"{"type":"booking.created"}"#);
-        assert_eq!(world.send(event).await.status(), StatusCode::CREATED);
-        world
+        }
     }
 
     fn json(method: &str, uri: &str, body: &'static str) -> Request<Body> {
