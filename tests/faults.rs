@@ -11,6 +11,7 @@ use std::{future::IntoFuture as _, time::Duration};
 
 use restis::{config::Builder, prelude::*};
 use support::faults::{Fault, FaultServer};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 const OK: Fault = Fault::Json(r#"{"result":"OK"}"#);
 const ONE: Fault = Fault::Json(r#"{"result":1}"#);
@@ -358,6 +359,36 @@ async fn an_oversized_reply() {
             assert_eq!(server.requests(), done + 1, "it may have run, and ran once");
         }
     }
+}
+
+#[tokio::test]
+async fn a_refusal_in_the_middle_of_a_long_request_is_heard() {
+    const REFUSAL: &[u8] = b"HTTP/1.1 413 X\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let serving = tokio::spawn(async move {
+        let mut connections = 0;
+        while let Ok((mut stream, _)) = listener.accept().await {
+            connections += 1;
+            stream.read_exact(&mut [0; 100]).await.unwrap();
+            stream.write_all(REFUSAL).await.unwrap();
+            if connections == 2 {
+                break;
+            }
+        }
+    });
+    let value = "x".repeat(30_000_000);
+    for _ in 0..2 {
+        let redis = Redis::builder(&*url, "TOKEN").timeout(Duration::from_secs(20));
+        let error = redis.build().unwrap().append("k", &value).await;
+        let error = error.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.delivery(), error.status()),
+            (ErrorKind::TooLarge, Delivery::NotSent, Some(413)),
+            "{error}"
+        );
+    }
+    serving.await.unwrap();
 }
 
 async fn times_out(fault: Fault) {

@@ -109,8 +109,14 @@ impl Direct {
             None => self.connect().await?,
         };
         sent.store(true, Ordering::Release);
-        connection.send(&request).await?;
-        let (head, body, reusable) = connection.reader.answer(self.max_reply_bytes).await?;
+        let written = connection.send(&request).await;
+        let answer = connection.reader.answer(self.max_reply_bytes).await;
+        let (head, body, reusable) = match (written, answer) {
+            (Ok(()), answer) => answer?,
+            // Some servers refuse a request before they have read all of it, and close.
+            (Err(_), Ok((head, body, _))) if !head.status.is_success() => (head, body, false),
+            (Err(broken), _) => return Err(broken),
+        };
         if reusable {
             connection.since = Instant::now();
             let mut idle = self.idle();
