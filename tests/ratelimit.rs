@@ -490,30 +490,24 @@ async fn usage_counts_what_was_allowed_and_refused_by_hour() {
     assert_eq!(usage.most_refused, [("a".to_owned(), 2)]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn concurrent_tasks_get_exactly_the_limit() {
-    let clock = ManualClock::new(START);
-    let limiter = RateLimiter::builder(
-        support::engine(),
-        Limit::sliding_window(100, secs(60)).unwrap(),
-    )
-    .clock(clock)
-    .build();
+/// 64 tasks ask for four identifiers, with costs of 1 and 2; each gets 100 and no more.
+async fn race(redis: Redis, name: &str, limit: Limit) {
+    let limiter = RateLimiter::builder(redis, limit)
+        .prefix(name)
+        .clock(ManualClock::new(START))
+        .build();
     let mut tasks = tokio::task::JoinSet::new();
     for task in 0..64 {
         let limiter = limiter.clone();
         tasks.spawn(async move {
-            let mut allowed = [0_u32; 4];
+            let mut allowed = [0_u64; 4];
             for i in 0..20 {
                 let id = (task + i) % 4;
+                let cost = 1 + (i as u64 % 2);
                 let query = format!("id{id}");
-                if limiter
-                    .decide(Query::new(&query).cost(1 + (i as u64 % 2)))
-                    .await
-                    .unwrap()
-                    .is_allowed()
-                {
-                    allowed[id] += 1 + (i as u32 % 2);
+                let decision = limiter.decide(Query::new(&query).cost(cost)).await.unwrap();
+                if decision.is_allowed() {
+                    allowed[id] += cost;
                 }
             }
             allowed
@@ -525,7 +519,36 @@ async fn concurrent_tasks_get_exactly_the_limit() {
             *total += n;
         }
     }
-    assert_eq!(totals, [100; 4]);
+    assert_eq!(totals, [100; 4], "{name}");
+}
+
+async fn race_all(redis: Redis) {
+    for (name, limit) in [
+        ("fixed", Limit::fixed_window(100, secs(60))),
+        ("sliding", Limit::sliding_window(100, secs(60))),
+        ("bucket", Limit::token_bucket(10, secs(60), 100)),
+        ("gcra", Limit::gcra(10, secs(60), 100)),
+        ("calendar", Limit::calendar(100, Calendar::DAY)),
+    ] {
+        race(redis.clone(), name, limit.unwrap()).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn concurrent_tasks_get_exactly_the_limit() {
+    race_all(support::engine()).await;
+    let served = support::servers::Rest::engine();
+    race_all(served.client()).await;
+    served.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn concurrent_tasks_get_exactly_the_limit_on_a_real_redis() {
+    let Some(served) = support::servers::Rest::redis() else {
+        return;
+    };
+    race_all(served.client()).await;
+    served.stop();
 }
 
 #[derive(Debug, Clone, Copy)]

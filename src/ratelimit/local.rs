@@ -17,7 +17,7 @@ pub(super) struct Local(Mutex<Generations<SmallVec<[Cell; 1]>>>);
 /// What one limit has counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct Cell {
-    /// Window: its number. Period: its end. Bucket: the last refill. GCRA: when it is full again.
+    /// Fixed window and period: the end. Sliding window: its number. Bucket: the last refill. GCRA: when it is full again.
     mark: f64,
     /// Windows: what was taken. Bucket: what is missing.
     used: f64,
@@ -82,21 +82,13 @@ impl Cell {
         let (amount, window) = (limit.amount as f64, limit.window_ms as f64);
         let (at, wanted) = (now as f64, cost as f64);
         let (left, reset, retry) = match limit.kind {
-            Kind::Fixed | Kind::Calendar(_) => {
-                let (mark, end) = match limit.kind {
-                    Kind::Calendar(calendar) => {
-                        let end = calendar.period(now).1 as f64;
-                        (end, end)
-                    }
-                    _ => {
-                        let index = (at / window).floor();
-                        (index, (index + 1.0) * window)
-                    }
-                };
-                if self.mark != mark {
-                    (self.mark, self.used) = (mark, 0.0);
-                }
-                (amount - self.used, end, end)
+            Kind::Fixed => {
+                let end = ((at / window).floor() + 1.0) * window;
+                (amount - self.used_until(end), end, end)
+            }
+            Kind::Calendar(calendar) => {
+                let end = calendar.period(now).1 as f64;
+                (amount - self.used_until(end), end, end)
             }
             Kind::Sliding => {
                 let index = (at / window).floor();
@@ -148,6 +140,14 @@ impl Cell {
             reset_ms: reset as u64,
             retry_at_ms: (cost <= limit.amount()).then_some(retry as u64),
         }
+    }
+
+    /// What was taken of the period with this end.
+    fn used_until(&mut self, end: f64) -> f64 {
+        if self.mark != end {
+            (self.mark, self.used) = (end, 0.0);
+        }
+        self.used
     }
 
     /// Takes a cost that fits, right after it was judged.
