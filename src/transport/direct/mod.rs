@@ -16,7 +16,6 @@ use std::{
 use bytes::Bytes;
 use tokio::{
     io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf},
-    net::TcpStream,
     time::Instant,
 };
 use url::Url;
@@ -24,6 +23,7 @@ use url::Url;
 use super::{head::Head, tls::Roots};
 use crate::error::{Delivery, Error, ErrorKind, Result};
 
+mod connect;
 mod response;
 mod stream;
 
@@ -148,23 +148,9 @@ impl Direct {
                 .await
                 .map_err(failed("the name of the server is unknown"))?
                 .collect();
-            // One address that swallows packets must not take the time of the others.
-            let share = self.connect_timeout / u32::try_from(addresses.len()).unwrap_or(1).max(1);
-            let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
-            let mut open = None;
-            for address in addresses {
-                match tokio::time::timeout(share, TcpStream::connect(address)).await {
-                    Ok(Ok(stream)) => {
-                        open = Some(stream);
-                        break;
-                    }
-                    Ok(Err(e)) => last = e,
-                    Err(_) => last = io::ErrorKind::TimedOut.into(),
-                }
-            }
-            let Some(tcp) = open else {
-                return Err(failed("no connection to the server")(last));
-            };
+            let tcp = connect::first_of(addresses)
+                .await
+                .map_err(failed("no connection to the server"))?;
             tcp.set_nodelay(true)
                 .map_err(failed("no connection to the server"))?;
             #[cfg(feature = "rustls")]
