@@ -85,6 +85,32 @@ impl Listener {
         let _ = self.ready.wait_for(|ready| *ready).await;
     }
 
+    /// As [`ready`](Self::ready), but not longer than this, nor after the upstream broke.
+    ///
+    /// Local events do not wait for it.
+    pub(crate) async fn ready_within(
+        &mut self,
+        time: Duration,
+        mut local: impl FnMut(&Event),
+    ) -> bool {
+        let broke = async {
+            loop {
+                match self.signals.recv().await {
+                    Ok(Signal::Local(event)) => local(&event),
+                    Ok(Signal::Lost) | Err(broadcast::error::RecvError::Closed) => return,
+                    // The history will be read anyway.
+                    Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            ready = self.ready.wait_for(|ready| *ready) => ready.is_ok(),
+            () = broke => false,
+            () = tokio::time::sleep(time) => false,
+        }
+    }
+
     /// The next signal; a listener that was too slow is told to read the history.
     pub(crate) async fn next(&mut self) -> Signal {
         match self.signals.recv().await {

@@ -467,6 +467,42 @@ async fn an_event_is_tied_to_the_request_that_brought_it_unless_it_says_otherwis
 }
 
 #[tokio::test]
+async fn history_comes_as_a_cloud_events_batch_too() {
+    let store = support::store();
+    let router = router(store.url(), config());
+    let kind = "application/cloudevents-batch+json";
+    let batch =
+        json!([{ "type": "a", "id": "1" }, { "type": "b", "id": "2" }, { "type": "c", "id": "3" }]);
+    send(&router, post("/api/events/publish", "ROOT"), batch).await;
+    let read = |uri: String| get(&uri, "READER").header("accept", format!("{kind}, */*;q=0.1"));
+    let uri = "/api/events/history?limit=2".to_owned();
+    let (response, body) = send(&router, read(uri), Value::Null).await;
+    assert_eq!(response.headers()["content-type"], kind);
+    let ids = |body: &Value| -> Vec<String> {
+        let events = body.as_array().unwrap();
+        let id = |event: &Value| event["id"].as_str().unwrap().to_owned();
+        events.iter().map(id).collect()
+    };
+    assert_eq!(ids(&body), ["1", "2"]);
+    let cursor = response.headers()["events-cursor"].to_str().unwrap();
+    let uri = format!("/api/events/history?after={cursor}");
+    let (_, rest) = send(&router, read(uri), Value::Null).await;
+    assert_eq!(ids(&rest), ["3"]);
+    // What was read can be published as it is, and is known already.
+    let again = Request::post("/api/events/publish")
+        .header("authorization", "Bearer ROOT")
+        .header("content-type", kind);
+    let (_, verdicts) = send(&router, again, body).await;
+    assert_eq!(verdicts[0]["status"], "duplicate");
+    let uri = "/api/events/history?after=0123.1".to_owned();
+    let (response, problem) = send(&router, read(uri), Value::Null).await;
+    assert_eq!(
+        (response.status(), &problem["reason"]),
+        (StatusCode::GONE, &json!("epoch_changed"))
+    );
+}
+
+#[tokio::test]
 async fn an_app_syncs_by_a_grant_as_far_as_it_goes() {
     let store = support::store();
     let router = router(store.url(), config());

@@ -64,6 +64,12 @@ async fn best_effort_types_are_told_within_the_instance_and_the_answer_says_so()
         (&heard.data["data"], &heard.data["durable"]),
         (&json!({ "user": 7 }), &json!(false))
     );
+    // Not one is lost while the stream asks for the store again and again.
+    for n in 0..300 {
+        let event = json!({ "type": "typing.started", "data": n });
+        assert_eq!(publish(&router, event).await.0, 202);
+        assert_eq!(stream.next().await.unwrap().data["data"], n);
+    }
     let (status, body, headers) = publish(&router, json!({ "type": "booking.created" })).await;
     assert_eq!((status, &body["code"]), (503, &json!("store-unavailable")));
     assert!(headers.contains_key("retry-after") && body["offset"].is_null());

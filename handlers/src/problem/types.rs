@@ -83,6 +83,8 @@ pub const TYPES: &[ProblemType] = &[
         "end one first; `live` says how many there are"),
     of(StatusCode::CONFLICT, "stale-auth", "The user signed out everywhere meanwhile",
         "the login began before that: check the credentials again"),
+    of(StatusCode::GONE, "history-reset", "Events after the cursor are missing",
+        "load the state anew, then go on from `cursor`; `reason` says why"),
     of(StatusCode::PRECONDITION_FAILED, "session-conflict", "The session changed meanwhile",
         "read it again, then change it; `version` is the present one"),
     of(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The request is too large",

@@ -1,6 +1,6 @@
 //! `GET /api/events/history`.
 
-use super::grants::reader;
+use super::{batch, grants::reader};
 use crate::{
     AppState,
     extract::ApiQuery,
@@ -132,12 +132,16 @@ impl Page {
 }
 
 /// Reads events after a cursor; a cursor that is too old gets a reset, never a silent gap.
+///
+/// With `Accept: application/cloudevents-batch+json` the answer is the array of events alone; the header `events-cursor`
+/// has what to send as `after` next, and a reset is answered with 410.
 #[utoipa::path(get, path = "/api/events/history", tag = "events", security(("service_token" = []), ("grant" = []), ("grant_in_query" = [])), params(Filter),
     responses(
         (status = 200, description = "A page", body = Page),
         (status = 400, description = "The question is not valid", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 401, description = "No accepted service token", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 403, description = "The token lacks `events:read` or the organisation", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 410, description = "A batch is wanted, and events after the cursor are missing", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 503, description = "The store does not answer", body = ProblemDocument, content_type = "application/problem+json"),
     ))]
 pub(super) async fn history(
@@ -153,7 +157,12 @@ pub(super) async fn history(
         .events
         .history(&filter.query()?.among(access.types))
         .await?;
-    Ok(([(header::CACHE_CONTROL, "no-store")], Json(Page::of(&page))))
+    let body = if batch::wanted(&headers) {
+        batch::respond(&page)?
+    } else {
+        Json(Page::of(&page)).into_response()
+    };
+    Ok(([(header::CACHE_CONTROL, "no-store")], body))
 }
 
 pub(super) fn switched_off() -> Problem {

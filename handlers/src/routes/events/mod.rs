@@ -1,5 +1,6 @@
 //! `/api/events`: publish, history, live stream, long poll, outbox sync, grants, dead letters, webhooks, health.
 
+mod batch;
 mod coordination;
 mod dlq;
 mod grants;

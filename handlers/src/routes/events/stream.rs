@@ -34,6 +34,8 @@ const MOST_OUTAGE: Duration = Duration::from_secs(10);
 const SUBSCRIBE: Duration = Duration::from_secs(5);
 /// Bytes of events that wait for one client, beside the newest.
 const MOST_WAITING: usize = 256 * 1024;
+/// Local events that wait for one client while the store is asked for.
+const MOST_LOCAL: usize = 256;
 
 /// Waits up to a few seconds for events after a cursor, for platforms that do not stream.
 #[utoipa::path(get, path = "/api/events/poll", tag = "events", security(("service_token" = []), ("grant" = []), ("grant_in_query" = [])), params(Filter),
@@ -293,10 +295,13 @@ impl Reader {
     /// Reads one page after the place.
     async fn catch_up(&mut self) -> StoreResult<()> {
         // Reading before the subscription stands would lose what falls between.
-        if tokio::time::timeout(SUBSCRIBE, self.listener.ready())
-            .await
-            .is_err()
-        {
+        let (query, waiting) = (&self.query, &mut self.ready);
+        let local = |event: &Event| {
+            if waiting.len() < MOST_LOCAL && query.wants(event) {
+                waiting.push_back(local_frame(event));
+            }
+        };
+        if !self.listener.ready_within(SUBSCRIBE, local).await {
             self.again = Some(Instant::now() + RETRY);
             self.tell_outage();
             return Ok(());
