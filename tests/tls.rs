@@ -224,3 +224,30 @@ async fn the_authority_may_come_from_a_file_that_the_environment_names() {
     let text = missing.unwrap_err().to_string();
     assert!(text.contains("REDIS_CA_FILE cannot be read"), "{text}");
 }
+
+#[tokio::test]
+async fn subscriptions_trust_the_same_authority() {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let dir = std::env::temp_dir().join(format!("restis-tls-client-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let files = restis_server::TlsFiles {
+        certificates: dir.join("cert.pem"),
+        key: dir.join("key.pem"),
+    };
+    std::fs::write(&files.certificates, made.cert.pem()).unwrap();
+    std::fs::write(&files.key, made.signing_key.serialize_pem()).unwrap();
+    let server = restis_server::Server::builder().token("TOKEN").tls(files);
+    let server = server.bind("127.0.0.1:0").unwrap().spawn().unwrap();
+    std::fs::remove_dir_all(&dir).unwrap();
+    let url = server.url().replace("127.0.0.1", "localhost");
+    let redis = Redis::builder(&*url, "TOKEN").root_certificates(made.cert.pem());
+    let redis = redis.build().unwrap();
+    let mut subscription = redis.subscribe(["news"]);
+    subscription.next().await.unwrap().unwrap();
+    assert_eq!(redis.publish("news", "hello").await.unwrap(), 1);
+    let message = subscription.message().await.unwrap().unwrap();
+    assert_eq!(message.payload, "hello");
+    let stranger = Redis::builder(&*url, "TOKEN").build().unwrap();
+    let refused = stranger.subscribe(["news"]).next().await.unwrap();
+    assert!(matches!(refused, Ok(restis::pubsub::Event::Lost(e)) if e.is_connect()));
+}
