@@ -1,6 +1,7 @@
 //! Set and count: every acknowledged event reaches every client, in order, once, whatever breaks.
 //!
-//! `EVENTS_CHECK=100000` checks that many events; without it 600. Over the engine and over a real Redis.
+//! `EVENTS_CHECK=100000` checks that many events; without it 600. Over the engine, over a real Redis, and, where
+//! `EVENTS_CHECK_URL` and `EVENTS_CHECK_TOKEN` name one, over a REST database such as Upstash.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(clippy::print_stdout, reason = "the figures of a long run")]
 #![cfg(unix)]
@@ -17,14 +18,17 @@ mod local_redis;
 use axum::{Router, body::Body};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
-use restis::{Redis, events::EventsConfig};
+use restis::{
+    Redis,
+    clock::{Clock as _, SystemClock},
+    events::EventsConfig,
+};
 use restis_engine::{Engine, Options};
 use restis_handlers::{AppState, Config, app, auth::ServiceTokens};
 use restis_server::{Running, Server};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
-    net::SocketAddr,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -53,31 +57,37 @@ impl Dice {
 enum Store {
     Engine(Engine),
     Redis(String),
+    /// Somebody else's server, which nothing here can break or stop.
+    Rest {
+        url: String,
+        token: String,
+    },
 }
 
 impl Store {
-    fn start(&self, address: &str) -> Running {
+    fn start(&self, address: &str) -> Option<Running> {
         let faults: restis_server::FaultPlan =
             "latency=0ms..3ms,error=2%,drop=2%,seed=7".parse().unwrap();
         let server = || {
             let server = Server::builder().threads(1).faults(faults.clone());
             match self {
-                Self::Engine(engine) => server.token("TOKEN").engine(engine.clone()),
-                Self::Redis(url) => server.redis("TOKEN", url),
+                Self::Engine(engine) => Some(server.token("TOKEN").engine(engine.clone())),
+                Self::Redis(url) => Some(server.redis("TOKEN", url)),
+                Self::Rest { .. } => None,
             }
         };
         loop {
             // The port of the server before may not be free at once.
-            match server().bind(address) {
-                Ok(bound) => return bound.spawn().unwrap(),
+            match server()?.bind(address) {
+                Ok(bound) => return Some(bound.spawn().unwrap()),
                 Err(error) => assert!(error.is_address_in_use(), "{error}"),
             }
         }
     }
 }
 
-fn router(store: &str, total: u64) -> Router {
-    let redis = Redis::builder(store, "TOKEN")
+fn router(store: &(String, String), total: u64) -> Router {
+    let redis = Redis::builder(&store.0, &store.1)
         .timeout(Duration::from_secs(1))
         .build()
         .unwrap();
@@ -93,10 +103,10 @@ fn router(store: &str, total: u64) -> Router {
 }
 
 /// Publishes one event until its fate is known; gives its offset and cursor.
-async fn publish(router: &Router, id: &str) -> (u64, String) {
+async fn publish(router: &Router, history: &str, id: &str) -> (u64, String) {
     loop {
         let body = json!({ "type": "check.event", "id": id, "source": "/checker" });
-        let request = Request::post("/api/events/publish")
+        let request = Request::post(format!("/api/events/publish?organisation={history}"))
             .header("authorization", "Bearer ROOT")
             .header("content-type", "application/json")
             .header("idempotency-key", id)
@@ -127,7 +137,13 @@ struct Heard {
     resets: u64,
 }
 
-async fn listen(router: Router, first: String, last: Arc<AtomicU64>, seed: u64) -> Heard {
+async fn listen(
+    router: Router,
+    history: String,
+    first: String,
+    last: Arc<AtomicU64>,
+    seed: u64,
+) -> Heard {
     let mut dice = Dice(seed * 7919 + 1);
     let mut heard = Heard::default();
     let mut cursor = first;
@@ -141,7 +157,7 @@ async fn listen(router: Router, first: String, last: Arc<AtomicU64>, seed: u64) 
         {
             return heard;
         }
-        let request = Request::get("/api/events/stream")
+        let request = Request::get(format!("/api/events/stream?organisation={history}"))
             .header("authorization", "Bearer ROOT")
             .header("last-event-id", &cursor)
             .body(Body::empty());
@@ -198,36 +214,58 @@ async fn every_acknowledged_event_reaches_every_client_in_order_once_on_redis() 
     check(Store::Redis(format!("unix://{}", redis.socket().display()))).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_acknowledged_event_reaches_every_client_in_order_once_over_rest() {
+    let var = |name| std::env::var(name).ok();
+    let (Some(url), Some(token)) = (var("EVENTS_CHECK_URL"), var("EVENTS_CHECK_TOKEN")) else {
+        println!("skipped: EVENTS_CHECK_URL and EVENTS_CHECK_TOKEN are not set");
+        return;
+    };
+    check(Store::Rest { url, token }).await;
+}
+
 async fn check(kept: Store) {
     let total: u64 = std::env::var("EVENTS_CHECK").map_or(600, |n| n.parse().unwrap());
     assert!(total >= PUBLISHERS, "EVENTS_CHECK: at least 4");
     let start = Instant::now();
     let mut store = kept.start("127.0.0.1:0");
-    let address: SocketAddr = store.addr();
-    let publisher = router(store.url(), total);
-    let (first, cursor) = publish(&publisher, "first").await;
+    let address = store.as_ref().map(Running::addr);
+    let place = match (&store, &kept) {
+        (None, Store::Rest { url, token }) => (url.clone(), token.clone()),
+        (running, _) => {
+            let url = running.as_ref().unwrap().url();
+            (url.to_owned(), "TOKEN".to_owned())
+        }
+    };
+    // A history of its own: others may use the same database.
+    let now = SystemClock::new().now_ms();
+    let history = format!("check-{now}");
+    let publisher = router(&place, total);
+    let (first, cursor) = publish(&publisher, &history, "first").await;
     assert_eq!(first, 1);
     let last = Arc::new(AtomicU64::new(0));
     // Each client has a process of its own: its own client and subscription.
     let clients: Vec<_> = (0..CLIENTS)
         .map(|n| {
-            let router = router(store.url(), total);
-            tokio::spawn(listen(router, cursor.clone(), Arc::clone(&last), n + 1))
+            let router = router(&place, total);
+            let (history, cursor) = (history.clone(), cursor.clone());
+            tokio::spawn(listen(router, history, cursor, Arc::clone(&last), n + 1))
         })
         .collect();
     let acknowledged = Arc::new(Mutex::new(BTreeMap::new()));
     let done = Arc::new(AtomicU64::new(0));
     let publishers: Vec<_> = (0..PUBLISHERS)
         .map(|p| {
-            let (router, acknowledged, done) = (
+            let (router, history, acknowledged, done) = (
                 publisher.clone(),
+                history.clone(),
                 Arc::clone(&acknowledged),
                 Arc::clone(&done),
             );
             tokio::spawn(async move {
                 for n in 0..total / PUBLISHERS {
                     let id = format!("{p}-{n}");
-                    let (offset, _) = publish(&router, &id).await;
+                    let (offset, _) = publish(&router, &history, &id).await;
                     let before = acknowledged.lock().unwrap().insert(offset, id);
                     assert_eq!(before, None, "an offset was given twice");
                     done.fetch_add(1, Ordering::SeqCst);
@@ -239,9 +277,11 @@ async fn check(kept: Store) {
         while done.load(Ordering::SeqCst) < total * restart / (RESTARTS + 1) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        store.stop();
-        store.wait();
-        store = kept.start(&address.to_string());
+        if let (Some(running), Some(address)) = (store.take(), address) {
+            running.stop();
+            running.wait();
+            store = kept.start(&address.to_string());
+        }
     }
     for task in publishers {
         task.await.unwrap();
