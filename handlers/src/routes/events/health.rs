@@ -136,6 +136,9 @@ struct Instance {
     refused: u64,
     /// Events whose fate nobody knows.
     indeterminate: u64,
+    /// Failed commands by kind of error.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    errors: BTreeMap<String, u64>,
 }
 
 /// Says whether events can be published and read, and how it goes.
@@ -296,6 +299,12 @@ fn instance(state: &AppState) -> Instance {
         local_only: counter("events_local_only"),
         refused: counter("events_refused"),
         indeterminate: counter("events_indeterminate"),
+        errors: snapshot
+            .errors
+            .iter()
+            .filter(|(_, n)| *n > 0)
+            .map(|(kind, n)| (format!("{kind:?}"), *n))
+            .collect(),
     }
 }
 
