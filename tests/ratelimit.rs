@@ -490,6 +490,44 @@ async fn usage_counts_what_was_allowed_and_refused_by_hour() {
     assert_eq!(usage.most_refused, [("a".to_owned(), 2)]);
 }
 
+#[tokio::test]
+async fn permits_taken_ahead_cost_no_request_and_never_exceed_the_limit() {
+    let (builder, clock, redis) = builder(Limit::fixed_window(10, secs(10)).unwrap());
+    let limiter = builder.take_ahead(4).build();
+    let other = RateLimiter::builder(redis.clone(), limiter.limits()[0])
+        .clock(clock.clone())
+        .block_cache(0)
+        .take_ahead(4)
+        .build();
+    let requests = || redis.metrics().snapshot().batched_commands;
+    let first = limiter.limit("a").await.unwrap();
+    assert_eq!((first.remaining(), first.reason()), (9, Reason::Limit));
+    let before = requests();
+    for left in [8, 7, 6] {
+        let decision = limiter.limit("a").await.unwrap();
+        assert_eq!(
+            (decision.remaining(), decision.reason()),
+            (left, Reason::Ahead)
+        );
+        assert_eq!(decision.reset_ms(), START + 10_000);
+    }
+    assert_eq!(requests(), before);
+    // Two processes that both take ahead: ten in all, the last two one by one.
+    let mut allowed = 4;
+    for _ in 0..20 {
+        for limiter in [&limiter, &other] {
+            allowed += u32::from(limiter.limit("a").await.unwrap().is_allowed());
+        }
+    }
+    assert_eq!(allowed, 10);
+    // What is held ends with its window.
+    clock.advance(secs(10));
+    assert_eq!(limiter.limit("a").await.unwrap().reason(), Reason::Limit);
+    assert_eq!(limiter.give_back().await.unwrap(), 3);
+    assert_eq!(limiter.peek("a").await.unwrap().remaining(), 9);
+    assert_eq!(limiter.give_back().await.unwrap(), 0);
+}
+
 /// 64 tasks ask for four identifiers, with costs of 1 and 2; each gets 100 and no more.
 async fn race(redis: Redis, name: &str, limit: Limit) {
     let limiter = RateLimiter::builder(redis, limit)

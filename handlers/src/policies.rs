@@ -25,6 +25,7 @@ struct Policy {
     analytics: bool,
     protection: bool,
     dynamic: bool,
+    take_ahead: u64,
 }
 
 #[derive(Deserialize)]
@@ -43,6 +44,8 @@ struct PolicyText {
     protection: bool,
     #[serde(default)]
     dynamic: bool,
+    #[serde(default)]
+    take_ahead: u64,
 }
 
 impl PolicyText {
@@ -56,6 +59,7 @@ impl PolicyText {
             "analytics",
             "protection",
             "dynamic",
+            "take_ahead",
         ];
         let one: serde_json::Map<_, _> = map
             .iter()
@@ -195,6 +199,7 @@ impl Policy {
             analytics: false,
             protection: false,
             dynamic: false,
+            take_ahead: 0,
         }
     }
 }
@@ -250,6 +255,7 @@ impl PolicySet {
                 analytics: text.analytics,
                 protection: text.protection,
                 dynamic: text.dynamic,
+                take_ahead: text.take_ahead,
             };
             self.0.insert(name, policy);
         }
@@ -306,7 +312,8 @@ impl PolicySet {
                         .clone()
                         .unwrap_or_else(|| format!("ratelimit:{name}")),
                 )
-                .on_failure(policy.on_failure);
+                .on_failure(policy.on_failure)
+                .take_ahead(policy.take_ahead);
             for limit in others {
                 builder = builder.and(*limit);
             }
@@ -362,7 +369,7 @@ mod tests {
     fn policies_are_read_and_wrong_ones_are_named() {
         let mut set = PolicySet::default();
         set.add_json(
-            r#"{"login":{"algorithm":"fixed-window","limit":5,"window":"1m","on_failure":"closed"},
+            r#"{"login":{"algorithm":"fixed-window","limit":5,"window":"1m","on_failure":"closed","take_ahead":2},
                 "api":{"limits":[{"algorithm":"gcra","limit":10,"period":"1s","burst":20},
                                  {"algorithm":"calendar","limit":10000,"period":"day","utc_offset_minutes":60}]}}"#,
         )

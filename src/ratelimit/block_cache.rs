@@ -65,7 +65,7 @@ impl BlockCache {
 
     /// Forgets every block, as when a limit was raised.
     pub(super) fn lift_all(&self) {
-        self.blocks().clear();
+        drop(self.blocks().take_all());
     }
 
     #[cfg(test)]

@@ -12,6 +12,8 @@ pub enum Reason {
     Limit,
     /// A block that was still known here; no request was made.
     CacheBlock,
+    /// A permit that had been taken ahead; no request was made.
+    Ahead,
     /// A deny list names the caller.
     DenyList,
     /// An allow list names the caller; nothing was counted.

@@ -50,9 +50,10 @@ impl<V> Generations<V> {
         self.old.remove(identifier);
     }
 
-    pub(super) fn clear(&mut self) {
-        self.young = HashMap::new();
-        self.old = HashMap::new();
+    /// Empties the map.
+    pub(super) fn take_all(&mut self) -> impl Iterator<Item = (Box<str>, V)> + use<V> {
+        let old = std::mem::take(&mut self.old);
+        std::mem::take(&mut self.young).into_iter().chain(old)
     }
 
     #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
+    advance::{Advance, Spent},
     analytics::{self, Usage},
     block_cache::BlockCache,
     decision::{Decision, LimitState, Reason},
@@ -64,6 +65,7 @@ pub(super) struct Inner {
     pub(super) analytics: bool,
     pub(super) blocks: BlockCache,
     pub(super) local: Local,
+    pub(super) ahead: Option<Advance>,
 }
 
 /// Builds a [`RateLimiter`].
@@ -127,8 +129,21 @@ impl RateLimiterBuilder {
         self.0.blocks = BlockCache::new(capacity);
         self
     }
+    /// Takes so many permits of an identifier in one request and hands them out without asking.
+    ///
+    /// For identifiers that ask often, and for one limit: with several nothing is taken ahead. The
+    /// limit is never exceeded, in a window or period exactly; up to `permits - 1` of each process
+    /// may stay unused when it ends, unless they are [given back](RateLimiter::give_back). Lists and
+    /// dynamic limits are looked up when the store is asked. 0 and 1 take nothing ahead.
+    pub fn take_ahead(mut self, permits: u64) -> Self {
+        self.0.ahead = (permits > 1).then(|| Advance::new(permits, REMEMBERED));
+        self
+    }
     /// Builds the limiter.
-    pub fn build(self) -> RateLimiter {
+    pub fn build(mut self) -> RateLimiter {
+        if self.0.limits.len() > 1 {
+            self.0.ahead = None;
+        }
         RateLimiter(Arc::new(self.0))
     }
 }
@@ -150,6 +165,7 @@ impl RateLimiter {
             analytics: false,
             blocks: BlockCache::new(REMEMBERED),
             local: Local::new(REMEMBERED),
+            ahead: None,
         })
     }
 
@@ -192,19 +208,87 @@ impl RateLimiter {
                 },
             ));
         }
-        let asked = self
-            .ask(
-                &key,
-                i64::try_from(query.cost).unwrap_or(i64::MAX),
-                true,
-                Some(&query),
-                now,
-            )
-            .await;
+        let asked = match &self.0.ahead {
+            Some(ahead) => {
+                if let Some(spent) = ahead.spend(&key, query.cost, now) {
+                    return Ok(self.finish(&key, query.cost, self.spent(&spent, now)));
+                }
+                self.ask_ahead(ahead, &key, &query, now).await
+            }
+            None => self.take(&key, query.cost, &query, now).await,
+        };
         match asked {
             Ok(decision) => Ok(self.finish(&key, query.cost, decision)),
             Err(error) => self.without_store(&key, query.cost, error, now),
         }
+    }
+
+    async fn take(&self, key: &str, cost: u64, query: &Query<'_>, now: u64) -> Result<Decision> {
+        let cost = i64::try_from(cost).unwrap_or(i64::MAX);
+        self.ask(key, cost, true, Some(query), now).await
+    }
+
+    /// Takes more than the cost, or else the cost alone.
+    async fn ask_ahead(
+        &self,
+        ahead: &Advance,
+        key: &str,
+        query: &Query<'_>,
+        now: u64,
+    ) -> Result<Decision> {
+        let wanted = ahead.wanted(query.cost);
+        let mut decision = self.take(key, wanted, query, now).await?;
+        if wanted == query.cost || decision.reason != Reason::Limit {
+            return Ok(decision);
+        }
+        if !decision.allowed {
+            return self.take(key, query.cost, query, now).await;
+        }
+        if let [state] = &mut decision.states[..] {
+            let store = Spent {
+                limit: state.limit,
+                remaining: state.remaining,
+                reset_ms: state.reset_ms,
+            };
+            state.remaining = ahead.keep(key, wanted - query.cost, &store);
+        }
+        Ok(decision)
+    }
+
+    fn spent(&self, spent: &Spent, now_ms: u64) -> Decision {
+        Decision {
+            allowed: true,
+            shadowed: self.0.shadow,
+            reason: Reason::Ahead,
+            now_ms,
+            retry_at_ms: None,
+            states: smallvec::smallvec![LimitState {
+                limit: spent.limit,
+                remaining: spent.remaining,
+                reset_ms: spent.reset_ms,
+            }],
+            listed: None,
+        }
+    }
+
+    /// Gives back what was taken ahead, as before a process ends; how much that was.
+    ///
+    /// # Errors
+    /// Whatever the client returns; what was not given back is counted until its window ends.
+    pub async fn give_back(&self) -> Result<u64> {
+        let Some(ahead) = &self.0.ahead else {
+            return Ok(0);
+        };
+        let now = self.0.clock.now_ms();
+        let held = ahead.take_all(now);
+        let refunds = held.iter().map(|(key, permits)| {
+            let permits = i64::try_from(*permits).unwrap_or(i64::MAX);
+            self.ask(key, -permits, true, None, now)
+        });
+        for refunded in futures_util::future::join_all(refunds).await {
+            let _ = refunded?;
+        }
+        Ok(held.iter().map(|(_, permits)| permits).sum())
     }
 
     /// Decides for several identifiers in one request.
@@ -248,6 +332,9 @@ impl RateLimiter {
     pub async fn reset(&self, identifier: &str) -> Result<()> {
         let key = key_part(identifier)?;
         self.0.blocks.lift(&key);
+        if let Some(ahead) = &self.0.ahead {
+            ahead.forget(&key);
+        }
         let now = self.0.clock.now_ms();
         let mut keys = Vec::with_capacity(self.0.limits.len() * 2);
         for limit in &self.0.limits {

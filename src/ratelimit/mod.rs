@@ -31,7 +31,15 @@
 //! A fixed window admits up to twice its limit across a boundary, a sliding window counts the
 //! previous window as evenly spread, a token bucket refills in whole intervals and admits at most
 //! its capacity plus one refill in an interval. GCRA and calendar quotas are exact.
+//!
+//! # Cached windows
+//!
+//! [`RateLimiterBuilder::take_ahead`] takes several permits in one request and hands them out without
+//! asking: a fixed window becomes what JavaScript calls `cachedFixedWindow`, on the same keys. Other
+//! than there the limit is never exceeded; instead each process may leave up to one permit less than
+//! it takes at a time unused in a window.
 
+mod advance;
 mod analytics;
 mod ask;
 mod block_cache;

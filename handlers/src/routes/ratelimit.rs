@@ -130,6 +130,8 @@ fn reason(reason: Reason) -> &'static str {
         Reason::DenyList => "deny_list",
         Reason::AllowList => "allow_list",
         Reason::Unavailable => "unavailable",
+        Reason::Local => "local",
+        Reason::Ahead => "ahead",
         _ => "limit",
     }
 }

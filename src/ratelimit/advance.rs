@@ -1,0 +1,134 @@
+//! Permits taken ahead of their use.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::generations::Generations;
+
+/// Permits that the store has already counted and this process may still hand out.
+#[derive(Debug)]
+pub(super) struct Advance {
+    permits: u64,
+    held: Mutex<Generations<Held>>,
+}
+
+/// What is held for one identifier.
+#[derive(Debug, Clone, Copy, Default)]
+struct Held {
+    permits: u64,
+    /// What the store had left beside them.
+    beyond: u64,
+    limit: u64,
+    until_ms: u64,
+}
+
+/// A permit that was handed out without asking.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Spent {
+    pub(super) limit: u64,
+    pub(super) remaining: u64,
+    pub(super) reset_ms: u64,
+}
+
+impl Advance {
+    /// Takes so many at a time, for as many identifiers as there is room.
+    pub(super) fn new(permits: u64, capacity: usize) -> Self {
+        Self {
+            permits,
+            held: Mutex::new(Generations::new(capacity)),
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Generations<Held>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many to ask the store for.
+    pub(super) fn wanted(&self, cost: u64) -> u64 {
+        self.permits.max(cost)
+    }
+
+    /// Hands out what is held, if it is enough and its window lasts.
+    pub(super) fn spend(&self, identifier: &str, cost: u64, now_ms: u64) -> Option<Spent> {
+        let mut all = self.held();
+        let held = all.get(identifier)?;
+        if held.until_ms <= now_ms {
+            all.remove(identifier);
+            return None;
+        }
+        held.permits = held.permits.checked_sub(cost)?;
+        Some(Spent {
+            limit: held.limit,
+            remaining: held.beyond + held.permits,
+            reset_ms: held.until_ms,
+        })
+    }
+
+    /// Keeps what was taken beyond the cost, and says what is left in all.
+    pub(super) fn keep(&self, identifier: &str, permits: u64, store: &Spent) -> u64 {
+        let mut all = self.held();
+        let held = all.get_or_insert(identifier, Held::default);
+        let still = if held.until_ms == store.reset_ms {
+            held.permits
+        } else {
+            0
+        };
+        *held = Held {
+            permits: still + permits,
+            beyond: store.remaining,
+            limit: store.limit,
+            until_ms: store.reset_ms,
+        };
+        held.beyond + held.permits
+    }
+
+    /// Gives up what is held for one identifier.
+    pub(super) fn forget(&self, identifier: &str) {
+        self.held().remove(identifier);
+    }
+
+    /// Gives up everything: who holds how much that still counts.
+    pub(super) fn take_all(&self, now_ms: u64) -> Vec<(Box<str>, u64)> {
+        let all = self.held().take_all();
+        let live = all
+            .into_iter()
+            .filter(|(_, held)| held.until_ms > now_ms && held.permits > 0);
+        live.map(|(identifier, held)| (identifier, held.permits))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store(remaining: u64) -> Spent {
+        Spent {
+            limit: 10,
+            remaining,
+            reset_ms: 100,
+        }
+    }
+
+    #[test]
+    fn what_is_held_is_handed_out_once_and_ends_with_its_window() {
+        let advance = Advance::new(3, 8);
+        assert_eq!(advance.spend("a", 1, 0), None);
+        assert_eq!(advance.keep("a", 2, &store(7)), 9);
+        assert_eq!(advance.spend("a", 3, 0), None);
+        assert_eq!(advance.spend("a", 1, 0), Some(store(8)));
+        assert_eq!(advance.spend("a", 1, 99), Some(store(7)));
+        assert_eq!(advance.spend("a", 1, 99), None);
+        advance.keep("a", 2, &store(4));
+        assert_eq!(advance.spend("a", 1, 100), None);
+    }
+
+    #[test]
+    fn what_is_left_is_given_back_once() {
+        let advance = Advance::new(3, 8);
+        advance.keep("a", 2, &store(7));
+        advance.keep("b", 1, &store(7));
+        advance.forget("b");
+        assert_eq!(advance.take_all(99), [("a".into(), 2)]);
+        assert!(advance.take_all(99).is_empty());
+    }
+}
