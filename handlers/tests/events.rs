@@ -8,6 +8,7 @@ use http::{Request, StatusCode};
 use restis::{
     Redis,
     events::{Environment, Event, Events, GrantKeys, Settle, TypeFilter},
+    prelude::*,
 };
 use restis_handlers::{
     AppState, Config, app,
@@ -170,6 +171,22 @@ async fn an_event_with_an_id_is_published_once_whichever_way_it_comes() {
     let outbox = json!({ "client": "c", "epoch": 1, "first": 1, "events": [event] });
     let (_, sync) = send(&router, post("/api/events/sync", "ROOT"), outbox).await;
     assert_eq!(sync["results"][0]["status"], "duplicate");
+    // An id of the caller is known for the whole window, one that was made here for minutes.
+    let redis = Redis::builder(store.url(), "TOKEN").build().unwrap();
+    let shortest = async || {
+        let keys: Vec<String> = redis.keys("events:development:dedup:*").await.unwrap();
+        let mut left = Vec::new();
+        for key in keys {
+            left.push(redis.ttl(key).await.unwrap());
+        }
+        redis.flushdb().await.unwrap();
+        left.into_iter().min().unwrap()
+    };
+    assert!(shortest().await > 80_000);
+    publish(json!({ "type": "a" })).await;
+    assert!(shortest().await <= 600);
+    publish(json!([{ "type": "a" }, { "type": "a", "id": "2" }])).await;
+    assert!(shortest().await > 80_000);
     let quoted = post("/api/events/publish", "ROOT").header("idempotency-key", "\"k\"");
     send(&router, quoted, json!({ "type": "b" })).await;
     let bare = post("/api/events/publish", "ROOT").header("idempotency-key", "k");

@@ -267,7 +267,7 @@ async fn batch(
     if items.is_empty() || items.len() > 100 {
         return Err(Problem::invalid("a batch has 1 to 100 events"));
     }
-    let all_given = items.iter().all(|item| item.get("id").is_some());
+    let any_given = items.iter().any(|item| item.get("id").is_some());
     let schemas = &state.config().schemas;
     let check = |item| {
         let event = Event::from_json(item).map_err(|error| error.to_string())?;
@@ -287,7 +287,7 @@ async fn batch(
         Ok(Vec::new())
     } else if !state.config().redis_events {
         Err(None)
-    } else if all_given {
+    } else if any_given {
         events.publish_batch(&good).await.map_err(Some)
     } else {
         let sent = remembered_shortly(events).publish_batch(&good).await;
