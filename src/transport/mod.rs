@@ -40,6 +40,7 @@ mod tracked;
 
 pub(crate) use http_client::Parts;
 pub use http_client::{Encoding, HttpTransport};
+#[cfg(not(target_family = "wasm"))]
 pub(crate) use tls::Roots;
 
 #[cfg(not(target_family = "wasm"))]
