@@ -1,4 +1,4 @@
-//! The default transport: HTTP by reqwest.
+//! The default transport: HTTP over own connections, or by a client that was handed in.
 use std::{fmt, sync::OnceLock, time::Duration};
 
 use bytes::Bytes;
