@@ -97,6 +97,37 @@ async fn hints_reach_services_that_ask_for_them_and_nobody_else() {
     assert_eq!(response.status(), 400);
 }
 
+#[tokio::test]
+async fn a_long_poll_reads_again_only_for_what_it_wants() {
+    let (router, events, redis) = parts(config());
+    let publish = async |kind: &str| {
+        let event = Event::new(kind, "/", json!(1)).unwrap();
+        events.publish(&event).await.unwrap()
+    };
+    let start = publish("a").await.cursor;
+    let uri = format!("/api/events/poll?after={start}&type=wanted");
+    let scripts = || {
+        let commands = redis.metrics().snapshot().commands;
+        commands.get("EVALSHA").map_or(0, |c| c.count)
+    };
+    let before = scripts();
+    let poll = tokio::spawn({
+        let router = router.clone();
+        async move { send(&router, get(&uri, "ROOT"), json!(null)).await }
+    });
+    while scripts() == before {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..20 {
+        publish("other").await;
+    }
+    publish("wanted").await;
+    let (_, page) = poll.await.unwrap();
+    assert_eq!(page["events"][0]["event"]["type"], "wanted");
+    // 21 to publish, one reading before and one after; a signal may have come in between.
+    assert!(scripts() - before <= 24, "{}", scripts() - before);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_planned_end_is_announced_before_the_platforms_limit() {
     let (router, _, _) = parts(config());

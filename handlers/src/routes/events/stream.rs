@@ -70,7 +70,18 @@ pub(super) async fn poll(
             query = query.after(cursor.clone());
         }
         if !page.has_more {
-            let _ = tokio::time::timeout_at(deadline, listener.next()).await;
+            let _ = tokio::time::timeout_at(deadline, worth_reading(&mut listener, &query)).await;
+        }
+    }
+}
+
+/// Waits for a signal after which the history may hold something that the query wants.
+async fn worth_reading(listener: &mut Listener, query: &HistoryQuery) {
+    loop {
+        match listener.next().await {
+            Signal::Hint(_) | Signal::Local(_) => {}
+            Signal::Event(live) if !query.wants(&live.stored.event) => {}
+            _ => return,
         }
     }
 }
