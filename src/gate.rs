@@ -23,12 +23,7 @@
 //! # }
 //! ```
 
-use std::{
-    fmt,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{fmt, pin::Pin, sync::Arc};
 
 use futures_util::future::{join, try_join3};
 use http::{Extensions, Request, Response, request::Parts};
@@ -37,6 +32,7 @@ use tower_service::Service;
 
 use crate::{
     ratelimit::{Decision, RateLimitLayer, Subject},
+    service::{Answering, Around, Layered, sealed::Sealed},
     session::{CurrentSession, SessionLayer},
 };
 
@@ -197,47 +193,27 @@ async fn known<B: From<String>>(
 }
 
 impl<S> Layer<S> for Gate {
-    type Service = GateService<S>;
+    type Service = Layered<Self, S>;
 
-    fn layer(&self, inner: S) -> GateService<S> {
-        GateService {
-            inner,
-            gate: self.clone(),
-        }
+    fn layer(&self, inner: S) -> Layered<Self, S> {
+        Layered::new(self, inner)
     }
 }
 
-/// The service of a [`Gate`].
-#[derive(Debug, Clone)]
-pub struct GateService<S> {
-    inner: S,
-    gate: Gate,
-}
+impl Sealed for Gate {}
 
-impl<S, B, C> Service<Request<B>> for GateService<S>
-where
-    S: Service<Request<B>, Response = Response<C>> + Clone + Send + 'static,
-    S::Future: Send,
-    S::Error: Send,
-    B: Send + 'static,
-    C: From<String> + Send,
-{
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        // The one that is ready is used; the clone has to become so.
-        let fresh = self.inner.clone();
-        let mut inner = std::mem::replace(&mut self.inner, fresh);
-        let gate = self.gate.clone();
+impl Around for Gate {
+    fn around<S, B, C>(self, mut inner: S, request: Request<B>) -> Answering<Response<C>, S::Error>
+    where
+        S: Service<Request<B>, Response = Response<C>> + Send + 'static,
+        S::Future: Send,
+        S::Error: Send,
+        B: Send + 'static,
+        C: From<String> + Send,
+    {
         Box::pin(async move {
             let (mut parts, body) = request.into_parts();
-            let passed = match gate.pass(&parts).await {
+            let passed = match self.pass(&parts).await {
                 Ok(passed) => passed,
                 Err(refusal) => return Ok(refusal),
             };
@@ -250,7 +226,7 @@ where
             if let Some(insert) = passed.insert {
                 insert(&mut parts.extensions);
             }
-            let checks = &*gate.0;
+            let checks = &*self.0;
             let for_deferral = checks
                 .session
                 .as_ref()

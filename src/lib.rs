@@ -36,6 +36,8 @@ pub mod record;
 pub mod reply;
 pub mod scan;
 pub mod script;
+#[cfg(feature = "tower")]
+pub mod service;
 pub mod session;
 #[cfg(feature = "testing")]
 pub mod testing;

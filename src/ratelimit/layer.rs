@@ -1,14 +1,6 @@
 //! A [tower](https://docs.rs/tower-layer) layer: the decision before the handler, its headers after.
 
-use std::{
-    borrow::Cow,
-    fmt,
-    net::IpAddr,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{borrow::Cow, fmt, net::IpAddr, sync::Arc, time::Duration};
 
 use http::{HeaderMap, Request, Response, StatusCode, request::Parts};
 use tower_layer::Layer;
@@ -21,6 +13,7 @@ use super::{
 use crate::{
     Error, ErrorKind, Result,
     problem::{UNAVAILABLE, problem},
+    service::{Answering, Around, Layered, sealed::Sealed},
 };
 
 /// Who asks and at which cost, as a [`RateLimitLayer`] finds it in a request.
@@ -243,66 +236,46 @@ impl RateLimitLayer {
 }
 
 impl<S> Layer<S> for RateLimitLayer {
-    type Service = RateLimit<S>;
+    type Service = Layered<Self, S>;
 
-    fn layer(&self, inner: S) -> RateLimit<S> {
-        RateLimit {
-            inner,
-            layer: self.clone(),
-        }
+    fn layer(&self, inner: S) -> Layered<Self, S> {
+        Layered::new(self, inner)
     }
 }
 
-/// The service of a [`RateLimitLayer`].
-#[derive(Debug, Clone)]
-pub struct RateLimit<S> {
-    inner: S,
-    layer: RateLimitLayer,
-}
+impl Sealed for RateLimitLayer {}
 
-impl<S, B, C> Service<Request<B>> for RateLimit<S>
-where
-    S: Service<Request<B>, Response = Response<C>> + Clone + Send + 'static,
-    S::Future: Send,
-    S::Error: Send,
-    B: Send + 'static,
-    C: From<String> + Send,
-{
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        // The one that is ready is used; the clone has to become so.
-        let fresh = self.inner.clone();
-        let mut inner = std::mem::replace(&mut self.inner, fresh);
-        let layer = self.layer.clone();
+impl Around for RateLimitLayer {
+    fn around<S, B, C>(self, mut inner: S, request: Request<B>) -> Answering<Response<C>, S::Error>
+    where
+        S: Service<Request<B>, Response = Response<C>> + Send + 'static,
+        S::Future: Send,
+        S::Error: Send,
+        B: Send + 'static,
+        C: From<String> + Send,
+    {
         Box::pin(async move {
             let (mut parts, body) = request.into_parts();
-            let Some(subject) = layer.subject(&parts) else {
+            let Some(subject) = self.subject(&parts) else {
                 return inner.call(Request::from_parts(parts, body)).await;
             };
-            let decision = match layer.decide(&subject).await {
+            let decision = match self.decide(&subject).await {
                 Ok(decision) => decision,
-                Err(error) => return Ok(layer.failure(&error)),
+                Err(error) => return Ok(self.failure(&error)),
             };
-            if let Some(refusal) = layer.refusal(&decision) {
-                layer.record(&subject, &decision).await;
+            if let Some(refusal) = self.refusal(&decision) {
+                self.record(&subject, &decision).await;
                 return Ok(refusal);
             }
             parts.extensions.insert(decision.clone());
             // Analytics travel with what the handler asks of the store.
             let (response, ()) = futures_util::future::join(
                 inner.call(Request::from_parts(parts, body)),
-                layer.record(&subject, &decision),
+                self.record(&subject, &decision),
             )
             .await;
             let mut response = response?;
-            layer.write_headers(&decision, response.headers_mut());
+            self.write_headers(&decision, response.headers_mut());
             Ok(response)
         })
     }

@@ -62,7 +62,7 @@ pub use client_ip::{client_ip, parse_ip};
 pub use decision::{Decision, LimitState, Reason};
 pub use identifier::group_ipv6;
 #[cfg(feature = "tower")]
-pub use layer::{RateLimit, RateLimitLayer, Subject};
+pub use layer::{RateLimitLayer, Subject};
 pub use lease::{Lease, LeaseLimiter};
 pub use limit::{Calendar, Limit};
 pub use limiter::{ClockSource, FailurePolicy, RateLimiter, RateLimiterBuilder};

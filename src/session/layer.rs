@@ -1,12 +1,6 @@
 //! A [tower](https://docs.rs/tower-layer) layer: the session in the request, its cookie in the answer.
 
-use std::{
-    fmt,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{fmt, pin::Pin, sync::Arc, time::Duration};
 
 use http::{Request, Response, StatusCode, request::Parts};
 use tower_layer::Layer;
@@ -16,6 +10,7 @@ use super::{CurrentSession, Loaded, SaveError, Sessions};
 use crate::{
     Error, ErrorKind, Result,
     problem::{UNAVAILABLE, problem},
+    service::{Answering, Around, Layered, sealed::Sealed},
 };
 
 /// Work that may follow the answer.
@@ -214,61 +209,41 @@ fn unavailable<B: From<String>>(error: &Error) -> Response<B> {
 }
 
 impl<S> Layer<S> for SessionLayer {
-    type Service = SessionService<S>;
+    type Service = Layered<Self, S>;
 
-    fn layer(&self, inner: S) -> SessionService<S> {
-        SessionService {
-            inner,
-            layer: self.clone(),
-        }
+    fn layer(&self, inner: S) -> Layered<Self, S> {
+        Layered::new(self, inner)
     }
 }
 
-/// The service of a [`SessionLayer`].
-#[derive(Debug, Clone)]
-pub struct SessionService<S> {
-    inner: S,
-    layer: SessionLayer,
-}
+impl Sealed for SessionLayer {}
 
-impl<S, B, C> Service<Request<B>> for SessionService<S>
-where
-    S: Service<Request<B>, Response = Response<C>> + Clone + Send + 'static,
-    S::Future: Send,
-    S::Error: Send,
-    B: Send + 'static,
-    C: From<String> + Send,
-{
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        // The one that is ready is used; the clone has to become so.
-        let fresh = self.inner.clone();
-        let mut inner = std::mem::replace(&mut self.inner, fresh);
-        let layer = self.layer.clone();
+impl Around for SessionLayer {
+    fn around<S, B, C>(self, mut inner: S, request: Request<B>) -> Answering<Response<C>, S::Error>
+    where
+        S: Service<Request<B>, Response = Response<C>> + Send + 'static,
+        S::Future: Send,
+        S::Error: Send,
+        B: Send + 'static,
+        C: From<String> + Send,
+    {
         Box::pin(async move {
             let (mut parts, body) = request.into_parts();
-            let session = layer.session(&parts);
-            if let Some(refusal) = layer.cross_site(&parts, &session) {
+            let session = self.session(&parts);
+            if let Some(refusal) = self.cross_site(&parts, &session) {
                 return Ok(refusal);
             }
-            let mut loads = layer.0.eager && session.token().is_ok();
-            if layer.0.required {
+            let mut loads = self.0.eager && session.token().is_ok();
+            if self.0.required {
                 loads = false;
                 let loaded = session.loaded().await;
-                if let Some(mut refusal) = layer.refusal(&loaded) {
+                if let Some(mut refusal) = self.refusal(&loaded) {
                     session.write_headers(refusal.headers_mut());
                     return Ok(refusal);
                 }
             }
             parts.extensions.insert(session.clone());
-            let extensions = layer.for_deferral(&parts);
+            let extensions = self.for_deferral(&parts);
             let answering = inner.call(Request::from_parts(parts, body));
             let response = if loads {
                 // An error shows where the handler asks.
@@ -277,7 +252,7 @@ where
             } else {
                 answering.await?
             };
-            Ok(layer.finish(&session, &extensions, response).await)
+            Ok(self.finish(&session, &extensions, response).await)
         })
     }
 }

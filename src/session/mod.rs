@@ -69,7 +69,7 @@ pub use event::{EventKind, SessionEvent, SessionListener};
 pub use extract::SessionRejection;
 use keys::Keys;
 #[cfg(feature = "tower")]
-pub use layer::{SessionLayer, SessionService};
+pub use layer::SessionLayer;
 pub use list::{Active, SessionInfo};
 pub use load::{Absence, Loaded};
 pub use record::{Authentication, Session};
