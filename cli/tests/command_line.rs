@@ -194,6 +194,17 @@ fn the_load_that_is_counted_runs() {
 }
 
 #[test]
+fn a_benchmark_without_its_function_says_how_to_build_it() {
+    let output = run(&["bench", "functions", "--app", "/nowhere"]);
+    assert!(!output.status.success());
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        text.contains("cargo build --release -p restis-handlers --bin app"),
+        "{text}"
+    );
+}
+
+#[test]
 fn quiet_prints_nothing() {
     let mut child = support::binary()
         .args(["serve", "--quiet", "--addr", "127.0.0.1:0", "--token", "t"])

@@ -82,7 +82,7 @@ pub(crate) fn contest(
     say(&text)
 }
 
-fn median(all: &mut [f64]) -> f64 {
+pub(crate) fn median(all: &mut [f64]) -> f64 {
     all.sort_by(f64::total_cmp);
     match all {
         [] => 0.0,

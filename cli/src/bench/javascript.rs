@@ -34,6 +34,16 @@ impl Runtime {
         (found, missing)
     }
 
+    /// Its name and version.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A command that starts it.
+    pub(crate) fn command(&self) -> Command {
+        Command::new(&self.program)
+    }
+
     fn probe(name: &str, program: PathBuf) -> Option<Self> {
         let output = Command::new(&program)
             .arg("--version")

@@ -5,6 +5,7 @@ mod client;
 mod contest;
 mod events;
 mod fanout;
+mod functions;
 mod instructions;
 mod javascript;
 mod ours;
@@ -50,6 +51,8 @@ enum What {
     Ratelimit(Common),
     /// Events: publishing, live delivery, catching up, a thousand clients
     Events(Common),
+    /// The functions: start to first answer, warm decisions, many connections, size
+    Functions(functions::FunctionsArgs),
     /// What --instructions counts
     #[command(hide = true)]
     Load {
@@ -117,6 +120,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
         What::Load { work, url, turns } => instructions::load(*work, url, *turns),
         What::Ratelimit(common) => ratelimit::run(common),
         What::Events(common) => events::run(common),
+        What::Functions(args) => functions::run(args),
     }
 }
 

@@ -17,6 +17,11 @@ pub(crate) struct Store {
 
 impl Store {
     pub(crate) fn start() -> Result<Self, Failure> {
+        Self::with(&[])
+    }
+
+    /// With further arguments.
+    pub(crate) fn with(arguments: &[&str]) -> Result<Self, Failure> {
         let failed = |error: std::io::Error| Failure::new(format!("no server: {error}"));
         let mut command = Command::new(std::env::current_exe().map_err(failed)?);
         for (name, _) in std::env::vars_os() {
@@ -26,6 +31,7 @@ impl Store {
         }
         let mut child = command
             .args(["serve", "--addr", "127.0.0.1:0", "--token", TOKEN])
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
