@@ -463,6 +463,16 @@ fn the_entries_of_a_stream_are_searched() {
         COPY other log REPLACE
         SEARCH.COUNT i '{"level":"warn"}' => :1
         SEARCH.CREATE j ON STREAM log PREFIX 1 x SCHEMA message TEXT => -ERR syntax error
+        XADD late 1 message 'old' level warn
+        SEARCH.CREATE k ON STREAM late SKIPINITIALSCAN SCHEMA message TEXT level KEYWORD => :1
+        SEARCH.COUNT k '{}' => :0
+        XADD late 2 message 'new' level warn
+        SEARCH.COUNT k '{}' => :1
+        XDEL late 2
+        SEARCH.COUNT k '{}' => :0
+        SEARCH.REINDEX k => :1
+        SEARCH.COUNT k '{}' => :1
+        DEL late
     "#,
     );
     assert!(

@@ -101,7 +101,7 @@ fn create(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
                 false => Err(Error::fixed("ERR the index already exists")),
             };
         }
-        registry.create(name, definition, scan.then_some(db));
+        registry.create(name, definition, scan, db);
         Ok(Reply::Int(1))
     })
 }

@@ -51,6 +51,15 @@ fn entries_read(walk: &mut Walk<'_>) -> Result<Option<u64>, Error> {
     }
 }
 
+const XGROUP_HELP: [&str; 6] = [
+    "CREATE <key> <group> <id|$> [MKSTREAM] [ENTRIESREAD <n>] - a new group",
+    "SETID <key> <group> <id|$> [ENTRIESREAD <n>] - where a group reads on",
+    "DESTROY <key> <group> - removes a group",
+    "CREATECONSUMER <key> <group> <consumer> - a new consumer",
+    "DELCONSUMER <key> <group> <consumer> - removes a consumer",
+    "HELP - this message",
+];
+
 fn xgroup(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let sub = args[1].to_ascii_uppercase();
     let (min, max) = match &*sub {
@@ -58,6 +67,9 @@ fn xgroup(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         b"SETID" => (5, 7),
         b"DESTROY" => (4, 4),
         b"CREATECONSUMER" | b"DELCONSUMER" => (5, 5),
+        b"HELP" if args.len() == 2 => {
+            return Ok(Reply::array(XGROUP_HELP.map(Reply::bulk)));
+        }
         _ => {
             return Err(Error::new(format!(
                 "ERR unknown subcommand '{}'. Try XGROUP HELP.",

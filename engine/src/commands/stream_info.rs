@@ -11,12 +11,20 @@ use crate::stream::{Group, Stream, StreamId};
 /// Entries and pending entries a FULL reply shows when no COUNT is given.
 const FULL_COUNT: usize = 10;
 
+const XINFO_HELP: [&str; 4] = [
+    "STREAM <key> [FULL [COUNT <n>]] - a stream",
+    "GROUPS <key> - the groups of a stream",
+    "CONSUMERS <key> <group> - the consumers of a group",
+    "HELP - this message",
+];
+
 fn xinfo(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let sub = args[1].to_ascii_uppercase();
     let arity = match &*sub {
         b"STREAM" => 3..=6,
         b"GROUPS" => 3..=3,
         b"CONSUMERS" => 4..=4,
+        b"HELP" if args.len() == 2 => return Ok(Reply::array(XINFO_HELP.map(Reply::bulk))),
         _ => {
             let sub = String::from_utf8_lossy(args[1]);
             return Err(Error::new(format!(

@@ -52,6 +52,8 @@ pub(crate) struct Index {
     next: u64,
     /// The last entry of the stream that was indexed.
     last_entry: StreamId,
+    /// The stream has entries that are not to be indexed.
+    skips: bool,
     /// Keys that were written and not looked at since, in that order.
     pending: IndexSet<Bytes, foldhash::fast::RandomState>,
 }
@@ -83,6 +85,7 @@ impl Index {
             by_key: HashMap::default(),
             next: 0,
             last_entry: StreamId::MIN,
+            skips: false,
             pending: IndexSet::default(),
         }
     }
@@ -154,7 +157,7 @@ impl Index {
                 self.last_entry = entry.id;
             }
         }
-        if self.docs.len() == stream.map_or(0, Stream::len) {
+        if !self.skips && self.docs.len() == stream.map_or(0, Stream::len) {
             return;
         }
         let is_gone = |key: &Bytes| entry_of(stream, key).is_none();
@@ -166,6 +169,15 @@ impl Index {
             .collect();
         for key in &gone {
             self.remove(key);
+        }
+    }
+
+    /// Leaves out what a stream holds already.
+    pub(crate) fn skip(&mut self, db: &Db) {
+        let stream = self.definition.stream().and_then(|key| db.value(key));
+        if let Some(Stored::Stream(stream)) = stream {
+            self.last_entry = stream.last_id();
+            self.skips = true;
         }
     }
 

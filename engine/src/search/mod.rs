@@ -83,10 +83,12 @@ impl Registry {
     }
 
     /// Adds an index, with the keys there are unless that is to be skipped.
-    pub(crate) fn create(&mut self, name: &[u8], definition: Definition, scan: Option<&Db>) {
+    pub(crate) fn create(&mut self, name: &[u8], definition: Definition, scan: bool, db: &Db) {
         let mut index = Index::new(definition);
-        if let Some(db) = scan {
+        if scan {
             index.rescan(db);
+        } else {
+            index.skip(db);
         }
         self.indexes.insert(Bytes::copy_from_slice(name), index);
     }
