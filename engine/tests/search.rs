@@ -396,6 +396,12 @@ fn figures_are_aggregated() {
         SEARCH.AGGREGATE i '{}' '{"t":{"$terms":{"field":"tag"},"$aggs":{"a":{"$sum":{"field":"price"}}}}}' => [t, [buckets, [[key, t0, docCount, :5, a, [value, 200]], [key, t1, docCount, :4, a, [value, 160]]], sumOtherDocCount, :0, docCountErrorUpperBound, :0]]
         SEARCH.AGGREGATE i '{}' '{"t":{"$terms":{"field":"cat","size":1,"order":{"a":"desc"}},"$aggs":{"a":{"$avg":{"field":"price"}}}}}' => [t, [buckets, [[key, :2, docCount, :3, a, [value, 50]]], sumOtherDocCount, :6, docCountErrorUpperBound, :0]]
         SEARCH.AGGREGATE i '{}' '{"t":{"$terms":{"field":"cat","include":[0,2],"order":{"key":"desc"}}}}' => [t, [buckets, [[key, :2, docCount, :3], [key, :0, docCount, :3]], sumOtherDocCount, :0, docCountErrorUpperBound, :0]]
+        SEARCH.AGGREGATE i '{}' '{"t":{"$terms":{"field":"tag","include":"t[01]","exclude":"t1"}}}' => [t, [buckets, [[key, t0, docCount, :5]], sumOtherDocCount, :0, docCountErrorUpperBound, :0]]
+        SEARCH.AGGREGATE i '{}' '{"t":{"$terms":{"field":"tag","include":"t"}}}' => [t, [buckets, [], sumOtherDocCount, :0, docCountErrorUpperBound, :0]]
+        SEARCH.AGGREGATE i '{}' '{"t":{"$terms":{"field":"tag","include":"("}}}' => -ERR invalid query: $terms: include is no valid pattern
+        SEARCH.AGGREGATE i '{"price":{"$in":[0,10,20]}}' '{"t":{"$terms":{"field":"price","exclude":10,"order":{"key":"desc"}}}}' => [t, [buckets, [[key, 20, docCount, :1], [key, 0, docCount, :1]], sumOtherDocCount, :0, docCountErrorUpperBound, :0]]
+        SEARCH.AGGREGATE i '{"price":0}' '{"t":{"$terms":{"field":"cat","missing":0}}}' => [t, [buckets, [[key, :0, docCount, :1]], sumOtherDocCount, :0, docCountErrorUpperBound, :0]]
+        SEARCH.AGGREGATE i '{"price":{"$in":[0,10,20]}}' '{"f":{"$facet":{"field":"path","path":"/c","order":{"path":"desc"}}}}' => [f, [path, /c, sumOtherDocCount, :0, children, [[docCount, :1, path, /c/y, sumOtherDocCount, :0], [docCount, :2, path, /c/x, sumOtherDocCount, :0]]]]
         SEARCH.AGGREGATE i '{"price":{"$lt":30}}' '{"f":{"$facet":{"field":"path","path":"/c","depth":2}}}' => [f, [path, /c, sumOtherDocCount, :0, children, [[docCount, :2, path, /c/x, sumOtherDocCount, :0, children, [[docCount, :1, path, /c/x/0, sumOtherDocCount, :0], [docCount, :1, path, /c/x/2, sumOtherDocCount, :0]]], [docCount, :1, path, /c/y, sumOtherDocCount, :0, children, [[docCount, :1, path, /c/y/1, sumOtherDocCount, :0]]]]]]
         SEARCH.AGGREGATE i '{}' '{"p":{"$percentiles":{"field":"price","percents":[50,95]}}}' => [p, [values, [50.0, 40, 95.0, 76]]]
         SEARCH.AGGREGATE i '{}' '{"p":{"$percentiles":{"field":"price","percents":[50],"keyed":false}}}' => [p, [values, [[key, 50, value, 40]]]]
@@ -403,6 +409,25 @@ fn figures_are_aggregated() {
         SEARCH.AGGREGATE i '{}' '{"a":{"$avg":{"field":"slow"}}}' => -ERR invalid query: $avg: field 'slow' must be FAST
         SEARCH.AGGREGATE i '{}' '{"a":{"$foo":{"field":"cat"}}}' => -ERR invalid query: unknown aggregation '$foo'
         SEARCH.AGGREGATE i '{}' '{"h":{"$histogram":{"field":"price","interval":0.0001}}}' => -ERR invalid query: $histogram: the interval makes too many buckets
+    "#,
+    );
+}
+
+#[test]
+fn equally_frequent_numbers_come_as_upstash_lists_them() {
+    let shell = Shell::new();
+    shell.script("SEARCH.CREATE i ON JSON PREFIX 1 p: SCHEMA cat F64 FAST price F64 FAST => :1");
+    for n in 0..9 {
+        let category = n % 3;
+        shell.run(&format!(
+            r#"JSON.SET p:{n} $ '{{"cat":{category},"price":{n}}}'"#
+        ));
+    }
+    shell.script(
+        r#"
+        SEARCH.AGGREGATE i '{}' '{"t":{"$terms":{"field":"cat"}}}' => [t, [buckets, [[key, 2, docCount, :3], [key, 0, docCount, :3], [key, 1, docCount, :3]], sumOtherDocCount, :0, docCountErrorUpperBound, :0]]
+        SEARCH.AGGREGATE i '{"price":{"$gt":0}}' '{"t":{"$terms":{"field":"cat","size":2}}}' => [t, [buckets, [[key, 2, docCount, :3], [key, 1, docCount, :3]], sumOtherDocCount, :2, docCountErrorUpperBound, :0]]
+        SEARCH.AGGREGATE i '{}' '{"t":{"$terms":{"field":"cat","order":{"key":"asc"}}}}' => [t, [buckets, [[key, 0, docCount, :3], [key, 1, docCount, :3], [key, 2, docCount, :3]], sumOtherDocCount, :0, docCountErrorUpperBound, :0]]
     "#,
     );
 }

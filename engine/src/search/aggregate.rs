@@ -6,6 +6,7 @@ use super::buckets;
 use super::index::{Doc, Index};
 use super::operand::invalid;
 use super::schema::{Field, Value};
+use super::terms;
 use crate::error::Error;
 use crate::json::Node;
 use crate::reply::Reply;
@@ -135,7 +136,7 @@ impl<'r> Run<'r> {
                 Ok(self.stats()?.extended(sigma))
             }
             "$percentiles" => self.percentiles(),
-            "$terms" => buckets::terms(self),
+            "$terms" => terms::terms(self),
             "$range" => buckets::ranges(self),
             "$histogram" => buckets::histogram(self),
             "$dateHistogram" => buckets::date_histogram(self),

@@ -16,20 +16,14 @@ const MAX_BUCKETS: usize = 10_000;
 const DEFAULT_SIZE: usize = 10;
 
 /// Documents that belong together.
-struct Bucket<'r> {
-    head: Vec<Reply>,
-    docs: Vec<&'r Doc>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Key {
-    Number(i128),
-    Word(String),
+pub(super) struct Bucket<'r> {
+    pub(super) head: Vec<Reply>,
+    pub(super) docs: Vec<&'r Doc>,
 }
 
 impl Run<'_> {
     /// The reply of a bucket: key, count and what is aggregated within.
-    fn bucket(&self, bucket: Bucket<'_>) -> Result<Reply, Error> {
+    pub(super) fn bucket(&self, bucket: Bucket<'_>) -> Result<Reply, Error> {
         let mut replies = bucket.head;
         if let Some(nested) = self.nested {
             replies.extend(aggregate(
@@ -42,7 +36,7 @@ impl Run<'_> {
         Ok(Reply::Array(replies))
     }
 
-    fn size(&self) -> Result<usize, Error> {
+    pub(super) fn size(&self) -> Result<usize, Error> {
         let size = self.options.number("size")?.unwrap_or(DEFAULT_SIZE as f64);
         if size >= 1.0 {
             Ok(size as usize)
@@ -51,7 +45,7 @@ impl Run<'_> {
         }
     }
 
-    fn min_count(&self, default: usize) -> Result<usize, Error> {
+    pub(super) fn min_count(&self, default: usize) -> Result<usize, Error> {
         Ok(self
             .options
             .number("minDocCount")?
@@ -59,7 +53,7 @@ impl Run<'_> {
     }
 
     /// What to sort by, and whether the largest comes first.
-    fn order(&self) -> Result<(&str, bool), Error> {
+    pub(super) fn order(&self) -> Result<(&str, bool), Error> {
         let Some(node) = self.options.get("order") else {
             return Ok(("count", true));
         };
@@ -77,150 +71,6 @@ impl Run<'_> {
             Some("desc") => Ok((by, true)),
             _ => Err(wrong()),
         }
-    }
-}
-
-pub(super) fn terms(run: &Run<'_>) -> Result<Vec<Reply>, Error> {
-    let (at, field) = run.field(false)?;
-    if field.kind == Kind::Facet {
-        return Err(run.options.wrong("facets are aggregated by $facet"));
-    }
-    let missing = run.options.get("missing").map(|node| match node.as_str() {
-        Some(text) => (Key::Word(text.to_owned()), Reply::bulk(text)),
-        None => (
-            Key::Number(i128::MAX),
-            node.as_f64().map_or(Reply::Nil, Reply::double),
-        ),
-    });
-    let mut groups: BTreeMap<Key, (Reply, Vec<&Doc>)> = BTreeMap::new();
-    for &doc in run.docs {
-        let values = doc.values.get(at).map(Vec::as_slice).unwrap_or_default();
-        let mut keys: Vec<(Key, Reply)> = values
-            .iter()
-            .map(|value| key_of(field.kind, value))
-            .collect();
-        keys.sort_by(|a, b| a.0.cmp(&b.0));
-        keys.dedup_by(|a, b| a.0 == b.0);
-        if keys.is_empty() {
-            keys.extend(missing.clone());
-        }
-        for (key, reply) in keys {
-            groups
-                .entry(key)
-                .or_insert_with(|| (reply, Vec::new()))
-                .1
-                .push(doc);
-        }
-    }
-    let listed = |name: &str, key: &Key| {
-        let items = run.options.get(name)?;
-        let one = std::slice::from_ref(items);
-        let items = items.as_array().map_or(one, Vec::as_slice);
-        Some(items.iter().any(|item| {
-            match (item, key) {
-                (Node::Str(text), Key::Word(word)) => **text == **word,
-                (item, _) => field
-                    .kind
-                    .value(item)
-                    .is_some_and(|value| key_of(field.kind, &value).0 == *key),
-            }
-        }))
-    };
-    groups.retain(|key, _| {
-        listed("include", key) != Some(false) && listed("exclude", key) != Some(true)
-    });
-    let total: usize = groups.values().map(|(_, docs)| docs.len()).sum();
-    let min = run.min_count(1)?;
-    let mut groups: Vec<_> = groups
-        .into_values()
-        .filter(|(_, docs)| docs.len() >= min)
-        .collect();
-    // Groups come in the order of their keys, which decides between equals.
-    match run.order()? {
-        ("key" | "_key", descending) => {
-            if descending {
-                groups.reverse();
-            }
-        }
-        ("count" | "_count", true) => groups.sort_by_key(|(_, docs)| std::cmp::Reverse(docs.len())),
-        ("count" | "_count", false) => groups.sort_by_key(|(_, docs)| docs.len()),
-        (alias, descending) => sort_by_metric(run, &mut groups, alias, descending)?,
-    }
-    groups.truncate(run.size()?);
-    let shown: usize = groups.iter().map(|(_, docs)| docs.len()).sum();
-    let mut replies = Vec::with_capacity(groups.len());
-    for (key, docs) in groups {
-        let head = named([("key", key), ("docCount", Reply::len(docs.len()))]);
-        replies.push(run.bucket(Bucket { head, docs })?);
-    }
-    Ok(named([
-        ("buckets", Reply::Array(replies)),
-        ("sumOtherDocCount", Reply::len(total - shown)),
-        // Counts are exact here.
-        ("docCountErrorUpperBound", Reply::Int(0)),
-    ]))
-}
-
-/// Sorts by the value of a nested aggregation.
-fn sort_by_metric(
-    run: &Run<'_>,
-    groups: &mut Vec<(Reply, Vec<&Doc>)>,
-    alias: &str,
-    descending: bool,
-) -> Result<(), Error> {
-    let spec = run.nested.and_then(|nested| nested.as_object()?.get(alias));
-    let spec = spec.ok_or_else(|| {
-        run.options
-            .wrong(&format!("order by '{alias}', which is not in $aggs"))
-    })?;
-    let spec = Node::Object(std::iter::once((alias.into(), spec.clone())).collect());
-    let mut keyed = Vec::with_capacity(groups.len());
-    for group in groups.drain(..) {
-        let metric = match &*aggregate(run.index, &group.1, &spec, run.nesting + 1)? {
-            [_, Reply::Array(parts)] => parts.get(1).map_or(f64::NAN, metric_value),
-            _ => f64::NAN,
-        };
-        keyed.push((metric, group));
-    }
-    keyed.sort_by(|a, b| {
-        if descending {
-            b.0.total_cmp(&a.0)
-        } else {
-            a.0.total_cmp(&b.0)
-        }
-    });
-    groups.extend(keyed.into_iter().map(|(_, group)| group));
-    Ok(())
-}
-
-fn metric_value(reply: &Reply) -> f64 {
-    match reply {
-        Reply::Int(n) => *n as f64,
-        Reply::Bulk(text) => std::str::from_utf8(text)
-            .ok()
-            .and_then(|text| text.parse().ok())
-            .unwrap_or(f64::NAN),
-        _ => f64::NAN,
-    }
-}
-
-fn key_of(kind: Kind, value: &Value) -> (Key, Reply) {
-    match value {
-        Value::Word(word) => (Key::Word(word.to_string()), Reply::bulk(&**word)),
-        Value::Int(number) => {
-            let reply =
-                i64::try_from(*number).map_or_else(|_| Reply::bulk(number.to_string()), Reply::Int);
-            let reply = if kind == Kind::Bool {
-                Reply::bulk(if *number == 1 { "true" } else { "false" })
-            } else {
-                reply
-            };
-            (Key::Number(*number), reply)
-        }
-        Value::Float(number) => (
-            Key::Number(value.order().unwrap_or(0)),
-            Reply::double(*number),
-        ),
     }
 }
 
@@ -435,8 +285,8 @@ fn children(
         .map(|(child, count)| (*child, *count))
         .collect();
     match run.order()? {
-        ("key" | "_key", true) => found.reverse(),
-        ("key" | "_key", false) => {}
+        ("path" | "key" | "_key", true) => found.reverse(),
+        ("path" | "key" | "_key", false) => {}
         (_, true) => found.sort_by_key(|(_, count)| std::cmp::Reverse(*count)),
         (_, false) => found.sort_by_key(|(_, count)| *count),
     }

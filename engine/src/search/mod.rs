@@ -11,9 +11,11 @@ mod filter;
 mod index;
 mod operand;
 mod schema;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod text;
+mod ties;
 
 use std::collections::BTreeMap;
 

@@ -262,6 +262,16 @@ pub(crate) fn float_order(number: f64) -> i128 {
     ordered.into()
 }
 
+/// The float that [`float_order`] mapped.
+pub(crate) fn float_of(order: i128) -> f64 {
+    let ordered = order as u64;
+    f64::from_bits(if ordered >> 63 == 1 {
+        ordered ^ 1 << 63
+    } else {
+        !ordered
+    })
+}
+
 /// The value at a dotted path of a document; a member with that very name comes first.
 pub(crate) fn at_path<'d>(node: &'d Node, path: &str) -> Option<&'d Node> {
     let members = node.as_object()?;
