@@ -35,9 +35,9 @@ fn installed() -> Option<&'static PathBuf> {
     .as_ref()
 }
 
-fn run_against(restis: &Restis, dir: &Path) {
+fn run_against(restis: &Restis, dir: &Path, script: &str) {
     let output = Command::new("node")
-        .arg("sdk.mjs")
+        .arg(script)
         .current_dir(dir)
         .env("UPSTASH_REDIS_REST_URL", restis.url())
         .env("UPSTASH_REDIS_REST_TOKEN", restis.token())
@@ -51,7 +51,9 @@ fn run_against(restis: &Restis, dir: &Path) {
 #[test]
 fn the_official_client_works_on_the_engine() {
     if let Some(dir) = installed() {
-        run_against(&Restis::start(&["serve", "--addr", "127.0.0.1:0"]), dir);
+        let restis = Restis::start(&["serve", "--addr", "127.0.0.1:0"]);
+        run_against(&restis, dir, "sdk.mjs");
+        run_against(&restis, dir, "upstash.mjs");
     }
 }
 
@@ -80,7 +82,7 @@ fn the_official_client_works_on_a_redis() {
     }
     let url = format!("unix://{}", socket.display());
     let restis = Restis::start(&["serve", "--addr", "127.0.0.1:0", "--redis", &url]);
-    let outcome = std::panic::catch_unwind(|| run_against(&restis, dir));
+    let outcome = std::panic::catch_unwind(|| run_against(&restis, dir, "sdk.mjs"));
     let _ = redis.kill();
     let _ = redis.wait();
     let _ = std::fs::remove_file(&socket);

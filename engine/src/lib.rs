@@ -47,6 +47,7 @@ mod snapshot;
 mod storm;
 mod stream;
 mod value;
+mod vectors;
 mod zset;
 
 pub use acl::Caller;

@@ -8,6 +8,7 @@ use crate::dict::Dict;
 use crate::hash::Hash;
 use crate::json::Json;
 use crate::stream::Stream;
+use crate::vectors::Vectors;
 use crate::zset::ZSet;
 
 /// A list of byte strings that knows its size in bytes.
@@ -32,6 +33,7 @@ pub(crate) enum Value {
     ZSet(Box<ZSet>),
     Stream(Box<Stream>),
     Json(Box<Json>),
+    Vectors(Box<Vectors>),
 }
 
 impl Value {
@@ -45,6 +47,7 @@ impl Value {
             Self::ZSet(_) => "zset",
             Self::Stream(_) => "stream",
             Self::Json(_) => "ReJSON-RL",
+            Self::Vectors(_) => "vector",
         }
     }
 
@@ -55,7 +58,7 @@ impl Value {
             Self::Set(set) => set.0.is_empty(),
             Self::Hash(hash) => hash.is_empty(),
             Self::ZSet(zset) => zset.is_empty(),
-            Self::Str(_) | Self::Stream(_) | Self::Json(_) => false,
+            Self::Str(_) | Self::Stream(_) | Self::Json(_) | Self::Vectors(_) => false,
         }
     }
 
@@ -71,6 +74,7 @@ impl Value {
             Self::ZSet(zset) => zset.weight(),
             Self::Stream(stream) => stream.weight(),
             Self::Json(json) => json.weight(),
+            Self::Vectors(vectors) => vectors.weight(),
         }
     }
 }
@@ -126,4 +130,4 @@ macro_rules! typed {
     )*};
 }
 
-typed!(List, Set, Hash, ZSet, Stream, Json);
+typed!(List, Set, Hash, ZSet, Stream, Json, Vectors);

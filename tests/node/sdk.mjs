@@ -2,11 +2,10 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { Redis } from "@upstash/redis";
+import { check, runChecks } from "./checks.mjs";
 
 const redis = Redis.fromEnv({ enableAutoPipelining: false });
 const plain = Redis.fromEnv({ enableAutoPipelining: false, responseEncoding: false });
-const checks = [];
-const check = (name, run) => checks.push([name, run]);
 
 check("strings, Unicode and JSON", async () => {
   assert.equal(await redis.set("s", "grüße 😀 日本語"), "OK");
@@ -177,16 +176,5 @@ check("psubscribe and publish", async () => {
   await subscriber.unsubscribe();
 });
 
-let failed = 0;
 await redis.flushdb();
-for (const [name, run] of checks) {
-  try {
-    await run();
-    console.log(`ok    ${name}`);
-  } catch (error) {
-    failed += 1;
-    console.log(`FAIL  ${name}: ${error.stack.slice(0, 400)}`);
-  }
-}
-console.log(`${checks.length - failed} of ${checks.length} passed`);
-process.exit(failed ? 1 : 0);
+await runChecks();

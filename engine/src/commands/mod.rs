@@ -35,6 +35,7 @@ mod stream_group;
 mod stream_info;
 mod string;
 mod string_set;
+mod vector;
 mod zset;
 mod zset_ops;
 mod zset_range;
@@ -76,6 +77,7 @@ const GROUPS: &[&[Spec]] = &[
     stream_info::COMMANDS,
     string::COMMANDS,
     string_set::COMMANDS,
+    vector::COMMANDS,
     zset::COMMANDS,
     zset_ops::COMMANDS,
     zset_range::COMMANDS,
@@ -148,16 +150,6 @@ pub(crate) fn unknown(name: &[u8]) -> Error {
             "ERR Command \"{name}\" is not allowed in REST or it has a special context path"
         ));
     }
-    for family in ["SEARCH", "VECTOR"] {
-        if name
-            .strip_prefix(family)
-            .is_some_and(|rest| rest.starts_with('.'))
-        {
-            return Error::new(format!(
-                "ERR {family} commands are not available on this server"
-            ));
-        }
-    }
     Error::new(format!(
         "ERR Command is not available: '{name}'. See https://upstash.com/docs/redis/overall/rediscompatibility for details"
     ))
@@ -186,6 +178,6 @@ mod tests {
     fn a_missing_command_says_why() {
         assert!(unknown(b"foo").message().contains("not available: 'FOO'"));
         assert!(unknown(b"watch").message().contains("not allowed in REST"));
-        assert!(unknown(b"vector.query").message().starts_with("ERR VECTOR"));
+        assert!(unknown(b"vadd").message().contains("not available: 'VADD'"));
     }
 }

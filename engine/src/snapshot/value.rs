@@ -7,6 +7,7 @@ use crate::hash::Hash;
 use crate::json::{self, Json};
 use crate::stream::{Claim, Fields, Group, Stream, StreamId};
 use crate::value::{List, Set, Typed, Value};
+use crate::vectors::{self, Metric, Vectors};
 use crate::zset::ZSet;
 
 const STRING: u8 = 0;
@@ -16,6 +17,7 @@ const HASH: u8 = 3;
 const ZSET: u8 = 4;
 const STREAM: u8 = 5;
 const JSON: u8 = 6;
+const VECTORS: u8 = 7;
 
 /// Appends a value with its type.
 pub(crate) fn write(out: &mut Vec<u8>, value: &Value) {
@@ -59,6 +61,16 @@ pub(crate) fn write(out: &mut Vec<u8>, value: &Value) {
             out.push(JSON);
             put_bytes(out, &json.root().to_text());
         }
+        Value::Vectors(vectors) => {
+            out.push(VECTORS);
+            put_number(out, vectors.dimension() as u64);
+            put_bytes(out, vectors.metric().name().as_bytes());
+            put_number(out, vectors.len() as u64);
+            for (id, vector) in vectors.iter() {
+                put_bytes(out, id);
+                put_bytes(out, &vectors::to_bytes(vector));
+            }
+        }
     }
 }
 
@@ -75,6 +87,7 @@ pub(crate) fn read(reader: &mut Reader) -> Result<Value, Corrupt> {
             let root = json::parse(&reader.bytes()?).map_err(|_| Corrupt)?;
             Json::new(root).into_value()
         }
+        VECTORS => read_vectors(reader)?.into_value(),
         _ => return Err(Corrupt),
     })
 }
@@ -127,6 +140,18 @@ fn read_zset(reader: &mut Reader) -> Result<ZSet, Corrupt> {
         zset.insert(&member, score);
     }
     Ok(zset)
+}
+
+fn read_vectors(reader: &mut Reader) -> Result<Vectors, Corrupt> {
+    let dimension = usize::try_from(reader.number()?).map_err(|_| Corrupt)?;
+    let metric = Metric::parse(&reader.bytes()?).ok_or(Corrupt)?;
+    let mut vectors = Vectors::new(dimension, metric);
+    for _ in 0..reader.count()? {
+        let (id, vector) = (reader.bytes()?, reader.bytes()?);
+        let vector = vectors::from_bytes(&vector).filter(|vector| vector.len() == dimension);
+        vectors.set(&id, vector.ok_or(Corrupt)?);
+    }
+    Ok(vectors)
 }
 
 fn put_id(out: &mut Vec<u8>, id: StreamId) {

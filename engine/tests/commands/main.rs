@@ -15,6 +15,7 @@ mod sets;
 mod snapshots;
 mod sorted_sets;
 mod transactions;
+mod vectors;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -23,6 +23,9 @@ const FILL: &[&str] = &[
     "PFADD hll a b c",
     r#"JSON.SET doc $ {"a":[1,2.5,"ü",null,true,18446744073709551615]}"#,
     "GEOADD geo 13.36 38.11 Palermo",
+    "VECTOR.CREATE vectors DIM 2 METRIC DOT",
+    "VECTOR.ADD vectors a VALUES 2 0.5 -1.25",
+    "VECTOR.CREATE no-vectors DIM 3 METRIC COSINE",
 ];
 
 /// Commands whose replies together tell everything.
@@ -41,6 +44,9 @@ const ASK: &[&str] = &[
     "JSON.GET doc",
     "GEOPOS geo Palermo",
     "SMISMEMBER set a b c d",
+    "VECTOR.GET vectors a",
+    "VECTOR.INFO vectors",
+    "VECTOR.INFO no-vectors",
     "DBSIZE",
     "FUNCTION LIST WITHCODE",
 ];
