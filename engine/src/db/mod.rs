@@ -133,9 +133,9 @@ impl Db {
         self.volatile.len()
     }
 
-    /// Roughly the bytes the data takes.
+    /// Roughly the bytes the data takes, search indexes included.
     pub(crate) fn used(&self) -> usize {
-        self.used
+        self.used + self.search.weight()
     }
 
     fn live(&self, key: &[u8]) -> Option<(u32, &Entry)> {
@@ -289,7 +289,7 @@ impl Db {
         let Some(at) = self.position(key) else {
             return self.add(key, value);
         };
-        self.search.note_removed(key);
+        self.search.forget(key);
         self.touched.push(at);
         if let Some(entry) = self.keys.value_mut(at) {
             let old = std::mem::replace(&mut entry.value, value);
@@ -336,7 +336,7 @@ impl Db {
         self.set_expiry_at(at, 0);
         self.forget_field_expiry(at);
         let (key, entry) = self.keys.remove_at(at)?;
-        self.search.note_removed(&key);
+        self.search.forget(&key);
         self.used -= entry.weight;
         self.counters.changes += 1;
         Some(entry)

@@ -3,13 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bytes::Bytes;
-use indexmap::IndexSet;
 
+use super::pending::Pending;
 use super::schema::{Definition, Field, Kind, Source, Value, at_path};
 use crate::db::Db;
 use crate::json::{self, Node};
 use crate::stream::{Entry, Stream, StreamId};
 use crate::value::Value as Stored;
+
+/// What a document takes besides its key and values.
+const DOC_WEIGHT: usize = 200;
+/// What a value takes besides its word, its place among the postings included.
+const VALUE_WEIGHT: usize = 100;
 
 /// Positions between two elements of a list, so that no phrase spans both.
 const ELEMENT_GAP: u32 = 100;
@@ -50,12 +55,22 @@ pub(crate) struct Index {
     pub(crate) docs: BTreeMap<u64, Doc>,
     by_key: HashMap<Bytes, u64, foldhash::fast::RandomState>,
     next: u64,
+    /// Roughly the bytes of all documents.
+    weight: usize,
     /// The last entry of the stream that was indexed.
     last_entry: StreamId,
     /// The stream has entries that are not to be indexed.
     skips: bool,
-    /// Keys that were written and not looked at since, in that order.
-    pending: IndexSet<Bytes, foldhash::fast::RandomState>,
+    pending: Pending,
+}
+
+impl Doc {
+    /// Roughly the bytes this takes, its postings included.
+    fn weight(&self) -> usize {
+        let value = |value: &Value| VALUE_WEIGHT + value.as_word().map_or(0, str::len);
+        let values: usize = self.values.iter().flatten().map(value).sum();
+        DOC_WEIGHT + self.key.len() + values
+    }
 }
 
 /// A document to be indexed.
@@ -84,26 +99,33 @@ impl Index {
             docs: BTreeMap::new(),
             by_key: HashMap::default(),
             next: 0,
+            weight: 0,
             last_entry: StreamId::MIN,
             skips: false,
-            pending: IndexSet::default(),
+            pending: Pending::default(),
         }
     }
 
-    /// Notes that a key was written or removed.
+    /// Notes that a key was written.
     pub(crate) fn note(&mut self, key: &[u8]) {
-        if self.definition.covers(key) && !self.pending.contains(key) {
-            self.pending.insert(Bytes::copy_from_slice(key));
+        if self.definition.covers(key) {
+            self.pending.add(key);
         }
     }
 
-    /// Notes that a key was removed or replaced.
-    pub(crate) fn note_removed(&mut self, key: &[u8]) {
+    /// Forgets a key that was removed, or replaced by what is noted next.
+    pub(crate) fn forget(&mut self, key: &[u8]) {
         if self.definition.stream().is_some_and(|stream| stream == key) {
             // What comes under this name is another stream, even with the same ids.
             *self = Self::new(self.definition.clone());
         }
-        self.note(key);
+        self.pending.forget(key);
+        self.remove(key);
+    }
+
+    /// Roughly the bytes this takes; constant time.
+    pub(crate) fn weight(&self) -> usize {
+        self.weight + self.pending.weight()
     }
 
     pub(crate) fn pending(&self) -> usize {
@@ -127,7 +149,7 @@ impl Index {
 
     /// Looks at every key that was written since the last time.
     pub(crate) fn refresh(&mut self, db: &Db) {
-        for key in std::mem::take(&mut self.pending) {
+        for key in self.pending.take() {
             if self.definition.source == Source::Stream {
                 self.follow(match db.value(&key) {
                     Some(Stored::Stream(stream)) => Some(stream),
@@ -189,13 +211,14 @@ impl Index {
         }
     }
 
-    fn remove(&mut self, key: &Bytes) {
+    fn remove(&mut self, key: &[u8]) {
         let Some(id) = self.by_key.remove(key) else {
             return;
         };
         let Some(doc) = self.docs.remove(&id) else {
             return;
         };
+        self.weight -= doc.weight();
         for (postings, values) in self.postings.iter_mut().zip(&doc.values) {
             postings.remove(id, values);
         }
@@ -224,7 +247,9 @@ impl Index {
             values.push(held);
         }
         self.by_key.insert(key.clone(), id);
-        self.docs.insert(id, Doc { key, values });
+        let doc = Doc { key, values };
+        self.weight += doc.weight();
+        self.docs.insert(id, doc);
     }
 }
 

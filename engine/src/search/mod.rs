@@ -1,7 +1,8 @@
 //! Search: inverted indexes over keys, queried by JSON filters.
 //!
 //! The keyspace tells the registry which keys were written; an index looks at them before it is
-//! used the next time. So writes stay cheap, and a query sees everything written before it.
+//! used the next time. So writes stay cheap, and a query sees everything written before it. Keys
+//! that are removed leave the index at once, because they may be evicted to make room.
 
 mod aggregate;
 mod buckets;
@@ -10,6 +11,7 @@ mod eval;
 mod filter;
 mod index;
 mod operand;
+mod pending;
 mod schema;
 mod terms;
 #[cfg(test)]
@@ -39,18 +41,23 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    /// Notes that a key was written or removed.
+    /// Notes that a key was written.
     pub(crate) fn note(&mut self, key: &[u8]) {
         for index in self.indexes.values_mut() {
             index.note(key);
         }
     }
 
-    /// Notes that a key was removed.
-    pub(crate) fn note_removed(&mut self, key: &[u8]) {
+    /// Forgets a key that was removed, or replaced by what is noted next.
+    pub(crate) fn forget(&mut self, key: &[u8]) {
         for index in self.indexes.values_mut() {
-            index.note_removed(key);
+            index.forget(key);
         }
+    }
+
+    /// Roughly the bytes all indexes take.
+    pub(crate) fn weight(&self) -> usize {
+        self.indexes.values().map(Index::weight).sum()
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = (&Bytes, &Index)> {

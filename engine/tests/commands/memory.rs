@@ -101,3 +101,48 @@ fn one_command_does_not_make_more_than_the_limit() {
         ("EXISTS k", "0"),
     ]);
 }
+
+#[test]
+fn search_indexes_count_and_shrink_with_what_they_cover() {
+    let fixture = Fixture::new();
+    let count = || fixture.run("SEARCH.COUNT i {}");
+    let create = "SEARCH.CREATE i ON HASH PREFIX 1 p: SCHEMA name TEXT n U64 FAST";
+    fixture.run(create);
+    let empty = fixture.engine.used_memory();
+    for n in 0..100 {
+        fixture.run(&format!("HSET p:{n} name word{n} n {n}"));
+    }
+    assert_eq!(count(), "100");
+    let indexed = fixture.engine.used_memory();
+    fixture.run("SEARCH.DROP i");
+    let alone = fixture.engine.used_memory();
+    assert!(alone + 10_000 < indexed, "{alone} {indexed}");
+    fixture.run(create);
+    assert_eq!(count(), "100");
+    assert_eq!(fixture.engine.used_memory(), indexed);
+    for n in 0..100 {
+        fixture.run(&format!("HSET p:{n} name other"));
+        fixture.run(&format!("DEL p:{n}"));
+    }
+    assert_eq!(fixture.engine.used_memory(), empty);
+    assert_eq!(count(), "0");
+}
+
+#[test]
+fn eviction_makes_room_in_indexes_too() {
+    let options = Options::default()
+        .memory_limit(100_000)
+        .eviction(Eviction::OptimisticVolatile);
+    let fixture = Fixture::with(options);
+    fixture.run("SEARCH.CREATE i ON HASH PREFIX 1 p: SCHEMA name TEXT");
+    for n in 0..1000 {
+        fixture.run(&format!("HSET p:{n} name word{n}"));
+        if n % 10 == 0 {
+            fixture.run("SEARCH.COUNT i {}");
+        }
+    }
+    let (keys, found) = (fixture.run("DBSIZE"), fixture.run("SEARCH.COUNT i {}"));
+    assert_eq!(keys, found);
+    assert!(keys.parse::<usize>().is_ok_and(|keys| keys > 50), "{keys}");
+    assert!(fixture.engine.used_memory() < 102_000);
+}
