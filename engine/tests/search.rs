@@ -433,6 +433,32 @@ fn equally_frequent_numbers_come_as_upstash_lists_them() {
 }
 
 #[test]
+fn combinations_are_read_page_by_page() {
+    let shell = Shell::new();
+    shell.script(
+        r#"
+        SEARCH.CREATE i ON JSON PREFIX 1 p: SCHEMA cat KEYWORD price F64 FAST at DATE FAST on BOOL FAST n U64 => :1
+        JSON.SET p:1 $ '{"cat":"books","price":23,"at":"2026-01-31T23:00:00Z","on":true}'
+        JSON.SET p:2 $ '{"cat":"books","price":29.5,"at":"2026-02-01T01:00:00Z","on":false}'
+        JSON.SET p:3 $ '{"cat":["books","art"],"price":-5,"at":"2026-02-09T00:00:00Z"}'
+        JSON.SET p:4 $ '{"price":31,"at":"2025-12-31T00:00:00Z","on":true}'
+        SEARCH.AGGREGATE i '{}' '{"c":{"$composite":{"size":2,"sources":[{"cat":{"$terms":{"field":"cat"}}},{"price":{"$histogram":{"field":"price","interval":10}}}]},"$aggs":{"a":{"$avg":{"field":"price"}}}}}' => [c, [buckets, [[key, [cat, art, price, -10], docCount, :1, a, [value, -5]], [key, [cat, books, price, -10], docCount, :1, a, [value, -5]]], afterKey, [cat, str:books, price, f64:-10]]]
+        SEARCH.AGGREGATE i '{}' '{"c":{"$composite":{"after":{"cat":"str:books","price":"f64:-10"},"sources":[{"cat":{"$terms":{"field":"cat"}}},{"price":{"$histogram":{"field":"price","interval":10}}}]}}}' => [c, [buckets, [[key, [cat, books, price, 20], docCount, :2]], afterKey, [cat, str:books, price, f64:20]]]
+        SEARCH.AGGREGATE i '{}' '{"c":{"$composite":{"after":{"cat":"str:books","price":"f64:20"},"sources":[{"cat":{"$terms":{"field":"cat"}}},{"price":{"$histogram":{"field":"price","interval":10}}}]}}}' => [c, [buckets, []]]
+        SEARCH.AGGREGATE i '{}' '{"c":{"$composite":{"size":1,"sources":[{"c":{"$terms":{"field":"cat","missingBucket":true}}}]}}}' => [c, [buckets, [[key, [c, nil], docCount, :1]], afterKey, [c, null:]]]
+        SEARCH.AGGREGATE i '{}' '{"c":{"$composite":{"after":{"c":"null:"},"sources":[{"c":{"$terms":{"field":"cat","missingBucket":true}}}]}}}' => [c, [buckets, [[key, [c, art], docCount, :1], [key, [c, books], docCount, :3]], afterKey, [c, str:books]]]
+        SEARCH.AGGREGATE i '{}' '{"c":{"$composite":{"sources":[{"c":{"$terms":{"field":"cat","missingBucket":true,"missingOrder":"first","order":"desc"}}}]}}}' => [c, [buckets, [[key, [c, nil], docCount, :1], [key, [c, books], docCount, :3], [key, [c, art], docCount, :1]], afterKey, [c, str:art]]]
+        SEARCH.AGGREGATE i '{}' '{"c":{"$composite":{"sources":[{"m":{"$dateHistogram":{"field":"at","calendarInterval":"month","order":"desc"}}}]}}}' => [c, [buckets, [[key, [m, :1769904000000], docCount, :2], [key, [m, :1767225600000], docCount, :1], [key, [m, :1764547200000], docCount, :1]], afterKey, [m, date:1764547200000]]]
+        SEARCH.AGGREGATE i '{"on":true}' '{"c":{"$composite":{"sources":[{"on":{"$terms":{"field":"on"}}},{"w":{"$dateHistogram":{"field":"at","calendarInterval":"week"}}}]}}}' => [c, [buckets, [[key, [on, true, w, :1766966400000], docCount, :1], [key, [on, true, w, :1769385600000], docCount, :1]], afterKey, [on, bool:1, w, date:1769385600000]]]
+        SEARCH.AGGREGATE i '{}' '{"c":{"$composite":{"sources":[]}}}' => -ERR invalid query: $composite: sources must be a list that is not empty
+        SEARCH.AGGREGATE i '{}' '{"c":{"$composite":{"sources":[{"a":{"$range":{"field":"price"}}}]}}}' => -ERR invalid query: $range: this is no kind of source
+        SEARCH.AGGREGATE i '{}' '{"c":{"$composite":{"sources":[{"a":{"$terms":{"field":"n"}}}]}}}' => -ERR invalid query: $terms: field 'n' must be FAST
+        SEARCH.AGGREGATE i '{}' '{"c":{"$composite":{"sources":[{"a":{"$terms":{"field":"cat"}}}],"after":{"a":"f64:1"}}}}' => -ERR invalid query: $composite: after must be the afterKey of a page
+    "#,
+    );
+}
+
+#[test]
 fn indexes_and_aliases_survive_a_snapshot() {
     let shell = Shell::new();
     shell.script(

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::buckets;
+use super::composite;
 use super::index::{Doc, Index};
 use super::operand::invalid;
 use super::schema::{Field, Value};
@@ -45,10 +46,7 @@ pub(crate) fn aggregate(
         let run = Run {
             index,
             docs,
-            options: Options {
-                operator,
-                node: options,
-            },
+            options: Options::new(operator, options),
             nested,
             nesting,
         };
@@ -76,6 +74,10 @@ pub(super) struct Run<'r> {
 }
 
 impl<'n> Options<'n> {
+    pub(super) const fn new(operator: &'n str, node: &'n Node) -> Self {
+        Self { operator, node }
+    }
+
     pub(super) fn get(self, name: &str) -> Option<&'n Node> {
         self.node.as_object()?.get(name)
     }
@@ -137,6 +139,7 @@ impl<'r> Run<'r> {
             }
             "$percentiles" => self.percentiles(),
             "$terms" => terms::terms(self),
+            "$composite" => composite::composite(self),
             "$range" => buckets::ranges(self),
             "$histogram" => buckets::histogram(self),
             "$dateHistogram" => buckets::date_histogram(self),

@@ -155,7 +155,7 @@ pub(super) fn date_histogram(run: &Run<'_>) -> Result<Vec<Reply>, Error> {
 }
 
 /// Milliseconds of `250ms`, `30s`, `5m`, `1h` or `1d`.
-fn duration(text: &str) -> Option<f64> {
+pub(super) fn duration(text: &str) -> Option<f64> {
     let split = text.find(|c: char| c.is_ascii_alphabetic())?;
     let (count, unit) = text.split_at(split);
     let unit = match unit {

@@ -38,6 +38,39 @@ pub(crate) fn format(millis: i64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z")
 }
 
+/// A stretch of the calendar.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Unit {
+    Year,
+    Month,
+    /// From Monday on.
+    Week,
+}
+
+impl Unit {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        match text {
+            "year" => Some(Self::Year),
+            "month" => Some(Self::Month),
+            "week" => Some(Self::Week),
+            _ => None,
+        }
+    }
+}
+
+/// When the stretch of the calendar began that an instant lies in, in UTC.
+pub(crate) fn start_of(millis: i64, unit: Unit) -> i64 {
+    let days = millis.div_euclid(86_400_000);
+    let (year, month, _) = civil_from_days(days);
+    let days = match unit {
+        Unit::Year => days_from_civil(year, 1, 1),
+        Unit::Month => days_from_civil(year, month, 1),
+        // The epoch was a Thursday.
+        Unit::Week => days - (days + 3).rem_euclid(7),
+    };
+    days * 86_400_000
+}
+
 fn number(text: &str, digits: usize) -> Option<i64> {
     (text.len() == digits && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok())?
 }

@@ -6,6 +6,7 @@
 
 mod aggregate;
 mod buckets;
+mod composite;
 mod date;
 mod eval;
 mod filter;
