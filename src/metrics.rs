@@ -10,6 +10,7 @@ use std::{
 };
 
 use crate::{
+    clock::{Clock as _, SystemClock},
     commands::properties::TABLE,
     dispatch::breaker::BreakerState,
     error::{Error, ErrorKind, Result},
@@ -37,6 +38,8 @@ struct Inner {
     reply_bytes: AtomicU64,
     breaker: AtomicU8,
     breaker_opened: AtomicU64,
+    /// Unix milliseconds, and in the last byte which of `ErrorKind::ALL`; 0 before the first.
+    last_error: AtomicU64,
     other: std::sync::Mutex<BTreeMap<&'static str, u64>>,
 }
 
@@ -61,6 +64,7 @@ impl Default for Inner {
             reply_bytes: AtomicU64::new(0),
             breaker: AtomicU8::new(0),
             breaker_opened: AtomicU64::new(0),
+            last_error: AtomicU64::new(0),
             other: std::sync::Mutex::default(),
         }
     }
@@ -120,6 +124,11 @@ impl Metrics {
         add(&cell.errors, 1);
         if let Some(at) = ErrorKind::ALL.iter().position(|k| *k == kind) {
             add(&self.0.errors[at], 1);
+            // Neither is why something fails: the one follows from errors, the other mends itself.
+            if !matches!(kind, ErrorKind::CircuitOpen | ErrorKind::NoScript) {
+                let last = SystemClock::new().now_ms() << 8 | at as u64;
+                self.0.last_error.store(last, Ordering::Relaxed);
+            }
         }
     }
 
@@ -184,6 +193,13 @@ impl Metrics {
                 _ => BreakerState::Closed,
             },
             breaker_opened: get(&inner.breaker_opened),
+            last_error: match get(&inner.last_error) {
+                0 => None,
+                last => {
+                    let kind = ErrorKind::ALL.get((last & 0xff) as usize);
+                    kind.map(|kind| (*kind, last >> 8))
+                }
+            },
             counters: inner
                 .other
                 .lock()
@@ -222,6 +238,8 @@ pub struct Snapshot {
     pub breaker: BreakerState,
     /// How often the circuit breaker opened.
     pub breaker_opened: u64,
+    /// The last error of a command and when, unix milliseconds; an open circuit is none.
+    pub last_error: Option<(ErrorKind, u64)>,
     /// Counters of building blocks.
     pub counters: BTreeMap<&'static str, u64>,
 }

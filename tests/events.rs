@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::FutureExt as _;
 use restis::{
     events::{
         Cursor, Environment, Event, Events, EventsConfig, HistoryPage, HistoryQuery, Reset, Status,
@@ -49,7 +50,7 @@ async fn a_published_event_is_read_in_order_with_dense_offsets() {
     );
     assert!(first.has_more && first.reset.is_none());
     let rest = events
-        .history(&HistoryQuery::new().after(first.cursor.unwrap()))
+        .history(&HistoryQuery::new().after(first.cursor))
         .await
         .unwrap();
     assert_eq!(
@@ -61,7 +62,7 @@ async fn a_published_event_is_read_in_order_with_dense_offsets() {
     );
     assert!(!rest.has_more);
     let end = events
-        .history(&HistoryQuery::new().after(rest.cursor.unwrap()))
+        .history(&HistoryQuery::new().after(rest.cursor))
         .await
         .unwrap();
     assert!(end.events.is_empty() && end.reset.is_none());
@@ -129,10 +130,7 @@ async fn a_reader_whose_place_is_gone_is_told_so() {
         .history(&HistoryQuery::new().after(first))
         .await
         .unwrap();
-    assert_eq!(
-        (page.reset, page.cursor.as_ref()),
-        (Some(Reset::Trimmed), Some(&end))
-    );
+    assert_eq!((page.reset, &page.cursor), (Some(Reset::Trimmed), &end));
     let ahead: Cursor = format!("{}.{}", end.epoch(), end.offset() + 1)
         .parse()
         .unwrap();
@@ -174,10 +172,8 @@ async fn environments_and_organisations_are_apart() {
     let acme = production.of_organisation("acme").unwrap();
     production.publish(&event("a", 1)).await.unwrap();
     acme.publish(&event("a", 2)).await.unwrap();
-    assert_eq!(
-        staging.history(&HistoryQuery::new()).await.unwrap().cursor,
-        None
-    );
+    let empty = staging.history(&HistoryQuery::new()).await.unwrap();
+    assert_eq!((empty.cursor.offset(), empty.reset), (0, None));
     assert_eq!(
         production
             .history(&HistoryQuery::new())
@@ -229,7 +225,7 @@ async fn history_is_filtered_by_type_and_correlation() {
         .await
         .unwrap();
     assert_eq!(
-        page.cursor.unwrap().offset(),
+        page.cursor.offset(),
         3,
         "a filter never hides how far the reader is"
     );
@@ -336,7 +332,7 @@ async fn a_repeat_gets_the_cursor_of_the_event_that_is_stored() {
     let again = events.publish_once(&event("a", 1), "k").await.unwrap();
     assert_eq!(first.cursor, again.cursor, "though its id is another");
     let page = events.history(&HistoryQuery::new()).await.unwrap();
-    assert_eq!(page.cursor, Some(first.cursor));
+    assert_eq!(page.cursor, first.cursor);
 }
 
 /// A store whose clock stands still until it is moved.
@@ -367,11 +363,11 @@ async fn history_is_read_by_the_time_of_receipt() {
     assert_eq!(page.events[0].received_ms, start + 17_000);
     let page = read(new().since_ms(start + 2000).until_ms(start + 9000).limit(4)).await;
     assert_eq!((offsets(&page), page.has_more), (vec![3, 4, 5, 6], true));
-    let rest = new().until_ms(start + 9000).after(page.cursor.unwrap());
+    let rest = new().until_ms(start + 9000).after(page.cursor);
     let page = read(rest).await;
     assert_eq!((offsets(&page), page.has_more), (vec![7, 8, 9], false));
     let page = read(new().since_ms(start + 99_000)).await;
-    assert_eq!((page.events.len(), page.cursor.unwrap().offset()), (0, 20));
+    assert_eq!((page.events.len(), page.cursor.offset()), (0, 20));
     let page = read(new().until_ms(start)).await;
     assert_eq!((page.events.len(), page.has_more), (0, false));
     // The clock goes back: times still rise with the offsets.
@@ -406,7 +402,7 @@ async fn events_go_when_they_are_older_than_the_retention() {
         redis.exists(["events:development:history"]).await.unwrap(),
         0
     );
-    let query = HistoryQuery::new().after(page.cursor.unwrap());
+    let query = HistoryQuery::new().after(page.cursor);
     let page = events.history(&query).await.unwrap();
     assert_eq!((page.reset, page.events.len()), (None, 0));
     assert_eq!(
@@ -430,7 +426,157 @@ async fn a_page_of_large_events_ends_before_it_is_too_large() {
     }
     let page = events.history(&HistoryQuery::new()).await.unwrap();
     assert_eq!((page.events.len(), page.has_more), (16, true));
-    let rest = HistoryQuery::new().after(page.cursor.unwrap());
+    let rest = HistoryQuery::new().after(page.cursor);
     let page = events.history(&rest).await.unwrap();
     assert_eq!((page.events.len(), page.has_more), (4, false));
+}
+
+#[tokio::test]
+async fn a_reader_of_an_empty_history_has_a_place_in_it() {
+    let redis = support::engine();
+    let events = Events::new(redis.clone(), Environment::Development);
+    let place = events.begin().await.unwrap();
+    assert_eq!(
+        (place.offset(), events.begin().await.unwrap()),
+        (0, place.clone())
+    );
+    let nothing = events
+        .history(&HistoryQuery::new().after(place.clone()))
+        .await
+        .unwrap();
+    assert_eq!((nothing.reset, &nothing.cursor), (None, &place));
+    let first = events.publish(&event("a", 1)).await.unwrap().cursor;
+    assert_eq!((first.epoch(), first.offset()), (place.epoch(), 1));
+    let page = events
+        .history(&HistoryQuery::new().after(place.clone()))
+        .await
+        .unwrap();
+    assert_eq!((offsets(&page), page.reset), (vec![1], None));
+    // The history is lost: what is left of it is not taken for the new one's.
+    redis.del(["events:development:meta"]).await.unwrap();
+    let page = events
+        .history(&HistoryQuery::new().after(first))
+        .await
+        .unwrap();
+    assert_eq!(
+        (page.reset, page.cursor.offset()),
+        (Some(Reset::EpochChanged), 0)
+    );
+    let second = events.publish(&event("a", 2)).await.unwrap().cursor;
+    assert_eq!((second.epoch(), second.offset()), (page.cursor.epoch(), 1));
+    let page = events
+        .history(&HistoryQuery::new().after(page.cursor))
+        .await
+        .unwrap();
+    assert_eq!(offsets(&page), [1]);
+}
+
+#[tokio::test]
+async fn a_history_that_vanished_within_a_second_expires_all_the_same() {
+    let (redis, now) = timed();
+    let events = Events::new(redis.clone(), Environment::Development);
+    let history = "events:development:history";
+    events.publish(&event("a", 1)).await.unwrap();
+    redis.del([history]).await.unwrap();
+    events.publish(&event("a", 2)).await.unwrap();
+    assert_eq!(redis.pttl(history).await.unwrap(), 86_401_000);
+    // Within a second nothing is prolonged, and nothing has to be.
+    now.fetch_add(999, Ordering::SeqCst);
+    events.publish(&event("a", 3)).await.unwrap();
+    assert_eq!(redis.pttl(history).await.unwrap(), 86_400_001);
+    now.fetch_add(1, Ordering::SeqCst);
+    events.publish(&event("a", 4)).await.unwrap();
+    assert_eq!(redis.pttl(history).await.unwrap(), 86_401_000);
+}
+
+#[tokio::test]
+async fn old_events_go_also_while_many_come_within_a_second() {
+    let (redis, now) = timed();
+    let config = EventsConfig {
+        retention: Duration::from_secs(60),
+        ..EventsConfig::default()
+    };
+    let events = Events::new(redis, Environment::Development).config(config);
+    for n in 0..100 {
+        events.publish(&event("a", n)).await.unwrap();
+    }
+    now.fetch_add(59_900, Ordering::SeqCst);
+    events.publish(&event("a", 100)).await.unwrap();
+    now.fetch_add(200, Ordering::SeqCst);
+    for n in 101..=160 {
+        events.publish(&event("a", n)).await.unwrap();
+    }
+    let page = events.history(&HistoryQuery::new()).await.unwrap();
+    assert_eq!(offsets(&page).first(), Some(&101));
+}
+
+#[tokio::test]
+async fn events_that_are_published_at_the_same_time_are_one_command() {
+    let (redis, counts) = support::counting();
+    let events = Events::new(redis, Environment::Production);
+    events.publish(&event("a", 0)).await.unwrap();
+    counts.reset();
+    let many: Vec<Event> = (1..=64).map(|n| event("a", n)).collect();
+    let each = many.iter().map(|e| events.publish(e));
+    let published = futures_util::future::try_join_all(each).await.unwrap();
+    let offsets: Vec<u64> = published.iter().map(|p| p.cursor.offset()).collect();
+    assert_eq!(offsets, (2..=65).collect::<Vec<_>>());
+    assert!(published.iter().zip(&many).all(|(p, e)| p.cursor.is_of(e)));
+    assert_eq!((counts.requests(), counts.commands()), (1, 1));
+    // More than a call takes, with keys and without, and another window: each a call of its own.
+    counts.reset();
+    let config = EventsConfig {
+        dedup_window: Duration::from_secs(60),
+        ..EventsConfig::default()
+    };
+    let shortly = events.clone().config(config);
+    let keys: Vec<String> = (0..101).map(|n| format!("k{n}")).collect();
+    let (keyed, bare) = (event("b", 1), event("b", 2));
+    let mut all: Vec<_> = keys
+        .iter()
+        .map(|key| events.publish_once(&keyed, key).boxed())
+        .collect();
+    all.push(events.publish(&bare).boxed());
+    all.push(shortly.publish_once(&keyed, "k").boxed());
+    all.push(events.publish_once(&keyed, "k0").boxed());
+    let mut all = futures_util::future::try_join_all(all).await.unwrap();
+    let again = all.pop().unwrap();
+    assert!(all.iter().all(|published| published.status == Status::New));
+    assert_eq!(
+        (again.status, &again.cursor),
+        (Status::Duplicate, &all[0].cursor)
+    );
+    assert_eq!(counts.commands(), 5);
+}
+
+#[tokio::test]
+async fn who_gives_up_publishing_holds_up_nobody() {
+    use futures_util::poll;
+    let (redis, counts) = support::counting();
+    let events = Events::new(redis, Environment::Production);
+    let (one, two, three) = (event("a", 1), event("a", 2), event("a", 3));
+    // Before its turn it takes its event back.
+    let mut gone = Box::pin(events.publish(&one));
+    assert!(poll!(&mut gone).is_pending());
+    drop(gone);
+    assert_eq!(counts.requests(), 0);
+    let (mut gone, kept) = (Box::pin(events.publish(&one)), events.publish(&two));
+    assert!(poll!(&mut gone).is_pending());
+    let mut kept = Box::pin(kept);
+    assert!(poll!(&mut kept).is_pending());
+    drop(gone);
+    assert_eq!(kept.await.unwrap().cursor.offset(), 1);
+    // Under way the others drive it on.
+    let mut driver = Box::pin(events.publish(&one));
+    let mut other = Box::pin(events.publish(&three));
+    assert!(poll!(&mut driver).is_pending());
+    assert!(poll!(&mut other).is_pending());
+    let under_way = poll!(&mut driver).is_pending();
+    drop(driver);
+    assert!(under_way, "the call takes turns of its own");
+    assert_eq!(other.await.unwrap().cursor.offset(), 3);
+    let left = events.publish(&two).now_or_never();
+    assert!(left.is_none());
+    let page = events.history(&HistoryQuery::new()).await.unwrap();
+    assert_eq!(offsets(&page), [1, 2, 3]);
 }

@@ -1,6 +1,6 @@
 //! A position that proves completeness: epoch, dense offset and a tag of the event there.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use sha2::{Digest, Sha256};
 
@@ -13,7 +13,7 @@ use crate::{Error, Result};
 /// history, or of one that lost its newest events and gave their offsets to others, is recognised.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Cursor {
-    pub(super) epoch: String,
+    pub(super) epoch: Arc<str>,
     pub(super) offset: u64,
     /// Unknown before the first event, and for a position whose event is gone.
     pub(super) tag: Option<Tag>,
@@ -28,6 +28,11 @@ impl Cursor {
     /// The history's epoch: it changes when the history was lost and began anew.
     pub fn epoch(&self) -> &str {
         &self.epoch
+    }
+
+    /// Whether the event at this position is this one, by its source and id.
+    pub fn is_of(&self, event: &Event) -> bool {
+        self.tag == Some(Tag::of(event))
     }
 
     pub(super) fn tag_text(&self) -> String {
@@ -87,7 +92,7 @@ impl FromStr for Cursor {
             return Err(wrong());
         }
         Ok(Self {
-            epoch: epoch.to_owned(),
+            epoch: epoch.into(),
             offset: offset.parse().map_err(|_| wrong())?,
             tag,
         })

@@ -1,11 +1,17 @@
 //! Reading the history: by cursor, by time, with proof that nothing is missing.
 
+use std::{sync::Arc, time::Duration};
+
 use serde::Deserialize;
 
-use super::{Cursor, Event, Events, TypeFilter, cursor::Tag};
-use crate::{Error, Result, Script, commands::StreamEntry};
+use super::{Cursor, Event, Events, TypeFilter, cursor::Tag, event::random_id, publish::millis};
+use crate::{Error, Result, Script};
 
 static HISTORY: Script = Script::new(include_str!("lua/history.lua")).key_locking();
+static BEGIN: Script = Script::new(include_str!("lua/begin.lua")).key_locking();
+
+/// How long a history's epoch and last offset outlive its events.
+pub(super) const OUTLIVES: Duration = Duration::from_secs(30 * 86_400);
 
 /// Events of one page.
 const LARGEST_PAGE: u32 = 500;
@@ -40,7 +46,7 @@ impl Stored {
             .map_err(|e| Error::decode(format!("an announced event: {e}")))?;
         Ok(Self {
             cursor: Cursor {
-                epoch: told.epoch,
+                epoch: told.epoch.into(),
                 offset: told.offset,
                 tag: Some(Tag::of(&told.event)),
             },
@@ -79,8 +85,8 @@ impl Reset {
 pub struct HistoryPage {
     /// The events that fit the query, oldest first.
     pub events: Vec<Stored>,
-    /// Where the next page begins; `None` while nothing was ever published.
-    pub cursor: Option<Cursor>,
+    /// Where the next page begins.
+    pub cursor: Cursor,
     /// Whether more events follow.
     pub has_more: bool,
     /// The reader must load its state anew and go on from `cursor`.
@@ -161,16 +167,8 @@ impl HistoryQuery {
     }
 }
 
-/// Epoch, last offset and its tag, first kept offset, last offset in range, whether the tag fits, entries.
-type Read = (
-    String,
-    u64,
-    String,
-    u64,
-    u64,
-    bool,
-    Vec<StreamEntry<String>>,
-);
+/// Epoch, last offset and its tag, first kept offset, last offset in range, whether the tag fits, places, events.
+type Read = (String, u64, String, u64, u64, bool, String, String);
 
 impl Events {
     /// Reads one page of history; a cursor that is too old or of another history gets a reset,
@@ -185,89 +183,108 @@ impl Events {
                 "a page has 1 to {LARGEST_PAGE} events"
             )));
         }
+        let mut read = self.read(query, limit).await?;
+        if read.0.is_empty() {
+            // Nothing was published, or everything was lost: a reader needs a place all the same.
+            self.begin().await?;
+            read = self.read(query, limit).await?;
+        }
+        page(query, read)
+    }
+
+    async fn read(&self, query: &HistoryQuery, limit: u32) -> Result<Read> {
         let time = |ms: Option<u64>| ms.map(|ms| ms.to_string()).unwrap_or_default();
-        let from = query.after.as_ref().map_or(0, Cursor::offset);
-        let (epoch, top, top_tag, first, upto, same, entries): Read = HISTORY
+        let after = query.after.as_ref();
+        HISTORY
             .key(self.keys.history())
             .key(self.keys.meta())
-            .arg(from)
-            .arg(
-                query
-                    .after
-                    .as_ref()
-                    .map(Cursor::tag_text)
-                    .unwrap_or_default(),
-            )
+            .arg(after.map_or(0, Cursor::offset))
+            .arg(after.map(Cursor::tag_text).unwrap_or_default())
             .arg(limit)
             .arg(time(query.since_ms))
             .arg(time(query.until_ms))
             .arg(query.bytes.unwrap_or(PAGE_BYTES).min(PAGE_BYTES))
             .idempotent()
             .run(&self.redis)
+            .await
+    }
+
+    /// The place of the newest event, where a new reader goes on from; a history that is empty
+    /// begins, so that what is published next is after it.
+    ///
+    /// # Errors
+    /// Whatever the client returns.
+    pub async fn begin(&self) -> Result<Cursor> {
+        let (epoch, offset, tag): (String, u64, String) = BEGIN
+            .key(self.keys.history())
+            .key(self.keys.meta())
+            .arg(random_id()?)
+            .arg(millis(self.config.retention + OUTLIVES))
+            .idempotent()
+            .run(&self.redis)
             .await?;
-        if epoch.is_empty() {
-            // Nothing was published, or everything was lost: a reader that had a place must know.
-            let reset = query.after.as_ref().map(|_| Reset::EpochChanged);
-            return Ok(HistoryPage {
-                events: Vec::new(),
-                cursor: None,
-                has_more: false,
-                reset,
-            });
-        }
-        let at = |offset, tag: &str| Cursor {
-            epoch: epoch.clone(),
+        Ok(Cursor {
+            epoch: epoch.into(),
             offset,
-            tag: Tag::parse(tag),
-        };
-        let reset = query
-            .after
-            .as_ref()
-            .and_then(|cursor| reset_of(cursor, &epoch, top, first, same));
-        if reset.is_some() {
-            return Ok(HistoryPage {
-                events: Vec::new(),
-                cursor: Some(at(top, &top_tag)),
-                has_more: false,
-                reset,
-            });
-        }
-        // Without entries the reader stays where it is, or stands at the end of the range.
-        let mut last = match &query.after {
-            Some(after) if after.offset >= upto => after.clone(),
-            _ if upto == top || first == 0 => at(top, &top_tag),
-            _ => at(upto, ""),
-        };
-        let mut events = Vec::new();
-        for entry in entries {
-            let offset = entry.id.split('-').next().and_then(|n| n.parse().ok());
-            let mut fields = entry.fields.into_iter().map(|(_, value)| value);
-            let (Some(offset), Some(body)) = (offset, fields.next()) else {
-                return Err(Error::decode("a history entry has no offset or body"));
-            };
-            last = at(offset, &fields.next().unwrap_or_default());
-            let received_ms = fields.next().and_then(|ms| ms.parse().ok()).unwrap_or(0);
-            let event: Event = serde_json::from_str(&body)
-                .map_err(|e| Error::decode(format!("a stored event: {e}")))?;
-            if query.wants(&event) {
-                events.push(Stored {
-                    cursor: last.clone(),
-                    received_ms,
-                    event,
-                });
-            }
-        }
-        Ok(HistoryPage {
-            events,
-            has_more: last.offset < upto,
-            cursor: Some(last),
-            reset: None,
+            tag: Tag::parse(&tag),
         })
     }
 }
 
+fn page(query: &HistoryQuery, read: Read) -> Result<HistoryPage> {
+    let (epoch, top, top_tag, first, upto, same, places, events) = read;
+    let epoch: Arc<str> = epoch.into();
+    let at = |offset, tag: &str| Cursor {
+        epoch: Arc::clone(&epoch),
+        offset,
+        tag: Tag::parse(tag),
+    };
+    let reset = query
+        .after
+        .as_ref()
+        .and_then(|cursor| reset_of(cursor, &epoch, top, first, same));
+    if reset.is_some() {
+        return Ok(HistoryPage {
+            events: Vec::new(),
+            cursor: at(top, &top_tag),
+            has_more: false,
+            reset,
+        });
+    }
+    // Without entries the reader stays where it is, or stands at the end of the range.
+    let mut last = match &query.after {
+        Some(after) if after.offset >= upto => after.clone(),
+        _ if upto == top || first == 0 => at(top, &top_tag),
+        _ => at(upto, ""),
+    };
+    let all: Vec<Event> =
+        serde_json::from_str(&events).map_err(|e| Error::decode(format!("stored events: {e}")))?;
+    let mut places = places.split(',');
+    let mut events = Vec::with_capacity(all.len());
+    for event in all {
+        let id = places.next().unwrap_or_default();
+        let offset = id.split('-').next().and_then(|n| n.parse().ok());
+        let offset = offset.ok_or_else(|| Error::decode("a stored event has no offset"))?;
+        last = at(offset, places.next().unwrap_or_default());
+        let received = places.next();
+        if query.wants(&event) {
+            events.push(Stored {
+                cursor: last.clone(),
+                received_ms: received.and_then(|ms| ms.parse().ok()).unwrap_or(0),
+                event,
+            });
+        }
+    }
+    Ok(HistoryPage {
+        events,
+        has_more: last.offset < upto,
+        cursor: last,
+        reset: None,
+    })
+}
+
 fn reset_of(cursor: &Cursor, epoch: &str, top: u64, first: u64, same: bool) -> Option<Reset> {
-    if cursor.epoch != epoch {
+    if &*cursor.epoch != epoch {
         return Some(Reset::EpochChanged);
     }
     if cursor.offset > top || !same {

@@ -28,6 +28,7 @@ mod dead_letters;
 mod environment;
 mod event;
 mod filter;
+mod gather;
 mod grant;
 mod history;
 #[cfg(not(target_family = "wasm"))]

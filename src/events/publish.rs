@@ -1,6 +1,6 @@
 //! Publishing: one script call an event or batch.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use sha2::{Digest, Sha256};
 
@@ -66,17 +66,18 @@ pub enum Verdict {
 }
 
 /// One event as the script takes it.
-struct Draft {
+pub(super) struct Draft {
     kind: String,
-    body: String,
+    pub(super) body: String,
     tag: String,
     fingerprint: String,
-    dedup: Option<String>,
+    pub(super) dedup: Option<String>,
     number: u64,
 }
 
 impl Events {
-    /// Publishes one event. Without an idempotency key it is not repeated after it may have happened.
+    /// Publishes one event; those that are published at the same time leave in one call, in the
+    /// order in which they were. Without an idempotency key it is not repeated after it may have happened.
     ///
     /// # Errors
     /// An invalid or too large event, or whatever the client returns.
@@ -93,10 +94,9 @@ impl Events {
     }
 
     async fn one(&self, event: &Event, key: Option<&str>) -> Result<Published> {
-        self.publish_batch(&[(event, key)])
-            .await?
-            .pop()
-            .ok_or_else(|| Error::protocol("the script gave no verdict"))
+        let draft = self.draft(event, key, 0)?;
+        let (epoch, told) = self.publish_gathered(draft).await?;
+        Ok(outcome(&epoch, told))
     }
 
     /// Publishes up to 100 events in one request, each with its idempotency key if it has one.
@@ -111,21 +111,8 @@ impl Events {
             .map(|(event, key)| self.draft(event, *key, 0))
             .collect::<Result<Vec<_>>>()?;
         let (epoch, verdicts) = self.send(&drafts, None).await?;
-        Ok(verdicts
-            .into_iter()
-            .map(|(status, offset, tag)| Outcome {
-                status: match status {
-                    1 => Status::New,
-                    2 => Status::Duplicate,
-                    _ => Status::Mismatch,
-                },
-                cursor: Cursor {
-                    epoch: epoch.clone(),
-                    offset,
-                    tag,
-                },
-            })
-            .collect())
+        let epoch: Arc<str> = epoch.into();
+        Ok(verdicts.into_iter().map(|v| outcome(&epoch, v)).collect())
     }
 
     /// Publishes a part of a client's outbox, in the order of its numbers from `first` on.
@@ -167,11 +154,12 @@ impl Events {
             }
         }
         let (epoch, verdicts) = self.send(&drafts, Some(producer)).await?;
+        let epoch: Arc<str> = epoch.into();
         let pairs = verdicts.into_iter().zip(refused);
         Ok(pairs
             .map(|((status, value, tag), refused)| match (status, refused) {
                 (1, _) => Verdict::New(Cursor {
-                    epoch: epoch.clone(),
+                    epoch: Arc::clone(&epoch),
                     offset: value,
                     tag,
                 }),
@@ -229,7 +217,7 @@ impl Events {
         })
     }
 
-    async fn send(
+    pub(super) async fn send(
         &self,
         drafts: &[Draft],
         producer: Option<&Producer>,
@@ -321,8 +309,24 @@ impl Events {
     }
 }
 
-/// A verdict, an offset and a tag for each event.
-type Verdicts = Vec<(i64, u64, Option<Tag>)>;
+/// A verdict, an offset and a tag.
+pub(super) type Told = (i64, u64, Option<Tag>);
+type Verdicts = Vec<Told>;
+
+fn outcome(epoch: &Arc<str>, (status, offset, tag): Told) -> Outcome {
+    Outcome {
+        status: match status {
+            1 => Status::New,
+            2 => Status::Duplicate,
+            _ => Status::Mismatch,
+        },
+        cursor: Cursor {
+            epoch: Arc::clone(epoch),
+            offset,
+            tag,
+        },
+    }
+}
 
 enum Answer {
     Verdicts(String, Verdicts),

@@ -8,6 +8,7 @@ use std::{
 use super::{
     Cursor, Environment,
     cursor::Tag,
+    gather::Gathering,
     keys::{Keys, check_scope},
     stats::Untold,
     subscribers::Subscribers,
@@ -49,6 +50,7 @@ pub struct Events {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) subscribers: Arc<RwLock<Subscribers>>,
     pub(super) untold: Arc<Untold>,
+    pub(super) gathering: Arc<Gathering>,
 }
 
 /// What publishing one event did.
@@ -86,6 +88,7 @@ impl Events {
             clock: Arc::new(SystemClock::new()),
             subscribers: Arc::default(),
             untold: Arc::default(),
+            gathering: Arc::default(),
         }
     }
 
@@ -105,6 +108,7 @@ impl Events {
     #[must_use]
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.clock = Arc::new(clock);
+        self.gathering = Arc::default();
         self
     }
 
@@ -117,6 +121,7 @@ impl Events {
         Ok(Self {
             organisation: Some(organisation.into()),
             keys: Keys::new(self.environment, Some(organisation)),
+            gathering: Arc::default(),
             ..self.clone()
         })
     }
@@ -158,6 +163,10 @@ impl Events {
             .parse()
             .map_err(|_| Error::decode("a history's offset is no number"))?;
         let tag = meta.next().flatten().and_then(|tag| Tag::parse(&tag));
-        Ok(Some(Cursor { epoch, offset, tag }))
+        Ok(Some(Cursor {
+            epoch: epoch.into(),
+            offset,
+            tag,
+        }))
     }
 }

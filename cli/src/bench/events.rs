@@ -186,9 +186,9 @@ async fn catch_up(events: &Events, from: &Cursor, time: Duration) -> Result<f64,
             let query = HistoryQuery::new().after(place).limit(500);
             let page = events.history(&query).await.map_err(failed)?;
             read += page.events.len();
-            match page.cursor {
-                Some(cursor) if page.has_more => place = cursor,
-                _ => break,
+            place = page.cursor;
+            if !page.has_more {
+                break;
             }
         }
         if read != PAST {

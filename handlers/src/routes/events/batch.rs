@@ -27,7 +27,7 @@ pub(super) fn wanted(headers: &HeaderMap) -> bool {
 /// # Errors
 /// 410 where a page says `reset`: a batch cannot, and must not look complete.
 pub(super) fn respond(page: &HistoryPage) -> Result<Response> {
-    let cursor = page.cursor.as_ref().map(ToString::to_string);
+    let cursor = page.cursor.to_string();
     if let Some(reset) = page.reset {
         let problem = Problem::new(
             StatusCode::GONE,
@@ -36,15 +36,12 @@ pub(super) fn respond(page: &HistoryPage) -> Result<Response> {
         )
         .detail("load the state anew, then go on from `cursor`")
         .member("reason", reset.name());
-        return Err(match cursor {
-            Some(cursor) => problem.member("cursor", cursor),
-            None => problem,
-        });
+        return Err(problem.member("cursor", cursor));
     }
     let events: Vec<&Event> = page.events.iter().map(|stored| &stored.event).collect();
     let body = serde_json::to_string(&events).map_err(|_| Problem::internal())?;
     let mut response = ([(header::CONTENT_TYPE, BATCH)], body).into_response();
-    if let Some(cursor) = cursor.and_then(|cursor| cursor.parse().ok()) {
+    if let Ok(cursor) = cursor.parse() {
         response.headers_mut().insert(CURSOR.clone(), cursor);
     }
     Ok(response)

@@ -4,11 +4,12 @@ use super::{batch, grants::reader};
 use crate::{
     AppState,
     extract::ApiQuery,
+    live::COORDINATION,
     problem::{Problem, ProblemDocument, Result},
 };
 use axum::{Json, extract::State, response::IntoResponse};
 use http::{HeaderMap, header};
-use restis::events::{Cursor, HistoryPage, HistoryQuery, parse_time};
+use restis::events::{Cursor, HistoryPage, HistoryQuery, TypeFilter, parse_time};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -22,9 +23,9 @@ pub(super) struct Filter {
     /// Events read for one page, 1 to 500; 100 when absent. With a filter a page may hold fewer.
     #[param(minimum = 1, maximum = 500)]
     pub(super) limit: Option<u32>,
-    /// Only this type, or types that begin with it when it ends in a dot.
+    /// Only these types: `a.b`, everything below `a.*` (or `a.`), by comma.
     #[serde(rename = "type")]
-    #[param(rename = "type", max_length = 128)]
+    #[param(rename = "type", max_length = 1024, example = "booking.*")]
     pub(super) kind: Option<String>,
     /// Only events with this `correlationid`.
     #[param(max_length = 512)]
@@ -44,13 +45,13 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    pub(super) fn query(&self) -> Result<HistoryQuery> {
-        let mut query = HistoryQuery::new().limit(self.limit.unwrap_or(100));
+    /// The question, as far as the reader may ask it.
+    pub(super) fn query(&self, allowed: &TypeFilter) -> Result<HistoryQuery> {
+        let types = allowed.and(&self.types()?);
+        let limit = self.limit.unwrap_or(100);
+        let mut query = HistoryQuery::new().limit(limit).among(types);
         if let Some(after) = self.after.as_deref().filter(|a| !a.is_empty()) {
             query = query.after(after.parse::<Cursor>()?);
-        }
-        if let Some(kind) = &self.kind {
-            query = query.of_type(kind);
         }
         if let Some(id) = &self.correlation_id {
             query = query.correlated(id);
@@ -61,10 +62,30 @@ impl Filter {
         if let Some(ms) = time_of("until", self.until.as_deref())? {
             query = query.until_ms(ms);
         }
-        if !(1..=500).contains(&self.limit.unwrap_or(100)) {
+        if !(1..=500).contains(&limit) {
             return Err(Problem::invalid("`limit` is from 1 to 500"));
         }
         Ok(query)
+    }
+
+    /// The types that are asked for.
+    fn types(&self) -> Result<TypeFilter> {
+        let Some(text) = self.kind.as_deref().filter(|kind| *kind != COORDINATION) else {
+            return Ok(self
+                .kind
+                .as_ref()
+                .map_or(TypeFilter::all(), |_| TypeFilter::none()));
+        };
+        let below = |kind: &str| match kind.trim().strip_suffix('.') {
+            Some(above) => format!("{above}.*"),
+            None => kind.to_owned(),
+        };
+        let patterns: Vec<String> = text.split(',').map(below).collect();
+        let types = TypeFilter::parse(&patterns.join(","));
+        types
+            .ok()
+            .filter(|types| !types.is_none())
+            .ok_or_else(|| Problem::invalid("`type` is `a.b`, `a.*` or `*`, by comma, 64 at most"))
     }
 }
 
@@ -86,9 +107,8 @@ fn time_of(name: &str, text: Option<&str>) -> Result<Option<u64>> {
 pub(super) struct Page {
     /// CloudEvents, oldest first, each with its `cursor`, `offset` and `received_ms`.
     events: Vec<Placed>,
-    /// What to send as `after` next; absent while nothing was ever published.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cursor: Option<String>,
+    /// What to send as `after` next.
+    cursor: String,
     /// Whether more events follow.
     has_more: bool,
     /// The reader missed events: load the state anew, then go on from `cursor`.
@@ -123,7 +143,7 @@ impl Page {
                     event: serde_json::to_value(&stored.event).unwrap_or_default(),
                 })
                 .collect(),
-            cursor: page.cursor.as_ref().map(ToString::to_string),
+            cursor: page.cursor.to_string(),
             has_more: page.has_more,
             reset: page.reset.is_some(),
             reason: page.reset.map(restis::events::Reset::name),
@@ -153,10 +173,7 @@ pub(super) async fn history(
     if !state.config().redis_events {
         return Err(switched_off());
     }
-    let page = access
-        .events
-        .history(&filter.query()?.among(access.types))
-        .await?;
+    let page = access.events.history(&filter.query(&access.types)?).await?;
     let body = if batch::wanted(&headers) {
         batch::respond(&page)?
     } else {

@@ -55,20 +55,18 @@ pub(super) async fn poll(
     if !state.config().redis_events {
         return Err(switched_off());
     }
-    let mut query = filter.query()?.among(types);
+    let mut query = filter.query(&types)?;
     let deadline = Instant::now() + state.config().request_timeout.mul_f64(0.8);
     let mut listener = state.hub().listen(&events);
     let _ = tokio::time::timeout_at(deadline, listener.ready()).await;
     loop {
         let page = events.history(&query).await?;
         let done = !page.events.is_empty() || page.reset.is_some() || Instant::now() >= deadline;
-        if done || (page.has_more && page.cursor.is_none()) {
+        if done {
             return Ok(([(header::CACHE_CONTROL, "no-store")], Json(Page::of(&page))));
         }
-        if let Some(cursor) = &page.cursor {
-            // What a filter passed over needs no second look.
-            query = query.after(cursor.clone());
-        }
+        // What a filter passed over needs no second look.
+        query = query.after(page.cursor);
         if !page.has_more {
             let _ = tokio::time::timeout_at(deadline, worth_reading(&mut listener, &query)).await;
         }
@@ -138,7 +136,7 @@ pub(super) async fn stream(
             state.hub().listen(&events)
         },
         events,
-        query: filter.query()?.among(types).bytes(MOST_WAITING),
+        query: filter.query(&types)?.bytes(MOST_WAITING),
         // A new client starts at the end, one that comes back where it was.
         start: if after.is_some() || local {
             Start::Known
@@ -188,7 +186,7 @@ fn draw() -> u16 {
 enum Start {
     /// Where the history ends, once that is known.
     End,
-    /// `Reader::place`, or the beginning of a history that was empty.
+    /// `Reader::place`.
     Known,
 }
 
@@ -318,11 +316,11 @@ impl Reader {
             return Ok(());
         }
         if self.start == Start::End {
-            self.place = self.events.end().await?;
+            let place = self.events.begin().await?;
             self.start = Start::Known;
-            let cursor = self.place.as_ref().map(ToString::to_string);
-            let ready = own("ready", &json!({ "cursor": cursor }));
-            self.ready.push_back(with_id(ready, self.place.as_ref()));
+            let ready = own("ready", &json!({ "cursor": place.to_string() }));
+            self.ready.push_back(ready.id(place.to_string()));
+            self.place = Some(place);
         }
         let query = match &self.place {
             Some(place) => self.query.clone().after(place.clone()),
@@ -331,17 +329,16 @@ impl Reader {
         let page = self.events.history(&query).await?;
         self.again = page.has_more.then(Instant::now);
         if let Some(reset) = page.reset {
-            let cursor = page.cursor.as_ref().map(ToString::to_string);
+            let cursor = page.cursor.to_string();
             let reset = own(
                 "reset",
                 &json!({ "reason": reset.name(), "cursor": cursor }),
             );
-            self.ready.push_back(with_id(reset, page.cursor.as_ref()));
-            self.place = page.cursor;
+            self.ready.push_back(reset.id(cursor));
         } else {
             self.ready.extend(page.events.iter().map(frame));
-            self.place = page.cursor.or(self.place.take());
         }
+        self.place = Some(page.cursor);
         if self.again.is_none() && std::mem::take(&mut self.outage) {
             self.ready
                 .push_back(own("resumed", &json!({})).retry(RETRY));
@@ -353,13 +350,6 @@ impl Reader {
 /// A message of the stream itself.
 fn own(name: &str, data: &serde_json::Value) -> sse::Event {
     sse::Event::default().event(name).data(data.to_string())
-}
-
-fn with_id(event: sse::Event, cursor: Option<&Cursor>) -> sse::Event {
-    match cursor {
-        Some(cursor) => event.id(cursor.to_string()),
-        None => event,
-    }
 }
 
 /// Without an `id`: it has no place, and a client that comes back must not skip anything for it.

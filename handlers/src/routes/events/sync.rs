@@ -192,13 +192,11 @@ pub(super) async fn sync(
     }
     // Read after the outbox went in: the page holds the client's own events too.
     let query = HistoryQuery::new().limit(limit).among(types);
-    let page = match after {
-        Some(cursor) => events.history(&query.after(cursor)).await?,
-        None => match events.end().await? {
-            Some(end) => events.history(&query.after(end)).await?,
-            None => events.history(&query).await?,
-        },
+    let after = match after {
+        Some(cursor) => cursor,
+        None => events.begin().await?,
     };
+    let page = events.history(&query.after(after)).await?;
     let missed = Page::of(&page);
     let body = Json(SyncAnswer { results, missed });
     Ok(([(header::CACHE_CONTROL, "no-store")], body))
