@@ -83,6 +83,24 @@ impl Problem {
         .detail("send a service token as `Authorization: Bearer TOKEN`")
     }
 
+    /// 401: a signature that nobody accepted made.
+    pub fn signature_invalid() -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "signature-invalid",
+            "The signature is not accepted",
+        )
+    }
+
+    /// 413: the body is larger than the service takes.
+    pub fn too_large() -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too-large",
+            "The request is too large",
+        )
+    }
+
     /// 403: the caller is known but may not do this.
     pub fn forbidden(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(

@@ -252,6 +252,11 @@ async fn while_the_store_is_away_nothing_looks_like_success() {
         (response.status(), &health["status"]),
         (StatusCode::SERVICE_UNAVAILABLE, &json!("unavailable"))
     );
+    assert!(health["instance"].is_null(), "for nobody without a token");
+    let (_, health) = send(&router, get("/api/events/health", "ROOT"), Value::Null).await;
+    let instance = &health["instance"];
+    assert_eq!(instance["last_error"]["kind"], "connect");
+    assert!(instance["last_error"]["at_ms"].as_u64() > Some(0) && instance["refused"] == 1);
 }
 
 #[tokio::test]
@@ -735,4 +740,106 @@ fn schemas_come_from_the_environment_or_the_start_fails() {
         let error = config(name, value).unwrap_err().to_string();
         assert!(error.contains(name), "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_batch_that_is_sent_again_with_its_key_is_stored_once() {
+    let store = support::store();
+    let router = router(store.url(), config());
+    let publish = async |body: Value| {
+        let request = post("/api/events/publish", "ROOT").header("idempotency-key", "k");
+        send(&router, request, body).await.1
+    };
+    let batch = json!([{ "type": "a" }, { "type": "a b" }, { "type": "a", "data": 1 }]);
+    let first = publish(batch.clone()).await;
+    let again = publish(batch).await;
+    for at in [0, 2] {
+        assert_eq!(
+            (&first[at]["status"], &again[at]["status"]),
+            (&json!("published"), &json!("duplicate"))
+        );
+        assert_eq!(first[at]["cursor"], again[at]["cursor"]);
+        // The repeat was given another id, which nothing has.
+        assert!(first[at]["id"].is_string() && again[at]["id"].is_null());
+    }
+    assert_eq!(
+        (&first[1]["status"], &again[1]["status"]),
+        (&json!("rejected"), &json!("rejected"))
+    );
+    let other = publish(json!([{ "type": "b" }])).await;
+    assert_eq!(other[0]["status"], "rejected");
+}
+
+#[tokio::test]
+async fn history_is_filtered_by_patterns_and_what_is_none_is_refused() {
+    let store = support::store();
+    let router = router(store.url(), config());
+    let batch = json!([{ "type": "a.x" }, { "type": "a.y.z" }, { "type": "b" }, { "type": "ab" }]);
+    send(&router, post("/api/events/publish", "ROOT"), batch).await;
+    let types = async |filter: &str| {
+        let uri = format!("/api/events/history?type={filter}");
+        let (response, page) = send(&router, get(&uri, "ROOT"), Value::Null).await;
+        let events = page["events"].as_array().cloned().unwrap_or_default();
+        let types = events
+            .iter()
+            .map(|e| e["event"]["type"].as_str().unwrap().to_owned());
+        (
+            response.status().as_u16(),
+            types.collect::<Vec<_>>().join(" "),
+        )
+    };
+    for (filter, wanted) in [
+        ("a.*", "a.x a.y.z"),
+        ("a.", "a.x a.y.z"),
+        ("a.x,b", "a.x b"),
+        ("*", "a.x a.y.z b ab"),
+        ("c", ""),
+    ] {
+        assert_eq!(types(filter).await, (200, wanted.to_owned()), "{filter}");
+    }
+    for wrong in ["", ",", "a*", "a-b", "*.a", "history", "%00"] {
+        assert_eq!(types(wrong).await.0, 400, "{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_of_an_empty_history_has_a_place_to_come_back_to() {
+    let store = support::store();
+    let router = router(store.url(), config());
+    let mut stream = Stream::open(&router, get("/api/events/stream", "ROOT")).await;
+    let ready = stream.next().await.unwrap();
+    assert_eq!(
+        (ready.event.as_str(), ready.id.as_deref()),
+        ("ready", ready.data["cursor"].as_str())
+    );
+    drop(stream);
+    send(
+        &router,
+        post("/api/events/publish", "ROOT"),
+        json!({ "type": "a" }),
+    )
+    .await;
+    let back = get("/api/events/stream", "ROOT").header("last-event-id", ready.id.unwrap());
+    let missed = Stream::open(&router, back).await.next().await.unwrap();
+    assert_eq!(missed.event, "a");
+    // So has an app that syncs before anything happens.
+    let sync = async |after: Value| {
+        let body = json!({ "client": "c", "epoch": 1, "organisation": "acme", "after": after });
+        send(&router, post("/api/events/sync", "ROOT"), body)
+            .await
+            .1["missed"]
+            .clone()
+    };
+    let first = sync(Value::Null).await;
+    send(
+        &router,
+        post("/api/events/publish?organisation=acme", "ROOT"),
+        json!({ "type": "b" }),
+    )
+    .await;
+    let missed = sync(first["cursor"].clone()).await;
+    assert_eq!(
+        (&missed["events"][0]["event"]["type"], &missed["reset"]),
+        (&json!("b"), &json!(false))
+    );
 }

@@ -51,6 +51,9 @@ pub(super) struct EventsHealth {
     /// The newest event's place in the shared history.
     #[serde(skip_serializing_if = "Option::is_none")]
     cursor: Option<String>,
+    /// This instance only: others may see something else. For tokens as below.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance: Option<Instance>,
     /// Numbers of the environment; only for a service token with `events:read` for every organisation.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     details: Option<Details>,
@@ -72,8 +75,6 @@ struct Details {
     backlog: BTreeMap<String, Waiting>,
     /// Dead letters.
     dead_letters: Waiting,
-    /// This instance only: others may see something else.
-    instance: Instance,
     /// Time until a message came back through the store, in milliseconds; absent when it did not.
     #[serde(skip_serializing_if = "Option::is_none")]
     loopback_ms: Option<f64>,
@@ -139,6 +140,17 @@ struct Instance {
     /// Failed commands by kind of error.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     errors: BTreeMap<String, u64>,
+    /// The last one; an open circuit is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_error: Option<LastError>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct LastError {
+    /// Its kind, such as `timeout`.
+    kind: &'static str,
+    /// When, in unix milliseconds.
+    at_ms: u64,
 }
 
 /// Says whether events can be published and read, and how it goes.
@@ -165,6 +177,7 @@ pub(super) async fn health(
         durable: false,
         latency_ms: None,
         cursor: None,
+        instance: None,
         details: None,
     };
     let mut code = StatusCode::OK;
@@ -185,8 +198,12 @@ pub(super) async fn health(
         }
     }
     let trusted = caller.is_some_and(|c| c.has(Scope::EventsRead) && c.is_unrestricted());
+    let instance = instance(&state);
     if trusted && health.durable {
         let mut details = details(&state, hours).await?;
+        if instance.circuit != "closed" {
+            details.warnings.push("circuit");
+        }
         if query.loopback {
             let probe = tokio::time::timeout(LOOPBACK, loopback(events)).await;
             details.loopback_ms = probe.ok().flatten();
@@ -196,6 +213,8 @@ pub(super) async fn health(
         }
         health.details = Some(details);
     }
+    // What is known without the store, above all while it is away.
+    health.instance = trusted.then_some(instance);
     Ok((code, [(header::CACHE_CONTROL, "no-store")], Json(health)))
 }
 
@@ -217,7 +236,6 @@ async fn details(state: &AppState, hours: u64) -> Result<Details> {
         top_failing: top_failing(&hours),
         publish: percentiles(&hours),
         dead_letters: waiting(&dead, now),
-        instance: instance(state),
         ..Details::default()
     };
     for (name, backlog) in backlogs {
@@ -232,9 +250,6 @@ async fn details(state: &AppState, hours: u64) -> Result<Details> {
     }
     if dead.waiting > 0 {
         details.warnings.push("dead-letters");
-    }
-    if details.instance.circuit != "closed" {
-        details.warnings.push("circuit");
     }
     details.hours = hours.into_iter().map(|hour| Hour::of(hour, now)).collect();
     Ok(details)
@@ -305,6 +320,10 @@ fn instance(state: &AppState) -> Instance {
             .filter(|(_, n)| *n > 0)
             .map(|(kind, n)| (format!("{kind:?}"), *n))
             .collect(),
+        last_error: snapshot.last_error.map(|(kind, at_ms)| LastError {
+            kind: kind.as_str(),
+            at_ms,
+        }),
     }
 }
 

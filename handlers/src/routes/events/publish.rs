@@ -60,7 +60,7 @@ pub(super) struct EventBody {
 pub(super) struct Verdict {
     /// `published`, `duplicate`, or `local`; in a batch also `rejected` (for good), `retry` (not stored) or `unknown` (maybe stored: send it again with the same `id`).
     status: &'static str,
-    /// The event's id.
+    /// The event's id; absent for a `duplicate` of an event with another id.
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<String>,
     /// Where it is in the history.
@@ -101,7 +101,8 @@ impl Verdict {
         };
         Self {
             status,
-            id: Some(event.id.clone()),
+            // With a key the stored event may have another id than the repeat.
+            id: outcome.cursor.is_of(event).then(|| event.id.clone()),
             cursor: Some(outcome.cursor.to_string()),
             offset: Some(outcome.cursor.offset()),
             durable: true,
@@ -135,7 +136,7 @@ impl Verdict {
 /// Publishes one event, or up to 100 as an array: each is stored, numbered and announced at once.
 ///
 /// With an `Idempotency-Key`, else with the `id` and `source` of the event, an event is published once, however often it
-/// is sent. CloudEvents come structured, batched, or binary (`ce-*` headers). Types of `EVENTS_BEST_EFFORT_TYPES` are told
+/// is sent; a key of a batch holds for each of its places. CloudEvents come structured, batched, or binary (`ce-*` headers). Types of `EVENTS_BEST_EFFORT_TYPES` are told
 /// to this instance's clients while the store is away, and the answer says so.
 #[utoipa::path(post, path = "/api/events/publish", tag = "events", security(("service_token" = [])), params(PublishQuery),
     request_body(content = EventBody, content_type = "application/json"),
@@ -167,27 +168,19 @@ pub(super) async fn publish(
         Scope::EventsPublish,
         query.organisation.as_deref(),
     )?;
-    let body = body.map_err(|_| too_large())?;
+    let body = body.map_err(|_| Problem::too_large())?;
     if let Some(event) = Event::from_binary(&headers, &body)? {
         let given = headers.contains_key("ce-id");
         return one(&state, &events, origin.mark(event), given, &headers).await;
     }
     match structured(&headers, &body)? {
-        Value::Array(items) => batch(&state, &events, &origin, items).await,
+        Value::Array(items) => batch(&state, &events, &origin, items, &headers).await,
         json => {
             let given = json.get("id").is_some();
             let event = origin.mark(Event::from_json(json)?);
             one(&state, &events, event, given, &headers).await
         }
     }
-}
-
-pub(super) fn too_large() -> Problem {
-    Problem::new(
-        StatusCode::PAYLOAD_TOO_LARGE,
-        "too-large",
-        "The request is too large",
-    )
 }
 
 /// Publishes one event; `given` says that its id is the caller's.
@@ -263,11 +256,13 @@ async fn batch(
     events: &Events,
     origin: &Origin,
     items: Vec<Value>,
+    headers: &HeaderMap,
 ) -> Result<Response> {
     if items.is_empty() || items.len() > 100 {
         return Err(Problem::invalid("a batch has 1 to 100 events"));
     }
-    let any_given = items.iter().any(|item| item.get("id").is_some());
+    let batch_key = idempotency_key(headers)?;
+    let known = batch_key.is_some() || items.iter().any(|item| item.get("id").is_some());
     let schemas = &state.config().schemas;
     let check = |item| {
         let event = Event::from_json(item).map_err(|error| error.to_string())?;
@@ -278,16 +273,23 @@ async fn batch(
         )
     };
     let read: Vec<Result<Event, String>> = items.into_iter().map(check).collect();
-    let keys: Vec<String> = read.iter().flatten().map(Event::identity).collect();
-    let good = read.iter().flatten().zip(&keys);
+    // The same batch again has the same events at the same places.
+    let key_of = |(at, event): (usize, &Event)| match batch_key {
+        Some(key) => format!("{key}#{at}"),
+        None => event.identity(),
+    };
+    let valid = || read.iter().enumerate();
+    let valid = || valid().filter_map(|(at, event)| Some((at, event.as_ref().ok()?)));
+    let keys: Vec<String> = valid().map(key_of).collect();
+    let good = valid().zip(&keys);
     let good: Vec<_> = good
-        .map(|(event, key)| (event, Some(key.as_str())))
+        .map(|((_, event), key)| (event, Some(key.as_str())))
         .collect();
     let sent = if good.is_empty() {
         Ok(Vec::new())
     } else if !state.config().redis_events {
         Err(None)
-    } else if any_given {
+    } else if known {
         events.publish_batch(&good).await.map_err(Some)
     } else {
         let sent = remembered_shortly(events).publish_batch(&good).await;
@@ -318,9 +320,14 @@ async fn batch(
                 }
                 tracing::warn!(%error, "a batch may be published");
                 let ids: Vec<&str> = read.iter().flatten().map(|e| e.id.as_str()).collect();
-                return Err(outcome_unknown(state, ids.len() as u64)
-                    .detail("they may be stored: send them again with these `ids`, in order of the valid events")
-                    .member("ids", ids));
+                let problem = outcome_unknown(state, ids.len() as u64);
+                return Err(if batch_key.is_some() {
+                    problem.detail("they may be stored: send the same batch again with the same Idempotency-Key")
+                } else {
+                    problem
+                        .detail("they may be stored: send them again with these `ids`, in order of the valid events")
+                        .member("ids", ids)
+                });
             }
             let verdict = |read: &_| match read {
                 Err(error) => Verdict::rejected(error),

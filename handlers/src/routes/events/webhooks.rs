@@ -13,7 +13,7 @@ use axum::{
     extract::{Path, State},
     response::Response,
 };
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, header};
 use restis::{
     clock::{Clock as _, SystemClock},
     events::{Event, check_name},
@@ -51,17 +51,10 @@ pub(super) async fn receive(
     headers: HeaderMap,
     body: Result<Bytes, axum::extract::rejection::BytesRejection>,
 ) -> Result<Response> {
-    let refused = || {
-        Problem::new(
-            StatusCode::UNAUTHORIZED,
-            "signature-invalid",
-            "The signature is not accepted",
-        )
-    };
-    let body = body.map_err(|_| publish::too_large())?;
+    let body = body.map_err(|_| Problem::too_large())?;
     // An unknown name and a wrong signature look the same from outside.
     let known = state.config().webhooks.incoming.get(&sender);
-    let known = known.ok_or_else(refused)?;
+    let known = known.ok_or_else(Problem::signature_invalid)?;
     let field = |name: &str| text(&headers, name).unwrap_or_default();
     let now_s = SystemClock::new().now_ms() / 1000;
     let (id, at) = (field("webhook-id"), field("webhook-timestamp"));
@@ -70,7 +63,7 @@ pub(super) async fn receive(
         .verify(id, at, field("webhook-signature"), &body, now_s);
     verified.map_err(|error| {
         tracing::warn!(%error, sender, "a webhook is refused");
-        refused()
+        Problem::signature_invalid()
     })?;
     let payload: Value = serde_json::from_slice(&body)
         .map_err(|e| Problem::invalid(format!("the body is not JSON: {e}")))?;
