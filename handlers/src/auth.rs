@@ -1,11 +1,12 @@
 //! Who may call: service tokens, their scopes and organisations.
 //!
-//! Tokens are kept as SHA-256 digests and compared in constant time. A caller without a token
+//! Tokens are kept as SHA-256 digests and compared in constant time; a service may sign its requests instead. A caller without a token
 //! has no scope: every route that is not public refuses it.
 
-use crate::{AppState, problem::Problem};
+use crate::{AppState, problem::Problem, signed::Signed};
 use axum::extract::FromRequestParts;
 use http::{header, request::Parts};
+use restis::events::{SignatureError, WebhookKeys};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::{fmt, sync::Arc};
@@ -75,9 +76,18 @@ impl Scope {
 #[derive(Clone)]
 struct ServiceToken {
     name: Arc<str>,
-    digest: [u8; 32],
+    proof: Proof,
     scopes: Arc<[Scope]>,
     organisations: Option<Arc<[String]>>,
+}
+
+/// How a service shows who it is.
+#[derive(Clone)]
+enum Proof {
+    /// The SHA-256 of the token that it sends.
+    Token([u8; 32]),
+    /// The secrets that it signs with.
+    Signature(WebhookKeys),
 }
 
 /// The service tokens that are accepted.
@@ -92,15 +102,28 @@ impl fmt::Debug for ServiceTokens {
     }
 }
 
-/// A token as `RESTIS_SERVICE_TOKENS` lists it: its digest, never the token.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// A token as `RESTIS_SERVICE_TOKENS` lists it: its digest, never the token, or what it signs with.
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TokenEntry {
     name: String,
-    sha256: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sha256: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    secrets: Option<Vec<String>>,
     scopes: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     organisations: Option<Vec<String>>,
+}
+
+impl fmt::Debug for TokenEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenEntry")
+            .field("name", &self.name)
+            .field("scopes", &self.scopes)
+            .field("organisations", &self.organisations)
+            .finish_non_exhaustive()
+    }
 }
 
 impl TokenEntry {
@@ -127,7 +150,8 @@ impl TokenEntry {
         });
         let entry = Self {
             name: name.to_owned(),
-            sha256: encode_hex(&Sha256::digest(token)),
+            sha256: Some(encode_hex(&Sha256::digest(token))),
+            secrets: None,
             scopes: scopes.collect(),
             organisations: (!organisations.is_empty()).then(|| organisations.to_vec()),
         };
@@ -145,8 +169,15 @@ impl TokenEntry {
         if name.is_empty() {
             return Err("a token needs a name".to_owned());
         }
-        let digest = decode_hex(&self.sha256)
-            .ok_or_else(|| format!("token `{name}`: `sha256` must be 64 hexadecimal digits"))?;
+        let proof = match (&self.sha256, &self.secrets) {
+            (Some(hex), None) => Proof::Token(decode_hex(hex).ok_or_else(|| {
+                format!("token `{name}`: `sha256` must be 64 hexadecimal digits")
+            })?),
+            (None, Some(secrets)) => Proof::Signature(
+                WebhookKeys::new(secrets).map_err(|e| format!("token `{name}`: {e}"))?,
+            ),
+            _ => return Err(format!("token `{name}`: needs `sha256`, or `secrets`")),
+        };
         let mut scopes = Vec::new();
         for text in &self.scopes {
             let matching = Scope::matching(text);
@@ -160,7 +191,7 @@ impl TokenEntry {
         }
         Ok(ServiceToken {
             name: name.as_str().into(),
-            digest,
+            proof,
             scopes: scopes.into(),
             organisations: self.organisations.clone().map(Into::into),
         })
@@ -178,7 +209,7 @@ impl ServiceTokens {
     pub fn with_full_access(mut self, name: &str, token: &str) -> Self {
         self.0.push(ServiceToken {
             name: name.into(),
-            digest: Sha256::digest(token).into(),
+            proof: Proof::Token(Sha256::digest(token).into()),
             scopes: Scope::ALL.into(),
             organisations: None,
         });
@@ -196,7 +227,7 @@ impl ServiceTokens {
     ) -> Self {
         self.0.push(ServiceToken {
             name: name.into(),
-            digest: Sha256::digest(token).into(),
+            proof: Proof::Token(Sha256::digest(token).into()),
             scopes: scopes.into(),
             organisations: organisations.map(|o| o.iter().map(|&o| o.to_owned()).collect()),
         });
@@ -205,15 +236,21 @@ impl ServiceTokens {
 
     /// Parses the JSON of `RESTIS_SERVICE_TOKENS`:
     /// `[{"name":"web","sha256":"HEX","scopes":["session:*"],"organisations":["acme"]}]`;
-    /// `restis token new` makes entries.
+    /// `restis token new` makes entries. With `"secrets":["whsec_…"]` instead of `sha256` requests are signed.
     ///
     /// # Errors
     /// Says which entry is wrong and why.
     pub fn parse(json: &str) -> Result<Self, String> {
         let entries: Vec<TokenEntry> =
             serde_json::from_str(json).map_err(|e| format!("not a list of tokens: {e}"))?;
-        let tokens: Result<_, _> = entries.iter().map(TokenEntry::token).collect();
-        Ok(Self(tokens?))
+        let tokens: Result<Vec<_>, _> = entries.iter().map(TokenEntry::token).collect();
+        let tokens = Self(tokens?);
+        let mut signers: Vec<&str> = tokens.signers().map(|(name, ..)| name).collect();
+        signers.sort_unstable();
+        match signers.windows(2).find(|pair| pair.first() == pair.last()) {
+            Some(twice) => Err(format!("two tokens with `secrets` have the name {twice:?}")),
+            None => Ok(tokens),
+        }
     }
 
     fn find(&self, presented: &str) -> Option<&ServiceToken> {
@@ -221,11 +258,32 @@ impl ServiceTokens {
         // Every entry is compared, so that the time tells nothing about which one matched.
         let mut found = None;
         for token in &self.0 {
-            if bool::from(token.digest.ct_eq(&digest)) {
+            if let Proof::Token(known) = &token.proof
+                && bool::from(known.ct_eq(&digest))
+            {
                 found = Some(token);
             }
         }
         found
+    }
+
+    fn signers(&self) -> impl Iterator<Item = (&str, &WebhookKeys, &ServiceToken)> {
+        self.0.iter().filter_map(|token| match &token.proof {
+            Proof::Signature(keys) => Some((&*token.name, keys, token)),
+            Proof::Token(_) => None,
+        })
+    }
+
+    /// Who signs by this name, if the check of the signature says so; else why not.
+    pub(crate) fn signer(
+        &self,
+        name: &str,
+        check: impl FnOnce(&WebhookKeys) -> Result<(), SignatureError>,
+    ) -> Result<Caller, String> {
+        let found = self.signers().find(|(known, ..)| *known == name);
+        let (_, keys, token) = found.ok_or("nobody signs by this name")?;
+        check(keys).map_err(|error| error.to_string())?;
+        Ok(Caller(token.clone()))
     }
 
     /// Who presents these headers; `None` without an accepted token.
@@ -316,10 +374,11 @@ impl FromRequestParts<AppState> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
-        state
-            .tokens()
-            .caller(&parts.headers)
-            .ok_or_else(Problem::unauthenticated)
+        if let Some(Signed(caller)) = parts.extensions.get() {
+            return caller.clone();
+        }
+        let caller = state.tokens().caller(&parts.headers);
+        caller.ok_or_else(Problem::unauthenticated)
     }
 }
 
@@ -334,11 +393,9 @@ impl axum::extract::OptionalFromRequestParts<AppState> for Caller {
         if !parts.headers.contains_key(header::AUTHORIZATION) {
             return Ok(None);
         }
-        state
-            .tokens()
-            .caller(&parts.headers)
+        <Self as FromRequestParts<AppState>>::from_request_parts(parts, state)
+            .await
             .map(Some)
-            .ok_or_else(Problem::unauthenticated)
     }
 }
 
@@ -410,6 +467,37 @@ mod tests {
         for scope in ["rate", "", "session:", "ratelimit:*:*"] {
             let error = TokenEntry::new("web", "SECRET", &[scope.to_owned()], &[]).unwrap_err();
             assert!(error.contains("unknown scope"), "{scope}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_entry_has_a_digest_or_secrets_and_shows_neither() {
+        let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+        let entry = |proof: &str| format!(r#"[{{"name":"web",{proof}"scopes":["*"]}}]"#);
+        let signed = entry(&format!(r#""secrets":["{secret}"],"#));
+        let tokens = ServiceTokens::parse(&signed).unwrap();
+        assert!(tokens.signer("web", |_| Ok(())).is_ok());
+        assert!(tokens.signer("other", |_| Ok(())).is_err());
+        let wrong = tokens.signer("web", |_| Err(SignatureError::Mismatch));
+        assert!(wrong.is_err());
+        // What signs is not a token.
+        assert!(
+            tokens
+                .caller(&headers(&format!("Bearer {secret}")))
+                .is_none()
+        );
+        let entries: Vec<TokenEntry> = serde_json::from_str(&signed).unwrap();
+        assert!(!format!("{entries:?}{tokens:?}").contains("MfKQ9"));
+        let twice = format!("[{0},{0}]", &signed[1..signed.len() - 1]);
+        let both = format!(r#""sha256":"{}","secrets":["{secret}"],"#, "0".repeat(64));
+        for bad in [
+            entry(""),
+            entry(r#""secrets":["short"],"#),
+            entry(&both),
+            twice,
+        ] {
+            let error = ServiceTokens::parse(&bad).unwrap_err();
+            assert!(error.contains("web") && !error.contains("short"), "{error}");
         }
     }
 

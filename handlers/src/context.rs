@@ -5,6 +5,7 @@ use crate::{
     client_ip::{self, ClientIp},
     deferred,
     problem::Problem,
+    signed,
 };
 use axum::{
     Router,
@@ -72,6 +73,10 @@ pub(crate) fn wrap(router: Router, state: &AppState) -> Router {
             )
         })
         .layer(DefaultBodyLimit::max(state.config().max_body_bytes))
+        .layer(middleware::from_fn_with_state(
+            state.clone(),
+            signed::verify,
+        ))
         .layer(middleware::from_fn(deferred::finish))
         .layer(middleware::from_fn_with_state(state.clone(), limit_time))
         .layer(middleware::from_fn_with_state(state.clone(), identify));
@@ -98,6 +103,7 @@ fn cors(origins: Vec<HeaderValue>) -> CorsLayer {
             header::IF_MATCH,
             HeaderName::from_static("last-event-id"),
             HeaderName::from_static("idempotency-key"),
+            HeaderName::from_static("x-correlation-id"),
             HeaderName::from_static("x-csrf-token"),
             REQUEST_ID.clone(),
             TRACEPARENT.clone(),
@@ -105,6 +111,7 @@ fn cors(origins: Vec<HeaderValue>) -> CorsLayer {
         .expose_headers([
             header::ETAG,
             header::RETRY_AFTER,
+            HeaderName::from_static("events-cursor"),
             HeaderName::from_static("ratelimit"),
             HeaderName::from_static("ratelimit-policy"),
             HeaderName::from_static("x-ratelimit-limit"),

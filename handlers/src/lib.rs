@@ -18,6 +18,7 @@ mod policies;
 pub mod problem;
 mod routes;
 mod schemas;
+mod signed;
 mod state;
 mod webhooks;
 

@@ -1,13 +1,13 @@
 //! The kinds of callers, what they present, and what each route owes them.
 
 use super::{
-    ELSEWHERE, GRANT_SECRET, HERE, World,
+    ELSEWHERE, GRANT_SECRET, HERE, SIGNING_SECRET, World,
     table::{Access, Organisation, Route},
 };
 use http::{header, request::Builder};
 use restis::{
     clock::{Clock as _, SystemClock},
-    events::{Environment, Grant, GrantKeys, TypeFilter},
+    events::{Environment, Grant, GrantKeys, TypeFilter, WebhookKeys},
 };
 use restis_handlers::auth::Scope;
 
@@ -20,6 +20,10 @@ pub(crate) enum Kind {
     NotBearer,
     /// Every scope, every organisation.
     Root,
+    /// Every scope, every organisation, by a signature.
+    Signed,
+    /// A signature of the same name by another secret.
+    WronglySigned,
     /// One scope, every organisation.
     Scoped(Scope),
     /// Every scope, bound to the organisation that the request names.
@@ -76,6 +80,8 @@ impl Kind {
             Self::WrongToken,
             Self::NotBearer,
             Self::Root,
+            Self::Signed,
+            Self::WronglySigned,
             Self::Bound,
             Self::BoundElsewhere,
             Self::BoundWithoutName,
@@ -115,6 +121,10 @@ impl Kind {
             Self::WrongToken => bearer(request, "WRONG"),
             Self::NotBearer => request.header(header::AUTHORIZATION, "Basic ROOT"),
             Self::Root => bearer(request, "ROOT"),
+            // `signature` adds the rest.
+            Self::Signed | Self::WronglySigned => {
+                request.header(header::AUTHORIZATION, "HMAC signer")
+            }
             Self::Scoped(scope) => bearer(request, &token_of(scope)),
             Self::Bound | Self::BoundWithoutName => bearer(request, "HERE"),
             Self::BoundElsewhere => bearer(request, "ELSEWHERE"),
@@ -167,10 +177,28 @@ impl Kind {
         }
     }
 
+    /// What a signed request has besides, once its body is known.
+    pub(crate) fn signature(self, request: Builder, body: &str) -> Builder {
+        let secret = match self {
+            Self::Signed => SIGNING_SECRET,
+            Self::WronglySigned => "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
+            _ => return request,
+        };
+        let keys = WebhookKeys::new([secret]).unwrap();
+        let at = SystemClock::new().now_ms() / 1000;
+        let method = request.method_ref().unwrap();
+        let signed = format!("{method} {}\n{body}", request.uri_ref().unwrap());
+        let signature = keys.sign("request-1", at, signed.as_bytes());
+        request
+            .header("webhook-id", "request-1")
+            .header("webhook-timestamp", at)
+            .header("webhook-signature", signature)
+    }
+
     /// The scopes of the service token, and whether it is good for the request's organisation.
     fn token(self) -> Option<(Vec<Scope>, Good)> {
         Some(match self {
-            Self::Root => (Scope::ALL.into(), Good::Everywhere),
+            Self::Root | Self::Signed => (Scope::ALL.into(), Good::Everywhere),
             Self::Scoped(scope) => (vec![scope], Good::Everywhere),
             Self::Bound => (Scope::ALL.into(), Good::Here),
             Self::BoundElsewhere | Self::BoundWithoutName => (Scope::ALL.into(), Good::Elsewhere),
@@ -181,11 +209,12 @@ impl Kind {
     fn is_wrong_authorization(self) -> bool {
         use Kind::{
             ExpiredGrant, ForgedGrant, Grant, GrantElsewhere, GrantOfProduction, NotBearer,
-            WrongToken,
+            WrongToken, WronglySigned,
         };
         matches!(
             self,
             WrongToken
+                | WronglySigned
                 | NotBearer
                 | Grant
                 | GrantElsewhere
@@ -230,12 +259,14 @@ pub(crate) fn expected(route: &Route, kind: Kind) -> Verdict {
         Access::Sync(needed) => match kind {
             Kind::Grant if route.when.is_empty() => Verdict::Passes,
             Kind::Grant | Kind::GrantElsewhere => Verdict::Forbidden,
+            Kind::Signed => Verdict::Unauthenticated,
             other => by_token(needed, Organisation::Body, other),
         },
         Access::Signature => Verdict::Unauthenticated,
         Access::Reader => match kind {
             Kind::Grant | Kind::GrantInQuery => Verdict::Passes,
             Kind::GrantElsewhere => Verdict::Forbidden,
+            Kind::Signed => Verdict::Unauthenticated,
             other => by_token(&[Scope::EventsRead], Organisation::Query, other),
         },
         Access::Browser => match kind {

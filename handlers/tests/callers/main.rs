@@ -18,7 +18,7 @@ use restis_handlers::{
     AppState, Config, app,
     auth::{Scope, ServiceTokens},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use table::{Access, Organisation, ROUTES, Route};
 use tower::ServiceExt as _;
 
@@ -26,6 +26,8 @@ use tower::ServiceExt as _;
 const GRANT_SECRET: &str = "the grant secret of the caller tests";
 /// Signs the sessions that are accepted.
 const SESSION_SECRET: &str = "the session secret of the caller tests";
+/// Signs the requests that are accepted.
+const SIGNING_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 /// The organisation that requests name.
 const HERE: &str = "acme";
 /// Another one.
@@ -51,7 +53,9 @@ impl World {
 
     /// Over any store; all worlds accept the same credentials.
     fn over(redis: Redis, config: Config) -> Self {
-        let mut tokens = ServiceTokens::none()
+        let signer = json!([{ "name": "signer", "secrets": [SIGNING_SECRET], "scopes": ["*"] }]);
+        let mut tokens = ServiceTokens::parse(&signer.to_string())
+            .unwrap()
             .with_full_access("root", "ROOT")
             .with("here", "HERE", &Scope::ALL, Some(&[HERE]))
             .with("elsewhere", "ELSEWHERE", &Scope::ALL, Some(&[ELSEWHERE]));
@@ -142,6 +146,7 @@ async fn check(world: &World, document: &Value, route: &Route, kind: Kind) {
     if body.is_some() {
         request = request.header(header::CONTENT_TYPE, "application/json");
     }
+    request = kind.signature(request, body.as_deref().unwrap_or_default());
     let before = world.commands();
     let response = world
         .send(

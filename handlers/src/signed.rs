@@ -1,0 +1,92 @@
+//! Requests that are signed rather than carrying a token: `Authorization: HMAC NAME`.
+//!
+//! The signature is a Standard Webhook's, over `METHOD PATH?QUERY`, a line break and the body.
+
+use crate::{AppState, auth::Caller, problem::Problem};
+use axum::{
+    body::{Body, Bytes, to_bytes},
+    extract::{Request, State},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, HeaderValue, header, request::Parts};
+use restis::clock::{Clock as _, SystemClock};
+
+const KEY: &str = "idempotency-key";
+const ID: &str = "webhook-id";
+
+/// What a signature told: a route that needs no caller does not mind a wrong one.
+#[derive(Debug, Clone)]
+pub(crate) struct Signed(pub(crate) Result<Caller, Problem>);
+
+/// Checks the signature of a request that has one; [`Caller`] finds what came of it.
+pub(crate) async fn verify(
+    State(state): State<AppState>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    if let Some(name) = signer(request.headers()).map(str::to_owned) {
+        match read(&state, request).await {
+            Ok((mut parts, body)) => {
+                let caller = accept(&state, &name, &mut parts, &body);
+                parts.extensions.insert(Signed(caller));
+                request = Request::from_parts(parts, Body::from(body));
+            }
+            Err(problem) => return problem.into_response(),
+        }
+    }
+    next.run(request).await
+}
+
+fn signer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, name) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("hmac").then(|| name.trim())
+}
+
+async fn read(state: &AppState, request: Request) -> Result<(Parts, Bytes), Problem> {
+    let (parts, body) = request.into_parts();
+    let body = to_bytes(body, state.config().max_body_bytes).await;
+    Ok((parts, body.map_err(|_| Problem::too_large())?))
+}
+
+fn accept(state: &AppState, name: &str, parts: &mut Parts, body: &[u8]) -> Result<Caller, Problem> {
+    let field = |name: &str| {
+        let value = parts.headers.get(name).and_then(|v| v.to_str().ok());
+        value.unwrap_or_default()
+    };
+    let target = parts.uri.path_and_query().map_or("/", |t| t.as_str());
+    let mut signed = format!("{} {target}\n", parts.method).into_bytes();
+    signed.extend_from_slice(body);
+    let now_s = SystemClock::new().now_ms() / 1000;
+    let (id, at) = (field(ID), field("webhook-timestamp"));
+    let signatures = field("webhook-signature");
+    let caller = state
+        .tokens()
+        .signer(name, |keys| keys.verify(id, at, signatures, &signed, now_s))
+        .inspect_err(|why| tracing::warn!(why, "a signed request is refused"))
+        .map_err(|_| Problem::signature_invalid())?;
+    only_what_is_signed(parts)?;
+    Ok(caller)
+}
+
+/// Headers are not signed: none may say which event it is, and its id is the key of what it publishes.
+fn only_what_is_signed(parts: &mut Parts) -> Result<(), Problem> {
+    let mut names = parts.headers.keys();
+    if names.any(|name| name.as_str().starts_with("ce-")) {
+        return Err(Problem::invalid(
+            "a signed request carries its event in the body, without `ce-*` headers",
+        ));
+    }
+    let id = parts.headers.get(ID).cloned();
+    let id = id.unwrap_or(HeaderValue::from_static(""));
+    match parts.headers.get(KEY) {
+        Some(key) if *key != id => Err(Problem::invalid(
+            "`Idempotency-Key` of a signed request is its `webhook-id`",
+        )),
+        _ => {
+            parts.headers.insert(KEY, id);
+            Ok(())
+        }
+    }
+}
