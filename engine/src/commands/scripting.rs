@@ -1,11 +1,9 @@
 //! EVAL and its family, SCRIPT.
 
-use bytes::Bytes;
-
 use crate::command::{Args, Category, Keys, Outcome, Spec};
 use crate::ctx::{Ctx, Script as Running};
 use crate::error::{Error, NOT_INTEGER};
-use crate::lua::{self, Mode};
+use crate::lua::{self, Declared, Mode};
 use crate::num;
 use crate::parse::is;
 use crate::reply::Reply;
@@ -95,9 +93,7 @@ pub(super) fn mode(ctx: &mut Ctx<'_>, flags: ScriptFlags, read_only: bool, keys:
             read_only: read_only || flags.no_writes,
             memory_checked: flags.allow_oom || ctx.make_room(),
         },
-        declared: flags
-            .allow_key_locking
-            .then(|| keys.iter().map(|key| Bytes::copy_from_slice(key)).collect()),
+        declared: flags.allow_key_locking.then(|| Declared::new(keys)),
     }
 }
 

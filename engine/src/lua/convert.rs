@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use mlua::{Lua, Result, Table, Value};
+use mlua::{Either, IntoLua, Lua, Result, Table, Value};
 
 use crate::error::Error;
 use crate::num::{self, DoubleText};
@@ -13,23 +13,59 @@ use crate::reply::Reply;
 const MAX_DEPTH: usize = 128;
 
 /// A reply as a Lua value. `resp3`: a missing value is `nil` instead of `false`.
-pub(super) fn to_lua(lua: &Lua, reply: Reply, resp3: bool) -> Result<Value> {
+pub(super) fn to_lua(lua: &Lua, reply: &Reply, resp3: bool) -> Result<Value> {
     Ok(match reply {
         Reply::Nil | Reply::NilArray if resp3 => Value::Nil,
         Reply::Nil | Reply::NilArray => Value::Boolean(false),
         // A Lua number is a double: Redis, too, loses the digits beyond 2^53.
-        Reply::Int(n) => Value::Number(n as f64),
-        Reply::Bulk(bytes) => Value::String(lua.create_string(&bytes)?),
+        Reply::Int(n) => Value::Number(*n as f64),
+        Reply::Bulk(bytes) => Value::String(lua.create_string(bytes)?),
         Reply::Simple(text) => field(lua, "ok", text.as_bytes())?,
         Reply::Error(error) => error_table(lua, error.message())?,
         Reply::Array(items) => {
-            let table = lua.create_table_with_capacity(items.len(), 0)?;
-            for (index, item) in items.into_iter().enumerate() {
-                table.raw_set(index + 1, to_lua(lua, item, resp3)?)?;
-            }
-            Value::Table(table)
+            let items = items.iter().map(|reply| match reply {
+                Reply::Bulk(bytes) => match text(bytes) {
+                    Either::Left(text) => Either::Left(text),
+                    Either::Right(bytes) => Either::Right(Item::Bytes(bytes)),
+                },
+                reply => Either::Right(Item::Reply(reply, resp3)),
+            });
+            Value::Table(lua.create_sequence_from(items)?)
         }
     })
+}
+
+/// Bytes as a Lua string; by way of text the interpreter's interface is faster.
+pub(super) fn text(bytes: &[u8]) -> Either<&str, Bytewise<'_>> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Either::Left(text),
+        Err(_) => Either::Right(Bytewise(bytes)),
+    }
+}
+
+/// Bytes that are no text.
+#[derive(Debug)]
+pub(super) struct Bytewise<'a>(&'a [u8]);
+
+impl IntoLua for Bytewise<'_> {
+    fn into_lua(self, lua: &Lua) -> Result<Value> {
+        lua.create_string(self.0).map(Value::String)
+    }
+}
+
+/// An element of a list that is no text.
+enum Item<'a> {
+    Bytes(Bytewise<'a>),
+    Reply(&'a Reply, bool),
+}
+
+impl IntoLua for Item<'_> {
+    fn into_lua(self, lua: &Lua) -> Result<Value> {
+        match self {
+            Self::Bytes(bytes) => bytes.into_lua(lua),
+            Self::Reply(reply, resp3) => to_lua(lua, reply, resp3),
+        }
+    }
 }
 
 fn field(lua: &Lua, name: &str, text: &[u8]) -> Result<Value> {

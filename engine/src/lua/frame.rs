@@ -3,10 +3,12 @@
 //! A native function lives as long as the interpreter and cannot borrow the context of the script
 //! that calls it. So the database moves into the frame for as long as the script runs, and back.
 
+use std::collections::HashSet;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use crate::acl::Caller;
 use crate::command::Args;
@@ -22,7 +24,39 @@ use crate::reply::Reply;
 pub(crate) struct Mode {
     pub(crate) script: Script,
     /// The only keys that commands may name (`allow-key-locking`).
-    pub(crate) declared: Option<Vec<Bytes>>,
+    pub(crate) declared: Option<Declared>,
+}
+
+/// The keys that a script declared.
+#[derive(Clone, Debug)]
+pub(crate) enum Declared {
+    Few(SmallVec<[Bytes; 4]>),
+    Many(HashSet<Bytes, foldhash::fast::RandomState>),
+}
+
+impl Declared {
+    pub(crate) fn new(keys: &[&[u8]]) -> Self {
+        // One allocation for all.
+        let text = Bytes::from(keys.concat());
+        let mut end = 0;
+        let each = keys.iter().map(|key| {
+            let start = end;
+            end += key.len();
+            text.slice(start..end)
+        });
+        if keys.len() <= 4 {
+            Self::Few(each.collect())
+        } else {
+            Self::Many(each.collect())
+        }
+    }
+
+    fn has(&self, key: &[u8]) -> bool {
+        match self {
+            Self::Few(keys) => keys.iter().any(|known| known == key),
+            Self::Many(keys) => keys.contains(key),
+        }
+    }
 }
 
 /// A function that a library registers while it loads.
@@ -120,11 +154,11 @@ impl Frame {
 }
 
 /// The refusal of a command that names a key the script did not declare.
-fn undeclared(declared: &[Bytes], args: Args<'_>) -> Option<Error> {
+fn undeclared(declared: &Declared, args: Args<'_>) -> Option<Error> {
     let spec = commands::find(args.first()?)?;
     let mut missing = None;
     spec.keys.each(args, |at| {
-        if missing.is_none() && !declared.iter().any(|key| *key == args[at]) {
+        if missing.is_none() && !declared.has(args[at]) {
             missing = Some(args[at]);
         }
     });

@@ -15,7 +15,7 @@ mod random;
 mod structs;
 mod vm;
 
-pub(crate) use frame::Mode;
+pub(crate) use frame::{Declared, Mode};
 pub(crate) use vm::{Compiled, LoadedFunction, Vm};
 
 use sha1::{Digest, Sha1};

@@ -284,7 +284,7 @@ fn command(lua: &Lua, frame: &Shared, protected: bool) -> Result<Function> {
         };
         match reply {
             Reply::Error(error) if !protected => Err(raise(error.message())),
-            reply => convert::to_lua(lua, reply, resp3),
+            reply => convert::to_lua(lua, &reply, resp3),
         }
     };
     lua.create_function(move |lua, args: MultiValue| {

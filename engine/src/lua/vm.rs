@@ -256,11 +256,8 @@ impl Vm {
     }
 
     fn list(&self, items: &[&[u8]]) -> mlua::Result<Table> {
-        let table = self.0.lua.create_table_with_capacity(items.len(), 0)?;
-        for (index, item) in items.iter().enumerate() {
-            table.raw_set(index + 1, self.0.lua.create_string(item)?)?;
-        }
-        Ok(table)
+        let texts = items.iter().map(|item| convert::text(item));
+        self.0.lua.create_sequence_from(texts)
     }
 
     /// Runs the body of a library and returns the functions it registers.
