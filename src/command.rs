@@ -24,12 +24,28 @@ pub struct Args {
     pub(crate) repeatable: bool,
     /// The script behind an EVALSHA, for a server that does not know it.
     pub(crate) script: Option<Arc<Forms>>,
+    /// For a script that may be called once for many.
+    pub(crate) fold: Option<Fold>,
+}
+
+/// A script call that decides for items.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fold {
+    pub(crate) items: u32,
+    /// Arguments that all items share; those of each follow.
+    pub(crate) shared: u32,
 }
 
 impl Args {
     /// Nothing yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Makes room for more.
+    pub(crate) fn reserve(&mut self, arguments: usize, bytes: usize) {
+        self.ends.reserve(arguments);
+        self.buf.reserve(bytes);
     }
 
     /// Appends one argument.
@@ -42,6 +58,29 @@ impl Args {
             Ok(end) => self.ends.push(end),
             Err(_) => self.fail(Error::invalid_input("command longer than 4 GiB")),
         }
+    }
+
+    /// Appends some arguments of another command, with one copy.
+    pub(crate) fn append(&mut self, from: &Self, places: std::ops::Range<usize>) {
+        if places.is_empty() {
+            return;
+        }
+        let start = match places.start.checked_sub(1) {
+            Some(before) => from.ends.get(before).copied().unwrap_or_default(),
+            None => 0,
+        };
+        let (Some(ends), base) = (from.ends.get(places.clone()), self.buf.len() as u64) else {
+            return self.fail(Error::invalid_input("no such arguments"));
+        };
+        let end = ends.last().copied().unwrap_or(start);
+        if self.ends.is_empty() || base + u64::from(end) > u64::from(u32::MAX) {
+            // The name is looked up, and what is too long is refused.
+            return places.for_each(|place| self.push(from.get(place).unwrap_or_default()));
+        }
+        let moved = ends.iter().map(|at| at - start + base as u32);
+        self.ends.extend(moved);
+        let bytes = from.buf.get(start as usize..end as usize);
+        self.buf.extend_from_slice(bytes.unwrap_or_default());
     }
 
     /// Appends one value as exactly one argument.
@@ -111,13 +150,26 @@ impl Args {
         self.buf.is_ascii() || self.iter().all(|a| std::str::from_utf8(a).is_ok())
     }
 
+    /// No argument yet of another call of the same script.
+    pub(crate) fn same_script(&self) -> Self {
+        Self {
+            repeatable: self.repeatable,
+            script: self.script.clone(),
+            fold: self.fold,
+            ..Self::default()
+        }
+    }
+
+    /// For how many items a script is called; 0 for any other command.
+    pub(crate) fn items(&self) -> usize {
+        self.fold.map_or(0, |fold| fold.items as usize)
+    }
+
     /// The same command with another name and first argument.
     pub(crate) fn with_head(&self, name: &str, first: &str) -> Self {
         let mut next = Self {
             buf: SmallVec::with_capacity(self.buf.len() + name.len() + first.len()),
-            repeatable: self.repeatable,
-            script: self.script.clone(),
-            ..Self::default()
+            ..self.same_script()
         };
         next.push(name.as_bytes());
         next.push(first.as_bytes());

@@ -15,7 +15,7 @@ pub(crate) const UNAVAILABLE: (StatusCode, &str, &str) = (
 pub(crate) fn problem<B: From<String>>(
     (status, code, title): (StatusCode, &str, &str),
     retry: Option<Duration>,
-    members: &[(&str, &str)],
+    members: &[(&str, serde_json::Value)],
 ) -> Response<B> {
     let mut body = serde_json::json!({
         "type": format!("urn:restis:problem:{code}"),
@@ -24,7 +24,7 @@ pub(crate) fn problem<B: From<String>>(
         "code": code,
     });
     for (name, value) in members {
-        body[name] = (*value).into();
+        body[name] = value.clone();
     }
     let retry_ms = retry.map(|retry| u64::try_from(retry.as_millis()).unwrap_or(u64::MAX));
     if let Some(ms) = retry_ms {

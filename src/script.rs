@@ -13,7 +13,7 @@ use sha1::{Digest, Sha1};
 
 use crate::{
     client::{Redis, Surface},
-    command::{Args, Command, ToArg},
+    command::{Args, Command, Fold, ToArg},
     dispatch::CallOptions,
     error::{ErrorKind, Result},
     pipeline::Handle,
@@ -95,6 +95,7 @@ impl Script {
             script: self,
             keys: Args::new(),
             args: Args::new(),
+            fold: None,
             options: CallOptions::default(),
         }
     }
@@ -200,8 +201,9 @@ fn rejects_flag(line: &str) -> bool {
 #[must_use = "a script call does nothing until it is run"]
 pub struct ScriptCall<'s> {
     script: &'s Script,
-    keys: Args,
-    args: Args,
+    pub(crate) keys: Args,
+    pub(crate) args: Args,
+    fold: Option<Fold>,
     options: CallOptions,
 }
 
@@ -234,6 +236,16 @@ impl ScriptCall<'_> {
         self
     }
 
+    /// What is added from here on is this call's own: concurrent calls that are alike up to here
+    /// become one. The script answers a list with one reply an item, an item's error as text.
+    pub(crate) fn item(&mut self) -> &mut Args {
+        self.fold = Some(Fold {
+            items: 1,
+            shared: self.args.len() as u32,
+        });
+        &mut self.args
+    }
+
     /// Total time for the call, all attempts included.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.options.timeout = Some(timeout);
@@ -248,12 +260,13 @@ impl ScriptCall<'_> {
     }
 
     fn command<T>(&self, name: &str, body: &str) -> Command<T> {
-        let keys = self.keys.iter();
-        let mut command = Command::new(name)
-            .arg(body)
-            .arg(keys.len())
-            .args(keys)
-            .args(self.args.iter());
+        let (keys, args) = (&self.keys, &self.args);
+        let mut command = Command::new(name);
+        let bytes = body.len() + keys.bytes() + args.bytes();
+        command.args.reserve(keys.len() + args.len() + 2, bytes + 4);
+        command.args.add(body).add(keys.len());
+        command.args.append(keys, 0..keys.len());
+        command.args.append(args, 0..args.len());
         if let Err(problem) = self.keys.check().and_then(|()| self.args.check()) {
             command.args.fail(problem);
         }
@@ -267,11 +280,12 @@ impl ScriptCall<'_> {
     ///
     /// # Errors
     /// The script's error reply, a decode error, or that the call was not answered.
-    pub async fn run<T: FromReply>(self, redis: &Redis) -> Result<T> {
+    pub fn run<T: FromReply>(self, redis: &Redis) -> impl Future<Output = Result<T>> {
         let forms = self.script.forms();
         let mut command = self.command("EVALSHA", &forms.best(redis.core.key_locking()).hash);
         command.args.script = Some(Arc::clone(forms));
-        redis.core.run_with(command, self.options).await
+        command.args.fold = self.fold;
+        redis.core.run_with(command, self.options)
     }
 
     /// Adds the script to a pipeline or transaction, by text: a batch keeps its order, so

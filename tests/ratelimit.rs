@@ -11,8 +11,8 @@ use restis::{
     ErrorKind, Redis,
     prelude::*,
     ratelimit::{
-        Calendar, FailurePolicy, LeaseLimiter, Limit, Query, RateLimiter, RateLimiterBuilder,
-        Reason,
+        Calendar, DenyFeed, FailurePolicy, LeaseLimiter, Limit, Query, RateLimiter,
+        RateLimiterBuilder, Reason,
     },
     testing::ManualClock,
 };
@@ -348,7 +348,212 @@ async fn one_decision_is_one_request_and_many_are_one_too() {
     let queries: Vec<Query<'_>> = ids.iter().map(|id| Query::new(id)).collect();
     let decisions = limiter.limit_many(&queries).await;
     assert!(decisions.iter().all(|d| d.as_ref().unwrap().is_allowed()));
-    assert_eq!((counts.requests(), counts.commands()), (1, 20));
+    assert_eq!((counts.requests(), counts.commands()), (1, 1));
+}
+
+#[tokio::test]
+async fn concurrent_decisions_are_one_command_and_one_by_one_in_it() {
+    for limit in [
+        Limit::fixed_window(3, secs(10)),
+        Limit::sliding_window(3, secs(10)),
+        Limit::token_bucket(1, secs(10), 3),
+        Limit::gcra(3, secs(10), 3),
+        Limit::calendar(3, Calendar::DAY),
+    ] {
+        let (redis, counts) = support::counting();
+        let limiter = RateLimiter::builder(redis.clone(), limit.clone().unwrap())
+            .clock(ManualClock::new(START))
+            .build();
+        let _ = limiter.limit("warm").await.unwrap();
+        counts.reset();
+        // The same identifier five times among others: three fit, in the order of asking.
+        let ids = ["a", "x", "a", "a", "y", "a", "a"];
+        let decisions = futures_util::future::join_all(ids.map(|id| limiter.limit(id))).await;
+        let allowed: Vec<bool> = decisions
+            .iter()
+            .map(|d| d.as_ref().unwrap().is_allowed())
+            .collect();
+        assert_eq!(
+            allowed,
+            [true, true, true, true, true, false, false],
+            "{limit:?}"
+        );
+        assert_eq!((counts.requests(), counts.commands()), (1, 1), "{limit:?}");
+        // Other commands stay where they are.
+        counts.reset();
+        let (first, set, second) =
+            tokio::join!(limiter.limit("u"), redis.set("k", 1), limiter.limit("u"));
+        set.unwrap();
+        assert_eq!(
+            (first.unwrap().remaining(), second.unwrap().remaining()),
+            (2, 1)
+        );
+        assert_eq!((counts.requests(), counts.commands()), (1, 3), "{limit:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_identifier_whose_key_is_taken_fails_alone() {
+    let (redis, counts) = support::counting();
+    let window = Limit::fixed_window(3, secs(10)).unwrap();
+    for (prefix, dynamic) in [("window", false), ("general", true)] {
+        let mut builder = RateLimiter::builder(redis.clone(), window).prefix(prefix);
+        if dynamic {
+            builder = builder.dynamic_limits();
+        }
+        let limiter = builder.clock(ManualClock::new(START)).build();
+        redis
+            .rpush(format!("{prefix}:bad:{}", START / 10_000), ["x"])
+            .await
+            .unwrap();
+        let _ = limiter.limit("warm").await.unwrap();
+        counts.reset();
+        let ids = ["a", "bad", "b"];
+        let [a, bad, b] = ids.map(|id| limiter.limit(id));
+        let (a, bad, b) = tokio::join!(a, bad, b);
+        assert_eq!((a.unwrap().remaining(), b.unwrap().remaining()), (2, 2));
+        assert_eq!(bad.unwrap_err().kind(), ErrorKind::WrongType);
+        assert_eq!((counts.requests(), counts.commands()), (1, 1));
+    }
+}
+
+#[tokio::test]
+async fn as_much_as_there_is_can_be_taken() {
+    for limit in [
+        Limit::fixed_window(10, secs(10)).unwrap(),
+        Limit::sliding_window(10, secs(10)).unwrap(),
+        Limit::token_bucket(1, secs(10), 10).unwrap(),
+        Limit::gcra(10, secs(10), 10).unwrap(),
+        Limit::calendar(10, Calendar::DAY).unwrap(),
+    ] {
+        let (limiter, _) = limiter(limit);
+        let taken = async |most| {
+            let decision = limiter.decide(Query::new("a").up_to(most)).await.unwrap();
+            (
+                decision.taken(),
+                decision.remaining(),
+                decision.is_allowed(),
+            )
+        };
+        assert_eq!(taken(7).await, (7, 3, true), "{limit:?}");
+        assert_eq!(taken(7).await, (3, 0, true), "{limit:?}");
+        assert_eq!(taken(7).await, (0, 0, false), "{limit:?}");
+    }
+    let (builder, _, _) = builder(Limit::fixed_window(10, secs(10)).unwrap());
+    let limiter = builder
+        .and(Limit::fixed_window(4, secs(60)).unwrap())
+        .build();
+    let decision = limiter.decide(Query::new("a").up_to(7)).await.unwrap();
+    assert_eq!(decision.taken(), 4, "the tightest limit decides");
+    let left: Vec<u64> = decision.limits().iter().map(|s| s.remaining).collect();
+    assert_eq!(left, [6, 0]);
+}
+
+#[tokio::test]
+async fn hash_tags_keep_the_keys_of_an_identifier_together() {
+    let (builder, _, redis) = builder(Limit::sliding_window(3, secs(10)).unwrap());
+    let limiter = builder.hash_tags().build();
+    assert!(limiter.limit("a").await.unwrap().is_allowed());
+    assert!(limiter.limit("a}{b").await.unwrap().is_allowed());
+    let mut keys: Vec<String> = redis.keys("*").await.unwrap();
+    keys.sort();
+    let b = START / 10_000;
+    assert_eq!(keys[1], format!("@upstash/ratelimit:{{a}}:{b}"));
+    assert!(keys[0].starts_with("@upstash/ratelimit:{#") && keys[0].ends_with(&format!("}}:{b}")));
+    limiter.reset("a").await.unwrap();
+    assert_eq!(limiter.peek("a").await.unwrap().remaining(), 3);
+}
+
+/// The clock of Tokio, which a paused runtime moves by itself.
+#[derive(Debug)]
+struct TokioClock(tokio::time::Instant);
+
+impl restis::Clock for TokioClock {
+    fn now_ms(&self) -> u64 {
+        START + u64::try_from(self.0.elapsed().as_millis()).unwrap()
+    }
+    fn monotonic(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_ends_with_a_permit_or_with_the_patience() {
+    let start = tokio::time::Instant::now();
+    let limiter =
+        RateLimiter::builder(support::engine(), Limit::fixed_window(1, secs(10)).unwrap())
+            .protection()
+            .clock(TokioClock(start))
+            .build();
+    let wait = async |id, patience| {
+        let before = start.elapsed();
+        let decision = limiter.wait(Query::new(id), secs(patience)).await.unwrap();
+        (decision.is_allowed(), start.elapsed() - before)
+    };
+    assert_eq!(wait("a", 60).await, (true, secs(0)));
+    let (allowed, waited) = wait("a", 60).await;
+    assert!(
+        allowed && waited >= secs(10) && waited <= Duration::from_millis(10_260),
+        "{waited:?}"
+    );
+    assert_eq!(wait("a", 2).await, (false, secs(0)), "it would be too late");
+    limiter.deny(&["mallory"]).await.unwrap();
+    assert_eq!(wait("mallory", 60).await, (false, secs(0)));
+}
+
+#[tokio::test]
+async fn addresses_of_a_feed_are_denied_and_replaced() {
+    let (builder, _, redis) = builder(Limit::fixed_window(9, secs(10)).unwrap());
+    let limiter = builder.protection().build();
+    limiter.deny(&["203.0.113.77", "mallory"]).await.unwrap();
+    let reason = async |ip: &str| {
+        let query = Query::new("a").ip(ip.parse().unwrap());
+        limiter.decide(query).await.unwrap().reason()
+    };
+    let first = ["198.51.100.0/24", "203.0.113.77"];
+    limiter
+        .replace_denied_addresses(&first, secs(3600))
+        .await
+        .unwrap();
+    assert_eq!(reason("198.51.100.9").await, Reason::DenyList);
+    assert_eq!(
+        redis
+            .get::<String>("@upstash/ratelimit:ipDenyListStatus")
+            .await
+            .unwrap()
+            .as_deref(),
+        Some("valid")
+    );
+    assert!(
+        (3590..=3600).contains(
+            &redis
+                .ttl("@upstash/ratelimit:ipDenyListStatus")
+                .await
+                .unwrap()
+        )
+    );
+    limiter
+        .replace_denied_addresses(&["192.0.2.1"], secs(3600))
+        .await
+        .unwrap();
+    assert_eq!(reason("198.51.100.9").await, Reason::Limit);
+    assert_eq!(reason("192.0.2.1").await, Reason::DenyList);
+    assert_eq!(
+        reason("203.0.113.77").await,
+        Reason::DenyList,
+        "denied by hand"
+    );
+    let mut all: Vec<String> = redis
+        .smembers("@upstash/ratelimit:denyList:all")
+        .await
+        .unwrap();
+    all.sort();
+    assert_eq!(all, ["192.0.2.1", "203.0.113.77", "mallory"]);
+    let wrong = limiter
+        .replace_denied_addresses(&["nobody"], secs(1))
+        .await
+        .unwrap_err();
+    assert_eq!(wrong.kind(), ErrorKind::InvalidInput);
 }
 
 #[tokio::test]
@@ -528,8 +733,85 @@ async fn permits_taken_ahead_cost_no_request_and_never_exceed_the_limit() {
     assert_eq!(limiter.give_back().await.unwrap(), 0);
 }
 
-/// 64 tasks ask for four identifiers, with costs of 1 and 2; each gets 100 and no more.
+#[cfg(unix)]
+#[tokio::test]
+async fn in_a_cluster_identifiers_are_asked_for_one_by_one() {
+    let Some(cluster) = support::local_redis::LocalRedis::start_cluster().await else {
+        return;
+    };
+    let (redis, counts) = support::counting_over(cluster.transport());
+    let limiter = RateLimiter::builder(redis.clone(), Limit::sliding_window(9, secs(10)).unwrap())
+        .clock(ManualClock::new(START))
+        .hash_tags()
+        .build();
+    assert!(limiter.limit("warm").await.unwrap().is_allowed());
+    let ids = ["a", "b", "a", "c", "a"];
+    for (requests, commands) in [(2, 6), (1, 5)] {
+        counts.reset();
+        let decisions = futures_util::future::join_all(ids.map(|id| limiter.limit(id))).await;
+        assert!(decisions.iter().all(|d| d.is_ok()), "{decisions:?}");
+        assert_eq!((counts.requests(), counts.commands()), (requests, commands));
+    }
+    assert_eq!(limiter.peek("a").await.unwrap().remaining(), 3);
+    assert_eq!(limiter.peek("b").await.unwrap().remaining(), 7);
+    // Without tags the two keys of one identifier lie apart.
+    let apart = RateLimiter::builder(redis, Limit::sliding_window(2, secs(10)).unwrap()).build();
+    assert_eq!(
+        apart.limit("a").await.unwrap_err().code(),
+        Some("CROSSSLOT")
+    );
+}
+
+#[tokio::test]
+async fn a_deny_list_is_fetched_by_one_process_of_all() {
+    use wiremock::{Mock, MockServer, ResponseTemplate, matchers::path};
+    let source = MockServer::start().await;
+    let list = ResponseTemplate::new(200).set_body_string("# bad\n198.51.100.0/24\t7\nnonsense\n");
+    Mock::given(path("/list.txt"))
+        .respond_with(list)
+        .expect(1)
+        .mount(&source)
+        .await;
+    let empty = ResponseTemplate::new(200).set_body_string("# nobody\n");
+    Mock::given(path("/empty.txt"))
+        .respond_with(empty)
+        .expect(1)
+        .mount(&source)
+        .await;
+    let redis = support::engine();
+    let process = |list: &str| {
+        let feed = DenyFeed::new(&format!("{}/{list}", source.uri())).unwrap();
+        RateLimiter::builder(redis.clone(), Limit::fixed_window(9, secs(10)).unwrap())
+            .clock(ManualClock::new(START))
+            .deny_feed(feed)
+            .build()
+    };
+    let (first, second) = (process("list.txt"), process("list.txt"));
+    assert!(first.refresh_deny_list().await.unwrap());
+    assert!(!second.refresh_deny_list().await.unwrap());
+    assert!(!first.refresh_deny_list().await.unwrap());
+    let query = Query::new("a").ip("198.51.100.9".parse().unwrap());
+    assert_eq!(
+        second.decide(query).await.unwrap().listed(),
+        Some("198.51.100.0/24")
+    );
+    // The next day: what is empty or gone changes nothing.
+    for gone in ["empty.txt", "gone.txt"] {
+        redis
+            .del(["@upstash/ratelimit:ipDenyListStatus"])
+            .await
+            .unwrap();
+        assert!(process(gone).refresh_deny_list().await.is_err(), "{gone}");
+        assert_eq!(
+            second.decide(query).await.unwrap().reason(),
+            Reason::DenyList
+        );
+    }
+}
+
+/// 64 tasks ask for each of fifty identifiers, with costs of 1 and 2; each gets 60 and no more.
 async fn race(redis: Redis, name: &str, limit: Limit) {
+    const IDENTIFIERS: usize = 50;
     let limiter = RateLimiter::builder(redis, limit)
         .prefix(name)
         .clock(ManualClock::new(START))
@@ -538,10 +820,10 @@ async fn race(redis: Redis, name: &str, limit: Limit) {
     for task in 0..64 {
         let limiter = limiter.clone();
         tasks.spawn(async move {
-            let mut allowed = [0_u64; 4];
-            for i in 0..20 {
-                let id = (task + i) % 4;
-                let cost = 1 + (i as u64 % 2);
+            let mut allowed = [0_u64; IDENTIFIERS];
+            for i in 0..IDENTIFIERS {
+                let id = (task * 7 + i) % IDENTIFIERS;
+                let cost = 1 + (task as u64 + i as u64) % 2;
                 let query = format!("id{id}");
                 let decision = limiter.decide(Query::new(&query).cost(cost)).await.unwrap();
                 if decision.is_allowed() {
@@ -551,22 +833,32 @@ async fn race(redis: Redis, name: &str, limit: Limit) {
             allowed
         });
     }
-    let mut totals = [0; 4];
+    let mut totals = [0; IDENTIFIERS];
     while let Some(allowed) = tasks.join_next().await {
         for (total, n) in totals.iter_mut().zip(allowed.unwrap()) {
             *total += n;
         }
     }
-    assert_eq!(totals, [100; 4], "{name}");
+    // Where a cost of 2 met the last permit, and no cost of 1 came after it.
+    for (id, total) in totals.iter_mut().enumerate() {
+        *total += u64::from(
+            limiter
+                .limit(&format!("id{id}"))
+                .await
+                .unwrap()
+                .is_allowed(),
+        );
+    }
+    assert_eq!(totals, [60; IDENTIFIERS], "{name}");
 }
 
 async fn race_all(redis: Redis) {
     for (name, limit) in [
-        ("fixed", Limit::fixed_window(100, secs(60))),
-        ("sliding", Limit::sliding_window(100, secs(60))),
-        ("bucket", Limit::token_bucket(10, secs(60), 100)),
-        ("gcra", Limit::gcra(10, secs(60), 100)),
-        ("calendar", Limit::calendar(100, Calendar::DAY)),
+        ("fixed", Limit::fixed_window(60, secs(60))),
+        ("sliding", Limit::sliding_window(60, secs(60))),
+        ("bucket", Limit::token_bucket(10, secs(60), 60)),
+        ("gcra", Limit::gcra(10, secs(60), 60)),
+        ("calendar", Limit::calendar(60, Calendar::DAY)),
     ] {
         race(redis.clone(), name, limit.unwrap()).await;
     }
@@ -657,6 +949,65 @@ proptest! {
         // GCRA with burst b admits at most b + rate·t in any time t.
         let gcra = runtime.block_on(play(Limit::gcra(10, secs(10), 4).unwrap(), &steps));
         prop_assert!(most_in_any(window, &gcra) <= 14);
+    }
+
+    #[test]
+    fn what_is_taken_and_given_back_adds_up(
+        steps in proptest::collection::vec((0..3_u8, 1..8_u64), 1..40),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        for limit in [
+            Limit::fixed_window(10, secs(10)),
+            Limit::sliding_window(10, secs(10)),
+            Limit::token_bucket(10, secs(10), 10),
+            Limit::gcra(10, secs(10), 10),
+            Limit::calendar(10, Calendar::DAY),
+        ] {
+            let (limiter, _) = limiter(limit.unwrap());
+            let mut used = 0;
+            for (what, n) in &steps {
+                let decision = runtime.block_on(async {
+                    match what {
+                        0 => limiter.decide(Query::new("a").cost(*n)).await,
+                        1 => limiter.decide(Query::new("a").up_to(*n)).await,
+                        _ => limiter.refund("a", *n).await,
+                    }
+                });
+                let decision = decision.unwrap();
+                let taken = match what {
+                    0 if used + n <= 10 => *n,
+                    1 => (*n).min(10 - used),
+                    _ => 0,
+                };
+                prop_assert_eq!(decision.taken(), taken);
+                used = if *what == 2 { used.saturating_sub(*n) } else { used + taken };
+                prop_assert_eq!(decision.remaining(), 10 - used);
+            }
+        }
+    }
+
+    #[test]
+    fn many_at_once_are_decided_like_one_after_another(
+        asked in proptest::collection::vec((0..4_usize, 1..5_u64), 1..40),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let ids = ["a", "b", "c", "d"];
+        for limit in [
+            Limit::fixed_window(7, secs(10)),
+            Limit::sliding_window(7, secs(10)),
+            Limit::token_bucket(7, secs(10), 7),
+            Limit::gcra(7, secs(10), 7),
+        ] {
+            let (together, _) = limiter(limit.clone().unwrap());
+            let (apart, _) = limiter(limit.unwrap());
+            let queries: Vec<Query<'_>> =
+                asked.iter().map(|(id, cost)| Query::new(ids[*id]).cost(*cost)).collect();
+            let together = runtime.block_on(together.limit_many(&queries));
+            for (query, decision) in queries.iter().zip(together) {
+                let alone = runtime.block_on(apart.decide(*query)).unwrap();
+                prop_assert_eq!(decision.unwrap(), alone);
+            }
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::{
     Dispatcher,
     board::Board,
     breaker::Permit,
+    fold,
     plan::{self, Part},
     time::{self, Instant},
 };
@@ -36,11 +37,8 @@ pub(super) async fn run(core: &Arc<Dispatcher>, board: &Arc<Board>, part: Part) 
         board,
         attempts: 0,
     };
-    let mut results = spread(
-        tries.until_answered(&mut exchange).await,
-        exchange.commands.len(),
-    );
-    tries.repair(&mut exchange, &mut results).await;
+    let results = tries.results(&mut exchange).await;
+    let results = tries.items(&exchange, results).await;
     board.deliver(&places, results.into_iter());
 }
 
@@ -51,6 +49,13 @@ struct Tries<'a> {
 }
 
 impl Tries<'_> {
+    /// One result a command, after every script was found.
+    async fn results(&mut self, exchange: &mut Exchange) -> Vec<Result<Reply>> {
+        let mut results = spread(self.until_answered(exchange).await, exchange.commands.len());
+        self.repair(exchange, &mut results).await;
+        results
+    }
+
     /// Attempts until an answer comes, a retry would be wrong or time is up.
     async fn until_answered(&mut self, exchange: &mut Exchange) -> Result<Vec<Reply>> {
         let shared = &self.core.shared;
@@ -171,6 +176,37 @@ impl Tries<'_> {
             execute.as_mut().poll(cx)
         })
         .await
+    }
+
+    /// One result an item; asks item by item where a call was refused for the company of its keys.
+    async fn items(
+        &mut self,
+        exchange: &Exchange,
+        results: Vec<Result<Reply>>,
+    ) -> Vec<Result<Reply>> {
+        let calls = &exchange.commands;
+        if calls.iter().all(|call| call.fold.is_none()) {
+            return results;
+        }
+        let refused = fold::refused(&self.core.shared.folding, calls, &results);
+        let each = calls.iter().zip(results);
+        let mut each: Vec<_> = each
+            .flat_map(|(call, result)| fold::spread(call, result))
+            .collect();
+        if refused.is_empty() {
+            return each;
+        }
+        let (places, singles): (Vec<usize>, Vec<_>) = refused.into_iter().unzip();
+        let mut again = Exchange::new(Mode::Pipeline, singles).sharing_sent_flag(exchange);
+        let answers = self.results(&mut again).await;
+        let answers = again.commands.iter().zip(answers);
+        let answers = answers.flat_map(|(call, result)| fold::spread(call, result));
+        for (place, answer) in places.into_iter().zip(answers) {
+            if let Some(to) = each.get_mut(place) {
+                *to = answer;
+            }
+        }
+        each
     }
 
     /// Runs scripts by text that the server does not know by hash, inside the same call.

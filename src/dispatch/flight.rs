@@ -210,6 +210,7 @@ async fn work(core: &Arc<Dispatcher>, board: &Arc<Board>) {
     let parts = plan::cut(
         board.take_groups(),
         core.shared.policy.limits,
+        !core.shared.folding.is_rejected(),
         &*core.shared.transport,
     );
     for part in parts {

@@ -19,6 +19,7 @@ pub(crate) mod breaker;
 mod budget;
 mod chain;
 mod flight;
+mod fold;
 pub(crate) mod plan;
 #[cfg(test)]
 mod tests;
@@ -50,6 +51,7 @@ struct Shared {
     budget: Budget,
     metrics: Metrics,
     key_locking: crate::script::KeyLocking,
+    folding: fold::Folding,
 }
 
 /// What a client and its clones share.
@@ -69,6 +71,7 @@ impl Dispatcher {
             budget: Budget::new(),
             metrics,
             key_locking: crate::script::KeyLocking::default(),
+            folding: fold::Folding::default(),
             policy,
         };
         Self::over(Arc::new(shared), Chain::default())

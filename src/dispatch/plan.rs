@@ -1,5 +1,8 @@
 //! How the commands of a flight are cut into exchanges, in order.
-use super::board::{Group, Item};
+use super::{
+    board::{Group, Item},
+    fold,
+};
 use crate::{
     command::Args,
     commands::properties::{self, Safety},
@@ -27,7 +30,7 @@ impl Default for Limits {
 pub(super) struct Part {
     pub(super) mode: Mode,
     pub(super) commands: Vec<Args>,
-    /// Where the results go: entry and slot.
+    /// Where the results go, item by item: entry and slot.
     pub(super) places: Vec<(u32, u32)>,
 }
 
@@ -67,13 +70,21 @@ fn weight(args: &Args) -> usize {
 
 /// Cuts groups into exchanges: never reordered, never above the limits unless a single
 /// command or transaction is.
-pub(super) fn cut(groups: Vec<Group>, limits: Limits, transport: &dyn Transport) -> Vec<Part> {
+pub(super) fn cut(
+    groups: Vec<Group>,
+    limits: Limits,
+    folds: bool,
+    transport: &dyn Transport,
+) -> Vec<Part> {
     let mut parts: Vec<Part> = Vec::new();
     let mut open: Option<(Part, usize)> = None;
     let all: usize = groups.iter().map(|group| group.items.len()).sum();
     let most = all.min(limits.commands);
     let close = |open: &mut Option<(Part, usize)>, parts: &mut Vec<Part>| {
         if let Some((mut part, _)) = open.take() {
+            if folds {
+                part.commands = fold::fold(part.commands);
+            }
             if part.commands.len() == 1 {
                 part.mode = Mode::Single;
             }

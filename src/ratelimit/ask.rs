@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 
 use super::{
+    builder::ClockSource,
     decision::{Decision, LimitState, Reason},
     limit::{Kind, Limit},
-    limiter::{ClockSource, RateLimiter},
+    limiter::RateLimiter,
     lists,
     query::Query,
 };
@@ -46,40 +47,81 @@ impl RateLimiter {
         }
     }
 
+    /// Asks for a cost, or for as much as there is from `cost` to `most`.
     pub(super) async fn ask(
         &self,
         id: &str,
-        cost: i64,
-        take: bool,
+        ask: Ask,
         query: Option<&Query<'_>>,
         now: u64,
     ) -> Result<Decision> {
-        let server = self.0.source == ClockSource::Server;
-        if let [limit] = &self.0.limits[..]
-            && matches!(limit.kind, Kind::Fixed | Kind::Sliding)
-            && take
-            && cost > 0
-            && !(server || self.0.dynamic || self.0.protection)
-        {
-            return self.take_from_window(limit, id, cost, now).await;
+        if let Some((limit, cost)) = self.one_window(ask) {
+            let reply = self.run(self.window_call(limit, id, cost, now)).await?;
+            return self.read_window(limit, cost, now, reply);
         }
-        let script = if server {
-            &LIMIT_BY_SERVER_CLOCK
-        } else {
-            &LIMIT
-        };
         let members = match query {
             Some(query) if self.0.protection => {
                 lists::members(query.identifier, query.ip, query.user_agent, query.country)
             }
             _ => Vec::new(),
         };
+        let reply: Vec<i64> = self.run(self.limit_call(id, ask, &members, now)).await?;
+        self.read(&reply, &members)
+    }
+
+    /// One window and nothing else to look up: most decisions.
+    fn one_window(&self, ask: Ask) -> Option<(&Limit, u64)> {
+        let more = self.0.source == ClockSource::Server || self.0.dynamic || self.0.protection;
+        match (&self.0.limits[..], ask) {
+            ([limit], Ask::Take(cost @ 1.., most))
+                if matches!(limit.kind, Kind::Fixed | Kind::Sliding) && cost == most && !more =>
+            {
+                Some((limit, cost))
+            }
+            _ => None,
+        }
+    }
+
+    fn window_call(&self, limit: &Limit, id: &str, cost: u64, now: u64) -> ScriptCall<'static> {
+        let index = now / limit.window_ms;
+        let mut key = String::with_capacity(self.0.prefix.len() + id.len() + 22);
+        key.extend([&*self.0.prefix, ":", id, ":"]);
+        let base = key.len();
+        let mut digits = itoa::Buffer::new();
+        key.push_str(digits.format(index));
+        let mut call = WINDOW.call();
+        call.keys.add(&key);
+        if limit.kind == Kind::Sliding {
+            key.truncate(base);
+            key.push_str(digits.format(index.saturating_sub(1)));
+            call.keys.add(&key);
+        }
+        call.args.add(limit.amount).add(limit.window_ms);
+        call.item().add(now).add(cost);
+        call
+    }
+
+    fn limit_call(
+        &self,
+        id: &str,
+        ask: Ask,
+        members: &[Cow<'_, str>],
+        now: u64,
+    ) -> ScriptCall<'static> {
+        let server = self.0.source == ClockSource::Server;
+        let script = if server {
+            &LIMIT_BY_SERVER_CLOCK
+        } else {
+            &LIMIT
+        };
         let mut keys = Vec::with_capacity(self.0.limits.len() * 2 + 2);
-        let mut call = script.call().arg(if server { 0 } else { now }).arg(cost);
-        call = call
-            .arg(if take { "take" } else { "peek" })
-            .arg(members.len())
-            .args(members.iter().map(AsRef::as_ref));
+        let (what, cost, most) = match ask {
+            Ask::Take(cost, most) => ("take", signed(cost), signed(most)),
+            Ask::Peek => ("peek", 1, 1),
+            Ask::GiveBack(cost) => ("take", -signed(cost), -signed(cost)),
+        };
+        let call = script.call().arg(what).arg(members.len());
+        let mut call = call.arg(self.0.limits.len());
         let overrides = u64::from(self.0.dynamic) * 2;
         for limit in &self.0.limits {
             self.counters(limit, id, now, server, &mut keys);
@@ -102,24 +144,23 @@ impl RateLimiter {
             keys.push(lists::deny_key(&self.0.prefix));
             keys.push(lists::allow_key(&self.0.prefix));
         }
-        let reply: Vec<i64> = self.run(call.keys(keys)).await?;
-        self.read(&reply, &members)
+        let mut call = call.keys(keys);
+        let own = call.item();
+        own.add(if server { 0 } else { now }).add(cost).add(most);
+        for member in members {
+            own.add(member);
+        }
+        call
     }
 
-    /// One window and nothing else to look up: most decisions, at a third of the cost.
-    async fn take_from_window(
-        &self,
-        limit: &Limit,
-        id: &str,
-        cost: i64,
-        now: u64,
-    ) -> Result<Decision> {
-        let mut keys = Vec::with_capacity(2);
-        self.counters(limit, id, now, false, &mut keys);
-        let call = WINDOW.call().keys(keys).arg(now).arg(cost);
-        let reply: Reply = self
-            .run(call.arg(limit.amount).arg(limit.window_ms))
-            .await?;
+    fn run<T: FromReply>(&self, mut call: ScriptCall<'_>) -> impl Future<Output = Result<T>> {
+        if let Some(timeout) = self.0.timeout {
+            call = call.timeout(timeout);
+        }
+        call.run(&self.0.redis)
+    }
+
+    fn read_window(&self, limit: &Limit, cost: u64, now: u64, reply: Reply) -> Result<Decision> {
         let (allowed, remaining, retry_at) = match reply {
             Reply::Int(left) => (true, left, -1),
             refused => {
@@ -131,22 +172,17 @@ impl RateLimiter {
             allowed,
             shadowed: self.0.shadow,
             reason: Reason::Limit,
+            taken: if allowed { cost } else { 0 },
             now_ms: now,
             retry_at_ms: u64::try_from(retry_at).ok(),
             states: smallvec::smallvec![LimitState {
                 limit: limit.amount,
                 remaining: unsigned(remaining),
                 reset_ms: now - now % limit.window_ms + limit.window_ms,
+                exceeded: !allowed,
             }],
             listed: None,
         })
-    }
-
-    async fn run<T: FromReply>(&self, mut call: ScriptCall<'_>) -> Result<T> {
-        if let Some(timeout) = self.0.timeout {
-            call = call.timeout(timeout);
-        }
-        call.run(&self.0.redis).await
     }
 
     fn read(&self, reply: &[i64], members: &[Cow<'_, str>]) -> Result<Decision> {
@@ -157,6 +193,7 @@ impl RateLimiter {
             allowed: reason == Reason::AllowList,
             shadowed: self.0.shadow,
             reason,
+            taken: 0,
             now_ms: unsigned(now),
             retry_at_ms: None,
             states: smallvec::SmallVec::new(),
@@ -171,10 +208,11 @@ impl RateLimiter {
             _ => {}
         }
         let state = |part: &[i64]| match *part {
-            [limit, remaining, reset, _] => Some(LimitState {
+            [limit, remaining, reset, retry] => Some(LimitState {
                 limit: unsigned(limit),
                 remaining: unsigned(remaining),
                 reset_ms: unsigned(reset),
+                exceeded: retry != 0,
             }),
             _ => None,
         };
@@ -182,12 +220,27 @@ impl RateLimiter {
             allowed: verdict == 1,
             shadowed: self.0.shadow,
             reason: Reason::Limit,
+            taken: if verdict == 1 { unsigned(second) } else { 0 },
             now_ms: unsigned(now),
             retry_at_ms: u64::try_from(second).ok().filter(|_| verdict == 0),
             states: rest.chunks_exact(4).filter_map(state).collect(),
             listed: None,
         })
     }
+}
+
+/// What is asked of the store.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Ask {
+    /// To take so much at least, and so much at most.
+    Take(u64, u64),
+    /// What a cost of 1 would find.
+    Peek,
+    GiveBack(u64),
+}
+
+fn signed(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
 }
 
 fn unsigned(n: i64) -> u64 {

@@ -106,6 +106,22 @@ mod tests {
     }
 
     #[test]
+    fn a_million_blocked_identifiers_take_the_room_of_ten_thousand() {
+        let cache = BlockCache::new(10_000);
+        for n in 0..1_000_000 {
+            cache.block(&format!("organisation-{n}"), 1, 100, 0);
+            if n % 1000 == 0 {
+                // Who keeps coming stays known.
+                cache.block("regular", 1, 100, 0);
+            }
+        }
+        assert!(cache.len() <= 10_000, "{}", cache.len());
+        assert_eq!(cache.blocked_until("organisation-999999", 1, 1), Some(100));
+        assert_eq!(cache.blocked_until("regular", 1, 1), Some(100));
+        assert_eq!(cache.blocked_until("organisation-0", 1, 1), None);
+    }
+
+    #[test]
     fn blocks_that_ended_leave() {
         let cache = BlockCache::new(8);
         cache.block("a", 1, 100, 0);

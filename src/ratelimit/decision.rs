@@ -34,6 +34,8 @@ pub struct LimitState {
     pub remaining: u64,
     /// Unix milliseconds: the next window, refill, or (GCRA) when it is full again.
     pub reset_ms: u64,
+    /// Whether this limit is a reason for the refusal.
+    pub exceeded: bool,
 }
 
 /// Whether a request may go on, and what is left. A refusal is not an error.
@@ -43,6 +45,7 @@ pub struct Decision {
     pub(super) allowed: bool,
     pub(super) shadowed: bool,
     pub(super) reason: Reason,
+    pub(super) taken: u64,
     pub(super) now_ms: u64,
     /// `None`: the same cost never fits.
     pub(super) retry_at_ms: Option<u64>,
@@ -64,6 +67,13 @@ impl Decision {
     /// Why.
     pub fn reason(&self) -> Reason {
         self.reason
+    }
+
+    /// How much was taken: the cost, or what there was of [`up_to`](super::Query::up_to).
+    ///
+    /// 0 for a refusal, and where a list or [`FailurePolicy::Open`](super::FailurePolicy::Open) decided.
+    pub fn taken(&self) -> u64 {
+        self.taken
     }
 
     /// Each limit, in the order in which they were given; empty when none was asked.

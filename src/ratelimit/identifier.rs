@@ -32,12 +32,25 @@ pub(super) fn key_part(identifier: &str) -> Result<Cow<'_, str>> {
     if identifier.len() <= LONGEST && !RESERVED.contains(&first) && !identifier.starts_with('#') {
         return Ok(Cow::Borrowed(identifier));
     }
+    Ok(Cow::Owned(hashed(identifier)))
+}
+
+/// The same in braces, which a Redis Cluster takes for what to place the key by.
+pub(super) fn tagged_part(identifier: &str) -> Result<String> {
+    let mut part = key_part(identifier)?;
+    if part.contains(['{', '}']) {
+        part = Cow::Owned(hashed(identifier));
+    }
+    Ok(format!("{{{part}}}"))
+}
+
+fn hashed(identifier: &str) -> String {
     let mut hashed = String::with_capacity(65);
     hashed.push('#');
     for byte in Sha256::digest(identifier) {
         let _ = write!(hashed, "{byte:02x}");
     }
-    Ok(Cow::Owned(hashed))
+    hashed
 }
 
 /// The identifier of a client's address: IPv4 whole, IPv6 by its /64 network.
@@ -82,6 +95,15 @@ mod tests {
         }
         assert_ne!(key_part("events").unwrap(), key_part("dynamic").unwrap());
         assert!(key_part("").is_err());
+    }
+
+    #[test]
+    fn a_tagged_identifier_cannot_choose_its_place() {
+        assert_eq!(tagged_part("alice").unwrap(), "{alice}");
+        for id in ["}", "{}", "a}b", "{a"] {
+            let part = tagged_part(id).unwrap();
+            assert!(part.starts_with("{#") && part.len() == 67, "{part}");
+        }
     }
 
     #[test]

@@ -174,10 +174,18 @@ impl RateLimitLayer {
         self.0.limiter.decide(subject.query()).await
     }
 
-    /// Writes the decision to the analytics, if the limiter has them.
+    /// Writes the decision to the analytics, if the limiter has them, and looks after its deny list.
     pub async fn record(&self, subject: &Subject, decision: &Decision) {
-        if let Err(error) = self.0.limiter.record(subject.query(), decision).await {
+        let (recorded, refreshed) = futures_util::future::join(
+            self.0.limiter.record(subject.query(), decision),
+            self.0.limiter.refresh_deny_list(),
+        )
+        .await;
+        if let Err(error) = recorded {
             tracing::warn!(%error, "analytics were not written");
+        }
+        if let Err(error) = refreshed {
+            tracing::warn!(%error, "the deny list was not refreshed");
         }
     }
 
@@ -210,7 +218,8 @@ impl RateLimitLayer {
                 "Too many requests",
             ),
         };
-        let mut response = self.problem(what, decision.retry_after());
+        let violated = headers::violated(&self.0.policy, decision);
+        let mut response = self.problem(what, decision.retry_after(), &violated);
         self.write_headers(decision, response.headers_mut());
         Some(response)
     }
@@ -220,18 +229,28 @@ impl RateLimitLayer {
         tracing::warn!(%error, "no decision");
         if error.kind() == ErrorKind::InvalidInput {
             let title = "The request is not valid";
-            return self.problem((StatusCode::BAD_REQUEST, "invalid-request", title), None);
+            return self.problem(
+                (StatusCode::BAD_REQUEST, "invalid-request", title),
+                None,
+                &[],
+            );
         }
         let retry = error.retry_after().unwrap_or(Duration::from_secs(1));
-        self.problem(UNAVAILABLE, Some(retry))
+        self.problem(UNAVAILABLE, Some(retry), &[])
     }
 
     fn problem<B: From<String>>(
         &self,
         what: (StatusCode, &str, &str),
         retry: Option<Duration>,
+        violated: &[String],
     ) -> Response<B> {
-        problem(what, retry, &[("policy", &self.0.policy)])
+        let policy = (&*self.0.policy).into();
+        let mut members = vec![("policy", policy)];
+        if !violated.is_empty() {
+            members.push(("violated-policies", violated.into()));
+        }
+        problem(what, retry, &members)
     }
 }
 

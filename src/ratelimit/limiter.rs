@@ -1,50 +1,20 @@
 //! The limiter: asks the store once and remembers refusals.
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use super::{
     advance::{Advance, Spent},
-    analytics::{self, Usage},
+    ask::Ask,
     block_cache::BlockCache,
+    builder::{ClockSource, FailurePolicy},
     decision::{Decision, LimitState, Reason},
-    identifier::key_part,
+    feed::DenyFeed,
+    identifier::{key_part, tagged_part},
     limit::Limit,
-    lists,
     local::Local,
     query::Query,
 };
-use crate::{
-    Clock, Error, Redis, Result, SystemClock,
-    commands::{GenericCommands as _, SetCommands as _, StringCommands as _},
-};
-
-/// Identifiers that this process remembers.
-const REMEMBERED: usize = 10_000;
-
-/// Where a decision takes the time from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ClockSource {
-    /// The machine that asks, as in JavaScript.
-    #[default]
-    Client,
-    /// The server; its script computes key names and locks the whole database on Upstash.
-    Server,
-}
-
-/// What happens while the store does not answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum FailurePolicy {
-    /// The caller gets the error and decides.
-    #[default]
-    Error,
-    /// Requests go on.
-    Open,
-    /// Requests are refused.
-    Closed,
-    /// The limits are counted in this process: each process allows the whole of them.
-    Local,
-}
+use crate::{Clock, Error, Redis, Result, commands::GenericCommands as _};
 
 /// Limits requests; cheap to clone, clones share the block cache.
 #[derive(Debug, Clone)]
@@ -55,12 +25,14 @@ pub(super) struct Inner {
     pub(super) redis: Redis,
     pub(super) limits: Vec<Limit>,
     pub(super) prefix: String,
+    pub(super) hash_tags: bool,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) source: ClockSource,
     pub(super) policy: FailurePolicy,
     pub(super) timeout: Option<Duration>,
     pub(super) dynamic: bool,
     pub(super) protection: bool,
+    pub(super) feed: Option<DenyFeed>,
     pub(super) shadow: bool,
     pub(super) analytics: bool,
     pub(super) blocks: BlockCache,
@@ -68,107 +40,7 @@ pub(super) struct Inner {
     pub(super) ahead: Option<Advance>,
 }
 
-/// Builds a [`RateLimiter`].
-#[derive(Debug)]
-#[must_use]
-pub struct RateLimiterBuilder(Inner);
-
-impl RateLimiterBuilder {
-    /// Adds a limit to the same decision: all take the cost, or none does.
-    pub fn and(mut self, limit: Limit) -> Self {
-        self.0.limits.push(limit);
-        self
-    }
-    /// The start of every key; `@upstash/ratelimit` by default.
-    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
-        self.0.prefix = prefix.into();
-        self
-    }
-    /// Where decisions take the time from.
-    pub fn clock_source(mut self, source: ClockSource) -> Self {
-        self.0.source = source;
-        self
-    }
-    /// The clock of [`ClockSource::Client`] and of the block cache.
-    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
-        self.0.clock = Arc::new(clock);
-        self
-    }
-    /// What happens while the store does not answer.
-    pub fn on_failure(mut self, policy: FailurePolicy) -> Self {
-        self.0.policy = policy;
-        self
-    }
-    /// How long the store may take before the failure policy decides.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.0.timeout = Some(timeout);
-        self
-    }
-    /// Honours limits set in the store, for all and for one identifier.
-    pub fn dynamic_limits(mut self) -> Self {
-        self.0.dynamic = true;
-        self
-    }
-    /// Looks callers up in the deny and allow lists, in the same round trip.
-    pub fn protection(mut self) -> Self {
-        self.0.protection = true;
-        self
-    }
-    /// Counts and reports refusals, but lets every request go on.
-    pub fn shadow(mut self) -> Self {
-        self.0.shadow = true;
-        self
-    }
-    /// Makes [`RateLimiter::record`] write analytics.
-    pub fn analytics(mut self) -> Self {
-        self.0.analytics = true;
-        self
-    }
-    /// How many blocked identifiers are remembered; 10,000 by default, 0 for none.
-    pub fn block_cache(mut self, capacity: usize) -> Self {
-        self.0.blocks = BlockCache::new(capacity);
-        self
-    }
-    /// Takes so many permits of an identifier in one request and hands them out without asking.
-    ///
-    /// For identifiers that ask often, and for one limit: with several nothing is taken ahead. The
-    /// limit is never exceeded, in a window or period exactly; up to `permits - 1` of each process
-    /// may stay unused when it ends, unless they are [given back](RateLimiter::give_back). Lists and
-    /// dynamic limits are looked up when the store is asked. 0 and 1 take nothing ahead.
-    pub fn take_ahead(mut self, permits: u64) -> Self {
-        self.0.ahead = (permits > 1).then(|| Advance::new(permits, REMEMBERED));
-        self
-    }
-    /// Builds the limiter.
-    pub fn build(mut self) -> RateLimiter {
-        if self.0.limits.len() > 1 {
-            self.0.ahead = None;
-        }
-        RateLimiter(Arc::new(self.0))
-    }
-}
-
 impl RateLimiter {
-    /// Starts with one limit; [`and`](RateLimiterBuilder::and) adds more.
-    pub fn builder(redis: Redis, limit: Limit) -> RateLimiterBuilder {
-        RateLimiterBuilder(Inner {
-            redis,
-            limits: vec![limit],
-            prefix: "@upstash/ratelimit".into(),
-            clock: Arc::new(SystemClock::new()),
-            source: ClockSource::Client,
-            policy: FailurePolicy::Error,
-            timeout: None,
-            dynamic: false,
-            protection: false,
-            shadow: false,
-            analytics: false,
-            blocks: BlockCache::new(REMEMBERED),
-            local: Local::new(REMEMBERED),
-            ahead: None,
-        })
-    }
-
     /// Takes one.
     ///
     /// # Errors
@@ -182,7 +54,7 @@ impl RateLimiter {
     /// # Errors
     /// As [`limit`](Self::limit).
     pub async fn decide(&self, query: Query<'_>) -> Result<Decision> {
-        let key = key_part(query.identifier)?;
+        let key = self.part(query.identifier)?;
         let now = self.0.clock.now_ms();
         if let Some(until) = self.0.blocks.blocked_until(&key, query.cost, now) {
             return Ok(self.finish(
@@ -192,6 +64,7 @@ impl RateLimiter {
                     allowed: false,
                     shadowed: self.0.shadow,
                     reason: Reason::CacheBlock,
+                    taken: 0,
                     now_ms: now,
                     retry_at_ms: Some(until),
                     states: self
@@ -202,6 +75,7 @@ impl RateLimiter {
                             limit: l.amount(),
                             remaining: 0,
                             reset_ms: until,
+                            exceeded: true,
                         })
                         .collect(),
                     listed: None,
@@ -211,24 +85,23 @@ impl RateLimiter {
         let asked = match &self.0.ahead {
             Some(ahead) => {
                 if let Some(spent) = ahead.spend(&key, query.cost, now) {
-                    return Ok(self.finish(&key, query.cost, self.spent(&spent, now)));
+                    let decision = self.spent(&spent, query.cost, now);
+                    return Ok(self.finish(&key, query.cost, decision));
                 }
                 self.ask_ahead(ahead, &key, &query, now).await
             }
-            None => self.take(&key, query.cost, &query, now).await,
+            None => {
+                let ask = Ask::Take(query.cost, query.most);
+                self.ask(&key, ask, Some(&query), now).await
+            }
         };
         match asked {
             Ok(decision) => Ok(self.finish(&key, query.cost, decision)),
-            Err(error) => self.without_store(&key, query.cost, error, now),
+            Err(error) => self.without_store(&key, &query, error, now),
         }
     }
 
-    async fn take(&self, key: &str, cost: u64, query: &Query<'_>, now: u64) -> Result<Decision> {
-        let cost = i64::try_from(cost).unwrap_or(i64::MAX);
-        self.ask(key, cost, true, Some(query), now).await
-    }
-
-    /// Takes more than the cost, or else the cost alone.
+    /// Takes more than the cost, as far as there is.
     async fn ask_ahead(
         &self,
         ahead: &Advance,
@@ -236,36 +109,35 @@ impl RateLimiter {
         query: &Query<'_>,
         now: u64,
     ) -> Result<Decision> {
-        let wanted = ahead.wanted(query.cost);
-        let mut decision = self.take(key, wanted, query, now).await?;
-        if wanted == query.cost || decision.reason != Reason::Limit {
-            return Ok(decision);
-        }
-        if !decision.allowed {
-            return self.take(key, query.cost, query, now).await;
-        }
-        if let [state] = &mut decision.states[..] {
+        let ask = Ask::Take(query.cost, ahead.wanted(query.most));
+        let mut decision = self.ask(key, ask, Some(query), now).await?;
+        if let [state] = &mut decision.states[..]
+            && decision.taken > query.most
+        {
             let store = Spent {
                 limit: state.limit,
                 remaining: state.remaining,
                 reset_ms: state.reset_ms,
             };
-            state.remaining = ahead.keep(key, wanted - query.cost, &store);
+            state.remaining = ahead.keep(key, decision.taken - query.most, &store);
+            decision.taken = query.most;
         }
         Ok(decision)
     }
 
-    fn spent(&self, spent: &Spent, now_ms: u64) -> Decision {
+    fn spent(&self, spent: &Spent, taken: u64, now_ms: u64) -> Decision {
         Decision {
             allowed: true,
             shadowed: self.0.shadow,
             reason: Reason::Ahead,
+            taken,
             now_ms,
             retry_at_ms: None,
             states: smallvec::smallvec![LimitState {
                 limit: spent.limit,
                 remaining: spent.remaining,
                 reset_ms: spent.reset_ms,
+                exceeded: false,
             }],
             listed: None,
         }
@@ -281,10 +153,9 @@ impl RateLimiter {
         };
         let now = self.0.clock.now_ms();
         let held = ahead.take_all(now);
-        let refunds = held.iter().map(|(key, permits)| {
-            let permits = i64::try_from(*permits).unwrap_or(i64::MAX);
-            self.ask(key, -permits, true, None, now)
-        });
+        let refunds = held
+            .iter()
+            .map(|(key, permits)| self.ask(key, Ask::GiveBack(*permits), None, now));
         for refunded in futures_util::future::join_all(refunds).await {
             let _ = refunded?;
         }
@@ -305,11 +176,11 @@ impl RateLimiter {
     /// # Errors
     /// As [`limit`](Self::limit).
     pub async fn peek(&self, identifier: &str) -> Result<Decision> {
-        let key = key_part(identifier)?;
+        let key = self.part(identifier)?;
         let now = self.0.clock.now_ms();
-        match self.ask(&key, 0, false, None, now).await {
+        match self.ask(&key, Ask::Peek, None, now).await {
             Ok(decision) => Ok(decision),
-            Err(error) => self.without_store(&key, 0, error, now),
+            Err(error) => self.without_store(&key, &Query::new(identifier).cost(0), error, now),
         }
     }
 
@@ -318,11 +189,10 @@ impl RateLimiter {
     /// # Errors
     /// As [`limit`](Self::limit).
     pub async fn refund(&self, identifier: &str, cost: u64) -> Result<Decision> {
-        let key = key_part(identifier)?;
+        let key = self.part(identifier)?;
         self.0.blocks.lift(&key);
-        let cost = i64::try_from(cost).unwrap_or(i64::MAX);
-        self.ask(&key, -cost, true, None, self.0.clock.now_ms())
-            .await
+        let now = self.0.clock.now_ms();
+        self.ask(&key, Ask::GiveBack(cost), None, now).await
     }
 
     /// Forgets what an identifier has used: deletes its few keys, without a scan.
@@ -330,7 +200,7 @@ impl RateLimiter {
     /// # Errors
     /// An invalid identifier, or whatever the client returns.
     pub async fn reset(&self, identifier: &str) -> Result<()> {
-        let key = key_part(identifier)?;
+        let key = self.part(identifier)?;
         self.0.blocks.lift(&key);
         if let Some(ahead) = &self.0.ahead {
             ahead.forget(&key);
@@ -344,126 +214,18 @@ impl RateLimiter {
         Ok(())
     }
 
-    /// Sets what every identifier may use, `None` for the limiter's own; one limit only.
-    ///
-    /// # Errors
-    /// Without [`dynamic_limits`](RateLimiterBuilder::dynamic_limits), or whatever the client returns.
-    pub async fn set_dynamic_limit(&self, limit: Option<u64>) -> Result<()> {
-        self.set_override(format!("{}:dynamic:global", self.0.prefix), limit)
-            .await?;
-        self.0.blocks.lift_all();
-        Ok(())
-    }
-
-    /// Sets what one identifier may use; wins over the one for all.
-    ///
-    /// # Errors
-    /// As [`set_dynamic_limit`](Self::set_dynamic_limit).
-    pub async fn set_dynamic_limit_of(&self, identifier: &str, limit: Option<u64>) -> Result<()> {
-        let key = key_part(identifier)?;
-        self.set_override(format!("{}:dynamic:of:{key}", self.0.prefix), limit)
-            .await?;
-        self.0.blocks.lift(&key);
-        Ok(())
-    }
-
-    async fn set_override(&self, key: String, limit: Option<u64>) -> Result<()> {
-        if !self.0.dynamic {
-            return Err(Error::invalid_input(
-                "build the limiter with dynamic_limits() first",
-            ));
-        }
-        match limit {
-            Some(limit) => self.0.redis.set(key, limit).await,
-            None => self.0.redis.del([key]).await.map(drop),
-        }
-    }
-
-    /// The limit for every identifier that is set in the store.
-    ///
-    /// # Errors
-    /// Whatever the client returns.
-    pub async fn dynamic_limit(&self) -> Result<Option<u64>> {
-        self.0
-            .redis
-            .get(format!("{}:dynamic:global", self.0.prefix))
-            .await
-    }
-
-    /// Adds identifiers, addresses, networks, user agents or country codes to the deny list.
-    ///
-    /// # Errors
-    /// Whatever the client returns.
-    pub async fn deny<S: AsRef<str>>(&self, members: &[S]) -> Result<i64> {
-        self.0
-            .redis
-            .sadd(
-                lists::deny_key(&self.0.prefix),
-                members.iter().map(AsRef::as_ref),
-            )
-            .await
-    }
-
-    /// Adds members to the allow list, which wins over the deny list and the limits.
-    ///
-    /// # Errors
-    /// Whatever the client returns.
-    pub async fn allow<S: AsRef<str>>(&self, members: &[S]) -> Result<i64> {
-        self.0
-            .redis
-            .sadd(
-                lists::allow_key(&self.0.prefix),
-                members.iter().map(AsRef::as_ref),
-            )
-            .await
-    }
-
-    /// Removes members from both lists.
-    ///
-    /// # Errors
-    /// Whatever the client returns.
-    pub async fn unlist<S: AsRef<str>>(&self, members: &[S]) -> Result<()> {
-        let members = || members.iter().map(AsRef::as_ref);
-        let mut pipeline = self.0.redis.pipeline();
-        let denied = pipeline.srem(lists::deny_key(&self.0.prefix), members());
-        let allowed = pipeline.srem(lists::allow_key(&self.0.prefix), members());
-        let mut replies = pipeline.exec().await?;
-        replies.take(denied)?;
-        replies.take(allowed)?;
-        Ok(())
-    }
-
-    /// Writes one decision to the analytics; await it after the answer, or beside other commands.
-    ///
-    /// Does nothing unless [`analytics`](RateLimiterBuilder::analytics) is on.
-    ///
-    /// # Errors
-    /// Whatever the client returns.
-    pub async fn record(&self, query: Query<'_>, decision: &Decision) -> Result<()> {
-        if !self.0.analytics {
-            return Ok(());
-        }
-        analytics::record(
-            &self.0.redis,
-            &self.0.prefix,
-            query.identifier,
-            query.country,
-            decision,
-        )
-        .await
-    }
-
-    /// What was allowed, refused and denied in the last hours.
-    ///
-    /// # Errors
-    /// Whatever the client returns.
-    pub async fn usage(&self, hours: u32) -> Result<Usage> {
-        analytics::usage(&self.0.redis, &self.0.prefix, self.0.clock.now_ms(), hours).await
-    }
-
     /// The limits, in the order in which they were given.
     pub fn limits(&self) -> &[Limit] {
         &self.0.limits
+    }
+
+    /// The part of a key that stands for an identifier.
+    pub(super) fn part<'i>(&self, identifier: &'i str) -> Result<Cow<'i, str>> {
+        if self.0.hash_tags {
+            tagged_part(identifier).map(Cow::Owned)
+        } else {
+            key_part(identifier)
+        }
     }
 
     fn finish(&self, id: &str, cost: u64, decision: Decision) -> Decision {
@@ -488,12 +250,18 @@ impl RateLimiter {
         decision
     }
 
-    fn without_store(&self, id: &str, cost: u64, error: Error, now_ms: u64) -> Result<Decision> {
+    fn without_store(
+        &self,
+        id: &str,
+        query: &Query<'_>,
+        error: Error,
+        now_ms: u64,
+    ) -> Result<Decision> {
         let allowed = match self.0.policy {
             FailurePolicy::Error => return Err(error),
             FailurePolicy::Open => true,
             FailurePolicy::Closed => false,
-            FailurePolicy::Local => return Ok(self.locally(id, cost, &error, now_ms)),
+            FailurePolicy::Local => return Ok(self.locally(id, query, &error, now_ms)),
         };
         tracing::warn!(%error, allowed, "the store did not decide");
         self.0.redis.metrics().count("ratelimit_unavailable", 1);
@@ -501,6 +269,7 @@ impl RateLimiter {
             allowed,
             shadowed: self.0.shadow,
             reason: Reason::Unavailable,
+            taken: 0,
             now_ms,
             retry_at_ms: (!allowed).then(|| {
                 let wait = error.retry_after().unwrap_or(Duration::from_secs(1));
@@ -511,14 +280,16 @@ impl RateLimiter {
         })
     }
 
-    fn locally(&self, id: &str, cost: u64, error: &Error, now_ms: u64) -> Decision {
-        let outcome = self.0.local.take(&self.0.limits, id, cost, now_ms);
+    fn locally(&self, id: &str, query: &Query<'_>, error: &Error, now_ms: u64) -> Decision {
+        let costs = (query.cost, query.most);
+        let outcome = self.0.local.take(&self.0.limits, id, costs, now_ms);
         tracing::warn!(%error, outcome.allowed, "decided without the store");
         self.0.redis.metrics().count("ratelimit_local", 1);
         Decision {
             allowed: outcome.allowed,
             shadowed: self.0.shadow,
             reason: Reason::Local,
+            taken: outcome.taken,
             now_ms,
             retry_at_ms: outcome.retry_at_ms,
             states: outcome.states,

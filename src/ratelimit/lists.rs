@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, net::IpAddr};
 
+use crate::{Error, Result};
+
 /// Longer values cannot be list members.
 const LONGEST: usize = 512;
 
@@ -11,6 +13,53 @@ pub(super) fn deny_key(prefix: &str) -> String {
 
 pub(super) fn allow_key(prefix: &str) -> String {
     format!("{prefix}:allowList:all")
+}
+
+/// Addresses of a feed that stand in the deny list.
+pub(super) fn feed_key(prefix: &str) -> String {
+    format!("{prefix}:denyList:ipDenyList")
+}
+
+pub(super) fn status_key(prefix: &str) -> String {
+    format!("{prefix}:ipDenyListStatus")
+}
+
+/// An address or network as lookups write it; `None` for what is neither, or could not be found.
+pub(super) fn network(text: &str) -> Option<String> {
+    let (address, bits) = match text.split_once('/') {
+        Some((address, bits)) => (address, Some(bits.parse::<u32>().ok()?)),
+        None => (text, None),
+    };
+    let address: IpAddr = address.parse().ok()?;
+    match (address, bits) {
+        (address, None) => Some(address.to_canonical().to_string()),
+        (IpAddr::V4(v4), Some(bits @ 8..=32)) => {
+            let network = u32::from(v4) & (u32::MAX << (32 - bits));
+            Some(format!("{}/{bits}", std::net::Ipv4Addr::from(network)))
+        }
+        (IpAddr::V6(v6), Some(bits @ 16..=128)) if bits % 4 == 0 => {
+            let network = u128::from(v6) & (u128::MAX << (128 - bits));
+            Some(format!("{}/{bits}", std::net::Ipv6Addr::from(network)))
+        }
+        _ => None,
+    }
+}
+
+/// A member as lookups write it.
+///
+/// # Errors
+/// A network whose size is never looked up.
+pub(super) fn member(text: &str) -> Result<Cow<'_, str>> {
+    let is_network = text
+        .split_once('/')
+        .is_some_and(|(address, _)| address.parse::<IpAddr>().is_ok());
+    match network(text) {
+        Some(network) => Ok(Cow::Owned(network)),
+        None if is_network => Err(Error::invalid_input(
+            "a network has 8 to 32 bits, or 16 to 128 in steps of four",
+        )),
+        None => Ok(Cow::Borrowed(text)),
+    }
 }
 
 /// Everything that may stand in a list for this caller: itself, and each network that holds its address.
@@ -81,6 +130,23 @@ mod tests {
         assert!(
             v6.iter().any(|m| m == "2001:db8:1:2::/64") && v6.iter().any(|m| m == "2001:db8::/32")
         );
+    }
+
+    #[test]
+    fn what_is_listed_is_written_as_it_is_looked_up() {
+        for (text, written) in [
+            ("203.0.113.77/24", "203.0.113.0/24"),
+            ("2001:DB8:0::5", "2001:db8::5"),
+            ("2001:db8::5/32", "2001:db8::/32"),
+            ("::ffff:192.0.2.1", "192.0.2.1"),
+            ("alice", "alice"),
+            ("curl/8", "curl/8"),
+        ] {
+            assert_eq!(member(text).unwrap(), written);
+        }
+        for text in ["10.0.0.0/7", "2001:db8::/33", "10.0.0.0/33", "10.0.0.0/x"] {
+            assert!(member(text).is_err(), "{text}");
+        }
     }
 
     #[test]

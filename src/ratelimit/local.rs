@@ -36,6 +36,7 @@ struct Judged {
 /// An outcome like the store's.
 pub(super) struct Outcome {
     pub(super) allowed: bool,
+    pub(super) taken: u64,
     pub(super) retry_at_ms: Option<u64>,
     pub(super) states: SmallVec<[LimitState; 1]>,
 }
@@ -45,8 +46,14 @@ impl Local {
         Self(Mutex::new(Generations::new(capacity)))
     }
 
-    /// Takes the cost from all limits or from none.
-    pub(super) fn take(&self, limits: &[Limit], id: &str, cost: u64, now: u64) -> Outcome {
+    /// Takes the cost, or what there is up to the most, from all limits or from none.
+    pub(super) fn take(
+        &self,
+        limits: &[Limit],
+        id: &str,
+        (cost, most): (u64, u64),
+        now: u64,
+    ) -> Outcome {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let cells = known.get_or_insert(id, || smallvec::smallvec![Cell::default(); limits.len()]);
         let judged: SmallVec<[Judged; 1]> = limits
@@ -55,21 +62,24 @@ impl Local {
             .map(|(limit, cell)| cell.judge(limit, cost, now))
             .collect();
         let allowed = judged.iter().all(|j| j.left >= cost);
+        let room = judged.iter().map(|j| j.left).min().unwrap_or(0);
+        let taken = if allowed { room.min(most) } else { 0 };
         if allowed {
             for (limit, cell) in limits.iter().zip(cells.iter_mut()) {
-                cell.take(limit, cost, now);
+                cell.take(limit, taken, now);
             }
         }
-        let taken = if allowed { cost } else { 0 };
         let states = limits.iter().zip(&judged).map(|(limit, j)| LimitState {
             limit: limit.amount(),
             remaining: j.left - taken,
             reset_ms: j.reset_ms,
+            exceeded: j.left < cost,
         });
         let refused = judged.iter().filter(|j| j.left < cost);
         let retries: Option<Vec<u64>> = refused.map(|j| j.retry_at_ms).collect();
         Outcome {
             allowed,
+            taken,
             retry_at_ms: retries.and_then(|all| all.into_iter().max()),
             states: states.collect(),
         }

@@ -32,6 +32,13 @@
 //! previous window as evenly spread, a token bucket refills in whole intervals and admits at most
 //! its capacity plus one refill in an interval. GCRA and calendar quotas are exact.
 //!
+//! # Round trips
+//!
+//! One decision is one script call. Decisions of one limiter that are awaited at the same time, and
+//! those of [`RateLimiter::limit_many`], become one call for all, in the order in which they were
+//! asked for; each takes for itself, and an error of one is that one's alone. Where the keys of
+//! several identifiers cannot meet, as in a Redis Cluster, they stay calls of one request.
+//!
 //! # Cached windows
 //!
 //! [`RateLimiterBuilder::take_ahead`] takes several permits in one request and hands them out without
@@ -43,8 +50,12 @@ mod advance;
 mod analytics;
 mod ask;
 mod block_cache;
+mod builder;
+mod calendar;
 mod client_ip;
+mod control;
 mod decision;
+mod feed;
 mod generations;
 pub mod headers;
 mod identifier;
@@ -56,14 +67,18 @@ mod limiter;
 mod lists;
 mod local;
 mod query;
+mod wait;
 
 pub use analytics::{Usage, UsageHour};
+pub use builder::{ClockSource, FailurePolicy, RateLimiterBuilder};
+pub use calendar::Calendar;
 pub use client_ip::{client_ip, parse_ip};
 pub use decision::{Decision, LimitState, Reason};
+pub use feed::DenyFeed;
 pub use identifier::group_ipv6;
 #[cfg(feature = "tower")]
 pub use layer::{RateLimitLayer, Subject};
 pub use lease::{Lease, LeaseLimiter};
-pub use limit::{Calendar, Limit};
-pub use limiter::{ClockSource, FailurePolicy, RateLimiter, RateLimiterBuilder};
+pub use limit::Limit;
+pub use limiter::RateLimiter;
 pub use query::Query;

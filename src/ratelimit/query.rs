@@ -8,6 +8,7 @@ use std::net::IpAddr;
 pub struct Query<'a> {
     pub(super) identifier: &'a str,
     pub(super) cost: u64,
+    pub(super) most: u64,
     pub(super) ip: Option<IpAddr>,
     pub(super) user_agent: Option<&'a str>,
     pub(super) country: Option<&'a str>,
@@ -19,6 +20,7 @@ impl<'a> Query<'a> {
         Self {
             identifier,
             cost: 1,
+            most: 1,
             ip: None,
             user_agent: None,
             country: None,
@@ -26,7 +28,14 @@ impl<'a> Query<'a> {
     }
     /// Takes more than one.
     pub fn cost(mut self, cost: u64) -> Self {
-        self.cost = cost;
+        (self.cost, self.most) = (cost, cost);
+        self
+    }
+    /// Takes as much as there is, this at most and 1 at least; [`Decision::taken`] tells how much.
+    ///
+    /// [`Decision::taken`]: super::Decision::taken
+    pub fn up_to(mut self, most: u64) -> Self {
+        (self.cost, self.most) = (most.min(1), most);
         self
     }
     /// The client's address, for lists; entries may be networks such as `203.0.113.0/24`.

@@ -43,20 +43,44 @@ impl Drop for Process {
 impl LocalRedis {
     /// Starts a server; `None` where there is no `redis-server` (a failure under `CI=true`).
     pub fn start() -> Option<Self> {
+        Self::with(&["--port", "0"])
+    }
+
+    /// Starts a cluster of one node: the keys of a command must still lie in one slot.
+    pub async fn start_cluster() -> Option<Self> {
+        // Its bus is 10,000 above.
+        let port = loop {
+            let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let port = free.local_addr().unwrap().port();
+            if port < 55_000 {
+                break port.to_string();
+            }
+        };
+        let local = ["--bind", "127.0.0.1", "--cluster-enabled", "yes"];
+        let started = Self::with(&[&["--port", &*port], &local[..]].concat())?;
+        let redis = started.client();
+        let slots = redis
+            .command("CLUSTER")
+            .args(["ADDSLOTSRANGE", "0", "16383"]);
+        let _: String = slots.query().await.unwrap();
+        loop {
+            let info: String = redis.command("CLUSTER").arg("INFO").query().await.unwrap();
+            if info.contains("cluster_state:ok") {
+                return Some(started);
+            }
+            // Waits at the server for a replica that there is not.
+            let _: i64 = redis.command("WAIT").args([1, 50]).query().await.unwrap();
+        }
+    }
+
+    fn with(options: &[&str]) -> Option<Self> {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let n = NEXT.fetch_add(1, Ordering::SeqCst);
         let directory = std::env::temp_dir().join(format!("restis-{}-{n}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
         let child = Command::new("redis-server")
-            .args([
-                "--port",
-                "0",
-                "--save",
-                "",
-                "--appendonly",
-                "no",
-                "--unixsocket",
-            ])
+            .args(options)
+            .args(["--save", "", "--appendonly", "no", "--unixsocket"])
             .arg(directory.join("socket"))
             .arg("--dir")
             .arg(&directory)

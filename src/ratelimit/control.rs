@@ -1,0 +1,130 @@
+//! What is set and seen beside decisions: dynamic limits, lists, analytics.
+
+use std::borrow::Cow;
+
+use super::{
+    analytics::{self, Usage},
+    decision::Decision,
+    limiter::RateLimiter,
+    lists,
+    query::Query,
+};
+use crate::{
+    Error, Result,
+    commands::{GenericCommands as _, SetCommands as _, StringCommands as _},
+};
+
+impl RateLimiter {
+    /// Sets what every identifier may use, `None` for the limiter's own; one limit only.
+    ///
+    /// # Errors
+    /// Without [`dynamic_limits`](RateLimiterBuilder::dynamic_limits), or whatever the client returns.
+    pub async fn set_dynamic_limit(&self, limit: Option<u64>) -> Result<()> {
+        self.set_override(format!("{}:dynamic:global", self.0.prefix), limit)
+            .await?;
+        self.0.blocks.lift_all();
+        Ok(())
+    }
+
+    /// Sets what one identifier may use; wins over the one for all.
+    ///
+    /// # Errors
+    /// As [`set_dynamic_limit`](Self::set_dynamic_limit).
+    pub async fn set_dynamic_limit_of(&self, identifier: &str, limit: Option<u64>) -> Result<()> {
+        let key = self.part(identifier)?;
+        self.set_override(format!("{}:dynamic:of:{key}", self.0.prefix), limit)
+            .await?;
+        self.0.blocks.lift(&key);
+        Ok(())
+    }
+
+    async fn set_override(&self, key: String, limit: Option<u64>) -> Result<()> {
+        if !self.0.dynamic {
+            return Err(Error::invalid_input(
+                "build the limiter with dynamic_limits() first",
+            ));
+        }
+        match limit {
+            Some(limit) => self.0.redis.set(key, limit).await,
+            None => self.0.redis.del([key]).await.map(drop),
+        }
+    }
+
+    /// The limit for every identifier that is set in the store.
+    ///
+    /// # Errors
+    /// Whatever the client returns.
+    pub async fn dynamic_limit(&self) -> Result<Option<u64>> {
+        self.0
+            .redis
+            .get(format!("{}:dynamic:global", self.0.prefix))
+            .await
+    }
+
+    /// Adds identifiers, addresses, networks, user agents or country codes to the deny list.
+    ///
+    /// # Errors
+    /// A network that is not /8 to /32, or for IPv6 /16 to /128 in steps of four; or whatever the
+    /// client returns.
+    pub async fn deny<S: AsRef<str>>(&self, members: &[S]) -> Result<i64> {
+        let key = lists::deny_key(&self.0.prefix);
+        self.0.redis.sadd(key, written(members)?).await
+    }
+
+    /// Adds members to the allow list, which wins over the deny list and the limits.
+    ///
+    /// # Errors
+    /// As [`deny`](Self::deny).
+    pub async fn allow<S: AsRef<str>>(&self, members: &[S]) -> Result<i64> {
+        let key = lists::allow_key(&self.0.prefix);
+        self.0.redis.sadd(key, written(members)?).await
+    }
+
+    /// Removes members from both lists.
+    ///
+    /// # Errors
+    /// As [`deny`](Self::deny).
+    pub async fn unlist<S: AsRef<str>>(&self, members: &[S]) -> Result<()> {
+        let members = written(members)?;
+        let mut pipeline = self.0.redis.pipeline();
+        let denied = pipeline.srem(lists::deny_key(&self.0.prefix), &members);
+        let allowed = pipeline.srem(lists::allow_key(&self.0.prefix), &members);
+        let mut replies = pipeline.exec().await?;
+        replies.take(denied)?;
+        replies.take(allowed)?;
+        Ok(())
+    }
+
+    /// Writes one decision to the analytics; await it after the answer, or beside other commands.
+    ///
+    /// Does nothing unless [`analytics`](RateLimiterBuilder::analytics) is on.
+    ///
+    /// # Errors
+    /// Whatever the client returns.
+    pub async fn record(&self, query: Query<'_>, decision: &Decision) -> Result<()> {
+        if !self.0.analytics {
+            return Ok(());
+        }
+        analytics::record(
+            &self.0.redis,
+            &self.0.prefix,
+            query.identifier,
+            query.country,
+            decision,
+        )
+        .await
+    }
+
+    /// What was allowed, refused and denied in the last hours.
+    ///
+    /// # Errors
+    /// Whatever the client returns.
+    pub async fn usage(&self, hours: u32) -> Result<Usage> {
+        analytics::usage(&self.0.redis, &self.0.prefix, self.0.clock.now_ms(), hours).await
+    }
+}
+
+/// Members as lookups write them.
+fn written<S: AsRef<str>>(members: &[S]) -> Result<Vec<Cow<'_, str>>> {
+    members.iter().map(|m| lists::member(m.as_ref())).collect()
+}
