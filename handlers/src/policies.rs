@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, time::Duration};
 
 use restis::{
     Redis,
-    ratelimit::{Calendar, FailurePolicy, Limit, RateLimiter},
+    ratelimit::{
+        Calendar, ClockSource, DenyFeed, FailurePolicy, Limit, RateLimiter, headers::HeaderStyle,
+    },
 };
 use serde::Deserialize;
 
@@ -14,7 +16,10 @@ const MOST_POLICIES: usize = 1000;
 
 /// Rate limit policies by name; always has [`DEFAULT_POLICY`].
 #[derive(Debug, Clone)]
-pub struct PolicySet(BTreeMap<String, Policy>);
+pub struct PolicySet {
+    policies: BTreeMap<String, Policy>,
+    headers: HeaderStyle,
+}
 
 #[derive(Debug, Clone)]
 struct Policy {
@@ -26,6 +31,10 @@ struct Policy {
     protection: bool,
     dynamic: bool,
     take_ahead: u64,
+    hash_tags: bool,
+    deny_list: Option<String>,
+    clock: ClockSource,
+    timeout: Option<Duration>,
 }
 
 #[derive(Deserialize)]
@@ -46,6 +55,12 @@ struct PolicyText {
     dynamic: bool,
     #[serde(default)]
     take_ahead: u64,
+    #[serde(default)]
+    hash_tags: bool,
+    deny_list: Option<String>,
+    #[serde(default)]
+    clock: ClockText,
+    timeout: Option<String>,
 }
 
 impl PolicyText {
@@ -60,6 +75,10 @@ impl PolicyText {
             "protection",
             "dynamic",
             "take_ahead",
+            "hash_tags",
+            "deny_list",
+            "clock",
+            "timeout",
         ];
         let one: serde_json::Map<_, _> = map
             .iter()
@@ -83,6 +102,14 @@ enum OnFailure {
     Open,
     Closed,
     Local,
+}
+
+#[derive(Deserialize, Clone, Copy, Default)]
+#[serde(rename_all = "lowercase")]
+enum ClockText {
+    #[default]
+    Client,
+    Server,
 }
 
 #[derive(Deserialize)]
@@ -109,8 +136,8 @@ enum LimitText {
     Calendar {
         limit: u64,
         period: Period,
-        #[serde(default)]
-        utc_offset_minutes: i16,
+        utc_offset_minutes: Option<i16>,
+        time_zone: Option<String>,
     },
 }
 
@@ -142,38 +169,54 @@ impl LimitText {
                 limit,
                 period,
                 utc_offset_minutes,
+                time_zone,
             } => {
                 let calendar = match period {
                     Period::Day => Calendar::DAY,
                     Period::Month => Calendar::MONTH,
                 };
-                calendar
-                    .at_offset(*utc_offset_minutes)
-                    .and_then(|c| Limit::calendar(*limit, c))
+                let calendar = match (utc_offset_minutes, time_zone) {
+                    (None, None) => Ok(calendar),
+                    (Some(minutes), None) => calendar.at_offset(*minutes),
+                    (None, Some(zone)) => calendar.in_zone(zone),
+                    (Some(_), Some(_)) => {
+                        return Err("give `utc_offset_minutes` or `time_zone`, not both".into());
+                    }
+                };
+                calendar.and_then(|c| Limit::calendar(*limit, c))
             }
         };
         limit.map_err(|e| e.to_string())
     }
 }
 
-/// A time such as `500ms`, `10s`, `1m`, `2h`, `1d`; a bare number counts seconds.
+/// A time such as `500ms`, `1.5s`, `1m`, `2h`, `1d`, `1w`; a bare number counts seconds.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let text = text.trim();
     let digits = text
-        .find(|c: char| !c.is_ascii_digit())
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
         .unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
-    let wrong = || format!("`{text}` is not a time such as 500ms, 10s, 1m, 2h or 1d");
-    let n: u64 = number.parse().map_err(|_| wrong())?;
-    let ms = match unit.trim() {
+    let wrong = || format!("`{text}` is not a time such as 500ms, 1.5s, 1m, 2h, 1d or 1w");
+    let ms: u64 = match unit.trim() {
         "ms" => 1,
         "" | "s" => 1000,
         "m" => 60_000,
         "h" => 3_600_000,
         "d" => 86_400_000,
+        "w" => 604_800_000,
         _ => return Err(wrong()),
     };
-    n.checked_mul(ms)
+    let (whole, part) = number.split_once('.').unwrap_or((number, "0"));
+    let part_digits = u32::try_from(part.len()).unwrap_or(u32::MAX);
+    let scale = 10_u64.checked_pow(part_digits).ok_or_else(wrong)?;
+    let whole: u64 = whole.parse().map_err(|_| wrong())?;
+    let part: u64 = part.parse().map_err(|_| wrong())?;
+    // Parts of a millisecond are rounded, as `@upstash/ratelimit` does.
+    let part = part.checked_mul(ms).ok_or_else(wrong)?;
+    whole
+        .checked_mul(ms)
+        .and_then(|whole| whole.checked_add((part + scale / 2) / scale))
         .map(Duration::from_millis)
         .ok_or_else(wrong)
 }
@@ -182,10 +225,11 @@ impl Default for PolicySet {
     /// One policy: 100 requests in a sliding minute.
     fn default() -> Self {
         let limit = Limit::sliding_window(100, Duration::from_secs(60));
-        Self(BTreeMap::from([(
-            DEFAULT_POLICY.to_owned(),
-            Policy::of(limit.into_iter().collect()),
-        )]))
+        let policy = Policy::of(limit.into_iter().collect());
+        Self {
+            policies: BTreeMap::from([(DEFAULT_POLICY.to_owned(), policy)]),
+            headers: HeaderStyle::default(),
+        }
     }
 }
 
@@ -200,6 +244,10 @@ impl Policy {
             protection: false,
             dynamic: false,
             take_ahead: 0,
+            hash_tags: false,
+            deny_list: None,
+            clock: ClockSource::Client,
+            timeout: None,
         }
     }
 }
@@ -208,8 +256,19 @@ impl PolicySet {
     /// Replaces or adds a policy of these limits.
     #[must_use]
     pub fn with(mut self, name: &str, limits: Vec<Limit>) -> Self {
-        self.0.insert(name.to_owned(), Policy::of(limits));
+        self.policies.insert(name.to_owned(), Policy::of(limits));
         self
+    }
+
+    /// Which headers decisions are told by.
+    #[must_use]
+    pub fn with_headers(mut self, headers: HeaderStyle) -> Self {
+        self.headers = headers;
+        self
+    }
+
+    pub(crate) fn headers(&self) -> HeaderStyle {
+        self.headers
     }
 
     /// Adds policies from JSON by name.
@@ -247,6 +306,10 @@ impl PolicySet {
                 OnFailure::Closed => FailurePolicy::Closed,
                 OnFailure::Local => FailurePolicy::Local,
             };
+            if let Some(list) = &text.deny_list {
+                DenyFeed::new(list).map_err(|e| format!("policy `{name}`: {e}"))?;
+            }
+            let timeout = text.timeout.as_deref().map(duration).transpose();
             let policy = Policy {
                 limits,
                 prefix: text.prefix,
@@ -256,14 +319,21 @@ impl PolicySet {
                 protection: text.protection,
                 dynamic: text.dynamic,
                 take_ahead: text.take_ahead,
+                hash_tags: text.hash_tags,
+                deny_list: text.deny_list,
+                clock: match text.clock {
+                    ClockText::Client => ClockSource::Client,
+                    ClockText::Server => ClockSource::Server,
+                },
+                timeout: timeout.map_err(|e| format!("policy `{name}`: {e}"))?,
             };
-            self.0.insert(name, policy);
+            self.policies.insert(name, policy);
         }
         Ok(())
     }
 
-    /// Reads `RATE_LIMIT_WINDOW`, `RATE_LIMIT_MAX_REQUESTS`, `RATE_LIMIT_POLICIES` and
-    /// `RATE_LIMIT_POLICIES_FILE`; adds what is wrong to `problems`.
+    /// Reads `RATE_LIMIT_WINDOW`, `RATE_LIMIT_MAX_REQUESTS`, `RATE_LIMIT_POLICIES`,
+    /// `RATE_LIMIT_POLICIES_FILE` and `RATE_LIMIT_HEADERS`; adds what is wrong to `problems`.
     pub(crate) fn from_vars(
         var: impl Fn(&str) -> Option<String>,
         problems: &mut Vec<String>,
@@ -298,7 +368,17 @@ impl PolicySet {
         {
             problems.push(format!("RATE_LIMIT_POLICIES: {error}"));
         }
-        set
+        let (standard, legacy) = match var("RATE_LIMIT_HEADERS").as_deref() {
+            None | Some("both") => (true, true),
+            Some("standard") => (true, false),
+            Some("legacy") => (false, true),
+            Some("none") => (false, false),
+            Some(_) => {
+                problems.push("RATE_LIMIT_HEADERS: use both, standard, legacy or none".to_owned());
+                (true, true)
+            }
+        };
+        set.with_headers(HeaderStyle { standard, legacy })
     }
 
     /// The limiters over a client; keys are `ratelimit:POLICY:IDENTIFIER…` unless a policy has its own prefix.
@@ -313,6 +393,7 @@ impl PolicySet {
                         .unwrap_or_else(|| format!("ratelimit:{name}")),
                 )
                 .on_failure(policy.on_failure)
+                .clock_source(policy.clock)
                 .take_ahead(policy.take_ahead);
             for limit in others {
                 builder = builder.and(*limit);
@@ -329,9 +410,18 @@ impl PolicySet {
             if policy.dynamic {
                 builder = builder.dynamic_limits();
             }
+            if let Some(timeout) = policy.timeout {
+                builder = builder.timeout(timeout);
+            }
+            if policy.hash_tags {
+                builder = builder.hash_tags();
+            }
+            if let Some(Ok(feed)) = policy.deny_list.as_deref().map(DenyFeed::new) {
+                builder = builder.deny_feed(feed);
+            }
             Some((name.clone(), builder.build()))
         };
-        self.0.iter().filter_map(build).collect()
+        self.policies.iter().filter_map(build).collect()
     }
 }
 
@@ -348,6 +438,11 @@ mod tests {
             ("1 m", 60_000),
             ("2h", 7_200_000),
             ("1d", 86_400_000),
+            ("2w", 1_209_600_000),
+            ("1.5s", 1500),
+            ("0.25 m", 15_000),
+            ("0.4ms", 0),
+            ("0.5ms", 1),
             ("7", 7000),
         ] {
             assert_eq!(duration(text).unwrap().as_millis(), ms, "{text}");
@@ -356,8 +451,11 @@ mod tests {
             "",
             "s",
             "-1s",
-            "1.5s",
-            "1w",
+            ".5s",
+            "1.s",
+            "1.2.3s",
+            "1y",
+            "0.00000000000000000001s",
             "99999999999999999999s",
             "18446744073709551615d",
         ] {
@@ -369,13 +467,14 @@ mod tests {
     fn policies_are_read_and_wrong_ones_are_named() {
         let mut set = PolicySet::default();
         set.add_json(
-            r#"{"login":{"algorithm":"fixed-window","limit":5,"window":"1m","on_failure":"closed","take_ahead":2},
+            r#"{"login":{"algorithm":"fixed-window","limit":5,"window":"1m","on_failure":"closed","take_ahead":2,
+                         "timeout":"250ms","clock":"server"},
                 "api":{"limits":[{"algorithm":"gcra","limit":10,"period":"1s","burst":20},
                                  {"algorithm":"calendar","limit":10000,"period":"day","utc_offset_minutes":60}]}}"#,
         )
         .unwrap();
-        assert_eq!(set.0.len(), 3);
-        assert_eq!(set.0["api"].limits.len(), 2);
+        assert_eq!(set.policies.len(), 3);
+        assert_eq!(set.policies["api"].limits.len(), 2);
         for (json, part) in [
             (
                 r#"{"a b":{"algorithm":"fixed-window","limit":5,"window":"1m"}}"#,
@@ -390,6 +489,22 @@ mod tests {
                 "`soon`",
             ),
             (r#"{"x":{}}"#, "give one limit"),
+            (
+                r#"{"x":{"algorithm":"fixed-window","limit":1,"window":"1m","timeout":"never"}}"#,
+                "`never`",
+            ),
+            (
+                r#"{"x":{"algorithm":"fixed-window","limit":1,"window":"1m","deny_list":"file:///x"}}"#,
+                "deny list",
+            ),
+            (
+                r#"{"x":{"algorithm":"calendar","limit":1,"period":"day","time_zone":"Mars/Olympus"}}"#,
+                "Mars/Olympus",
+            ),
+            (
+                r#"{"x":{"algorithm":"calendar","limit":1,"period":"day","time_zone":"UTC","utc_offset_minutes":0}}"#,
+                "not both",
+            ),
             ("[]", "not an object"),
         ] {
             let error = set.add_json(json).unwrap_err();

@@ -98,6 +98,7 @@ async fn a_limit_is_checked_peeked_at_and_reset() {
         (&body["code"], &body["remaining"]),
         (&json!("rate-limited"), &json!(0))
     );
+    assert_eq!(body["violated-policies"], json!(["tiny"]));
     assert_eq!(
         response.headers()["content-type"],
         "application/problem+json"
@@ -112,6 +113,54 @@ async fn a_limit_is_checked_peeked_at_and_reset() {
     let (response, _) = send(&router, "DELETE", target, Some("ROOT"), None).await;
     assert_eq!(response.status(), StatusCode::NO_CONTENT);
     assert_eq!(check().await.0.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn what_there_is_can_be_taken() {
+    let router = router();
+    let take = async |body: Value| {
+        let (response, body) =
+            send(&router, "POST", "/api/ratelimit", Some("ROOT"), Some(body)).await;
+        (response.status().as_u16(), body["taken"].clone())
+    };
+    let up_to = |most| json!({ "identifier": "u", "policy": "tiny", "up_to": most });
+    assert_eq!(take(up_to(1)).await, (200, json!(1)));
+    assert_eq!(take(up_to(5)).await, (200, json!(1)));
+    assert_eq!(take(up_to(5)).await.0, 429);
+    assert_eq!(take(up_to(0)).await.0, 400);
+    let both = json!({ "identifier": "u", "up_to": 1, "cost": 1 });
+    assert_eq!(take(both).await.0, 400);
+}
+
+#[tokio::test]
+async fn the_configuration_chooses_the_headers() {
+    for (name, standard, legacy) in [
+        ("standard", true, false),
+        ("legacy", false, true),
+        ("none", false, false),
+    ] {
+        let redis = Redis::embedded(restis_engine::Engine::new(restis_engine::Options::default()));
+        let vars = |var: &str| match var {
+            "RATE_LIMIT_HEADERS" => Some(name.to_owned()),
+            _ => None,
+        };
+        let mut config = Config::from_vars(vars).unwrap();
+        config.tokens = ServiceTokens::none().with_full_access("root", "ROOT");
+        let router = app(AppState::builder(redis).config(config).build().unwrap());
+        let body = Some(json!({ "identifier": "a" }));
+        let (response, _) = send(&router, "POST", "/api/ratelimit", Some("ROOT"), body).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(
+            response.headers().contains_key("ratelimit"),
+            standard,
+            "{name}"
+        );
+        assert_eq!(
+            response.headers().contains_key("x-ratelimit-limit"),
+            legacy,
+            "{name}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -41,6 +41,9 @@ struct CheckRequest {
     /// What the request costs; 1 when absent.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_u64)]
     cost: Option<u64>,
+    /// Takes what there is instead of a `cost`: so much at most, 1 at least; `taken` tells how much.
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_u64)]
+    up_to: Option<u64>,
     /// The organisation, for tokens that are bound to some.
     #[schema(max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
     organisation: Option<String>,
@@ -91,8 +94,10 @@ struct DecisionBody {
     allowed: bool,
     /// The policy that decided.
     policy: String,
-    /// `limit`, `cache_block`, `deny_list`, `allow_list` or `unavailable`.
+    /// `limit`, `cache_block`, `ahead`, `deny_list`, `allow_list`, `local` or `unavailable`.
     reason: &'static str,
+    /// What was taken.
+    taken: u64,
     /// What the tightest limit allows in full.
     limit: u64,
     /// What the tightest limit has left.
@@ -113,6 +118,7 @@ impl DecisionBody {
             allowed: decision.is_allowed(),
             policy: policy.to_owned(),
             reason: reason(decision.reason()),
+            taken: decision.taken(),
             limit: decision.limit(),
             remaining: decision.remaining(),
             reset_ms: decision.reset_ms(),
@@ -188,7 +194,13 @@ async fn check(
     caller.require_organisation(body.organisation.as_deref())?;
     let (policy, limiter) = limiter(&state, body.policy.as_deref())?;
     let identifier = identifier(body.organisation.as_deref(), &body.identifier)?;
-    let mut query = Query::new(&identifier).cost(body.cost.unwrap_or(1));
+    let query = Query::new(&identifier);
+    let mut query = match (body.cost, body.up_to) {
+        (Some(_), Some(_)) => return Err(Problem::invalid("give `cost` or `up_to`, not both")),
+        (None, Some(0)) => return Err(Problem::invalid("`up_to` is at least 1")),
+        (None, Some(most)) => query.up_to(most),
+        (cost, None) => query.cost(cost.unwrap_or(1)),
+    };
     if let Some(ip) = body.ip {
         query = query.ip(ip);
     }
@@ -199,7 +211,8 @@ async fn check(
         query = query.country(country);
     }
     let decision = limiter.decide(query).await?;
-    let answer = answer(policy, limiter, &decision);
+    let style = state.config().policies.headers();
+    let answer = answer(policy, limiter, &decision, style);
     let (limiter, country) = (limiter.clone(), body.country);
     deferred.push(async move {
         let mut query = Query::new(&identifier);
@@ -208,6 +221,9 @@ async fn check(
         }
         if let Err(error) = limiter.record(query, &decision).await {
             tracing::warn!(%error, "analytics were not written");
+        }
+        if let Err(error) = limiter.refresh_deny_list().await {
+            tracing::warn!(%error, "the deny list was not refreshed");
         }
     });
     Ok(answer)
@@ -238,7 +254,8 @@ async fn peek(
         )?)
         .await?;
     let body = Json(DecisionBody::new(policy, &decision));
-    Ok((rate_headers(policy, limiter, &decision), body).into_response())
+    let style = state.config().policies.headers();
+    Ok((rate_headers(policy, limiter, &decision, style), body).into_response())
 }
 
 /// Forgets what an identifier has used.
@@ -332,15 +349,14 @@ fn identifier(organisation: Option<&str>, identifier: &str) -> Result<String> {
     Ok(format!("{organisation}/{identifier}"))
 }
 
-fn rate_headers(policy: &str, limiter: &RateLimiter, decision: &Decision) -> HeaderMap {
+fn rate_headers(
+    policy: &str,
+    limiter: &RateLimiter,
+    decision: &Decision,
+    style: HeaderStyle,
+) -> HeaderMap {
     let mut map = HeaderMap::new();
-    headers::write(
-        &mut map,
-        policy,
-        limiter.limits(),
-        decision,
-        HeaderStyle::default(),
-    );
+    headers::write(&mut map, policy, limiter.limits(), decision, style);
     map.insert(
         header::CACHE_CONTROL,
         http::HeaderValue::from_static("no-store"),
@@ -348,8 +364,13 @@ fn rate_headers(policy: &str, limiter: &RateLimiter, decision: &Decision) -> Hea
     map
 }
 
-fn answer(policy: &str, limiter: &RateLimiter, decision: &Decision) -> Response {
-    let headers = rate_headers(policy, limiter, decision);
+fn answer(
+    policy: &str,
+    limiter: &RateLimiter,
+    decision: &Decision,
+    style: HeaderStyle,
+) -> Response {
+    let headers = rate_headers(policy, limiter, decision, style);
     let body = DecisionBody::new(policy, decision);
     if decision.is_allowed() {
         return (headers, Json(body)).into_response();
@@ -366,6 +387,12 @@ fn answer(policy: &str, limiter: &RateLimiter, decision: &Decision) -> Response 
             "rate-limited",
             "Too many requests",
         ),
+    };
+    let violated = headers::violated(policy, decision);
+    let problem = if violated.is_empty() {
+        problem
+    } else {
+        problem.member("violated-policies", violated)
     };
     let problem = problem
         .member("allowed", false)
