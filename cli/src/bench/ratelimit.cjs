@@ -2,9 +2,8 @@
 const { Redis } = require("@upstash/redis");
 const { Ratelimit } = require("@upstash/ratelimit");
 const redis = new Redis({ url: process.env.BENCH_URL, token: process.env.BENCH_TOKEN, enableTelemetry: false });
-const limiter = (limit, prefix) => new Ratelimit({ redis, prefix, limiter: Ratelimit.slidingWindow(limit, "60 s") });
-const open = limiter(1e9, "peer");
-const closed = limiter(1, "peer-closed");
+const open = new Ratelimit({ redis, prefix: "peer", limiter: Ratelimit.slidingWindow(1e9, "60 s") });
+const closed = new Ratelimit({ redis, prefix: "peer-closed", limiter: Ratelimit.fixedWindow(1, "1 d") });
 let turns = 0;
 const names = Array.from({ length: 64 }, (_, i) => `user-${i}`);
 const times = [];

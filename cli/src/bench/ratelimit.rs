@@ -15,6 +15,7 @@ use crate::args::Failure;
 
 const SCRIPT: &str = include_str!("ratelimit.cjs");
 const WINDOW: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(86_400);
 const ORGANISATIONS: u32 = 1_000_000;
 const CONCURRENT: u32 = 64;
 
@@ -59,7 +60,11 @@ pub(crate) fn run(common: &Common) -> Result<(), Failure> {
     contest("one decision after another", common.seconds, all)?;
     latencies(&mut times.into_inner(), &mut peers)?;
 
-    let closed = limiter(&redis, 1, "bench-closed")?;
+    // A window that does not end meanwhile.
+    let limit = Limit::fixed_window(1, DAY).map_err(failed)?;
+    let closed = RateLimiter::builder(redis.clone(), limit)
+        .prefix("bench-closed")
+        .build();
     runtime.block_on(decide(&closed, &names, Duration::ZERO, true))?;
     let ours = |time| runtime.block_on(decide(&closed, &names, time, false));
     let mut all = vec![Side::new("restis", ours)];
@@ -136,8 +141,7 @@ async fn one_by_one(
 /// so that the memory of the local layer is seen as well.
 async fn scale(redis: &Redis) -> Result<(), Failure> {
     say("\nfrom 1 to 1,000,000 organisations\n")?;
-    // A window that does not end meanwhile.
-    let limit = Limit::fixed_window(1, Duration::from_secs(86_400)).map_err(failed)?;
+    let limit = Limit::fixed_window(1, DAY).map_err(failed)?;
     let limiter = RateLimiter::builder(redis.clone(), limit)
         .prefix("bench-scale")
         .build();
