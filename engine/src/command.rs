@@ -146,6 +146,7 @@ pub(crate) enum Category {
     Geo,
     HyperLogLog,
     Json,
+    Array,
     Search,
     PubSub,
     Scripting,

@@ -20,6 +20,7 @@
 //! `ctx.call(args)` runs another command in the same breath, which is how scripts call back.
 
 mod acl;
+mod array;
 mod command;
 mod commands;
 mod ctx;

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use crate::array::Array;
 use crate::dict::Dict;
 use crate::hash::Hash;
 use crate::json::Json;
@@ -34,6 +35,7 @@ pub(crate) enum Value {
     Stream(Box<Stream>),
     Json(Box<Json>),
     Vectors(Box<Vectors>),
+    Array(Box<Array>),
 }
 
 impl Value {
@@ -48,6 +50,7 @@ impl Value {
             Self::Stream(_) => "stream",
             Self::Json(_) => "ReJSON-RL",
             Self::Vectors(_) => "vector",
+            Self::Array(_) => "array",
         }
     }
 
@@ -58,6 +61,7 @@ impl Value {
             Self::Set(set) => set.0.is_empty(),
             Self::Hash(hash) => hash.is_empty(),
             Self::ZSet(zset) => zset.is_empty(),
+            Self::Array(array) => array.is_empty(),
             Self::Str(_) | Self::Stream(_) | Self::Json(_) | Self::Vectors(_) => false,
         }
     }
@@ -75,6 +79,7 @@ impl Value {
             Self::Stream(stream) => stream.weight(),
             Self::Json(json) => json.weight(),
             Self::Vectors(vectors) => vectors.weight(),
+            Self::Array(array) => array.weight(),
         }
     }
 }
@@ -130,4 +135,4 @@ macro_rules! typed {
     )*};
 }
 
-typed!(List, Set, Hash, ZSet, Stream, Json, Vectors);
+typed!(List, Set, Hash, ZSet, Stream, Json, Vectors, Array);

@@ -144,5 +144,25 @@ check("vectors", async () => {
   assert.equal(await index.drop(), 1);
 });
 
+check("arrays", async () => {
+  assert.equal(await redis.arinsert("array", "a", "b"), "1");
+  assert.equal(await redis.arset("array", 5, "c"), 1);
+  assert.deepEqual(await redis.armget("array", 0, 4, 5), ["a", null, "c"]);
+  assert.equal(await redis.arlen("array"), "6");
+  assert.equal(await redis.arcount("array"), 3);
+  assert.equal(await redis.arnext("array"), "2");
+  assert.deepEqual(await redis.argrep("array", "-", "+", { predicates: [{ glob: "[bc]" }] }), ["1", "5"]);
+  assert.deepEqual(await redis.arscan("array", 1, 9, { limit: 1 }), [["1", "b"]]);
+  assert.equal(await redis.arop("array", 0, 9, { match: "c" }), 1);
+  assert.equal((await redis.arinfo("array", { full: true })).count, 3);
+  assert.equal(await redis.ardelrange("array", [0, 0], [4, 5]), 2);
+  assert.deepEqual(await redis.argetrange("array", 1, 0), ["b", null]);
+  assert.equal(await redis.arring("ring", 3, "a", "b", "c", "d"), "0");
+  assert.deepEqual(await redis.arlastitems("ring", 2, { rev: true }), ["d", "c"]);
+  const end = "18446744073709551613";
+  assert.equal(await redis.arset("array", end, "z"), 1);
+  assert.deepEqual(await redis.arscan("array", 9, "18446744073709551614"), [[end, "z"]]);
+});
+
 await redis.flushdb();
 await runChecks();

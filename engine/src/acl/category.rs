@@ -26,6 +26,7 @@ pub(crate) const CATEGORIES: &[&str] = &[
     "transaction",
     "scripting",
     "json",
+    "array",
     "search",
 ];
 
@@ -56,6 +57,7 @@ fn name_of(category: Category) -> Option<&'static str> {
         Category::Geo => "geo",
         Category::HyperLogLog => "hyperloglog",
         Category::Json => "json",
+        Category::Array => "array",
         Category::PubSub => "pubsub",
         Category::Scripting => "scripting",
         Category::Search => "search",

@@ -4,6 +4,8 @@
 //! and its line in `GROUPS`.
 
 mod acl;
+mod array;
+mod array_search;
 mod bitfield;
 mod bitmap;
 mod connection;
@@ -51,6 +53,8 @@ use crate::error::Error;
 /// One line a group.
 const GROUPS: &[&[Spec]] = &[
     acl::COMMANDS,
+    array::COMMANDS,
+    array_search::COMMANDS,
     bitfield::COMMANDS,
     bitmap::COMMANDS,
     connection::COMMANDS,

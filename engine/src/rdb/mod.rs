@@ -84,7 +84,7 @@ pub(crate) fn dump(value: &Value) -> Vec<u8> {
                 put(&mut out, value);
             }
         }
-        Value::Stream(_) | Value::Json(_) | Value::Vectors(_) => {
+        Value::Stream(_) | Value::Json(_) | Value::Vectors(_) | Value::Array(_) => {
             out.push(OWN);
             write_value(&mut out, value);
         }

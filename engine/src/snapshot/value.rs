@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::codec::{Corrupt, Reader, put_bytes, put_number};
+use crate::array::{self, Array};
 use crate::hash::Hash;
 use crate::json::{self, Json};
 use crate::stream::{Claim, Fields, Group, Stream, StreamId};
@@ -18,6 +19,7 @@ const ZSET: u8 = 4;
 const STREAM: u8 = 5;
 const JSON: u8 = 6;
 const VECTORS: u8 = 7;
+const ARRAY: u8 = 8;
 
 /// Appends a value with its type.
 pub(crate) fn write(out: &mut Vec<u8>, value: &Value) {
@@ -71,6 +73,16 @@ pub(crate) fn write(out: &mut Vec<u8>, value: &Value) {
                 put_bytes(out, &vectors::to_bytes(vector));
             }
         }
+        Value::Array(array) => {
+            out.push(ARRAY);
+            put_number(out, array.position());
+            put_number(out, array.ring());
+            put_number(out, array.count() as u64);
+            for (index, value) in array.range(0..=array::LAST) {
+                put_number(out, index);
+                put_bytes(out, value);
+            }
+        }
     }
 }
 
@@ -88,6 +100,7 @@ pub(crate) fn read(reader: &mut Reader) -> Result<Value, Corrupt> {
             Json::new(root).into_value()
         }
         VECTORS => read_vectors(reader)?.into_value(),
+        ARRAY => read_array(reader)?.into_value(),
         _ => return Err(Corrupt),
     })
 }
@@ -152,6 +165,18 @@ fn read_vectors(reader: &mut Reader) -> Result<Vectors, Corrupt> {
         vectors.set(&id, vector.ok_or(Corrupt)?);
     }
     Ok(vectors)
+}
+
+fn read_array(reader: &mut Reader) -> Result<Array, Corrupt> {
+    let mut array = Array::restored(reader.number()?, reader.number()?);
+    for _ in 0..elements(reader)? {
+        let index = reader.number()?;
+        if index > array::LAST {
+            return Err(Corrupt);
+        }
+        array.set(index, reader.bytes()?);
+    }
+    Ok(array)
 }
 
 fn put_id(out: &mut Vec<u8>, id: StreamId) {

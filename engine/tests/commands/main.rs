@@ -5,6 +5,7 @@
     reason = "a failed unwrap is a failed test"
 )]
 
+mod arrays;
 mod expiry;
 mod hashes;
 mod keys;
