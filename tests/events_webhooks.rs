@@ -57,6 +57,28 @@ async fn a_delivery_is_a_signed_post_of_the_event() {
 }
 
 #[tokio::test]
+async fn in_binary_mode_the_data_is_the_body_and_the_trace_goes_along() {
+    let server = receiver(ResponseTemplate::new(204)).await;
+    let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let event = event().with_extension("traceparent", trace);
+    let endpoint = Endpoint::private(&server.uri(), keys()).unwrap();
+    let endpoint = endpoint.binary();
+    let outcome = endpoint.deliver(&client(), &event, AT).await;
+    assert_eq!(outcome, WebhookOutcome::Delivered);
+    let requests = server.received_requests().await.unwrap();
+    let (headers, body) = (&requests[0].headers, &requests[0].body);
+    assert_eq!(
+        (&body[..], headers["traceparent"].as_bytes()),
+        (&br#"{"n":7}"#[..], trace.as_bytes())
+    );
+    let signature = headers["webhook-signature"].to_str().unwrap();
+    keys()
+        .verify(&event.id, &AT.to_string(), signature, body, AT)
+        .unwrap();
+    assert_eq!(Event::from_binary(headers, body).unwrap(), Some(event));
+}
+
+#[tokio::test]
 async fn answers_are_retried_given_up_or_paused_as_the_receiver_says() {
     let paused = ResponseTemplate::new(429).insert_header("retry-after", "7");
     let server = receiver(paused).await;

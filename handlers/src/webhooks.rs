@@ -42,6 +42,17 @@ struct Outgoing {
     types: String,
     #[serde(default)]
     private: bool,
+    #[serde(default)]
+    mode: Mode,
+}
+
+/// How an event is put into a request.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Mode {
+    #[default]
+    Structured,
+    Binary,
 }
 
 fn types<'de, D: Deserializer<'de>>(json: D) -> Result<String, D::Error> {
@@ -124,7 +135,11 @@ impl Webhooks {
             } else {
                 Endpoint::new(&endpoint.url, keys)
             };
-            hooks.push(Hook::new(&name, types, to.map_err(wrong)?).map_err(wrong)?);
+            let to = match (endpoint.mode, to.map_err(wrong)?) {
+                (Mode::Structured, to) => to,
+                (Mode::Binary, to) => to.binary(),
+            };
+            hooks.push(Hook::new(&name, types, to).map_err(wrong)?);
         }
         Ok(hooks)
     }
@@ -152,10 +167,12 @@ mod tests {
             (r#"["a.*"]"#, "[]"),
             (r#"["a.*"]"#, r#"["a b"]"#),
             ("types", "kinds"),
+            ("}]", r#","mode":"batched"}]"#),
         ] {
             let error = Webhooks::parse_outgoing(&ok.replace(from, to)).unwrap_err();
             assert!(!error.contains("c2hvcnQ"), "{error}");
         }
+        assert!(Webhooks::parse_outgoing(&ok.replace("}]", r#","mode":"binary"}]"#)).is_ok());
         let twice = format!("[{0},{0}]", &ok[1..ok.len() - 1]);
         assert!(Webhooks::parse_outgoing(&twice).is_err());
         let ok = format!(r#"{{"stripe":{{"secrets":["{SECRET}"]}}}}"#);

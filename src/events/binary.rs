@@ -1,12 +1,15 @@
 //! CloudEvents in the binary mode of HTTP: attributes as headers, data as the body.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use http::{HeaderMap, header};
-use percent_encoding::percent_decode_str;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use serde_json::{Map, Value};
 
 use super::Event;
 use crate::{Error, Result};
+
+/// What a header may not hold as it is.
+const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
 
 impl Event {
     /// Reads a CloudEvent in binary mode; `None` without a header `ce-type`.
@@ -49,6 +52,55 @@ impl Event {
             }
         }
         Self::from_json(Value::Object(event)).map(Some)
+    }
+
+    /// The event in binary mode: its attributes as headers, its data as the body.
+    ///
+    /// # Errors
+    /// An attribute that no header can hold; an event that was checked has none.
+    pub fn to_binary(&self) -> Result<(HeaderMap, Vec<u8>)> {
+        let mut headers = HeaderMap::new();
+        let mut add = |name: &str, text: &str| {
+            let name = HeaderName::try_from(format!("ce-{name}"));
+            let value = utf8_percent_encode(text, ENCODED).to_string();
+            match (name, HeaderValue::try_from(value)) {
+                (Ok(name), Ok(value)) => Ok(headers.insert(name, value)),
+                _ => Err(Error::invalid_input("an attribute does not fit a header")),
+            }
+        };
+        let own = [
+            ("specversion", Some(&self.specversion)),
+            ("id", Some(&self.id)),
+            ("source", Some(&self.source)),
+            ("type", Some(&self.kind)),
+            ("time", self.time.as_ref()),
+            ("subject", self.subject.as_ref()),
+        ];
+        for (name, value) in own {
+            if let Some(value) = value {
+                add(name, value)?;
+            }
+        }
+        for (name, value) in &self.extensions {
+            match value {
+                Value::String(text) => add(name, text)?,
+                other => add(name, &other.to_string())?,
+            };
+        }
+        let kind = self.datacontenttype.as_deref();
+        let body = match (&self.data, &self.data_base64) {
+            (_, Some(bytes)) => STANDARD.decode(bytes).unwrap_or_default(),
+            // Text that is not JSON stands in the JSON of an event as a string.
+            (Some(Value::String(text)), _) if kind.is_some_and(|k| !is_json(k)) => {
+                text.clone().into()
+            }
+            (Some(data), _) => data.to_string().into(),
+            (None, None) => return Ok((headers, Vec::new())),
+        };
+        if let Ok(kind) = HeaderValue::try_from(kind.unwrap_or("application/json")) {
+            headers.insert(header::CONTENT_TYPE, kind);
+        }
+        Ok((headers, body))
     }
 }
 
@@ -112,6 +164,28 @@ mod tests {
             event.datacontenttype.as_deref(),
             Some("application/octet-stream")
         );
+    }
+
+    #[test]
+    fn an_event_survives_its_binary_form() {
+        let whole = json!({ "specversion": "1.0", "id": "a \"b\" 100%", "source": "/é", "type": "a.b",
+            "time": "2026-01-01T00:00:00Z", "subject": "Euro €", "correlationid": "c", "data": { "n": [1, "é"] } });
+        let bytes = json!({ "specversion": "1.0", "id": "1", "source": "/", "type": "a",
+            "datacontenttype": "image/png", "data_base64": "AP8K" });
+        let nothing = json!({ "specversion": "1.0", "id": "1", "source": "/", "type": "a" });
+        for json in [whole, bytes, nothing] {
+            let event = Event::from_json(json).unwrap();
+            let (headers, body) = event.to_binary().unwrap();
+            assert_eq!(Event::from_binary(&headers, &body).unwrap(), Some(event));
+        }
+        let text =
+            json!({ "type": "a", "datacontenttype": "text/plain", "data": "é\n", "loud": true });
+        let (headers, body) = Event::from_json(text).unwrap().to_binary().unwrap();
+        assert_eq!(
+            (headers["content-type"].as_bytes(), &body[..]),
+            (&b"text/plain"[..], "é\n".as_bytes())
+        );
+        assert_eq!(headers["ce-loud"], "true");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use http::{HeaderMap, HeaderValue, header};
 use url::Url;
 
 use super::{Event, WebhookClient, breaker::EndpointBreaker, signature::WebhookKeys};
@@ -49,6 +50,7 @@ pub struct Endpoint {
     keys: WebhookKeys,
     breaker: Option<EndpointBreaker>,
     private: bool,
+    binary: bool,
 }
 
 /// How a delivery ended.
@@ -83,6 +85,7 @@ impl Endpoint {
             keys,
             breaker: None,
             private: false,
+            binary: false,
         })
     }
 
@@ -97,6 +100,7 @@ impl Endpoint {
             keys,
             breaker: None,
             private: true,
+            binary: false,
         })
     }
 
@@ -111,7 +115,16 @@ impl Endpoint {
         self
     }
 
-    /// Delivers an event once: a signed POST of its JSON. `webhook-id` is the event's id.
+    /// Sends events in the binary mode of CloudEvents: attributes as `ce-*` headers, the data alone
+    /// as the body. Headers are not signed.
+    #[must_use]
+    pub fn binary(mut self) -> Self {
+        self.binary = true;
+        self
+    }
+
+    /// Delivers an event once: a signed POST of its JSON, or of its data in binary mode.
+    /// `webhook-id` is the event's id; `traceparent` goes along.
     ///
     /// Redirects are not followed: one is a failure.
     pub async fn deliver(
@@ -128,15 +141,19 @@ impl Endpoint {
         if !self.private && !self.is_public().await {
             return WebhookOutcome::Gone("the address is not public".into());
         }
-        let Ok(body) = serde_json::to_string(event) else {
-            return WebhookOutcome::Gone("the event cannot be written as JSON".into());
+        let Ok((mut headers, body)) = self.message(event) else {
+            return WebhookOutcome::Gone("the event cannot be written".into());
         };
-        let signature = self.keys.sign(&event.id, now_s, body.as_bytes());
+        let trace = event.extensions.get("traceparent").and_then(|t| t.as_str());
+        if let Some(trace) = trace.and_then(|t| t.parse().ok()) {
+            headers.insert("traceparent", trace);
+        }
+        let signature = self.keys.sign(&event.id, now_s, &body);
         let answer = client
             .of(self.private)
             .post(self.url.clone())
             .timeout(TIMEOUT)
-            .header("content-type", "application/cloudevents+json")
+            .headers(headers)
             .header("webhook-id", event.id.as_str())
             .header("webhook-timestamp", now_s.to_string())
             .header("webhook-signature", signature)
@@ -155,6 +172,16 @@ impl Endpoint {
                 .await;
         }
         outcome
+    }
+
+    fn message(&self, event: &Event) -> Result<(HeaderMap, Vec<u8>)> {
+        if self.binary {
+            return event.to_binary();
+        }
+        let body = serde_json::to_vec(event)
+            .map_err(|_| Error::invalid_input("the event cannot be written as JSON"))?;
+        let kind = HeaderValue::from_static("application/cloudevents+json");
+        Ok((HeaderMap::from_iter([(header::CONTENT_TYPE, kind)]), body))
     }
 
     /// Every address that the name has must be public.
