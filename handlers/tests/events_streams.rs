@@ -238,3 +238,36 @@ async fn read_until(client: &mut TcpStream, wanted: &str) {
         tail.push_str(&String::from_utf8_lossy(&buffer[..n]));
     }
 }
+
+#[tokio::test]
+async fn a_process_that_ends_says_goodbye_to_its_streams() {
+    let (router, _, _) = parts(config());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap())
+        .await
+        .unwrap();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let served = tokio::spawn(restis_handlers::serve(listener, router, async {
+        stopped.await.unwrap();
+    }));
+    let ask = "GET /api/events/stream HTTP/1.1\r\nhost: here\r\nauthorization: Bearer ROOT\r\n\r\n";
+    client.write_all(ask.as_bytes()).await.unwrap();
+    let mut heard = Vec::new();
+    while !String::from_utf8_lossy(&heard).contains("event: ready") {
+        assert!(client.read_buf(&mut heard).await.unwrap() > 0);
+    }
+    stop.send(()).unwrap();
+    // The whole answer: its last chunk is there too.
+    client.read_to_end(&mut heard).await.unwrap();
+    let heard = String::from_utf8(heard).unwrap();
+    let bye = heard
+        .split_once("event: bye\ndata: {\"reason\":\"drain\"}\nretry: ")
+        .unwrap()
+        .1;
+    let again: u64 = bye.split_once('\n').unwrap().0.parse().unwrap();
+    assert!(
+        (1000..=5000).contains(&again) && heard.ends_with("0\r\n\r\n"),
+        "{heard}"
+    );
+    served.await.unwrap().unwrap();
+}

@@ -4,11 +4,28 @@ use super::HostError;
 use crate::deferred::{AfterAnswer, Work};
 use axum::{Extension, Router};
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 use tokio_util::task::TaskTracker;
 
 /// Requests and deferred work have this long to finish once the process is asked to stop.
 const DRAIN: Duration = Duration::from_secs(10);
+
+/// True once the process is asked to stop: streams take their leave.
+#[derive(Debug, Clone)]
+pub(crate) struct Stopping(watch::Receiver<bool>);
+
+impl Stopping {
+    pub(crate) fn now(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// Waits until the process is asked to stop.
+    pub(crate) async fn begins(&mut self) {
+        if self.0.wait_for(|stopping| *stopping).await.is_err() {
+            std::future::pending().await
+        }
+    }
+}
 
 pub(super) async fn run(app: Router) -> Result<(), HostError> {
     let port = std::env::var("PORT")
@@ -50,18 +67,18 @@ pub async fn serve(
     let after = AfterAnswer(Arc::new(move |work: Work| {
         spawner.spawn(work);
     }));
+    let (stopping, stopped) = watch::channel(false);
+    let mut stopped = Stopping(stopped);
     let service = app
         .layer(Extension(after))
+        .layer(Extension(stopped.clone()))
         .into_make_service_with_connect_info::<SocketAddr>();
-    let (stopping, mut stopped) = tokio::sync::watch::channel(false);
     let graceful = axum::serve(listener, service).with_graceful_shutdown(async move {
         stop.await;
         let _ = stopping.send(true);
     });
     let deadline = async move {
-        if stopped.wait_for(|s| *s).await.is_err() {
-            return std::future::pending().await;
-        }
+        stopped.begins().await;
         tokio::time::sleep(DRAIN).await;
     };
     tokio::select! {

@@ -12,6 +12,7 @@ use tracing_subscriber::{
     prelude::*,
 };
 
+pub(crate) use self::http::Stopping;
 pub use self::http::serve;
 
 /// The platform that a process runs on.

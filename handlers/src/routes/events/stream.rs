@@ -7,11 +7,12 @@ use super::{
 use crate::{
     AppState,
     extract::ApiQuery,
+    host::Stopping,
     live::{COORDINATION, Listener, Signal, frame},
     problem::{Problem, ProblemDocument, Result},
 };
 use axum::{
-    Json,
+    Extension, Json,
     extract::State,
     response::{IntoResponse, Sse, sse},
 };
@@ -28,6 +29,8 @@ use tokio::time::Instant;
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Clients come back after a planned end.
 const RETRY: Duration = Duration::from_secs(1);
+/// The clients of a process that ends come back within this time.
+const MOST_APART: Duration = Duration::from_secs(4);
 /// Clients come back, and the store is asked again, after an outage.
 const MOST_OUTAGE: Duration = Duration::from_secs(10);
 /// The subscription must stand within this time, or it is an outage.
@@ -101,6 +104,7 @@ async fn worth_reading(listener: &mut Listener, query: &HistoryQuery) {
 pub(super) async fn stream(
     State(state): State<AppState>,
     ApiQuery(mut filter): ApiQuery<Filter>,
+    stopping: Option<Extension<Stopping>>,
     headers: HeaderMap,
 ) -> Result<impl IntoResponse> {
     let Access {
@@ -155,6 +159,7 @@ pub(super) async fn stream(
         } else {
             "drain"
         },
+        stopping: stopping.map(|Extension(stopping)| stopping),
         again: (!local).then(Instant::now),
         outage: false,
         over: false,
@@ -171,15 +176,16 @@ pub(super) async fn stream(
 }
 
 /// The planned length of one stream: up to a tenth less, so that clients do not come back all at once.
-fn spread(time: Duration, draw: u16) -> Duration {
-    time.mul_f64(1.0 - f64::from(draw) / f64::from(u16::MAX) / 10.0)
+fn spread(time: Duration, draw: f64) -> Duration {
+    time.mul_f64(1.0 - draw / 10.0)
 }
 
-fn draw() -> u16 {
+/// From 0 to 1.
+fn draw() -> f64 {
     let mut bytes = [0; 2];
     // Without randomness all end at the same time, which is worse but not wrong.
     let _ = getrandom::fill(&mut bytes);
-    u16::from_be_bytes(bytes)
+    f64::from(u16::from_be_bytes(bytes)) / f64::from(u16::MAX)
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -201,6 +207,8 @@ struct Reader {
     ready: VecDeque<sse::Event>,
     end: Instant,
     why: &'static str,
+    /// Where the host can tell that the process will end.
+    stopping: Option<Stopping>,
     /// Whether hints of other processes are wanted, and allowed.
     hints: bool,
     /// When the history has to be read; live events may be sent only while it has not.
@@ -225,6 +233,12 @@ impl Reader {
             if self.over {
                 return None;
             }
+            if self.stopping.as_ref().is_some_and(Stopping::now) {
+                self.over = true;
+                // All of them leave at once: they must not come back at once.
+                let again = RETRY + MOST_APART.mul_f64(draw());
+                return Some(own("bye", &json!({ "reason": "drain" })).retry(again));
+            }
             let now = Instant::now();
             if now >= self.end {
                 self.over = true;
@@ -241,7 +255,11 @@ impl Reader {
                 continue;
             }
             let wake = self.again.map_or(self.end, |at| at.min(self.end));
-            if let Ok(signal) = tokio::time::timeout_at(wake, self.listener.next()).await {
+            let signal = tokio::select! {
+                signal = tokio::time::timeout_at(wake, self.listener.next()) => signal.ok(),
+                () = begins(self.stopping.as_mut()) => None,
+            };
+            if let Some(signal) = signal {
                 self.hear(signal);
             }
         }
@@ -347,6 +365,13 @@ impl Reader {
     }
 }
 
+async fn begins(stopping: Option<&mut Stopping>) {
+    match stopping {
+        Some(stopping) => stopping.begins().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// A message of the stream itself.
 fn own(name: &str, data: &serde_json::Value) -> sse::Event {
     sse::Event::default().event(name).data(data.to_string())
@@ -368,9 +393,9 @@ mod tests {
     #[test]
     fn planned_ends_are_spread_over_the_last_tenth() {
         let time = Duration::from_secs(240);
-        assert_eq!(spread(time, 0), time);
-        assert_eq!(spread(time, u16::MAX), Duration::from_secs(216));
-        let middle = spread(time, u16::MAX / 2);
-        assert!(middle > Duration::from_secs(227) && middle < Duration::from_secs(229));
+        assert_eq!(spread(time, 0.0), time);
+        assert_eq!(spread(time, 1.0), Duration::from_secs(216));
+        assert_eq!(spread(time, 0.5), Duration::from_secs(228));
+        assert!((0..100).all(|_| (0.0..=1.0).contains(&draw())));
     }
 }
