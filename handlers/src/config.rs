@@ -2,7 +2,10 @@
 
 use crate::{auth::ServiceTokens, policies::PolicySet, schemas::EventSchemas, webhooks::Webhooks};
 use http::HeaderValue;
-use restis::events::{Environment, EventsConfig, GrantKeys, TypeFilter};
+use restis::{
+    events::{Environment, EventsConfig, GrantKeys, TypeFilter},
+    session::AssertionKeys,
+};
 use std::{fmt, time::Duration};
 
 /// Every problem of the configuration at once.
@@ -63,6 +66,10 @@ pub struct Config {
     pub webhooks: Webhooks,
     /// `EVENTS_STREAM_SECONDS`: length of one event stream, 5–3600; below the platform's limit. Default 240.
     pub stream_time: Duration,
+    /// `SESSION_LOGIN_SECRETS`: at least 32 bytes each, by comma, newest first; they sign login assertions. Default none.
+    pub login_keys: Option<AssertionKeys>,
+    /// `SESSION_MAX_INVALID_COOKIES`: a minute and client, in each instance, 0–1000000; 0 = any number. Default 30.
+    pub invalid_cookies: u32,
     /// `REQUEST_TIMEOUT`: time for one answer in milliseconds, 100–900000. Default 9000.
     pub request_timeout: Duration,
 }
@@ -83,6 +90,8 @@ impl Default for Config {
             schemas: EventSchemas::default(),
             webhooks: Webhooks::default(),
             stream_time: Duration::from_secs(240),
+            login_keys: None,
+            invalid_cookies: 30,
             request_timeout: Duration::from_secs(9),
         }
     }
@@ -162,6 +171,17 @@ impl Config {
         }
         if let Some(n) = number("EVENTS_STREAM_SECONDS", 5, 3600) {
             config.stream_time = Duration::from_secs(n);
+        }
+        if let Some(n) = number("SESSION_MAX_INVALID_COOKIES", 0, 1_000_000) {
+            config.invalid_cookies = n as u32;
+        }
+        if let Some(secrets) = var("SESSION_LOGIN_SECRETS") {
+            match AssertionKeys::new(secrets.split(',').map(str::trim)) {
+                Ok(keys) => config.login_keys = Some(keys),
+                Err(_) => problems.push(
+                    "SESSION_LOGIN_SECRETS: use secrets of at least 32 bytes, by comma".into(),
+                ),
+            }
         }
         match var("ENABLE_REDIS_EVENTS").as_deref() {
             None | Some("true" | "1") => {}

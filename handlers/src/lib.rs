@@ -11,6 +11,7 @@ mod config;
 pub mod context;
 pub mod deferred;
 mod extract;
+mod guesses;
 mod host;
 mod live;
 mod openapi;

@@ -30,6 +30,7 @@ struct Inner {
     detail: Option<Cow<'static, str>>,
     retry_after: Option<Duration>,
     members: Map<String, Value>,
+    cookie: Option<HeaderValue>,
 }
 
 /// The document's members, as the API description shows them.
@@ -60,6 +61,7 @@ impl Problem {
             detail: None,
             retry_after: None,
             members: Map::new(),
+            cookie: None,
         }))
     }
 
@@ -157,6 +159,13 @@ impl Problem {
         self
     }
 
+    /// Sends a cookie with the answer.
+    #[must_use]
+    pub(crate) fn cookie(mut self, cookie: HeaderValue) -> Self {
+        self.0.cookie = Some(cookie);
+        self
+    }
+
     /// The HTTP status.
     pub fn status(&self) -> StatusCode {
         self.0.status
@@ -194,6 +203,9 @@ impl IntoResponse for Problem {
         if let Some(after) = inner.retry_after {
             let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        }
+        if let Some(cookie) = inner.cookie {
+            headers.insert(header::SET_COOKIE, cookie);
         }
         if inner.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

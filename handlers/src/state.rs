@@ -1,7 +1,7 @@
 //! What every route shares.
 
 use crate::live::Hub;
-use crate::{Config, ConfigError, Host, auth::ServiceTokens};
+use crate::{Config, ConfigError, Host, auth::ServiceTokens, guesses::Guesses};
 use restis::{
     Redis,
     events::{Events, WebhookClient},
@@ -26,6 +26,7 @@ struct Inner {
     events: Events,
     hub: Hub,
     sessions: Option<Sessions>,
+    guesses: Guesses,
     webhook_client: OnceLock<WebhookClient>,
 }
 
@@ -97,6 +98,10 @@ impl AppState {
         self.0.sessions.as_ref()
     }
 
+    pub(crate) fn guesses(&self) -> &Guesses {
+        &self.0.guesses
+    }
+
     pub(crate) fn hub(&self) -> &Hub {
         &self.0.hub
     }
@@ -165,6 +170,7 @@ impl AppStateBuilder {
             events: Events::new(self.redis.clone(), self.config.environment)
                 .config(self.config.events),
             hub: Hub::default(),
+            guesses: Guesses::new(self.config.invalid_cookies),
             webhook_client: OnceLock::new(),
             sessions: self
                 .sessions

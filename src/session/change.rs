@@ -5,6 +5,7 @@ use crate::{Error, FromReply, Reply, Result, Script};
 use http::HeaderMap;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
+use std::fmt;
 
 static UPDATE: Script = Script::new(include_str!("lua/update.lua"));
 static TAKE: Script = Script::new(include_str!("lua/take.lua"));
@@ -13,7 +14,9 @@ static TAKE: Script = Script::new(include_str!("lua/take.lua"));
 const MAX_CHANGES: usize = 256;
 
 /// Changes to some fields; the others stay as they are, whoever writes them.
-#[derive(Debug, Clone, Default)]
+///
+/// Its `Debug` shows names, no values.
+#[derive(Clone, Default)]
 #[must_use = "nothing happens before `Sessions::update`"]
 pub struct Changes {
     sets: Vec<(String, String)>,
@@ -22,6 +25,21 @@ pub struct Changes {
     removals: Vec<String>,
     version: Option<u64>,
     problem: Option<Error>,
+}
+
+impl fmt::Debug for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = |list: &[(String, String)]| -> Vec<String> {
+            list.iter().map(|(name, _)| name.clone()).collect()
+        };
+        f.debug_struct("Changes")
+            .field("sets", &names(&self.sets))
+            .field("flashes", &names(&self.flashes))
+            .field("increments", &self.increments)
+            .field("removals", &self.removals)
+            .field("version", &self.version)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Changes {

@@ -1,222 +1,25 @@
 //! Creating sessions: sign-in, anonymous visitors, and the step from one to the other.
 
 use super::{
-    Authentication, Device, EventKind, LimitPolicy, Session, Sessions, Sid, Token,
-    codec::{self, Owner},
+    Authentication, EventKind, LimitPolicy, LoginEpoch, NewSession, Session, Sessions, Sid, Token,
+    codec::Owner,
     error,
     load::Loaded,
+    new_session::check_id,
     record::{Core, field},
     secrets,
     token::Tag,
 };
-use crate::{Error, FromReply, Reply, Result, Script};
+use crate::{FromReply, Reply, Result, Script};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde::Serialize;
 use std::{collections::BTreeMap, time::Duration};
 
 static CREATE: Script = Script::new(include_str!("lua/create.lua"));
 
-/// The most bytes of a user's or organisation's id.
-pub const MAX_ID_BYTES: usize = 128;
 /// How long a login is recognised when it is repeated.
 const REPEAT: Duration = Duration::from_secs(60);
-
-/// A user's epoch before a login; see [`Sessions::begin_login`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LoginEpoch(pub(crate) String);
-
-impl LoginEpoch {
-    /// The epoch as text, to carry it through a login form.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// Reads an epoch from text.
-    pub fn parse(text: &str) -> Option<Self> {
-        let digits = (1..=20).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
-        digits.then(|| Self(text.to_owned()))
-    }
-}
-
-/// What a new session starts with.
-#[derive(Debug, Clone, Default)]
-#[must_use = "nothing happens before `Sessions::create`"]
-pub struct NewSession {
-    user: Option<String>,
-    organisation: Option<String>,
-    methods: Vec<String>,
-    device: Device,
-    idle: Option<Duration>,
-    absolute: Option<Duration>,
-    values: BTreeMap<String, String>,
-    replaced: Option<(Token, Option<String>)>,
-    epoch: Option<LoginEpoch>,
-    repeat_key: Option<String>,
-    problem: Option<Error>,
-}
-
-impl NewSession {
-    /// A session of a visitor who has not signed in.
-    pub fn anonymous() -> Self {
-        Self::default()
-    }
-
-    /// A session of a user whose identity the caller has verified.
-    pub fn user(id: impl Into<String>) -> Self {
-        Self {
-            user: Some(id.into()),
-            ..Self::default()
-        }
-    }
-
-    /// Sets the organisation.
-    pub fn organisation(mut self, id: impl Into<String>) -> Self {
-        self.organisation = Some(id.into());
-        self
-    }
-
-    /// Says by which methods the user was verified, e.g. `pwd`, `otp` (RFC 8176).
-    pub fn authenticated_by(
-        mut self,
-        methods: impl IntoIterator<Item = impl Into<String>>,
-    ) -> Self {
-        self.methods = methods.into_iter().map(Into::into).collect();
-        self
-    }
-
-    /// Sets the device facts.
-    pub fn device(mut self, device: Device) -> Self {
-        self.device = device;
-        self
-    }
-
-    /// Overrides the idle time, e.g. for "remember me".
-    pub fn idle(mut self, idle: Duration) -> Self {
-        self.idle = Some(idle);
-        self
-    }
-
-    /// Overrides the absolute lifetime; not longer than the configured one.
-    pub fn absolute(mut self, absolute: Duration) -> Self {
-        self.absolute = Some(absolute);
-        self
-    }
-
-    /// Sets one value.
-    pub fn set<T: Serialize + ?Sized>(mut self, name: impl Into<String>, value: &T) -> Self {
-        match codec::to_json(value) {
-            Ok(json) => {
-                self.values.insert(name.into(), json);
-            }
-            Err(e) => self.problem = self.problem.or(Some(e)),
-        }
-        self
-    }
-
-    /// Sets every field of a structure as one value each.
-    pub fn data<T: Serialize + ?Sized>(mut self, data: &T) -> Self {
-        match serde_json::to_value(data) {
-            Ok(serde_json::Value::Object(object)) => {
-                self.values.extend(
-                    object
-                        .into_iter()
-                        .map(|(name, value)| (name, value.to_string())),
-                );
-            }
-            _ => {
-                self.problem = self
-                    .problem
-                    .or_else(|| Some(error::invalid("session data must be a structure")));
-            }
-        }
-        self
-    }
-
-    /// Ends the session that the same browser presents, in the same step.
-    pub fn replace(mut self, session: &Session) -> Self {
-        self.replaced = Some((session.token.clone(), session.user().map(str::to_owned)));
-        self
-    }
-
-    /// Ends the session of a token that was not loaded.
-    pub fn replace_token(mut self, token: &Token) -> Self {
-        self.replaced = Some((token.clone(), None));
-        self
-    }
-
-    /// Turns an anonymous session into this one: ends it and keeps the named values, no others.
-    pub fn upgrade<'a>(
-        mut self,
-        anonymous: &Session,
-        keep: impl IntoIterator<Item = &'a str>,
-    ) -> Self {
-        for name in keep {
-            match anonymous.json(name) {
-                Ok(Some(json)) => {
-                    self.values.insert(name.to_owned(), json);
-                }
-                Ok(None) => {}
-                Err(e) => self.problem = self.problem.or(Some(e)),
-            }
-        }
-        self.replace(anonymous)
-    }
-
-    /// Refuses the login if "sign out everywhere" happened since [`Sessions::begin_login`].
-    pub fn epoch(mut self, epoch: LoginEpoch) -> Self {
-        self.epoch = Some(epoch);
-        self
-    }
-
-    /// Recognises a repeated login by its idempotency key for a minute: it gets the first session.
-    pub fn repeat_key(mut self, key: impl Into<String>) -> Self {
-        self.repeat_key = Some(key.into());
-        self
-    }
-
-    fn check(&mut self) -> Result<()> {
-        if let Some(problem) = self.problem.take() {
-            return Err(problem);
-        }
-        for id in [&self.user, &self.organisation].into_iter().flatten() {
-            check_id(id)?;
-        }
-        if self
-            .methods
-            .iter()
-            .any(|m| m.is_empty() || m.len() > 16 || !m.bytes().all(|b| b.is_ascii_graphic()))
-            || self.methods.len() > 3
-        {
-            return Err(error::invalid(
-                "at most three authentication methods of 1 to 16 graphic characters",
-            ));
-        }
-        if self
-            .repeat_key
-            .as_ref()
-            .is_some_and(|k| k.is_empty() || k.len() > 256)
-        {
-            return Err(error::invalid(
-                "an idempotency key must have 1 to 256 bytes",
-            ));
-        }
-        if [self.idle, self.absolute]
-            .into_iter()
-            .flatten()
-            .any(|d| d < Duration::from_secs(1))
-        {
-            return Err(error::invalid("a session must live 1 s or more"));
-        }
-        Ok(())
-    }
-}
-
-pub(crate) fn check_id(id: &str) -> Result<()> {
-    if id.is_empty() || id.len() > MAX_ID_BYTES {
-        return Err(error::invalid("an id must have 1 to 128 bytes"));
-    }
-    Ok(())
-}
+/// How long a key that is good for one login is remembered.
+const ONCE: Duration = Duration::from_secs(120);
 
 /// What came of a login.
 #[derive(Debug, Clone)]
@@ -233,6 +36,8 @@ pub enum Creation {
     },
     /// Refused: the user signed out everywhere after this login had begun.
     StaleLogin,
+    /// Refused: the key of [`NewSession::once`] was used before.
+    AlreadyUsed,
 }
 
 impl Creation {
@@ -240,7 +45,7 @@ impl Creation {
     pub fn session(self) -> Option<Session> {
         match self {
             Self::Created(session) | Self::Repeated(session) => Some(session),
-            Self::LimitReached { .. } | Self::StaleLogin => None,
+            Self::LimitReached { .. } | Self::StaleLogin | Self::AlreadyUsed => None,
         }
     }
 }
@@ -399,7 +204,11 @@ impl Sessions {
                 self.emit_for(EventKind::LimitReached, new.user.as_deref(), None, "create");
                 Ok(Attempt::Done(Box::new(Creation::LimitReached { live })))
             }
-            Answer::Repeated(nonce) => self.repeated(new, tag, &nonce, now).await,
+            Answer::Repeated(first) if new.once && first != nonce => {
+                self.emit_for(EventKind::Replayed, new.user.as_deref(), None, "create");
+                Ok(Attempt::Done(Box::new(Creation::AlreadyUsed)))
+            }
+            Answer::Repeated(first) => self.repeated(new, tag, &first, now).await,
             Answer::Collision => {
                 // The request may have been sent twice: then the stored session is this one.
                 match self.load(&session.token).await? {
@@ -505,7 +314,7 @@ impl Sessions {
             .arg(user.unwrap_or_default())
             .arg(device)
             .arg(nonce)
-            .arg(REPEAT.as_millis() as u64)
+            .arg(if new.once { ONCE } else { REPEAT }.as_millis() as u64)
             .arg(self.flags())
             .arg(session.public_id())
             .args(session.stored())
@@ -584,6 +393,10 @@ impl Sessions {
             };
             if let Loaded::Live(mut session) = self.peek(&token).await? {
                 session.new_cookie = true;
+                if new.once {
+                    // The store had answered an earlier attempt of this very call.
+                    return Ok(Attempt::Done(Box::new(Creation::Created(session))));
+                }
                 self.emit(EventKind::Repeated, Some(&session), "create");
                 return Ok(Attempt::Done(Box::new(Creation::Repeated(session))));
             }

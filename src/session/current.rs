@@ -29,6 +29,7 @@ pub struct CurrentSession(Arc<Inner>);
 struct Inner {
     sessions: Sessions,
     token: Result<Token, Absence>,
+    agent: Option<HeaderValue>,
     loaded: AsyncMutex<Option<Loaded>>,
     queued: Mutex<Changes>,
     cookie: Mutex<Option<HeaderValue>>,
@@ -68,6 +69,7 @@ impl CurrentSession {
     pub fn new(sessions: Sessions, headers: &HeaderMap) -> Self {
         Self(Arc::new(Inner {
             token: sessions.token(headers),
+            agent: headers.get(header::USER_AGENT).cloned(),
             sessions,
             loaded: AsyncMutex::new(None),
             queued: Mutex::default(),
@@ -111,6 +113,10 @@ impl CurrentSession {
             Ok(token) => self.0.sessions.load(token).await?,
             Err(absence) => Loaded::Absent(*absence),
         };
+        if let Loaded::Live(session) = &fresh {
+            let agent = self.0.agent.as_ref();
+            self.0.sessions.notice_device(session, agent);
+        }
         match &fresh {
             Loaded::Live(session) if session.needs_cookie() => self.give(session),
             Loaded::Absent(absence) if absence.clears_cookie() => self.take(),

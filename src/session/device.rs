@@ -126,6 +126,15 @@ fn label_of(header: &str) -> String {
     }
 }
 
+/// Whether a label has the form that `User-Agent` headers get; names given by people do not compare.
+pub(crate) fn is_of_agent(label: &str) -> bool {
+    label.split_once(" / ").is_some_and(|(browser, platform)| {
+        let name = browser.trim_end_matches(|c: char| c.is_ascii_digit());
+        BROWSERS.iter().any(|(_, known)| *known == name.trim_end())
+            && PLATFORMS.iter().any(|(_, known)| *known == platform)
+    })
+}
+
 /// The label without version numbers: a change means another browser or platform.
 pub(crate) fn family(label: &str) -> String {
     label

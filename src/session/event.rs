@@ -42,11 +42,13 @@ pub enum EventKind {
     DeviceChanged,
     /// A request from another site was refused.
     CrossSite,
+    /// A login key that is good once came again.
+    Replayed,
 }
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Created,
         Self::Repeated,
         Self::LimitReached,
@@ -63,27 +65,35 @@ impl EventKind {
         Self::Forged,
         Self::DeviceChanged,
         Self::CrossSite,
+        Self::Replayed,
     ];
 
-    /// Stable name for metrics and logs.
+    /// Stable name for logs: the counter's without its prefix.
     pub fn name(self) -> &'static str {
+        let name = self.counter();
+        name.strip_prefix("sessions_").unwrap_or(name)
+    }
+
+    /// The counter among the client's metrics.
+    pub(crate) fn counter(self) -> &'static str {
         match self {
-            Self::Created => "created",
-            Self::Repeated => "repeated",
-            Self::LimitReached => "limit_reached",
-            Self::StaleLogin => "stale_login",
-            Self::Rotated => "rotated",
-            Self::Revoked => "revoked",
-            Self::Evicted => "evicted",
-            Self::Replaced => "replaced",
-            Self::Conflict => "conflict",
-            Self::Gone => "gone",
-            Self::Expired => "expired",
-            Self::Reused => "reused",
-            Self::Unknown => "unknown",
-            Self::Forged => "forged",
-            Self::DeviceChanged => "device_changed",
-            Self::CrossSite => "cross_site",
+            Self::Created => "sessions_created",
+            Self::Repeated => "sessions_repeated",
+            Self::LimitReached => "sessions_limit_reached",
+            Self::StaleLogin => "sessions_stale_login",
+            Self::Rotated => "sessions_rotated",
+            Self::Revoked => "sessions_revoked",
+            Self::Evicted => "sessions_evicted",
+            Self::Replaced => "sessions_replaced",
+            Self::Conflict => "sessions_conflict",
+            Self::Gone => "sessions_gone",
+            Self::Expired => "sessions_expired",
+            Self::Reused => "sessions_reused",
+            Self::Unknown => "sessions_unknown",
+            Self::Forged => "sessions_forged",
+            Self::DeviceChanged => "sessions_device_changed",
+            Self::CrossSite => "sessions_cross_site",
+            Self::Replayed => "sessions_replayed",
         }
     }
 

@@ -1,7 +1,8 @@
 //! Listing and counting sessions.
 
 use super::{
-    Authentication, Keys, Session, Sessions, Sid, config::Counting, create::check_id, record::field,
+    Authentication, Keys, Session, Sessions, Sid, config::Counting, new_session::check_id,
+    record::field,
 };
 use crate::{Command, Result, Script};
 use std::{collections::BTreeMap, time::Duration};

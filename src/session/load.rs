@@ -1,8 +1,10 @@
 //! Loading a session.
 
-use super::{EventKind, Session, Sessions, Sid, Token, record::Record};
+use super::{
+    Device, EventKind, Session, Sessions, Sid, Token, device::is_of_agent, record::Record,
+};
 use crate::{Redis, Result, Script};
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue, header};
 use std::collections::BTreeMap;
 
 static LOAD: Script = Script::new(include_str!("lua/load.lua"));
@@ -69,9 +71,27 @@ impl Sessions {
     /// # Errors
     /// When the store does not answer; protected routes must then refuse.
     pub async fn load_from(&self, headers: &HeaderMap) -> Result<Loaded> {
-        match self.token(headers) {
-            Ok(token) => self.load(&token).await,
-            Err(absence) => Ok(Loaded::Absent(absence)),
+        let token = match self.token(headers) {
+            Ok(token) => token,
+            Err(absence) => return Ok(Loaded::Absent(absence)),
+        };
+        let loaded = self.load(&token).await?;
+        if let Loaded::Live(session) = &loaded {
+            self.notice_device(session, headers.get(header::USER_AGENT));
+        }
+        Ok(loaded)
+    }
+
+    /// Tells listeners when another browser or platform than at sign-in uses the session.
+    ///
+    /// A hint to look closer, no proof of theft. [`load_from`](Self::load_from) and the layer do it.
+    pub fn notice_device(&self, session: &Session, user_agent: Option<&HeaderValue>) {
+        let Some(agent) = user_agent.and_then(|a| a.to_str().ok()) else {
+            return;
+        };
+        let was_agent = session.device_label().is_some_and(is_of_agent);
+        if was_agent && session.device_differs(&Device::new().user_agent(agent)) {
+            self.emit(EventKind::DeviceChanged, Some(session), "load");
         }
     }
 

@@ -26,6 +26,7 @@
 //! replaces its session ([`NewSession::replace`]); a user has one session, or one for each device
 //! ([`SessionConfig::max_per_user`], [`SessionConfig::one_per_device`]).
 
+mod assertion;
 mod change;
 mod codec;
 mod config;
@@ -36,6 +37,7 @@ mod csrf;
 #[cfg(feature = "tower")]
 mod current;
 mod device;
+mod env;
 mod error;
 mod event;
 #[cfg(feature = "axum")]
@@ -45,6 +47,7 @@ mod keys;
 mod layer;
 mod list;
 mod load;
+mod new_session;
 mod record;
 mod revoke;
 mod rotate;
@@ -55,11 +58,12 @@ mod tests;
 mod token;
 mod touch;
 
+pub use assertion::{Assertion, AssertionError, AssertionKeys, MAX_ASSERTION_AGE};
 pub use change::{Changes, Updated, is_prefetch};
 pub use codec::{Encryption, MAX_NAME_BYTES};
 pub use config::{Counting, LimitPolicy, SessionConfig};
 pub use cookie::{CookieConfig, Presented, SameSite};
-pub use create::{Creation, LoginEpoch, MAX_ID_BYTES, NewSession};
+pub use create::Creation;
 pub use csrf::{CSRF_HEADER, CsrfPolicy, Origin};
 #[cfg(feature = "tower")]
 pub use current::{CurrentSession, SaveError};
@@ -72,6 +76,7 @@ use keys::Keys;
 pub use layer::SessionLayer;
 pub use list::{Active, SessionInfo};
 pub use load::{Absence, Loaded};
+pub use new_session::{LoginEpoch, MAX_ID_BYTES, NewSession};
 pub use record::{Authentication, Session};
 pub use rotate::{Rotated, Rotation};
 pub use secrets::{MAX_SECRETS, MIN_SECRET_BYTES, Secrets};

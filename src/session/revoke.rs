@@ -1,6 +1,6 @@
 //! Ending sessions: one, all of a user, all but this one.
 
-use super::{EventKind, Session, Sessions, Sid, Token, create::check_id, token::Tag};
+use super::{EventKind, Session, Sessions, Sid, Token, new_session::check_id, token::Tag};
 use crate::{FromReply, Reply, Result, Script};
 use std::collections::{BTreeSet, HashSet};
 
@@ -223,15 +223,11 @@ impl Sessions {
             .arg(pattern)
             .arg("COUNT")
             .arg(1000);
-        let (next, found): (String, Vec<String>) = scan.query().await?;
+        let (next, mut names): (String, Vec<String>) = scan.query().await?;
         let mut ended = 0;
         let mut users: BTreeSet<String> = BTreeSet::new();
-        let mut names = found
-            .iter()
-            .filter(|k| self.0.keys.is_session(k))
-            .peekable();
-        if names.peek().is_some() {
-            let names: Vec<&String> = names.collect();
+        names.retain(|name| self.0.keys.is_session(name));
+        if !names.is_empty() {
             let mut pipeline = self.0.redis.pipeline();
             let owners: Vec<_> = names
                 .iter()

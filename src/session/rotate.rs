@@ -1,8 +1,8 @@
 //! New identifiers for a session: at every change of privilege, and from time to time.
 
 use super::{
-    Authentication, EventKind, Session, Sessions, Token, create::check_id, error, load::Loaded,
-    record::field,
+    Authentication, EventKind, Session, Sessions, Token, error, load::Loaded,
+    new_session::check_id, record::field,
 };
 use crate::{FromReply, Reply, Result, Script};
 

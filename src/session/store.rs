@@ -190,6 +190,15 @@ impl Sessions {
         permitted
     }
 
+    /// Whether a page of another site made this request; for logins, which present no session yet.
+    pub fn is_foreign(&self, method: &Method, headers: &HeaderMap) -> bool {
+        let foreign = self.0.config.csrf.judge(method, headers) == csrf::Origin::Foreign;
+        if foreign {
+            self.emit(EventKind::CrossSite, None, "origin");
+        }
+        foreign
+    }
+
     /// A token against cross-site requests, for clients that send neither `Sec-Fetch-Site` nor `Origin`.
     ///
     /// # Errors
@@ -256,6 +265,7 @@ impl Sessions {
 
     fn emit_event(&self, event: SessionEvent) {
         self.0.counters.add(event.kind, 1);
+        self.0.redis.metrics().count(event.kind.counter(), 1);
         let (kind, reason) = (event.kind.name(), event.reason);
         let user = event.user.as_deref().unwrap_or_default();
         let public_id = event.public_id.as_deref().unwrap_or_default();

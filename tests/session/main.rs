@@ -6,11 +6,15 @@
     reason = "a test fails by panicking"
 )]
 
+mod change;
 mod connect;
+mod create;
+mod keys;
 mod model;
 mod races;
+mod revoke;
+mod rotate;
 mod security;
-mod store;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -1,7 +1,7 @@
 //! Security statements with their number in OWASP ASVS 5.0, one test each.
 //!
-//! What the HTTP routes add (cross-site requests 3.5, CORS 3.4, `no-store` 14.3.2) is tested with them;
-//! "no key without a TTL" is the model's invariant.
+//! docs/TESTING.md lists all 32; what the HTTP routes add (21, 22, 23, 30, 32) is in
+//! `handlers/tests/session_security.rs`.
 
 use crate::{World, config, created, support};
 use http::{HeaderMap, HeaderValue, header};
@@ -205,6 +205,19 @@ async fn s06_a_change_of_privilege_kills_the_old_token() {
     };
     assert_ne!(value(&w, &old), value(&w, &new));
     assert_eq!(absence(&w, &cookie(&w, &old)).await, Absence::Superseded);
+    // Another role.
+    let rotation = Rotation::privilege().organisation("acme");
+    let Rotated::Done(newer) = w.sessions.rotate(&new, &rotation).await.unwrap() else {
+        panic!()
+    };
+    assert_eq!(absence(&w, &cookie(&w, &new)).await, Absence::Superseded);
+    // Another sign-in of the same browser.
+    let login = NewSession::user("u1").replace(&newer);
+    assert!(
+        w.is_live(&created(w.sessions.create(login).await.unwrap()))
+            .await
+    );
+    assert_eq!(absence(&w, &cookie(&w, &newer)).await, Absence::Unknown);
 }
 
 // 7.2.4: a cookie planted before sign-in is not the victim's session after it.
@@ -265,18 +278,28 @@ async fn s09_idle_and_absolute_ends_hold() {
 }
 
 // 7.1.1, 7.1.2: limits are documented as they are.
-#[test]
-fn s10_the_limits_are_documented() {
+#[tokio::test]
+async fn s10_the_limits_are_documented() {
     let text = include_str!("../../docs/CONFIG.md");
     for row in [
         "`SESSION_TTL` | seconds | 86400",
         "`SESSION_ABSOLUTE_TTL` | seconds | 2592000",
         "`SESSION_MAX_PER_USER` | 0 = no limit | 20",
+        "`SESSION_LIMIT_POLICY` | `evict`, `reject` | `evict`",
     ] {
         assert!(text.contains(row), "{row}");
     }
     let lookup = |name: &str| (name == "SESSION_SECRETS").then(|| "s".repeat(32));
-    assert!(SessionConfig::from_lookup(lookup).is_ok());
+    let w = world(SessionConfig::from_lookup(lookup).unwrap());
+    let first = w.login("u1").await;
+    assert_eq!(first.expires_ms() - w.sessions.now_ms(), 86_400_000);
+    assert_eq!(first.ends_ms() - w.sessions.now_ms(), 2_592_000_000);
+    for _ in 0..20 {
+        w.clock.advance(Duration::from_millis(1));
+        w.login("u1").await;
+    }
+    assert_eq!(w.sessions.count("u1").await.unwrap(), 20);
+    assert!(!w.is_live(&first).await, "the oldest one was evicted");
 }
 
 // 7.4.1: sign-out ends the session for good.
@@ -429,8 +452,12 @@ async fn s18_nothing_printed_contains_the_token() {
         .unwrap_err();
     let wrong = session.get::<bool>("pin").unwrap_err();
     let events = w.heard.0.lock().unwrap().clone();
+    let (new, changes) = (
+        NewSession::user("u1").set("pin", "4711"),
+        Changes::new().set("pin", "4711").flash("note", "4711"),
+    );
     let printed = format!(
-        "{session:?} {:?} {error:?} {error} {wrong:?} {wrong} {events:?} {:?}",
+        "{session:?} {:?} {error:?} {error} {wrong:?} {wrong} {events:?} {:?} {new:?} {changes:?}",
         w.sessions,
         session.token()
     );
@@ -598,6 +625,40 @@ async fn s25_a_sealed_value_cannot_be_moved() {
     );
 }
 
+// 9.1.1, 9.1.2, 9.2.1: a self-contained token is checked by its signature first, has one algorithm, and
+// lasts a minute; a session itself is never served from a copy.
+#[tokio::test]
+async fn s26_what_is_signed_is_short_lived_and_no_copy_outlives_the_session() {
+    let w = world(config());
+    let keys = AssertionKeys::new(["the login secret of the security tests"]).unwrap();
+    let token = keys.sign(&Assertion::user("u1").unwrap(), w.sessions.now_ms());
+    let verify = |token: &str| keys.verify(token, w.sessions.now_ms());
+    let assertion = verify(&token).unwrap();
+    let (signed, signature) = token.rsplit_once('.').unwrap();
+    let (_, claims) = signed.split_once('.').unwrap();
+    // {"alg":"none"}
+    for forged in [
+        format!("eyJhbGciOiJub25lIn0.{claims}."),
+        format!("eyJhbGciOiJub25lIn0.{claims}.{signature}"),
+        format!("{signed}."),
+    ] {
+        assert_eq!(verify(&forged).unwrap_err(), AssertionError::Invalid);
+    }
+    assert_eq!(MAX_ASSERTION_AGE, Duration::from_secs(60));
+    let login = assertion.login().unwrap();
+    let session = created(w.sessions.create(login.clone()).await.unwrap());
+    let again = w.sessions.create(login).await.unwrap();
+    assert!(matches!(again, Creation::AlreadyUsed), "good once");
+    assert!(w.heard.kinds().contains(&EventKind::Replayed));
+    w.clock.advance(Duration::from_secs(60));
+    assert_eq!(verify(&token).unwrap_err(), AssertionError::Expired);
+    // Nothing remembers a session but the store: another instance's sign-out is seen at once.
+    assert!(w.is_live(&session).await);
+    let elsewhere = World::new(&w.redis, config());
+    elsewhere.sessions.logout(&session).await.unwrap();
+    assert!(!w.is_live(&session).await);
+}
+
 /// A store that never answers.
 #[derive(Debug)]
 struct Down;
@@ -633,6 +694,43 @@ async fn s27_a_store_that_does_not_answer_is_an_error() {
         Absence::NoCookie,
         "visitors do not need the store"
     );
+}
+
+// Every key has a TTL after any sequence of operations: `model.rs` tries random ones on both stores, this one
+// each operation and every optional key.
+#[tokio::test]
+async fn s28_every_key_ends() {
+    let w = world(
+        config()
+            .max_per_user(2, LimitPolicy::Evict)
+            .one_per_device()
+            .set_index()
+            .counting(Counting::Exact),
+    );
+    let visitor = created(w.sessions.create(NewSession::anonymous()).await.unwrap());
+    let new = NewSession::user("u1")
+        .upgrade(&visitor, [])
+        .device(Device::new().id("d1"))
+        .repeat_key("k");
+    let mut session = created(w.sessions.create(new).await.unwrap());
+    w.login("u1").await;
+    w.assert_ttls().await;
+    let changes = Changes::new().set("a", &1).increment("n", 1).flash("f", &1);
+    w.sessions.update(&mut session, &changes).await.unwrap();
+    w.sessions.touch_now(&mut session).await.unwrap();
+    assert!(w.is_live(&session).await);
+    w.login("u1").await;
+    for rotation in [Rotation::periodic(), Rotation::privilege()] {
+        let live = w.login("u2").await;
+        w.sessions.rotate(&live, &rotation).await.unwrap();
+    }
+    w.assert_ttls().await;
+    w.sessions.revoke_all("u2").await.unwrap();
+    let keys = w.keys().await;
+    for kind in [":sessions", ":by-expiry", ":epoch", "session:live:"] {
+        assert!(keys.iter().any(|k| k.contains(kind)), "{kind}: {keys:?}");
+    }
+    w.assert_ttls().await;
 }
 
 // Key injection: see `ids_cannot_address_other_keys` for ids; names of values cannot reach core facts.
@@ -690,4 +788,30 @@ async fn s31_lifecycle_events_are_told() {
     );
     assert!(session.device_differs(&Device::new().label("Chrome 139 / Windows")));
     assert!(!session.device_differs(&Device::new().label("Chrome 140 / macOS")));
+    let from = |agent: &'static str| {
+        let mut headers = request(&cookie(&w, &session));
+        headers.insert(header::USER_AGENT, HeaderValue::from_static(agent));
+        headers
+    };
+    let own = from("Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15) Chrome/141.0 Safari/537");
+    let stolen = from("curl/8.5.0");
+    w.sessions.load_from(&own).await.unwrap();
+    assert_eq!(w.sessions.count_of(EventKind::DeviceChanged), 0);
+    w.sessions.load_from(&stolen).await.unwrap();
+    assert_eq!(w.sessions.count_of(EventKind::DeviceChanged), 1);
+    w.clock.advance(Duration::from_secs(86_400));
+    w.load(&session).await;
+    let last = w.heard.0.lock().unwrap().last().unwrap().clone();
+    assert_eq!(
+        (last.kind, last.public_id.as_deref()),
+        (EventKind::Expired, Some(session.public_id()))
+    );
+    // What is told is counted with the client's metrics.
+    let text = w.redis.metrics().prometheus();
+    for line in [
+        "restis_sessions_device_changed_total 1",
+        "restis_sessions_expired_total 1",
+    ] {
+        assert!(text.lines().any(|l| l == line), "{line}\n{text}");
+    }
 }

@@ -262,6 +262,12 @@ pub(crate) fn expected(route: &Route, kind: Kind) -> Verdict {
             Kind::Signed => Verdict::Unauthenticated,
             other => by_token(needed, Organisation::Body, other),
         },
+        Access::Login(needed) => by_token(needed, Organisation::Body, kind),
+        // No kind presents both credentials: `session.rs` does.
+        Access::StepUp(needed) => match by_token(needed, Organisation::Body, kind) {
+            Verdict::Passes => Verdict::Unauthenticated,
+            refused => refused,
+        },
         Access::Signature => Verdict::Unauthenticated,
         Access::Reader => match kind {
             Kind::Grant | Kind::GrantInQuery => Verdict::Passes,

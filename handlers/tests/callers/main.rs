@@ -131,7 +131,10 @@ fn body(route: &Route, organisation: Option<&str>) -> Option<String> {
     let mut json: Value = serde_json::from_str(route.body?).unwrap();
     let in_body = matches!(
         route.access,
-        Access::Token(_, Organisation::Body) | Access::Sync(_)
+        Access::Token(_, Organisation::Body)
+            | Access::Login(_)
+            | Access::StepUp(_)
+            | Access::Sync(_)
     );
     if let (true, Some(name)) = (in_body, organisation) {
         json["organisation"] = name.into();
@@ -233,7 +236,8 @@ fn every_described_route_is_in_the_table_with_its_credentials() {
                 .collect();
             let wanted: &[&str] = match row.access {
                 Access::Anyone | Access::Signature => &[],
-                Access::AnyoneWithoutWrongToken => &["", "service_token"],
+                Access::AnyoneWithoutWrongToken | Access::Login(_) => &["", "service_token"],
+                Access::StepUp(_) => &["service_token", "session_cookie"],
                 Access::Token(..) => &["service_token"],
                 Access::Sync(_) => &["service_token", "grant"],
                 Access::Reader => &["service_token", "grant", "grant_in_query"],

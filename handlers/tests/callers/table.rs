@@ -17,6 +17,10 @@ pub(crate) enum Access {
     Sync(&'static [Scope]),
     /// Whoever signs the body.
     Signature,
+    /// A service token with all of these scopes, or an assertion in the body.
+    Login(&'static [Scope]),
+    /// The same, beside the cookie of a live session.
+    StepUp(&'static [Scope]),
     /// A browser with a live session.
     Browser,
     /// A browser with or without a session.
@@ -76,7 +80,8 @@ impl Route {
 }
 
 use Access::{
-    Anyone, AnyoneWithoutWrongToken, Browser, BrowserOrNone, Reader, Signature, Sync, Token,
+    Anyone, AnyoneWithoutWrongToken, Browser, BrowserOrNone, Login, Reader, Signature, StepUp,
+    Sync, Token,
 };
 use Organisation::{All, Body, Query};
 
@@ -109,19 +114,40 @@ pub(crate) const ROUTES: &[Route] = &[
         "/api/ratelimit/usage",
         Token(&[Scope::RateLimitAdmin], All),
     ),
-    route(
-        "POST",
-        "/api/sessions",
-        Token(&[Scope::SessionCreate], Body),
-    )
-    .body(r#"{"user":"u1"}"#),
+    route("POST", "/api/sessions", Login(&[Scope::SessionCreate])).body(r#"{"user":"u1"}"#),
     route("GET", "/api/session", BrowserOrNone),
     route("PATCH", "/api/session", Browser).body(r#"{"theme":"dark"}"#),
     route("DELETE", "/api/session", BrowserOrNone),
     route("POST", "/api/session/refresh", Browser),
+    route(
+        "POST",
+        "/api/session/step-up",
+        StepUp(&[Scope::SessionCreate]),
+    )
+    .body(r#"{"user":"u1","methods":["totp"]}"#),
     route("GET", "/api/sessions", Browser),
+    route(
+        "GET",
+        "/api/sessions/active",
+        Token(&[Scope::SessionAdmin], All),
+    ),
     route("DELETE", "/api/sessions", Browser),
     route("DELETE", "/api/sessions/{id}", Browser),
+    route(
+        "GET",
+        "/api/users/{user}/epoch",
+        Token(&[Scope::SessionCreate], Query),
+    ),
+    route(
+        "GET",
+        "/api/users/{user}/sessions",
+        Token(&[Scope::SessionAdmin], All),
+    ),
+    route(
+        "DELETE",
+        "/api/users/sessions",
+        Token(&[Scope::SessionAdmin], All),
+    ),
     route(
         "DELETE",
         "/api/users/{user}/sessions",
@@ -223,6 +249,20 @@ pub(crate) fn markdown() -> String {
                 };
                 (scopes(needed), "named in the body", grant, "no", "no")
             }
+            Login(needed) => (
+                scopes(needed),
+                "named in the body",
+                "no",
+                "no",
+                "with a login assertion",
+            ),
+            StepUp(needed) => (
+                format!("{} and the cookie", scopes(needed)),
+                "named in the body",
+                "no",
+                "live, same site, with a login assertion",
+                "no",
+            ),
             Signature => (
                 "no; the sender's signature".to_owned(),
                 "no",

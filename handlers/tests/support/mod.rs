@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(dead_code, reason = "every test binary uses a part of it")]
 
+pub(crate) mod browser;
 pub(crate) mod calls;
 pub(crate) mod lambda;
 #[cfg(unix)]

@@ -1,0 +1,179 @@
+//! `/api/session` for the browser's own session, `/api/sessions` and `/api/users` for lists and revocation.
+
+mod create;
+mod list;
+mod own;
+mod step_up;
+mod users;
+mod view;
+
+use crate::{
+    AppState,
+    client_ip::ClientIp,
+    deferred::Deferred,
+    problem::{Problem, Result},
+};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use restis::session::{Absence, Assertion, Session, Sessions, Token};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// The group's routes.
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(own::current, own::change, own::logout))
+        .routes(routes!(own::refresh))
+        .routes(routes!(step_up::step_up))
+        .routes(routes!(create::create, list::list, list::revoke_others))
+        .routes(routes!(users::active))
+        .routes(routes!(list::revoke_one))
+        .routes(routes!(users::epoch))
+        .routes(routes!(users::list_user, users::revoke_user))
+        .routes(routes!(users::revoke_everyone))
+}
+
+fn sessions(state: &AppState) -> Result<&Sessions> {
+    state.sessions().ok_or_else(|| {
+        Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "sessions-off",
+            "Sessions are not configured",
+        )
+        .detail("the operator has to set SESSION_SECRETS")
+    })
+}
+
+/// What a request presents and where it comes from.
+struct Browser<'r> {
+    state: &'r AppState,
+    sessions: &'r Sessions,
+    method: &'r Method,
+    headers: &'r HeaderMap,
+    ip: ClientIp,
+}
+
+impl<'r> Browser<'r> {
+    fn new(
+        state: &'r AppState,
+        method: &'r Method,
+        headers: &'r HeaderMap,
+        ip: ClientIp,
+    ) -> Result<Self> {
+        let sessions = sessions(state)?;
+        Ok(Self {
+            state,
+            sessions,
+            method,
+            headers,
+            ip,
+        })
+    }
+
+    /// The token, or why there is none; a client that guesses has to wait.
+    fn token(&self) -> Result<Result<Token, Absence>> {
+        let token = self.sessions.token(self.headers);
+        if let (Err(Absence::Forged | Absence::Ambiguous), Some(ip)) = (&token, self.ip.0)
+            && let Some(wait) = self.state.guesses().note(ip, self.sessions.now_ms())
+        {
+            return Err(Problem::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "rate-limited",
+                "Too many requests",
+            )
+            .detail("too many session cookies that nobody was given")
+            .cookie(self.sessions.clear_cookie())
+            .retry_after(wait));
+        }
+        Ok(token)
+    }
+
+    /// The live session of a request that may change things; fails closed.
+    async fn live(&self) -> Result<Session> {
+        let token = self.token()?.map_err(|_| no_session())?;
+        self.same_site(&token)?;
+        self.load(&token).await
+    }
+
+    async fn load(&self, token: &Token) -> Result<Session> {
+        let loaded = self.sessions.load(token).await?;
+        let session = loaded.session().ok_or_else(no_session)?;
+        self.sessions
+            .notice_device(&session, self.headers.get(header::USER_AGENT));
+        Ok(session)
+    }
+
+    fn same_site(&self, token: &Token) -> Result<()> {
+        if self.sessions.permits(self.method, self.headers, token) {
+            return Ok(());
+        }
+        Err(csrf_failed())
+    }
+
+    /// What a signed assertion says, if the page that sends it is of this site.
+    fn assertion(&self, token: &str) -> Result<Assertion> {
+        let keys = self.state.config().login_keys.as_ref().ok_or_else(|| {
+            Problem::unauthenticated().detail("the operator has to set SESSION_LOGIN_SECRETS")
+        })?;
+        // Another site could sign its visitor in as somebody else.
+        if self.sessions.is_foreign(self.method, self.headers) {
+            return Err(csrf_failed());
+        }
+        keys.verify(token, self.sessions.now_ms())
+            .map_err(|error| Problem::unauthenticated().detail(error.to_string()))
+    }
+
+    /// Extends the session after the answer when that is due.
+    fn extend_later(&self, deferred: &Deferred, mut session: Session) {
+        if !session.needs_touch(self.sessions.now_ms()) {
+            return;
+        }
+        let sessions = self.sessions.clone();
+        deferred.push(async move {
+            if let Err(error) = sessions.touch(&mut session).await {
+                tracing::warn!(%error, "a session was not extended");
+            }
+        });
+    }
+}
+
+fn csrf_failed() -> Problem {
+    Problem::new(
+        StatusCode::FORBIDDEN,
+        "csrf-failed",
+        "The request comes from another site",
+    )
+    .detail("send it from the site itself, or with `X-CSRF-Token`")
+}
+
+fn no_session() -> Problem {
+    Problem::new(
+        StatusCode::UNAUTHORIZED,
+        "session-missing",
+        "There is no live session",
+    )
+}
+
+/// An answer about a session: its version, its cookie if it is new, and nothing for caches.
+fn answer(sessions: &Sessions, session: &Session, body: impl IntoResponse) -> Response {
+    let mut response = body.into_response();
+    if session.needs_cookie() {
+        response
+            .headers_mut()
+            .insert(header::SET_COOKIE, sessions.set_cookie(session));
+    }
+    if let Ok(tag) = HeaderValue::try_from(session.etag()) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    private(response)
+}
+
+/// No cache may keep what depends on a session.
+fn private(mut response: Response) -> Response {
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+        .headers_mut()
+        .insert(header::VARY, HeaderValue::from_static("Cookie"));
+    response
+}

@@ -1,0 +1,118 @@
+//! A change of privilege: the user proved again who they are, or changed the organisation.
+
+use super::{Browser, answer, no_session, view::SessionView};
+use crate::{
+    ApiJson, AppState,
+    auth::{Caller, Scope},
+    client_ip::ClientIp,
+    problem::{Problem, ProblemDocument, Result},
+};
+use axum::{Json, extract::State, response::Response};
+use http::{HeaderMap, Method};
+use restis::session::{Rotated, Rotation, Session};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+/// What was verified.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StepUpRequest {
+    /// A signed login assertion instead of a service token; nothing may stand beside it.
+    #[schema(max_length = 16384)]
+    assertion: Option<String>,
+    /// The user that was verified: the session must be theirs.
+    #[schema(max_length = 128, example = "u1")]
+    user: Option<String>,
+    /// How the user proved who they are, such as `totp`; absent when only the role changed.
+    #[schema(max_items = 3)]
+    methods: Option<Vec<String>>,
+    /// The organisation that the session switches to.
+    #[schema(max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
+    organisation: Option<String>,
+}
+
+/// Gives the browser's own session a new identifier after a change of privilege; the old one dies at once.
+///
+/// For back ends with a service token (`session:create`) that hand the cookie on, or for browsers with
+/// an assertion for the same user.
+#[utoipa::path(post, path = "/api/session/step-up", tag = "session",
+    security(("service_token" = [], "session_cookie" = []), ("session_cookie" = [])),
+    request_body = StepUpRequest,
+    responses(
+        (status = 200, description = "Done; `Set-Cookie` carries the new token", body = SessionView),
+        (status = 400, description = "The request is not valid", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 401, description = "No accepted service token or assertion, or no live session", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 403, description = "The token lacks `session:create` or the organisation; the session is of another user; an assertion from another site", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 415, description = "The body is not JSON", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 429, description = "Too many cookies that nobody was given", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, description = "The store does not answer", body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn step_up(
+    State(state): State<AppState>,
+    caller: Option<Caller>,
+    ip: ClientIp,
+    method: Method,
+    headers: HeaderMap,
+    ApiJson(body): ApiJson<StepUpRequest>,
+) -> Result<Response> {
+    let browser = Browser::new(&state, &method, &headers, ip)?;
+    let (session, rotation) = match (&caller, &body.assertion) {
+        (Some(caller), None) => {
+            caller.require(Scope::SessionCreate)?;
+            caller.require_organisation(body.organisation.as_deref())?;
+            let user = body.user.as_deref();
+            let user = user.ok_or_else(|| Problem::invalid("`user` says who was verified"))?;
+            let session = presented(&browser, user).await?;
+            // A token for one organisation must not reach the session of another one.
+            caller.require_organisation(session.organisation())?;
+            (session, body.rotation())
+        }
+        (None, Some(token)) if body.is_empty() => {
+            let assertion = browser.assertion(token)?;
+            let session = presented(&browser, assertion.subject()).await?;
+            (session, assertion.step_up())
+        }
+        (None, None) => return Err(Problem::unauthenticated()),
+        _ => {
+            return Err(Problem::invalid(
+                "send either a service token or an `assertion`, which says everything",
+            ));
+        }
+    };
+    match browser.sessions.rotate(&session, &rotation).await? {
+        Rotated::Done(session) => {
+            let body = Json(SessionView::of(&session)?);
+            Ok(answer(browser.sessions, &session, body))
+        }
+        _ => Err(no_session()),
+    }
+}
+
+impl StepUpRequest {
+    /// Whether it says nothing beside an assertion.
+    fn is_empty(&self) -> bool {
+        self.user.is_none() && self.methods.is_none() && self.organisation.is_none()
+    }
+
+    fn rotation(&self) -> Rotation {
+        let mut rotation = Rotation::privilege();
+        if let Some(methods) = &self.methods {
+            rotation = rotation.authenticated_by(methods);
+        }
+        match &self.organisation {
+            Some(organisation) => rotation.organisation(organisation),
+            None => rotation,
+        }
+    }
+}
+
+/// The session that the cookie is of, if it is this user's: nobody steps up for somebody else.
+async fn presented(browser: &Browser<'_>, user: &str) -> Result<Session> {
+    let token = browser.token()?.map_err(|_| no_session())?;
+    let session = browser.load(&token).await?;
+    match session.user() == Some(user) {
+        true => Ok(session),
+        false => Err(Problem::forbidden("the session is of another user")),
+    }
+}

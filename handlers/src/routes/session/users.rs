@@ -1,0 +1,182 @@
+//! For back ends and administrators: anybody's sessions.
+
+use super::{
+    private, sessions,
+    view::{ListedSession, Revoked},
+};
+use crate::{
+    ApiQuery, AppState,
+    auth::{Caller, Scope},
+    problem::{Problem, ProblemDocument, Result},
+};
+use axum::{
+    Json,
+    extract::{Path, State},
+    response::{IntoResponse, Response},
+};
+use restis::session::Active;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+/// The user's epoch.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Epoch {
+    /// Send it with `POST /api/sessions` once the credentials are checked.
+    epoch: String,
+}
+
+/// For whom a service asks.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct EpochQuery {
+    /// The organisation, for tokens that are bound to some.
+    #[param(max_length = 64)]
+    organisation: Option<String>,
+}
+
+/// Gives the user's epoch, to be read before credentials are checked.
+///
+/// It moves with "sign out everywhere": a login that began before is then refused as `stale-auth`.
+#[utoipa::path(get, path = "/api/users/{user}/epoch", tag = "session", security(("service_token" = [])),
+    params(("user" = String, Path, description = "The user's id", max_length = 128), EpochQuery),
+    responses(
+        (status = 200, description = "The epoch", body = Epoch),
+        (status = 400, description = "The id is not valid", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 401, description = "No accepted service token", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 403, description = "The token lacks `session:create` or the organisation", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, description = "The store does not answer", body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn epoch(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(user): Path<String>,
+    ApiQuery(query): ApiQuery<EpochQuery>,
+) -> Result<Response> {
+    caller.require(Scope::SessionCreate)?;
+    caller.require_organisation(query.organisation.as_deref())?;
+    let epoch = sessions(&state)?.begin_login(&user).await?;
+    let epoch = epoch.as_str().to_owned();
+    Ok(private(Json(Epoch { epoch }).into_response()))
+}
+
+/// Lists the sessions of a user; for administrators.
+#[utoipa::path(get, path = "/api/users/{user}/sessions", tag = "session", security(("service_token" = [])),
+    params(("user" = String, Path, description = "The user's id", max_length = 128)),
+    responses(
+        (status = 200, description = "The sessions", body = Vec<ListedSession>),
+        (status = 400, description = "The id is not valid", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 401, description = "No accepted service token", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 403, description = "The token lacks `session:admin`, or is bound to organisations", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, description = "The store does not answer", body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn list_user(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(user): Path<String>,
+) -> Result<Response> {
+    administers(&caller)?;
+    let listed = sessions(&state)?.list(&user, None).await?;
+    let listed: Vec<ListedSession> = listed.into_iter().map(Into::into).collect();
+    Ok(private(Json(listed).into_response()))
+}
+
+/// Ends every session of a user, also logins that are on their way; for administrators.
+#[utoipa::path(delete, path = "/api/users/{user}/sessions", tag = "session", security(("service_token" = [])),
+    params(("user" = String, Path, description = "The user's id", max_length = 128)),
+    responses(
+        (status = 200, description = "How many ended", body = Revoked),
+        (status = 400, description = "The id is not valid", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 401, description = "No accepted service token", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 403, description = "The token lacks `session:admin`, or is bound to organisations", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, description = "The store does not answer", body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn revoke_user(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(user): Path<String>,
+) -> Result<Response> {
+    administers(&caller)?;
+    let revoked = sessions(&state)?.revoke_all(&user).await?;
+    Ok(private(Json(Revoked { revoked }).into_response()))
+}
+
+/// Where to go on.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct PageQuery {
+    /// The `cursor` of the last answer; absent at first.
+    #[param(pattern = "^[0-9]{1,19}$")]
+    cursor: Option<String>,
+}
+
+/// One page of everybody's sessions that ended.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct RevokedPage {
+    /// How many.
+    revoked: u64,
+    /// Ask again with it; absent at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cursor: Option<String>,
+}
+
+/// Ends everybody's sessions, one page for each call; for administrators.
+///
+/// To end all at once, the operator changes `SESSION_SECRETS`.
+#[utoipa::path(delete, path = "/api/users/sessions", tag = "session", security(("service_token" = [])),
+    params(PageQuery),
+    responses(
+        (status = 200, description = "How many ended, and where to go on", body = RevokedPage),
+        (status = 400, description = "The cursor is not valid", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 401, description = "No accepted service token", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 403, description = "The token lacks `session:admin`, or is bound to organisations", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, description = "The store does not answer", body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn revoke_everyone(
+    State(state): State<AppState>,
+    caller: Caller,
+    ApiQuery(query): ApiQuery<PageQuery>,
+) -> Result<Response> {
+    administers(&caller)?;
+    let from = query.cursor.as_deref().unwrap_or("0");
+    if from.parse::<u64>().is_err() {
+        return Err(Problem::invalid("`cursor` is a number"));
+    }
+    let (cursor, revoked) = sessions(&state)?.revoke_everyone(from).await?;
+    Ok(private(
+        Json(RevokedPage { revoked, cursor }).into_response(),
+    ))
+}
+
+/// How many sessions are live.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ActiveSessions {
+    /// `null` when they are not counted.
+    active: Option<u64>,
+    /// Whether each was counted (`SESSION_COUNT=exact`); else about ±1 %.
+    exact: bool,
+}
+
+/// Tells how many sessions are live; for administrators.
+#[utoipa::path(get, path = "/api/sessions/active", tag = "session", security(("service_token" = [])),
+    responses(
+        (status = 200, description = "The number", body = ActiveSessions),
+        (status = 401, description = "No accepted service token", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 403, description = "The token lacks `session:admin`, or is bound to organisations", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, description = "The store does not answer", body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn active(State(state): State<AppState>, caller: Caller) -> Result<Response> {
+    administers(&caller)?;
+    let (active, exact) = match sessions(&state)?.active().await? {
+        Active::Exact(n) => (Some(n), true),
+        Active::Estimate(n) => (Some(n), false),
+        _ => (None, false),
+    };
+    Ok(private(
+        Json(ActiveSessions { active, exact }).into_response(),
+    ))
+}
+
+fn administers(caller: &Caller) -> Result<()> {
+    caller.require(Scope::SessionAdmin)?;
+    caller.require_organisation(None)
+}
