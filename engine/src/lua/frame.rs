@@ -11,9 +11,9 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::acl::Caller;
-use crate::command::Args;
+use crate::command::{Args, Spec};
 use crate::commands;
-use crate::ctx::{Ctx, Script, Side};
+use crate::ctx::{Ctx, Script, Side, admit};
 use crate::db::Db;
 use crate::error::Error;
 use crate::hub::Hub;
@@ -119,12 +119,17 @@ impl Frame {
                 "ERR redis.call can only be used while a script runs",
             ));
         }
+        let admitted = admit(&self.side, &self.caller, Some(self.mode.script), args);
+        let spec = match admitted {
+            Ok(spec) => spec,
+            Err(error) => return Reply::Error(error),
+        };
         if let Some(declared) = &self.mode.declared
-            && let Some(error) = undeclared(declared, args)
+            && let Some(error) = undeclared(declared, spec, args)
         {
             return Reply::Error(error);
         }
-        self.ctx().call(args)
+        self.ctx().run(spec, args)
     }
 
     /// Whether the caller may run this command; an error if there is no such command.
@@ -154,8 +159,7 @@ impl Frame {
 }
 
 /// The refusal of a command that names a key the script did not declare.
-fn undeclared(declared: &Declared, args: Args<'_>) -> Option<Error> {
-    let spec = commands::find(args.first()?)?;
+fn undeclared(declared: &Declared, spec: &Spec, args: Args<'_>) -> Option<Error> {
     let mut missing = None;
     spec.keys.each(args, |at| {
         if missing.is_none() && !declared.has(args[at]) {

@@ -258,9 +258,11 @@ fn arguments(args: &MultiValue) -> std::result::Result<SmallVec<[Argument; 8]>, 
     if args.is_empty() {
         return Err(NO_ARGUMENTS);
     }
-    args.iter()
-        .map(|value| Argument::of(value).ok_or(BAD_ARGUMENTS))
-        .collect()
+    let mut arguments = SmallVec::with_capacity(args.len());
+    for value in args {
+        arguments.push(Argument::of(value).ok_or(BAD_ARGUMENTS)?);
+    }
+    Ok(arguments)
 }
 
 /// `redis.call` or, protected, `redis.pcall`.
