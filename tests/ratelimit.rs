@@ -318,12 +318,14 @@ async fn a_blocked_client_costs_no_request_until_its_deadline() {
         .clock(clock.clone())
         .build();
     assert!(limiter.limit("a").await.unwrap().is_allowed());
-    assert!(!limiter.limit("a").await.unwrap().is_allowed());
+    let refused = limiter.limit("a").await.unwrap();
+    assert!(!refused.is_allowed());
     counts.reset();
     for _ in 0..100 {
         let decision = limiter.limit("a").await.unwrap();
         assert_eq!(decision.reason(), Reason::CacheBlock);
         assert_eq!(decision.retry_after(), Some(secs(10)));
+        assert_eq!(decision.limits(), refused.limits());
     }
     assert_eq!(counts.requests(), 0);
     clock.advance(secs(10));
@@ -447,6 +449,75 @@ async fn as_much_as_there_is_can_be_taken() {
     assert_eq!(decision.taken(), 4, "the tightest limit decides");
     let left: Vec<u64> = decision.limits().iter().map(|s| s.remaining).collect();
     assert_eq!(left, [6, 0]);
+}
+
+#[tokio::test]
+async fn gcra_tells_when_all_is_back_after_the_decision() {
+    let (limiter, _) = limiter(Limit::gcra(10, secs(1), 20).unwrap());
+    let reset = async |cost| {
+        let decision = limiter.decide(Query::new("a").cost(cost)).await.unwrap();
+        decision.reset_ms() - START
+    };
+    assert_eq!(reset(1).await, 100);
+    assert_eq!(reset(19).await, 2000);
+    assert_eq!(reset(1).await, 2000, "refused");
+    assert_eq!(
+        limiter.refund("a", 5).await.unwrap().reset_ms() - START,
+        1500
+    );
+}
+
+#[tokio::test]
+async fn a_group_shares_its_limits_in_the_same_decision() {
+    let (redis, counts) = support::counting();
+    let build = |redis: &Redis, policy| {
+        RateLimiter::builder(redis.clone(), Limit::fixed_window(2, secs(10)).unwrap())
+            .and(Limit::gcra(3, secs(60), 3).unwrap().per_group())
+            .clock(ManualClock::new(START))
+            .on_failure(policy)
+            .build()
+    };
+    let away = Redis::builder("http://127.0.0.1:9", "TOKEN").max_retries(0);
+    let away = build(&away.build().unwrap(), FailurePolicy::Local);
+    let store = build(&redis, FailurePolicy::Error);
+    let _ = store.peek(Query::new("x").group("warm")).await.unwrap();
+    counts.reset();
+    // The store and a process without it decide alike.
+    for (user, group, allowed, left) in [
+        ("a", "acme", true, [1, 2]),
+        ("b", "acme", true, [1, 1]),
+        ("a", "acme", true, [0, 0]),
+        ("a", "acme", false, [0, 0]),
+        ("c", "acme", false, [2, 0]),
+        ("c", "other", true, [1, 2]),
+    ] {
+        let query = Query::new(user).group(group);
+        for limiter in [&store, &away] {
+            let decision = limiter.decide(query).await.unwrap();
+            let remaining: Vec<u64> = decision.limits().iter().map(|s| s.remaining).collect();
+            assert_eq!(
+                (decision.is_allowed(), &remaining[..]),
+                (allowed, &left[..]),
+                "{user} of {group}"
+            );
+        }
+    }
+    assert_eq!((counts.requests(), counts.commands()), (6, 6));
+    store.reset("a").await.unwrap();
+    let refunded = store
+        .refund(Query::new("b").group("acme"), 1)
+        .await
+        .unwrap();
+    assert_eq!(refunded.limits()[1].remaining, 1, "the group's too");
+    assert!(
+        store
+            .decide(Query::new("a").group("acme"))
+            .await
+            .unwrap()
+            .is_allowed()
+    );
+    let nobody = store.limit("a").await.unwrap_err();
+    assert_eq!(nobody.kind(), ErrorKind::InvalidInput);
 }
 
 #[tokio::test]
@@ -948,7 +1019,22 @@ proptest! {
         prop_assert!(most_in_any(window, &bucket) <= 20);
         // GCRA with burst b admits at most b + rate·t in any time t.
         let gcra = runtime.block_on(play(Limit::gcra(10, secs(10), 4).unwrap(), &steps));
-        prop_assert!(most_in_any(window, &gcra) <= 14);
+        for time in [1, 1000, 3500, window, 3 * window] {
+            prop_assert!(most_in_any(time, &gcra) <= 4 + time / 1000);
+        }
+        // Days instead of seconds.
+        let slow = steps.iter().map(|step| match *step {
+            Step::Wait(ms) => Step::Wait(ms * 5000),
+            take => take,
+        });
+        let slow: Vec<Step> = slow.collect();
+        let days = Limit::calendar(10, Calendar::DAY.at_offset(-300).unwrap());
+        let days = runtime.block_on(play(days.unwrap(), &slow));
+        // Five hours behind UTC.
+        let day = |at: u64| (at - 5 * 3_600_000) / 86_400_000;
+        for one in days.chunk_by(|a, b| day(a.0) == day(b.0)) {
+            prop_assert!(one.iter().map(|(_, n)| n).sum::<u64>() <= 10);
+        }
     }
 
     #[test]

@@ -41,7 +41,7 @@ struct Policy {
 #[serde(deny_unknown_fields)]
 struct PolicyText {
     #[serde(default)]
-    limits: Vec<LimitText>,
+    limits: Vec<serde_json::Map<String, serde_json::Value>>,
     prefix: Option<String>,
     #[serde(default)]
     on_failure: OnFailure,
@@ -88,7 +88,7 @@ impl PolicyText {
         map.retain(|name, _| own.contains(&name.as_str()));
         let mut policy: Self = serde_json::from_value(map.into())?;
         if !one.is_empty() {
-            policy.limits.push(serde_json::from_value(one.into())?);
+            policy.limits.push(one);
         }
         Ok(policy)
     }
@@ -148,7 +148,25 @@ enum Period {
     Month,
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Per {
+    Identifier,
+    Organisation,
+}
+
 impl LimitText {
+    fn read(mut map: serde_json::Map<String, serde_json::Value>) -> Result<Limit, String> {
+        let per = map.remove("per").unwrap_or("identifier".into());
+        let per: Per = serde_json::from_value(per).map_err(|e| format!("`per`: {e}"))?;
+        let text: Self = serde_json::from_value(map.into()).map_err(|e| e.to_string())?;
+        let limit = text.limit()?;
+        Ok(match per {
+            Per::Identifier => limit,
+            Per::Organisation => limit.per_group(),
+        })
+    }
+
     fn limit(&self) -> Result<Limit, String> {
         let limit = match self {
             Self::FixedWindow { limit, window } => Limit::fixed_window(*limit, duration(window)?),
@@ -291,8 +309,8 @@ impl PolicySet {
             let text = PolicyText::read(text).map_err(|e| format!("policy `{name}`: {e}"))?;
             let limits: Vec<Limit> = text
                 .limits
-                .iter()
-                .map(LimitText::limit)
+                .into_iter()
+                .map(LimitText::read)
                 .collect::<Result<_, _>>()
                 .map_err(|e| format!("policy `{name}`: {e}"))?;
             if limits.is_empty() || limits.len() > 16 {
@@ -489,6 +507,10 @@ mod tests {
                 "`soon`",
             ),
             (r#"{"x":{}}"#, "give one limit"),
+            (
+                r#"{"x":{"algorithm":"fixed-window","limit":1,"window":"1m","per":"planet"}}"#,
+                "`per`",
+            ),
             (
                 r#"{"x":{"algorithm":"fixed-window","limit":1,"window":"1m","timeout":"never"}}"#,
                 "`never`",

@@ -164,6 +164,50 @@ async fn the_configuration_chooses_the_headers() {
 }
 
 #[tokio::test]
+async fn users_of_an_organisation_share_its_limit() {
+    let redis = Redis::embedded(restis_engine::Engine::new(restis_engine::Options::default()));
+    let mut policies = PolicySet::default();
+    policies
+        .add_json(
+            r#"{"plan":{"limits":[{"algorithm":"fixed-window","limit":2,"window":"1w"},
+                {"algorithm":"fixed-window","limit":3,"window":"2w","per":"organisation"}]}}"#,
+        )
+        .unwrap();
+    let config = Config {
+        tokens: ServiceTokens::none().with_full_access("root", "ROOT"),
+        policies,
+        ..Config::default()
+    };
+    let router = app(AppState::builder(redis).config(config).build().unwrap());
+    let take = async |organisation: Value, user: &str| {
+        let body = json!({ "identifier": user, "policy": "plan", "organisation": organisation });
+        let (response, body) =
+            send(&router, "POST", "/api/ratelimit", Some("ROOT"), Some(body)).await;
+        (
+            response.status().as_u16(),
+            body["violated-policies"].clone(),
+        )
+    };
+    let acme = || json!("acme");
+    assert_eq!(take(acme(), "a").await.0, 200);
+    assert_eq!(take(acme(), "a").await.0, 200);
+    assert_eq!(take(acme(), "a").await, (429, json!(["plan-1"])));
+    assert_eq!(take(acme(), "b").await.0, 200);
+    assert_eq!(take(acme(), "c").await, (429, json!(["plan-2"])));
+    assert_eq!(take(json!("other"), "c").await.0, 200);
+    assert_eq!(take(Value::Null, "c").await.0, 400);
+    let target = "/api/ratelimit?policy=plan&identifier=c";
+    let (response, _) = send(&router, "GET", target, Some("ROOT"), None).await;
+    assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+    let target = format!("{target}&organisation=acme");
+    let (response, body) = send(&router, "GET", &target, Some("ROOT"), None).await;
+    assert_eq!(
+        (response.status().as_u16(), &body["remaining"]),
+        (200, &json!(0))
+    );
+}
+
+#[tokio::test]
 async fn every_kind_of_caller_gets_what_it_may() {
     let router = router();
     let body = || Some(json!({ "identifier": "a" }));

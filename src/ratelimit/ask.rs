@@ -6,7 +6,7 @@ use super::{
     builder::ClockSource,
     decision::{Decision, LimitState, Reason},
     limit::{Kind, Limit},
-    limiter::RateLimiter,
+    limiter::{RateLimiter, Who},
     lists,
     query::Query,
 };
@@ -50,13 +50,14 @@ impl RateLimiter {
     /// Asks for a cost, or for as much as there is from `cost` to `most`.
     pub(super) async fn ask(
         &self,
-        id: &str,
+        who: Who<'_>,
         ask: Ask,
         query: Option<&Query<'_>>,
         now: u64,
     ) -> Result<Decision> {
         if let Some((limit, cost)) = self.one_window(ask) {
-            let reply = self.run(self.window_call(limit, id, cost, now)).await?;
+            let call = self.window_call(limit, who.of(limit), cost, now);
+            let reply = self.run(call).await?;
             return self.read_window(limit, cost, now, reply);
         }
         let members = match query {
@@ -65,7 +66,7 @@ impl RateLimiter {
             }
             _ => Vec::new(),
         };
-        let reply: Vec<i64> = self.run(self.limit_call(id, ask, &members, now)).await?;
+        let reply: Vec<i64> = self.run(self.limit_call(who, ask, &members, now)).await?;
         self.read(&reply, &members)
     }
 
@@ -103,7 +104,7 @@ impl RateLimiter {
 
     fn limit_call(
         &self,
-        id: &str,
+        who: Who<'_>,
         ask: Ask,
         members: &[Cow<'_, str>],
         now: u64,
@@ -124,6 +125,7 @@ impl RateLimiter {
         let mut call = call.arg(self.0.limits.len());
         let overrides = u64::from(self.0.dynamic) * 2;
         for limit in &self.0.limits {
+            let id = who.of(limit);
             self.counters(limit, id, now, server, &mut keys);
             let window = match limit.kind {
                 Kind::Calendar(calendar) => calendar.period(now).1,

@@ -2,13 +2,18 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::generations::Generations;
+use smallvec::SmallVec;
 
-/// A block: until when, from which cost on.
-#[derive(Debug, Clone, Copy)]
-struct Block {
-    until_ms: u64,
-    cost: u64,
+use super::{decision::LimitState, generations::Generations};
+
+/// A refusal that still holds.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Block {
+    pub(super) until_ms: u64,
+    /// From which cost on.
+    pub(super) cost: u64,
+    /// What the limits were then.
+    pub(super) states: SmallVec<[LimitState; 1]>,
 }
 
 /// Remembers refusals, so that a blocked client costs no request.
@@ -30,23 +35,23 @@ impl BlockCache {
         self.blocks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// When this cost may be tried again, if that is known and still ahead.
-    pub(super) fn blocked_until(&self, identifier: &str, cost: u64, now_ms: u64) -> Option<u64> {
+    /// What refuses this cost, if that is known and still holds.
+    pub(super) fn find(&self, identifier: &str, cost: u64, now_ms: u64) -> Option<Block> {
         let mut blocks = self.blocks();
-        let block = *blocks.get(identifier)?;
+        let block = blocks.get(identifier)?;
         if block.until_ms <= now_ms {
             blocks.remove(identifier);
             return None;
         }
         // A smaller cost may fit where a larger one did not.
-        (cost >= block.cost).then_some(block.until_ms)
+        (cost >= block.cost).then(|| block.clone())
     }
 
-    pub(super) fn block(&self, identifier: &str, cost: u64, until_ms: u64, now_ms: u64) {
+    pub(super) fn block(&self, identifier: &str, block: Block, now_ms: u64) {
         if self.capacity == 0 {
             return;
         }
-        let block = Block { until_ms, cost };
+        let cost = block.cost;
         let mut blocks = self.blocks();
         match blocks.get(identifier) {
             // The smallest refused cost blocks the most; its deadline is the one that counts.
@@ -78,30 +83,45 @@ impl BlockCache {
 mod tests {
     use super::*;
 
+    fn block(cache: &BlockCache, identifier: &str, cost: u64, until_ms: u64, now_ms: u64) {
+        let block = Block {
+            until_ms,
+            cost,
+            states: SmallVec::new(),
+        };
+        cache.block(identifier, block, now_ms);
+    }
+
+    fn until(cache: &BlockCache, identifier: &str, cost: u64, now_ms: u64) -> Option<u64> {
+        cache
+            .find(identifier, cost, now_ms)
+            .map(|block| block.until_ms)
+    }
+
     #[test]
     fn a_block_ends_exactly_at_its_deadline() {
         let cache = BlockCache::new(8);
-        cache.block("a", 1, 100, 0);
-        assert_eq!(cache.blocked_until("a", 1, 99), Some(100));
-        assert_eq!(cache.blocked_until("a", 1, 100), None);
+        block(&cache, "a", 1, 100, 0);
+        assert_eq!(until(&cache, "a", 1, 99), Some(100));
+        assert_eq!(until(&cache, "a", 1, 100), None);
         cache.lift("a");
-        assert_eq!(cache.blocked_until("a", 1, 50), None);
+        assert_eq!(until(&cache, "a", 1, 50), None);
     }
 
     #[test]
     fn a_smaller_cost_is_not_blocked_by_a_larger_one() {
         let cache = BlockCache::new(8);
-        cache.block("a", 5, 100, 0);
-        assert_eq!(cache.blocked_until("a", 4, 1), None);
-        assert_eq!(cache.blocked_until("a", 6, 1), Some(100));
-        cache.block("a", 2, 80, 1);
-        assert_eq!(cache.blocked_until("a", 4, 2), Some(80));
+        block(&cache, "a", 5, 100, 0);
+        assert_eq!(until(&cache, "a", 4, 1), None);
+        assert_eq!(until(&cache, "a", 6, 1), Some(100));
+        block(&cache, "a", 2, 80, 1);
+        assert_eq!(until(&cache, "a", 4, 2), Some(80));
     }
 
     #[test]
     fn without_capacity_nothing_is_kept() {
         let none = BlockCache::new(0);
-        none.block("a", 1, 100, 0);
+        block(&none, "a", 1, 100, 0);
         assert_eq!(none.len(), 0);
     }
 
@@ -109,23 +129,23 @@ mod tests {
     fn a_million_blocked_identifiers_take_the_room_of_ten_thousand() {
         let cache = BlockCache::new(10_000);
         for n in 0..1_000_000 {
-            cache.block(&format!("organisation-{n}"), 1, 100, 0);
+            block(&cache, &format!("organisation-{n}"), 1, 100, 0);
             if n % 1000 == 0 {
                 // Who keeps coming stays known.
-                cache.block("regular", 1, 100, 0);
+                block(&cache, "regular", 1, 100, 0);
             }
         }
         assert!(cache.len() <= 10_000, "{}", cache.len());
-        assert_eq!(cache.blocked_until("organisation-999999", 1, 1), Some(100));
-        assert_eq!(cache.blocked_until("regular", 1, 1), Some(100));
-        assert_eq!(cache.blocked_until("organisation-0", 1, 1), None);
+        assert_eq!(until(&cache, "organisation-999999", 1, 1), Some(100));
+        assert_eq!(until(&cache, "regular", 1, 1), Some(100));
+        assert_eq!(until(&cache, "organisation-0", 1, 1), None);
     }
 
     #[test]
     fn blocks_that_ended_leave() {
         let cache = BlockCache::new(8);
-        cache.block("a", 1, 100, 0);
-        assert_eq!(cache.blocked_until("a", 1, 100), None);
+        block(&cache, "a", 1, 100, 0);
+        assert_eq!(until(&cache, "a", 1, 100), None);
         assert_eq!(cache.len(), 0);
     }
 }

@@ -118,17 +118,18 @@ impl RateLimiterBuilder {
     }
     /// Takes so many permits of an identifier in one request and hands them out without asking.
     ///
-    /// For identifiers that ask often, and for one limit: with several nothing is taken ahead. The
-    /// limit is never exceeded, in a window or period exactly; up to `permits - 1` of each process
-    /// may stay unused when it ends, unless they are [given back](RateLimiter::give_back). Lists and
-    /// dynamic limits are looked up when the store is asked. 0 and 1 take nothing ahead.
+    /// For identifiers that ask often, and for one limit: with several, or one per group, nothing is
+    /// taken ahead. The limit is never exceeded, in a window or period exactly; up to `permits - 1` of
+    /// each process may stay unused when it ends, unless they are
+    /// [given back](RateLimiter::give_back). Lists and dynamic limits are looked up when the store is
+    /// asked. 0 and 1 take nothing ahead.
     pub fn take_ahead(mut self, permits: u64) -> Self {
         self.0.ahead = (permits > 1).then(|| Advance::new(permits, REMEMBERED));
         self
     }
     /// Builds the limiter.
     pub fn build(mut self) -> RateLimiter {
-        if self.0.limits.len() > 1 {
+        if self.0.limits.len() > 1 || self.0.limits.iter().any(Limit::is_per_group) {
             self.0.ahead = None;
         }
         RateLimiter(Arc::new(self.0))

@@ -34,7 +34,19 @@ impl RateLimiter {
         let key = self.part(identifier)?;
         self.set_override(format!("{}:dynamic:of:{key}", self.0.prefix), limit)
             .await?;
-        self.0.blocks.lift(&key);
+        self.lift(&key);
+        Ok(())
+    }
+
+    /// Sets what a group may use of its limits; wins over the one for all.
+    ///
+    /// # Errors
+    /// As [`set_dynamic_limit`](Self::set_dynamic_limit).
+    pub async fn set_dynamic_limit_of_group(&self, group: &str, limit: Option<u64>) -> Result<()> {
+        let key = self.group_part(group)?;
+        self.set_override(format!("{}:dynamic:of:{key}", self.0.prefix), limit)
+            .await?;
+        self.0.blocks.lift_all();
         Ok(())
     }
 

@@ -75,7 +75,7 @@ pub fn write(
         for (name, (limit, state)) in named {
             let comma = if quotas.is_empty() { "" } else { ", " };
             let (quota, remaining) = (state.limit.min(MOST), state.remaining.min(MOST));
-            let window = limit.window().as_millis().div_ceil(1000);
+            let window = limit.refill_ms().div_ceil(1000).min(MOST);
             let _ = write!(quotas, "{comma}\"{name}\";q={quota};w={window}");
             // There is more at the latest when a refused request fits.
             let more_ms = limit.more_at_ms(state).min(retry_at_ms);
@@ -179,6 +179,20 @@ mod tests {
         assert_eq!(written(&[gcra], &allowed)["ratelimit"], "\"ab\";r=7;t=1");
         let full = decision(true, &[state(10, 10, 1_000_000, false)], None);
         assert_eq!(written(&[gcra], &full)["ratelimit"], "\"ab\";r=10;t=0");
+    }
+
+    #[test]
+    fn a_quota_comes_back_in_its_window() {
+        let second = Duration::from_secs(1);
+        for (limit, policy) in [
+            (Limit::gcra(10, second, 25), "\"ab\";q=25;w=3"),
+            (Limit::token_bucket(10, second, 25), "\"ab\";q=25;w=3"),
+            (Limit::fixed_window(25, second), "\"ab\";q=25;w=1"),
+        ] {
+            let allowed = decision(true, &[state(25, 24, 1_000_100, false)], None);
+            let headers = written(&[limit.unwrap()], &allowed);
+            assert_eq!(headers["ratelimit-policy"], policy);
+        }
     }
 
     #[test]

@@ -35,13 +35,18 @@ pub(super) fn key_part(identifier: &str) -> Result<Cow<'_, str>> {
     Ok(Cow::Owned(hashed(identifier)))
 }
 
+/// The part of the key that stands for a group; no identifier has it.
+pub(super) fn group_part(group: &str) -> Result<String> {
+    Ok(format!("#group:{}", key_part(group)?))
+}
+
 /// The same in braces, which a Redis Cluster takes for what to place the key by.
-pub(super) fn tagged_part(identifier: &str) -> Result<String> {
-    let mut part = key_part(identifier)?;
+pub(super) fn tagged(part: &str) -> String {
     if part.contains(['{', '}']) {
-        part = Cow::Owned(hashed(identifier));
+        format!("{{{}}}", hashed(part))
+    } else {
+        format!("{{{part}}}")
     }
-    Ok(format!("{{{part}}}"))
 }
 
 fn hashed(identifier: &str) -> String {
@@ -98,10 +103,17 @@ mod tests {
     }
 
     #[test]
+    fn no_identifier_is_a_group() {
+        assert_eq!(group_part("acme").unwrap(), "#group:acme");
+        assert_ne!(key_part("#group:acme").unwrap(), "#group:acme");
+        assert!(group_part("").is_err());
+    }
+
+    #[test]
     fn a_tagged_identifier_cannot_choose_its_place() {
-        assert_eq!(tagged_part("alice").unwrap(), "{alice}");
+        assert_eq!(tagged("alice"), "{alice}");
         for id in ["}", "{}", "a}b", "{a"] {
-            let part = tagged_part(id).unwrap();
+            let part = tagged(id);
             assert!(part.starts_with("{#") && part.len() == 67, "{part}");
         }
     }

@@ -21,6 +21,7 @@ use crate::{
 #[must_use]
 pub struct Subject {
     identifier: Cow<'static, str>,
+    group: Option<Cow<'static, str>>,
     cost: u64,
     ip: Option<IpAddr>,
     user_agent: Option<String>,
@@ -32,6 +33,7 @@ impl Subject {
     pub fn new(identifier: impl Into<Cow<'static, str>>) -> Self {
         Self {
             identifier: identifier.into(),
+            group: None,
             cost: 1,
             ip: None,
             user_agent: None,
@@ -48,6 +50,12 @@ impl Subject {
             },
             None => Self::new("no-address"),
         }
+    }
+
+    /// Whom the caller belongs to, for limits [per group](super::Limit::per_group).
+    pub fn group(mut self, group: impl Into<Cow<'static, str>>) -> Self {
+        self.group = Some(group.into());
+        self
     }
 
     /// Takes more than one.
@@ -77,6 +85,9 @@ impl Subject {
     /// The question to a limiter.
     pub fn query(&self) -> Query<'_> {
         let mut query = Query::new(&self.identifier).cost(self.cost);
+        if let Some(group) = &self.group {
+            query = query.group(group);
+        }
         if let Some(ip) = self.ip {
             query = query.ip(ip);
         }

@@ -17,6 +17,8 @@ pub struct Limit {
     pub(super) window_ms: u64,
     /// Token bucket: tokens of a refill. GCRA: the burst.
     pub(super) rate: u64,
+    /// Whether a group counts in it together.
+    pub(super) per_group: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -82,6 +84,7 @@ impl Limit {
             amount: amount("a limit", quota)?,
             window_ms: calendar.longest_ms(),
             rate: 0,
+            per_group: false,
         })
     }
 
@@ -97,7 +100,21 @@ impl Limit {
             amount: amount("a limit", quota)?,
             window_ms,
             rate,
+            per_group: false,
         })
+    }
+
+    /// Makes all identifiers of a [group](super::Query::group) share it, such as the users of an
+    /// organisation.
+    #[must_use]
+    pub fn per_group(mut self) -> Self {
+        self.per_group = true;
+        self
+    }
+
+    /// Whether a group shares it.
+    pub fn is_per_group(&self) -> bool {
+        self.per_group
     }
 
     /// The most that can be used at once.
@@ -125,6 +142,21 @@ impl Limit {
         state
             .reset_ms
             .saturating_sub((missing as f64 * step) as u64)
+    }
+
+    /// In which time all of it comes back.
+    pub(super) fn refill_ms(&self) -> u64 {
+        match self.kind {
+            Kind::Fixed | Kind::Sliding | Kind::Calendar(_) => self.window_ms,
+            Kind::Bucket => self
+                .amount
+                .div_ceil(self.rate)
+                .saturating_mul(self.window_ms),
+            Kind::Gcra => {
+                let all = u128::from(self.window_ms) * u128::from(self.rate);
+                u64::try_from(all.div_ceil(u128::from(self.amount))).unwrap_or(u64::MAX)
+            }
+        }
     }
 
     pub(super) fn letter(&self) -> &'static str {

@@ -5,11 +5,11 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 use super::{
     advance::{Advance, Spent},
     ask::Ask,
-    block_cache::BlockCache,
+    block_cache::{Block, BlockCache},
     builder::{ClockSource, FailurePolicy},
     decision::{Decision, LimitState, Reason},
     feed::DenyFeed,
-    identifier::{key_part, tagged_part},
+    identifier::{group_part, key_part, tagged},
     limit::Limit,
     local::Local,
     query::Query,
@@ -40,6 +40,38 @@ pub(super) struct Inner {
     pub(super) ahead: Option<Advance>,
 }
 
+/// Whose counters are meant: the parts of their keys.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Who<'a> {
+    id: &'a str,
+    group: &'a str,
+}
+
+impl<'a> Who<'a> {
+    fn new(id: &'a str, group: &'a str) -> Self {
+        Self { id, group }
+    }
+
+    fn alone(id: &'a str) -> Self {
+        Self { id, group: "" }
+    }
+
+    /// The name under which a refusal is remembered.
+    fn known_as(self) -> Cow<'a, str> {
+        if self.group.is_empty() {
+            Cow::Borrowed(self.id)
+        } else {
+            let (length, group, id) = (self.group.len(), self.group, self.id);
+            Cow::Owned(format!("{length} {group} {id}"))
+        }
+    }
+
+    /// Who counts in this limit.
+    pub(super) fn of(self, limit: &Limit) -> &'a str {
+        if limit.per_group { self.group } else { self.id }
+    }
+}
+
 impl RateLimiter {
     /// Takes one.
     ///
@@ -55,32 +87,22 @@ impl RateLimiter {
     /// As [`limit`](Self::limit).
     pub async fn decide(&self, query: Query<'_>) -> Result<Decision> {
         let key = self.part(query.identifier)?;
+        let group = self.group(&query)?;
+        let who = Who::new(&key, &group);
         let now = self.0.clock.now_ms();
-        if let Some(until) = self.0.blocks.blocked_until(&key, query.cost, now) {
-            return Ok(self.finish(
-                &key,
-                query.cost,
-                Decision {
-                    allowed: false,
-                    shadowed: self.0.shadow,
-                    reason: Reason::CacheBlock,
-                    taken: 0,
-                    now_ms: now,
-                    retry_at_ms: Some(until),
-                    states: self
-                        .0
-                        .limits
-                        .iter()
-                        .map(|l| LimitState {
-                            limit: l.amount(),
-                            remaining: 0,
-                            reset_ms: until,
-                            exceeded: true,
-                        })
-                        .collect(),
-                    listed: None,
-                },
-            ));
+        let known = who.known_as();
+        if let Some(block) = self.0.blocks.find(&known, query.cost, now) {
+            let decision = Decision {
+                allowed: false,
+                shadowed: self.0.shadow,
+                reason: Reason::CacheBlock,
+                taken: 0,
+                now_ms: now,
+                retry_at_ms: Some(block.until_ms),
+                states: block.states,
+                listed: None,
+            };
+            return Ok(self.finish(&known, query.cost, decision));
         }
         let asked = match &self.0.ahead {
             Some(ahead) => {
@@ -92,12 +114,12 @@ impl RateLimiter {
             }
             None => {
                 let ask = Ask::Take(query.cost, query.most);
-                self.ask(&key, ask, Some(&query), now).await
+                self.ask(who, ask, Some(&query), now).await
             }
         };
         match asked {
-            Ok(decision) => Ok(self.finish(&key, query.cost, decision)),
-            Err(error) => self.without_store(&key, &query, error, now),
+            Ok(decision) => Ok(self.finish(&known, query.cost, decision)),
+            Err(error) => self.without_store(who, &query, error, now),
         }
     }
 
@@ -110,7 +132,7 @@ impl RateLimiter {
         now: u64,
     ) -> Result<Decision> {
         let ask = Ask::Take(query.cost, ahead.wanted(query.most));
-        let mut decision = self.ask(key, ask, Some(query), now).await?;
+        let mut decision = self.ask(Who::alone(key), ask, Some(query), now).await?;
         if let [state] = &mut decision.states[..]
             && decision.taken > query.most
         {
@@ -155,7 +177,7 @@ impl RateLimiter {
         let held = ahead.take_all(now);
         let refunds = held
             .iter()
-            .map(|(key, permits)| self.ask(key, Ask::GiveBack(*permits), None, now));
+            .map(|(key, permits)| self.ask(Who::alone(key), Ask::GiveBack(*permits), None, now));
         for refunded in futures_util::future::join_all(refunds).await {
             let _ = refunded?;
         }
@@ -175,12 +197,14 @@ impl RateLimiter {
     ///
     /// # Errors
     /// As [`limit`](Self::limit).
-    pub async fn peek(&self, identifier: &str) -> Result<Decision> {
-        let key = self.part(identifier)?;
+    pub async fn peek<'q>(&self, query: impl Into<Query<'q>>) -> Result<Decision> {
+        let query = query.into();
+        let (key, group) = (self.part(query.identifier)?, self.group(&query)?);
+        let who = Who::new(&key, &group);
         let now = self.0.clock.now_ms();
-        match self.ask(&key, Ask::Peek, None, now).await {
+        match self.ask(who, Ask::Peek, None, now).await {
             Ok(decision) => Ok(decision),
-            Err(error) => self.without_store(&key, &Query::new(identifier).cost(0), error, now),
+            Err(error) => self.without_store(who, &query.cost(0), error, now),
         }
     }
 
@@ -188,29 +212,34 @@ impl RateLimiter {
     ///
     /// # Errors
     /// As [`limit`](Self::limit).
-    pub async fn refund(&self, identifier: &str, cost: u64) -> Result<Decision> {
-        let key = self.part(identifier)?;
-        self.0.blocks.lift(&key);
+    pub async fn refund<'q>(&self, query: impl Into<Query<'q>>, cost: u64) -> Result<Decision> {
+        let query = query.into();
+        let (key, group) = (self.part(query.identifier)?, self.group(&query)?);
+        let who = Who::new(&key, &group);
+        self.0.blocks.lift(&who.known_as());
         let now = self.0.clock.now_ms();
-        self.ask(&key, Ask::GiveBack(cost), None, now).await
+        self.ask(who, Ask::GiveBack(cost), None, now).await
     }
 
-    /// Forgets what an identifier has used: deletes its few keys, without a scan.
+    /// Forgets what an identifier has used: deletes its few keys, without a scan. What its group has
+    /// used stays.
     ///
     /// # Errors
     /// An invalid identifier, or whatever the client returns.
     pub async fn reset(&self, identifier: &str) -> Result<()> {
         let key = self.part(identifier)?;
-        self.0.blocks.lift(&key);
+        self.lift(&key);
         if let Some(ahead) = &self.0.ahead {
             ahead.forget(&key);
         }
         let now = self.0.clock.now_ms();
         let mut keys = Vec::with_capacity(self.0.limits.len() * 2);
-        for limit in &self.0.limits {
+        for limit in self.0.limits.iter().filter(|limit| !limit.per_group) {
             self.counters(limit, &key, now, false, &mut keys);
         }
-        self.0.redis.del(keys).await?;
+        if !keys.is_empty() {
+            self.0.redis.del(keys).await?;
+        }
         Ok(())
     }
 
@@ -221,11 +250,45 @@ impl RateLimiter {
 
     /// The part of a key that stands for an identifier.
     pub(super) fn part<'i>(&self, identifier: &'i str) -> Result<Cow<'i, str>> {
-        if self.0.hash_tags {
-            tagged_part(identifier).map(Cow::Owned)
+        let part = key_part(identifier)?;
+        Ok(if self.0.hash_tags {
+            Cow::Owned(tagged(&part))
         } else {
-            key_part(identifier)
+            part
+        })
+    }
+
+    /// Forgets that an identifier is blocked, in any group.
+    pub(super) fn lift(&self, key: &str) {
+        if self.has_groups() {
+            self.0.blocks.lift_all();
+        } else {
+            self.0.blocks.lift(key);
         }
+    }
+
+    fn has_groups(&self) -> bool {
+        self.0.limits.iter().any(Limit::is_per_group)
+    }
+
+    /// The part that stands for the group; empty where no limit asks for it.
+    fn group(&self, query: &Query<'_>) -> Result<String> {
+        if !self.has_groups() {
+            return Ok(String::new());
+        }
+        let group = query
+            .group
+            .ok_or_else(|| Error::invalid_input("a limit per group needs the query's group"))?;
+        self.group_part(group)
+    }
+
+    pub(super) fn group_part(&self, group: &str) -> Result<String> {
+        let part = group_part(group)?;
+        Ok(if self.0.hash_tags {
+            tagged(&part)
+        } else {
+            part
+        })
     }
 
     fn finish(&self, id: &str, cost: u64, decision: Decision) -> Decision {
@@ -243,16 +306,27 @@ impl RateLimiter {
         {
             // The cache works with this machine's clock, also where the server's decided.
             let now = self.0.clock.now_ms();
-            self.0
-                .blocks
-                .block(id, cost, now + until.saturating_sub(decision.now_ms), now);
+            let here = |at_ms: u64| match self.0.source {
+                ClockSource::Client => at_ms,
+                ClockSource::Server => (now + at_ms).saturating_sub(decision.now_ms),
+            };
+            let mut states = decision.states.clone();
+            states
+                .iter_mut()
+                .for_each(|s| s.reset_ms = here(s.reset_ms));
+            let block = Block {
+                until_ms: here(until),
+                cost,
+                states,
+            };
+            self.0.blocks.block(id, block, now);
         }
         decision
     }
 
     fn without_store(
         &self,
-        id: &str,
+        who: Who<'_>,
         query: &Query<'_>,
         error: Error,
         now_ms: u64,
@@ -261,7 +335,7 @@ impl RateLimiter {
             FailurePolicy::Error => return Err(error),
             FailurePolicy::Open => true,
             FailurePolicy::Closed => false,
-            FailurePolicy::Local => return Ok(self.locally(id, query, &error, now_ms)),
+            FailurePolicy::Local => return Ok(self.locally(who, query, &error, now_ms)),
         };
         tracing::warn!(%error, allowed, "the store did not decide");
         self.0.redis.metrics().count("ratelimit_unavailable", 1);
@@ -280,9 +354,9 @@ impl RateLimiter {
         })
     }
 
-    fn locally(&self, id: &str, query: &Query<'_>, error: &Error, now_ms: u64) -> Decision {
+    fn locally(&self, who: Who<'_>, query: &Query<'_>, error: &Error, now_ms: u64) -> Decision {
         let costs = (query.cost, query.most);
-        let outcome = self.0.local.take(&self.0.limits, id, costs, now_ms);
+        let outcome = self.0.local.take(&self.0.limits, who, costs, now_ms);
         tracing::warn!(%error, outcome.allowed, "decided without the store");
         self.0.redis.metrics().count("ratelimit_local", 1);
         Decision {

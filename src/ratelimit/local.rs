@@ -8,6 +8,7 @@ use super::{
     decision::LimitState,
     generations::Generations,
     limit::{Kind, Limit},
+    limiter::Who,
 };
 
 /// The same limits as the store's, counted here: bounded, and forgotten with the process.
@@ -50,13 +51,18 @@ impl Local {
     pub(super) fn take(
         &self,
         limits: &[Limit],
-        id: &str,
+        who: Who<'_>,
         (cost, most): (u64, u64),
         now: u64,
     ) -> Outcome {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let cells = known.get_or_insert(id, || smallvec::smallvec![Cell::default(); limits.len()]);
-        let judged: SmallVec<[Judged; 1]> = limits
+        let mut cells: SmallVec<[Cell; 1]> = SmallVec::with_capacity(limits.len());
+        for (at, limit) in limits.iter().enumerate() {
+            let start = || smallvec::smallvec![Cell::default(); limits.len()];
+            let own = known.get_or_insert(who.of(limit), start).get(at).copied();
+            cells.push(own.unwrap_or_default());
+        }
+        let mut judged: SmallVec<[Judged; 1]> = limits
             .iter()
             .zip(cells.iter_mut())
             .map(|(limit, cell)| cell.judge(limit, cost, now))
@@ -64,9 +70,17 @@ impl Local {
         let allowed = judged.iter().all(|j| j.left >= cost);
         let room = judged.iter().map(|j| j.left).min().unwrap_or(0);
         let taken = if allowed { room.min(most) } else { 0 };
-        if allowed {
-            for (limit, cell) in limits.iter().zip(cells.iter_mut()) {
+        let each = limits.iter().zip(cells.iter_mut()).zip(&mut judged);
+        for (at, ((limit, cell), judged)) in each.enumerate() {
+            if allowed {
                 cell.take(limit, taken, now);
+            }
+            if allowed && limit.kind == Kind::Gcra {
+                judged.reset_ms = cell.mark.ceil() as u64;
+            }
+            let own = known.get(who.of(limit)).and_then(|own| own.get_mut(at));
+            if let Some(own) = own {
+                *own = *cell;
             }
         }
         let states = limits.iter().zip(&judged).map(|(limit, j)| LimitState {

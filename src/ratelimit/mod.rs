@@ -39,6 +39,12 @@
 //! asked for; each takes for itself, and an error of one is that one's alone. Where the keys of
 //! several identifiers cannot meet, as in a Redis Cluster, they stay calls of one request.
 //!
+//! # Groups
+//!
+//! A limit [per group](Limit::per_group) is shared by all identifiers of a [group](Query::group), such
+//! as the users of an organisation. Beside limits of each identifier it is decided on with them: all
+//! take the cost, or none does.
+//!
 //! # Cached windows
 //!
 //! [`RateLimiterBuilder::take_ahead`] takes several permits in one request and hands them out without

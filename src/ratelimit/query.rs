@@ -7,6 +7,7 @@ use std::net::IpAddr;
 #[must_use]
 pub struct Query<'a> {
     pub(super) identifier: &'a str,
+    pub(super) group: Option<&'a str>,
     pub(super) cost: u64,
     pub(super) most: u64,
     pub(super) ip: Option<IpAddr>,
@@ -19,12 +20,18 @@ impl<'a> Query<'a> {
     pub fn new(identifier: &'a str) -> Self {
         Self {
             identifier,
+            group: None,
             cost: 1,
             most: 1,
             ip: None,
             user_agent: None,
             country: None,
         }
+    }
+    /// Whom the identifier belongs to, for limits [per group](super::Limit::per_group).
+    pub fn group(mut self, group: &'a str) -> Self {
+        self.group = Some(group);
+        self
     }
     /// Takes more than one.
     pub fn cost(mut self, cost: u64) -> Self {
@@ -52,5 +59,17 @@ impl<'a> Query<'a> {
     pub fn country(mut self, country: &'a str) -> Self {
         self.country = Some(country);
         self
+    }
+}
+
+impl<'a> From<&'a str> for Query<'a> {
+    fn from(identifier: &'a str) -> Self {
+        Self::new(identifier)
+    }
+}
+
+impl<'a> From<&'a String> for Query<'a> {
+    fn from(identifier: &'a String) -> Self {
+        Self::new(identifier)
     }
 }

@@ -14,7 +14,7 @@ use axum::{
 };
 use http::{HeaderMap, StatusCode, header};
 use restis::ratelimit::{
-    Decision, Query, RateLimiter, Reason, Usage, headers, headers::HeaderStyle,
+    Decision, Limit, Query, RateLimiter, Reason, Usage, headers, headers::HeaderStyle,
 };
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -44,7 +44,7 @@ struct CheckRequest {
     /// Takes what there is instead of a `cost`: so much at most, 1 at least; `taken` tells how much.
     #[schema(minimum = 1, maximum = 9_007_199_254_740_991_u64)]
     up_to: Option<u64>,
-    /// The organisation, for tokens that are bound to some.
+    /// The organisation, for tokens that are bound to some and limits per organisation.
     #[schema(max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
     organisation: Option<String>,
     /// The client's address, for deny and allow lists.
@@ -210,6 +210,10 @@ async fn check(
     if let Some(country) = &body.country {
         query = query.country(country);
     }
+    if let Some(organisation) = &body.organisation {
+        query = query.group(organisation);
+    }
+    require_group(limiter, body.organisation.as_deref())?;
     let decision = limiter.decide(query).await?;
     let style = state.config().policies.headers();
     let answer = answer(policy, limiter, &decision, style);
@@ -247,12 +251,12 @@ async fn peek(
     caller.require(Scope::RateLimitCheck)?;
     caller.require_organisation(target.organisation.as_deref())?;
     let (policy, limiter) = limiter(&state, target.policy.as_deref())?;
-    let decision = limiter
-        .peek(&identifier(
-            target.organisation.as_deref(),
-            &target.identifier,
-        )?)
-        .await?;
+    let organisation = target.organisation.as_deref();
+    require_group(limiter, organisation)?;
+    let identifier = identifier(organisation, &target.identifier)?;
+    let query = Query::new(&identifier);
+    let query = organisation.map_or(query, |name| query.group(name));
+    let decision = limiter.peek(query).await?;
     let body = Json(DecisionBody::new(policy, &decision));
     let style = state.config().policies.headers();
     Ok((rate_headers(policy, limiter, &decision, style), body).into_response())
@@ -331,6 +335,16 @@ fn limiter<'s>(state: &'s AppState, policy: Option<&str>) -> Result<(&'s str, &'
     let (name, limiter) =
         found.ok_or_else(|| Problem::not_found("no rate limit policy has this name"))?;
     Ok((name, limiter))
+}
+
+/// A limit per organisation needs one.
+fn require_group(limiter: &RateLimiter, organisation: Option<&str>) -> Result<()> {
+    if organisation.is_none() && limiter.limits().iter().any(Limit::is_per_group) {
+        return Err(Problem::invalid(
+            "the policy has a limit per organisation: name the `organisation`",
+        ));
+    }
+    Ok(())
 }
 
 fn identifier(organisation: Option<&str>, identifier: &str) -> Result<String> {

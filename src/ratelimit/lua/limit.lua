@@ -46,7 +46,8 @@ local decide = function(from, to, at)
       local override = tonumber(call('GET', next_key()))
       if override and override >= 0 then limit = floor(override) end
     end
-    -- What is left, when it resets, when the cost fits, what can be given back, how to take.
+    -- What is left, when it resets, when the cost fits, what can be given back, how to take; taking
+    -- returns when it then resets, if that is another time.
     local left, reset, fits, back, write
     if kind == 'F' or kind == 'C' then
       local used = tonumber(call('GET', key)) or 0
@@ -84,6 +85,7 @@ local decide = function(from, to, at)
       write = function(n)
         local next = max(now, tat + n * step)
         if next > now then call('SET', key, string.format('%.3f', next), 'PX', int(ceil(next - now))) else call('DEL', key) end
+        return ceil(next)
       end
     end
     local full = kind == 'G' and rate or limit
@@ -99,10 +101,10 @@ local decide = function(from, to, at)
   local reply = {yes, yes == 1 and taken or retry, now}
   for _, state in ipairs(states) do
     local n = taken < 0 and -min(-taken, state[5]) or taken
-    if n ~= 0 then state[6](n) end
+    local reset = n ~= 0 and state[6](n) or state[3]
     reply[#reply + 1] = state[1]
     reply[#reply + 1] = max(0, state[2] - n)
-    reply[#reply + 1] = state[3]
+    reply[#reply + 1] = reset
     reply[#reply + 1] = state[4]
   end
   return reply
