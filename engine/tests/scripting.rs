@@ -175,6 +175,15 @@ fn scripts_respect_the_memory_limit_of_the_data() {
 }
 
 #[test]
+fn a_script_that_fails_keeps_what_it_wrote() {
+    let engine = Engine::default();
+    let script = "redis.call('SET', KEYS[1], 'kept') redis.call('LPUSH', KEYS[1], 'x')";
+    assert!(error(&eval(&engine, script)).starts_with("WRONGTYPE"));
+    let read = "return redis.call('GET', KEYS[1])";
+    assert_eq!(eval(&engine, read), Reply::bulk("kept"));
+}
+
+#[test]
 fn a_read_only_function_call_runs_anything_that_only_reads() {
     let engine = Engine::default();
     let library = "#!lua name=lib\nredis.register_function('get', function(keys) return redis.call('GET', keys[1]) end)\nredis.register_function('set', function(keys) return redis.call('SET', keys[1], 1) end)";
