@@ -9,7 +9,7 @@ use std::{
 
 use restis::{
     Args, Redis, Result,
-    commands::documented,
+    commands::{ArrayGrep, ArrayOp, VectorMetric, VectorProfile, documented},
     prelude::*,
     transport::{Answer, BoxFuture, Exchange, Transport, embedded::EmbeddedTransport},
 };
@@ -44,6 +44,7 @@ fn queue(p: &mut Pipeline) {
     streams(p);
     others(p);
     json_and_search(p);
+    arrays_and_vectors(p);
     server(p);
 }
 
@@ -439,6 +440,43 @@ fn json_and_search(p: &mut Pipeline) {
     let _ = p.search_drop("idx");
 }
 
+fn arrays_and_vectors(p: &mut Pipeline) {
+    let grep = ArrayGrep::new()
+        .exact("a")
+        .contains("b")
+        .glob("c*")
+        .regex("^d");
+    let _ = p.arset("ar", 0, ["a", "b"]);
+    let _ = p.armset("ar", [(4, "c"), (5, "d")]);
+    let _ = p.arinsert("ar", ["e"]);
+    let _ = p.arring("ring", 3, ["a", "b"]);
+    let _ = p.arget::<String>("ar", 0);
+    let _ = p.armget::<String>("ar", [0, 9]);
+    let _ = p.argetrange::<String>("ar", 0, 3);
+    let _ = p.arscan::<String>("ar", 0, 9, 5);
+    let _ = p.argrep::<String>("ar", 0, 9, grep.all().no_case().limit(3));
+    let _ = p.arop::<f64>("ar", 0, 9, ArrayOp::Sum);
+    let _ = p.arop_match("ar", 0, 9, "a");
+    let _ = p.arlastitems::<String>("ring", 2);
+    let _ = p.arlastitems_rev::<String>("ring", 2);
+    let _ = p.arcount("ar");
+    let _ = p.arlen("ar");
+    let _ = p.arnext("ar");
+    let _ = p.arseek("ar", 7);
+    let _ = p.arinfo("ar");
+    let _ = p.ardelrange("ar", [(0, 1)]);
+    let _ = p.ardel("ar", [4]);
+    let _ = p.vector_create("vec", 2, VectorMetric::Cosine);
+    let _ = p.vector_create_if_missing("vec", 2, VectorMetric::Cosine);
+    let _ = p.vector_add("vec", "a", &[1.0, 0.5]);
+    let _ = p.vector_get("vec", "a");
+    let _ = p.vector_query("vec", &[1.0, 0.0], 3, VectorProfile::Fast);
+    let _ = p.vector_count("vec");
+    let _ = p.vector_info("vec");
+    let _ = p.vector_del("vec", "a");
+    let _ = p.vector_drop("vec");
+}
+
 fn server(p: &mut Pipeline) {
     let _ = p.echo::<String>("x");
     let _ = p.ping();
@@ -523,4 +561,37 @@ async fn every_documented_command_has_a_method_whose_form_the_store_accepts() {
         unknown.is_empty(),
         "without an entry in the properties table: {unknown:?}"
     );
+}
+
+#[tokio::test]
+async fn vectors_and_arrays_lose_nothing() {
+    let redis = Redis::with_transport(EmbeddedTransport::new(Engine::new(Options::default())));
+    let vector = [0.1, -2.5, f32::MIN_POSITIVE];
+    assert!(
+        redis
+            .vector_create("v", 3, VectorMetric::Dot)
+            .await
+            .unwrap()
+    );
+    let again = redis.vector_create_if_missing("v", 3, VectorMetric::Dot);
+    assert!(!again.await.unwrap());
+    assert!(redis.vector_add("v", "a", &vector).await.unwrap());
+    assert!(!redis.vector_add("v", "a", &vector).await.unwrap());
+    let stored = redis.vector_get("v", "a").await.unwrap();
+    assert_eq!(stored.as_deref(), Some(&vector[..]));
+    assert_eq!(redis.vector_get("v", "b").await.unwrap(), None);
+    let near = redis.vector_query("v", &[0.0, -0.25, 0.0], 5, VectorProfile::default());
+    let near = near.await.unwrap();
+    assert_eq!((near.len(), &*near[0].id, near[0].score), (1, "a", 0.8125));
+    assert!(redis.vector_info("none").await.unwrap().is_none());
+
+    let last = u64::MAX - 1;
+    assert_eq!(redis.arset("a", last, ["x"]).await.unwrap(), 1);
+    let found = redis.arscan::<String>("a", last, 0, 9).await.unwrap();
+    assert_eq!(found, [(last, "x".to_owned())]);
+    assert!(redis.arseek("a", last).await.unwrap());
+    assert_eq!(redis.arinsert("a", ["y"]).await.unwrap(), last);
+    assert_eq!(redis.arnext("a").await.unwrap(), None);
+    let holes = redis.armget::<String>("a", [0, last]).await.unwrap();
+    assert_eq!(holes, [None, Some("y".to_owned())]);
 }

@@ -4,6 +4,7 @@
 //! [`Pipeline`](crate::Pipeline) or [`Transaction`](crate::Transaction) a handle to its reply.
 //! Options are structs. Where a reply is a stored value its type is the caller's choice.
 
+mod array;
 mod bitmap;
 mod generic;
 mod geo;
@@ -23,7 +24,9 @@ mod sorted_set_options;
 mod stream;
 mod stream_types;
 mod string;
+mod vector;
 
+pub use array::{ArrayCommands, ArrayGrep, ArrayOp};
 pub use bitmap::{
     BitEncoding, BitFieldOps, BitOffset, BitOp, BitOverflow, BitUnit, BitmapCommands,
 };
@@ -50,3 +53,4 @@ pub use stream_types::{
     StreamInfo, StreamRead, StreamTrim, XAddOptions, XClaimOptions,
 };
 pub use string::{DeleteCondition, SetOptions, SetOutcome, StringCommands};
+pub use vector::{VectorCommands, VectorMatch, VectorMetric, VectorProfile};
