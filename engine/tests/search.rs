@@ -501,6 +501,9 @@ fn the_entries_of_a_stream_are_searched() {
         SEARCH.QUERY i '{"message":{"$eq":"disk"},"level":"warn"}' HIGHLIGHT FIELDS 1 message SELECT 1 message NOPE => -ERR syntax error
         SEARCH.QUERY i '{"level":"warn"}' => [[1-0, 1, [[message, disk is full], [level, warn]]], [3-0, 1, [[message, network is down], [level, warn]]]]
         SEARCH.QUERY i '{"level":"warn","message":{"$eq":"down"}}' LIMIT 1 SELECT 1 message HIGHLIGHT FIELDS 1 message NOCONTENT => -ERR NOCONTENT cannot be combined with SELECT or HIGHLIGHT
+        SET 1-0 'named like an entry'
+        DEL 1-0 => :1
+        SEARCH.COUNT i '{}' => :3
         XDEL log 1
         SEARCH.COUNT i '{"level":"warn"}' => :1
         XTRIM log MAXLEN 1

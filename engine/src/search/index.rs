@@ -115,12 +115,16 @@ impl Index {
 
     /// Forgets a key that was removed, or replaced by what is noted next.
     pub(crate) fn forget(&mut self, key: &[u8]) {
-        if self.definition.stream().is_some_and(|stream| stream == key) {
+        if !self.definition.covers(key) {
+            return;
+        }
+        if self.definition.source == Source::Stream {
             // What comes under this name is another stream, even with the same ids.
             *self = Self::new(self.definition.clone());
+        } else {
+            self.pending.forget(key);
+            self.remove(key);
         }
-        self.pending.forget(key);
-        self.remove(key);
     }
 
     /// Roughly the bytes this takes; constant time.
