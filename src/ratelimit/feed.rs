@@ -85,12 +85,11 @@ impl DenyFeed {
             Error::new(kind, Delivery::NotSent, "cannot fetch the deny list")
                 .with_source(e.without_url())
         };
-        let http = match self.http.get() {
-            Some(http) => http,
-            None => {
-                let made = Roots::default().http_client(CONNECT)?;
-                self.http.get_or_init(|| made)
-            }
+        let http = if let Some(http) = self.http.get() {
+            http
+        } else {
+            let made = Roots::default().http_client(CONNECT)?;
+            self.http.get_or_init(|| made)
         };
         let request = http.get(self.url.clone()).timeout(FETCH).send();
         let answer = request

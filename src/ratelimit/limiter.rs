@@ -104,18 +104,15 @@ impl RateLimiter {
             };
             return Ok(self.finish(&known, query.cost, decision));
         }
-        let asked = match &self.0.ahead {
-            Some(ahead) => {
-                if let Some(spent) = ahead.spend(&key, query.cost, now) {
-                    let decision = self.spent(&spent, query.cost, now);
-                    return Ok(self.finish(&key, query.cost, decision));
-                }
-                self.ask_ahead(ahead, &key, &query, now).await
+        let asked = if let Some(ahead) = &self.0.ahead {
+            if let Some(spent) = ahead.spend(&key, query.cost, now) {
+                let decision = self.spent(&spent, query.cost, now);
+                return Ok(self.finish(&key, query.cost, decision));
             }
-            None => {
-                let ask = Ask::Take(query.cost, query.most);
-                self.ask(who, ask, Some(&query), now).await
-            }
+            self.ask_ahead(ahead, &key, &query, now).await
+        } else {
+            let ask = Ask::Take(query.cost, query.most);
+            self.ask(who, ask, Some(&query), now).await
         };
         match asked {
             Ok(decision) => Ok(self.finish(&known, query.cost, decision)),
