@@ -22,7 +22,7 @@ impl Stopping {
     /// Waits until the process is asked to stop.
     pub(crate) async fn begins(&mut self) {
         if self.0.wait_for(|stopping| *stopping).await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }
