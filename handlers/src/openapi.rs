@@ -34,7 +34,9 @@ impl Modify for Security {
         let components = openapi.components.get_or_insert_default();
         let bearer = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
-            .description(Some("A service token"))
+            .description(Some(
+                "A service token; or, where no grant is taken, a signature: `Authorization: HMAC NAME`",
+            ))
             .build();
         components.add_security_scheme("service_token", SecurityScheme::Http(bearer));
         let grant = HttpBuilder::new()
