@@ -284,7 +284,7 @@ async fn a_back_end_names_the_device_keeps_values_and_reads_the_epoch() {
     let agent = "Mozilla/5.0 (X11; Linux x86_64) Firefox/139.0";
     let login = || {
         json!({ "user": "u1", "device_id": "d1", "user_agent": agent, "keep": ["cart"],
-            "epoch": epoch["epoch"] })
+            "ip": "203.0.113.9", "epoch": epoch["epoch"] })
     };
     let request = post("/api/sessions", "ROOT").header("cookie", &visitor);
     let (response, body) = send(&router, request, login()).await;
@@ -301,8 +301,16 @@ async fn a_back_end_names_the_device_keeps_values_and_reads_the_epoch() {
     let (_, listed) = send(&router, listed, Value::Null).await;
     assert_eq!(listed.as_array().unwrap().len(), 1, "{listed}");
     assert_eq!(
-        (&listed[0]["id"], &listed[0]["device"]),
-        (&second["id"], &json!("Firefox 139 / Linux"))
+        (
+            &listed[0]["id"],
+            &listed[0]["device"],
+            &listed[0]["network"]
+        ),
+        (
+            &second["id"],
+            &json!("Firefox 139 / Linux"),
+            &json!("203.0.113.0/24")
+        )
     );
     // A login that began before "sign out everywhere" comes too late.
     let everywhere =

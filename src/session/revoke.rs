@@ -229,18 +229,22 @@ impl Sessions {
         names.retain(|name| self.0.keys.is_session(name));
         if !names.is_empty() {
             let mut pipeline = self.0.redis.pipeline();
-            let owners: Vec<_> = names
+            let facts: Vec<_> = names
                 .iter()
                 .map(|key| {
-                    pipeline.add::<Option<String>>(crate::Command::new("HGET").arg(key).arg("u"))
+                    let facts = crate::Command::new("HMGET").arg(key).args(["u", "v"]);
+                    pipeline.add::<(Option<String>, Option<String>)>(facts)
                 })
                 .collect();
             let gone = pipeline.add::<u64>(crate::Command::new("UNLINK").args(&names));
             let mut replies = pipeline.exec().await?;
-            for owner in owners {
-                users.extend(replies.take(owner)?.filter(|u| !u.is_empty()));
+            for handle in facts {
+                let (user, version) = replies.take(handle)?;
+                users.extend(user.filter(|u| !u.is_empty()));
+                // Traces of renewed identifiers go too, but are no sessions.
+                ended += u64::from(version.is_some());
             }
-            ended = replies.take(gone)?;
+            replies.take(gone)?;
         }
         for user in &users {
             self.entries(user).await?;

@@ -119,6 +119,9 @@ async fn everyone_is_revoked_page_by_page(w: World) {
         w.login("u2").await,
         w.login("u2").await,
     ];
+    // Its trace is no session.
+    let renewed = w.sessions.rotate(&all[0], &Rotation::periodic()).await;
+    assert!(matches!(renewed.unwrap(), Rotated::Done(_)));
     let (mut cursor, mut ended) = (Some("0".to_owned()), 0);
     while let Some(at) = cursor {
         let (next, n) = w.sessions.revoke_everyone(&at).await.unwrap();

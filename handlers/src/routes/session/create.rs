@@ -16,6 +16,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use restis::session::{Creation, Device, Loaded, LoginEpoch, NewSession};
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use std::net::IpAddr;
 use utoipa::ToSchema;
 
 /// Who signed in.
@@ -43,6 +44,9 @@ pub(super) struct CreateRequest {
     /// The browser's `User-Agent`, which names the device when `device` does not.
     #[schema(max_length = 512)]
     user_agent: Option<String>,
+    /// The browser's address, of which the network is kept.
+    #[schema(value_type = Option<String>, example = "203.0.113.9")]
+    ip: Option<IpAddr>,
     /// The user's epoch from before the credentials were checked (`GET /api/users/{user}/epoch`).
     #[schema(pattern = "^[0-9]{1,20}$")]
     epoch: Option<String>,
@@ -78,20 +82,22 @@ impl CreateRequest {
         let text = [&self.user, &self.organisation, &self.device_id];
         text.into_iter().any(Option::is_some)
             || self.user_agent.is_some()
+            || self.ip.is_some()
             || self.epoch.is_some()
             || !(self.methods.is_empty() && self.keep.is_empty() && self.data.is_empty())
     }
 
-    fn device(&self, headers: &HeaderMap, ip: ClientIp) -> Device {
-        let mut device = Device::new();
-        // With an assertion the browser itself asks.
-        let own = headers
+    fn device(&self, headers: &HeaderMap, own_ip: ClientIp) -> Device {
+        // With an assertion the browser itself asks; else the request is a back end's.
+        let is_browser = self.assertion.is_some();
+        let own_agent = headers
             .get(header::USER_AGENT)
             .and_then(|a| a.to_str().ok());
         let agent = self
             .user_agent
             .as_deref()
-            .or(own.filter(|_| self.assertion.is_some()));
+            .or(own_agent.filter(|_| is_browser));
+        let mut device = Device::new();
         if let Some(label) = &self.device {
             device = device.label(label);
         } else if let Some(agent) = agent {
@@ -100,7 +106,7 @@ impl CreateRequest {
         if let Some(id) = &self.device_id {
             device = device.id(id);
         }
-        match ip.0 {
+        match self.ip.or(own_ip.0.filter(|_| is_browser)) {
             Some(ip) => device.address(ip),
             None => device,
         }

@@ -91,15 +91,15 @@ impl<'r> Browser<'r> {
     async fn live(&self) -> Result<Session> {
         let token = self.token()?.map_err(|_| no_session())?;
         self.same_site(&token)?;
-        self.load(&token).await
+        let session = self.load(&token).await?;
+        self.sessions
+            .notice_device(&session, self.headers.get(header::USER_AGENT));
+        Ok(session)
     }
 
     async fn load(&self, token: &Token) -> Result<Session> {
         let loaded = self.sessions.load(token).await?;
-        let session = loaded.session().ok_or_else(no_session)?;
-        self.sessions
-            .notice_device(&session, self.headers.get(header::USER_AGENT));
-        Ok(session)
+        loaded.session().ok_or_else(no_session)
     }
 
     fn same_site(&self, token: &Token) -> Result<()> {
