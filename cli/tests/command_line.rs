@@ -183,6 +183,37 @@ fn the_benchmark_of_events_hears_what_it_publishes_and_reaches_a_thousand_client
 }
 
 #[test]
+fn the_benchmark_of_sessions_compares_over_one_redis_and_weighs_sessions() {
+    if !tool("redis-server") {
+        return;
+    }
+    let nowhere = ["--node-modules", "/nowhere", "--tower-sessions", "/nowhere"];
+    let small = ["--seconds", "0.05", "--sessions", "2000"];
+    let output = run(&[&["bench", "sessions"][..], &small, &nowhere].concat());
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{text}");
+    for part in [
+        "npm install connect-redis express-session redis bun",
+        "cli/peers/tower_sessions/Cargo.toml",
+        "load, touch and update, 64 sessions at a time",
+        "load, touch and update, one after another",
+        "2000 sessions of as many users in redis-server",
+        "2000 sessions of as many users in restis serve",
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+    let memory: Vec<f64> = text
+        .lines()
+        .filter_map(|line| line.split_once("index included"))
+        .map(|(_, rest)| rest.split_whitespace().next().unwrap().parse().unwrap())
+        .collect();
+    assert_eq!(memory.len(), 2, "{text}");
+    // Of so few sessions the tables weigh more than of a million.
+    assert!((300.0..1000.0).contains(&memory[0]), "{text}");
+    assert!((300.0..4000.0).contains(&memory[1]), "{text}");
+}
+
+#[test]
 fn the_load_that_is_counted_runs() {
     let restis = Restis::start(&["serve", "--addr", "127.0.0.1:0", "--token", "TOKEN"]);
     for work in ["sequential", "merged", "pipeline"] {

@@ -67,7 +67,7 @@ fn io(error: std::io::Error) -> Failure {
 async fn measure(redis: &Redis, address: &str) -> Result<(), Failure> {
     let mut one = Client::open(address).await?;
     one.until("event: ready").await?;
-    let memory = resident_bytes();
+    let memory = resident_bytes(std::process::id());
     let mut clients = Vec::with_capacity(CLIENTS);
     for _ in 0..CLIENTS / 100 {
         let part = try_join_all((0..100).map(|_| Client::open(address)));
@@ -77,7 +77,7 @@ async fn measure(redis: &Redis, address: &str) -> Result<(), Failure> {
         client.until("event: ready").await?;
     }
     let grown = memory
-        .zip(resident_bytes())
+        .zip(resident_bytes(std::process::id()))
         .map(|(a, b)| b.saturating_sub(a));
     let events = Events::new(redis.clone(), Environment::Development);
     let (mut each, mut last) = (Vec::with_capacity(CLIENTS * EVENTS), Vec::new());

@@ -70,7 +70,7 @@ fn bun(modules: &Path) -> Vec<PathBuf> {
     candidates
 }
 
-/// A script that measures what it is told, line by line; ends when dropped.
+/// A script or program that measures what it is told, line by line; ends when dropped.
 #[derive(Debug)]
 pub(crate) struct Script {
     name: String,
@@ -89,18 +89,26 @@ impl Script {
     ) -> Result<Self, Failure> {
         let failed = |why: &dyn std::fmt::Display| Failure::new(format!("{}: {why}", runtime.name));
         let modules = modules.canonicalize().map_err(|error| failed(&error))?;
-        let mut child = Command::new(&runtime.program)
+        let mut command = Command::new(&runtime.program);
+        command
             .args(["-e", text])
             .env("NODE_PATH", &modules)
             .env("BENCH_URL", url)
-            .env("BENCH_TOKEN", TOKEN)
+            .env("BENCH_TOKEN", TOKEN);
+        Self::launch(&runtime.name, &mut command)
+    }
+
+    /// Starts a program that understands the same orders.
+    pub(crate) fn launch(name: &str, command: &mut Command) -> Result<Self, Failure> {
+        let failed = |why: &dyn std::fmt::Display| Failure::new(format!("{name}: {why}"));
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .map_err(|error| failed(&error))?;
         match (child.stdin.take(), child.stdout.take()) {
             (Some(orders), Some(answers)) => Ok(Self {
-                name: runtime.name.clone(),
+                name: name.to_owned(),
                 child,
                 orders,
                 answers: BufReader::new(answers),

@@ -10,6 +10,8 @@ mod instructions;
 mod javascript;
 mod ours;
 mod ratelimit;
+mod redis;
+mod sessions;
 mod store;
 mod wrk;
 
@@ -29,6 +31,8 @@ Peers are used where they are found:
   wrk               apt install wrk, brew install wrk
   node, bun         with @upstash/redis, @upstash/ratelimit, @upstash/realtime and zod:
                     npm install @upstash/redis @upstash/ratelimit @upstash/realtime zod bun
+                    npm install connect-redis express-session redis, for sessions
+  redis-server      apt install redis-server, for sessions
   valgrind          apt install valgrind, for --instructions
 
 Examples:
@@ -51,6 +55,8 @@ enum What {
     Ratelimit(Common),
     /// Events: publishing, live delivery, catching up, a thousand clients
     Events(Common),
+    /// Sessions: load, touch and update beside connect-redis and tower-sessions, memory
+    Sessions(sessions::SessionsArgs),
     /// The functions: start to first answer, warm decisions, many connections, size
     Functions(functions::FunctionsArgs),
     /// What --instructions counts
@@ -120,6 +126,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
         What::Load { work, url, turns } => instructions::load(*work, url, *turns),
         What::Ratelimit(common) => ratelimit::run(common),
         What::Events(common) => events::run(common),
+        What::Sessions(args) => sessions::run(args),
         What::Functions(args) => functions::run(args),
     }
 }

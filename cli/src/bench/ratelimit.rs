@@ -145,7 +145,7 @@ async fn scale(redis: &Redis) -> Result<(), Failure> {
     let limiter = RateLimiter::builder(redis.clone(), limit)
         .prefix("bench-scale")
         .build();
-    let memory = resident_bytes();
+    let memory = resident_bytes(std::process::id());
     let mut first = 0.0;
     let mut last = 0.0;
     let batch = CONCURRENT * 8;
@@ -174,7 +174,7 @@ async fn scale(redis: &Redis) -> Result<(), Failure> {
         last / first,
         2 * ORGANISATIONS
     ))?;
-    match (memory, resident_bytes()) {
+    match (memory, resident_bytes(std::process::id())) {
         (Some(before), Some(after)) => say(&format!(
             "  memory of this process grew by     {:>9.2} MB with {ORGANISATIONS} blocked\n",
             (after.saturating_sub(before)) as f64 / 1e6

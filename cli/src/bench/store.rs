@@ -64,6 +64,11 @@ impl Store {
         &self.url
     }
 
+    /// The id of its process.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Host and port.
     pub(crate) fn addr(&self) -> &str {
         self.url.trim_start_matches("http://")
@@ -77,9 +82,9 @@ impl Drop for Store {
     }
 }
 
-/// Memory of this process: Linux tells it; elsewhere nobody is asked.
-pub(crate) fn resident_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+/// Memory of a process: Linux tells it; elsewhere nobody is asked.
+pub(crate) fn resident_bytes(process: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status
         .lines()
         .find_map(|line| line.strip_prefix("VmRSS:"))?;
