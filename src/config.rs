@@ -43,6 +43,7 @@ enum Target {
 pub struct Builder {
     target: Target,
     policy: Policy,
+    #[cfg(any(feature = "reqwest", target_family = "wasm"))]
     http: Option<reqwest::Client>,
     encoding: Encoding,
     connect_timeout: Duration,
@@ -77,6 +78,7 @@ impl Builder {
         Self {
             target,
             policy: Policy::default(),
+            #[cfg(any(feature = "reqwest", target_family = "wasm"))]
             http: None,
             encoding: Encoding::default(),
             connect_timeout: Duration::from_secs(1),
@@ -147,7 +149,8 @@ impl Builder {
     }
 
     /// Uses a ready HTTP client instead of own lean connections: its TLS, proxy, HTTP version
-    /// and pool settings apply.
+    /// and pool settings apply. Feature `reqwest`, a default one.
+    #[cfg(any(feature = "reqwest", target_family = "wasm"))]
     pub fn http_client(mut self, client: reqwest::Client) -> Self {
         self.http = Some(client);
         self
@@ -156,7 +159,7 @@ impl Builder {
     /// Trusts these certificate authorities, in PEM, besides those of the web.
     ///
     /// For a server whose certificate comes from an authority of your own; it may be called
-    /// again. A client that is handed in by [`http_client`](Self::http_client) keeps its own
+    /// again. A client that is handed in by `http_client` keeps its own
     /// settings.
     pub fn root_certificates(mut self, pem: impl AsRef<[u8]>) -> Self {
         self.root_certificates.extend_from_slice(pem.as_ref());
@@ -203,6 +206,7 @@ impl Builder {
                     http::HeaderMap::new()
                 };
                 Arc::new(HttpTransport::new(Parts {
+                    #[cfg(any(feature = "reqwest", target_family = "wasm"))]
                     http: self.http,
                     base: &base,
                     token: token.trim(),

@@ -36,7 +36,7 @@ struct Verdict {
 /// The same for own connections and for a client that was handed in.
 async fn check(fault: Fault, verdict: Verdict) {
     check_with(builder, fault.clone(), &verdict).await;
-    #[cfg(feature = "rustls")]
+    #[cfg(all(feature = "reqwest", feature = "rustls"))]
     check_with(
         |server| builder(server).http_client(http_client()),
         fault,
@@ -45,7 +45,7 @@ async fn check(fault: Fault, verdict: Verdict) {
     .await;
 }
 
-#[cfg(feature = "rustls")]
+#[cfg(all(feature = "reqwest", feature = "rustls"))]
 fn http_client() -> reqwest::Client {
     // The client was told to bring no TLS provider of its own.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -306,7 +306,7 @@ async fn a_server_upgrade_passes() {
 fn carriers(server: &FaultServer) -> Vec<Builder> {
     vec![
         builder(server),
-        #[cfg(feature = "rustls")]
+        #[cfg(all(feature = "reqwest", feature = "rustls"))]
         builder(server).http_client(http_client()),
     ]
 }
@@ -661,7 +661,7 @@ async fn no_error_tells_a_token_or_a_value() {
     }
 }
 
-#[cfg(feature = "rustls")]
+#[cfg(all(feature = "reqwest", feature = "rustls"))]
 #[tokio::test]
 async fn a_ready_http_client_is_accepted() {
     let server = FaultServer::start([ONE]).await;

@@ -5,13 +5,16 @@ use std::{
     time::Duration,
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderMap, HeaderValue, header};
+use percent_encoding::percent_decode_str;
 use url::Url;
 
 use super::{Event, WebhookClient, breaker::EndpointBreaker, signature::WebhookKeys};
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 const TIMEOUT: Duration = Duration::from_secs(15);
+const LONGEST_PAUSE: Duration = Duration::from_secs(86_400);
 
 /// Whether an address is one on the public internet, where webhooks may go.
 pub fn is_public_address(ip: IpAddr) -> bool {
@@ -144,27 +147,15 @@ impl Endpoint {
         let Ok((mut headers, body)) = self.message(event) else {
             return WebhookOutcome::Gone("the event cannot be written".into());
         };
-        let trace = event.extensions.get("traceparent").and_then(|t| t.as_str());
-        if let Some(trace) = trace.and_then(|t| t.parse().ok()) {
-            headers.insert("traceparent", trace);
+        if self.sign(&mut headers, event, now_s, &body).is_none() {
+            return WebhookOutcome::Gone("the event's id cannot be a header".into());
         }
-        let signature = self.keys.sign(&event.id, now_s, &body);
-        let answer = client
-            .of(self.private)
-            .post(self.url.clone())
-            .timeout(TIMEOUT)
-            .headers(headers)
-            .header("webhook-id", event.id.as_str())
-            .header("webhook-timestamp", now_s.to_string())
-            .header("webhook-signature", signature)
-            .body(body)
-            .send()
-            .await;
-        let outcome = match answer {
-            Ok(answer) => judge(answer.status().as_u16(), retry_after(&answer)),
-            Err(error) if error.is_timeout() => retry(None, "no answer in time"),
-            Err(error) if error.is_connect() => retry(None, "no connection"),
-            Err(_) => retry(None, "the connection broke"),
+        let posted = client.post(&self.url, self.private, &headers, &body);
+        let outcome = match tokio::time::timeout(TIMEOUT, posted).await {
+            Ok(Ok((status, after))) => judge(status.as_u16(), after.map(|a| a.min(LONGEST_PAUSE))),
+            Ok(Err(error)) if error.kind() == ErrorKind::Connect => retry(None, "no connection"),
+            Ok(Err(_)) => retry(None, "the connection broke"),
+            Err(_) => retry(None, "no answer in time"),
         };
         if let Some(breaker) = &self.breaker {
             breaker
@@ -182,6 +173,32 @@ impl Endpoint {
             .map_err(|_| Error::invalid_input("the event cannot be written as JSON"))?;
         let kind = HeaderValue::from_static("application/cloudevents+json");
         Ok((HeaderMap::from_iter([(header::CONTENT_TYPE, kind)]), body))
+    }
+
+    /// Adds who sends, when, and the trace; `None` if the event's id cannot be a header.
+    fn sign(
+        &self,
+        headers: &mut HeaderMap,
+        event: &Event,
+        now_s: u64,
+        body: &[u8],
+    ) -> Option<()> {
+        let trace = event.extensions.get("traceparent").and_then(|t| t.as_str());
+        if let Some(trace) = trace.and_then(|t| t.parse().ok()) {
+            headers.insert("traceparent", trace);
+        }
+        let signature = self.keys.sign(&event.id, now_s, body);
+        headers.insert("webhook-id", event.id.parse().ok()?);
+        headers.insert("webhook-timestamp", now_s.into());
+        headers.insert("webhook-signature", signature.parse().ok()?);
+        if !self.url.username().is_empty() {
+            // As it is written in the URL of a private endpoint.
+            let password = self.url.password().unwrap_or_default();
+            let user =
+                [self.url.username(), password].map(|part| percent_decode_str(part).collect());
+            headers.insert(header::AUTHORIZATION, basic(user).parse().ok()?);
+        }
+        Some(())
     }
 
     /// Every address that the name has must be public.
@@ -215,16 +232,9 @@ fn retry(after: Option<Duration>, why: &str) -> WebhookOutcome {
     }
 }
 
-fn retry_after(answer: &reqwest::Response) -> Option<Duration> {
-    let seconds: u64 = answer
-        .headers()
-        .get("retry-after")?
-        .to_str()
-        .ok()?
-        .trim()
-        .parse()
-        .ok()?;
-    Some(Duration::from_secs(seconds.min(86_400)))
+fn basic([user, password]: [Vec<u8>; 2]) -> String {
+    let pair = [user, password].join(&b':');
+    format!("Basic {}", STANDARD.encode(pair))
 }
 
 fn judge(status: u16, after: Option<Duration>) -> WebhookOutcome {

@@ -1,60 +1,99 @@
 //! The HTTP client of webhooks: no redirects, no private addresses.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
+    time::Duration,
+};
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use http::{HeaderMap, StatusCode};
+use url::Url;
 
 use super::webhook::is_public_address;
-use crate::{Error, Result, transport::Roots};
+use crate::{
+    Error, Result,
+    transport::{Direct, Roots, fixed_head},
+};
 
 const CONNECT: Duration = Duration::from_secs(5);
+/// What a receiver says besides its status is not read further than this.
+const ANSWER_BYTES: usize = 64 * 1024;
+/// Servers whose connections are kept; beyond that all start anew.
+const SERVERS: usize = 256;
 
 /// Delivers webhooks; keeps connections, cheap to clone.
-#[derive(Debug, Clone)]
-pub struct WebhookClient {
-    public: reqwest::Client,
-    private: reqwest::Client,
+#[derive(Clone, Default)]
+pub struct WebhookClient(Arc<Mutex<HashMap<Server, Arc<Direct>>>>);
+
+/// Scheme, host and port, and whether private addresses are allowed.
+type Server = (String, String, Option<u16>, bool);
+
+impl fmt::Debug for WebhookClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebhookClient").finish_non_exhaustive()
+    }
 }
 
 impl WebhookClient {
     /// A client with its own connections.
     ///
     /// # Errors
-    /// `Config` when TLS cannot be set up.
+    /// None today; `Config` if TLS could not be set up.
     pub fn new() -> Result<Self> {
-        let build = |builder: reqwest::ClientBuilder| {
-            let built = builder.build();
-            built.map_err(|e| Error::config("cannot set up the HTTP client").with_source(e))
-        };
-        let roots = Roots::default();
-        Ok(Self {
-            public: build(
-                roots
-                    .http_builder(CONNECT)?
-                    .dns_resolver(Arc::new(PublicOnly)),
-            )?,
-            private: build(roots.http_builder(CONNECT)?)?,
-        })
+        Ok(Self::default())
     }
 
-    pub(super) fn of(&self, private: bool) -> &reqwest::Client {
-        if private { &self.private } else { &self.public }
+    /// Posts a body; the status and the pause that the receiver asks for.
+    pub(super) async fn post(
+        &self,
+        url: &Url,
+        private: bool,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Result<(StatusCode, Option<Duration>)> {
+        let query = url.query().map(|query| format!("?{query}"));
+        let request = [
+            "POST ",
+            url.path(),
+            &query.unwrap_or_default(),
+            " HTTP/1.1\r\n",
+            &fixed_head(url, headers),
+            "content-length: ",
+            &body.len().to_string(),
+            "\r\n\r\n",
+        ];
+        let sent = AtomicBool::new(false);
+        let request = [request.concat().as_bytes(), body].concat();
+        match self.server(url, private)?.round_trip(request, &sent).await {
+            Ok((head, _)) => Ok((head.status, head.retry_after)),
+            // A status came, and then more than is wanted or a break.
+            Err(error) => match error.status().and_then(|s| StatusCode::from_u16(s).ok()) {
+                Some(status) => Ok((status, None)),
+                None => Err(error),
+            },
+        }
     }
-}
 
-/// Looks at the addresses that are connected to: a name may change between a check and its use.
-#[derive(Debug)]
-struct PublicOnly;
-
-impl Resolve for PublicOnly {
-    fn resolve(&self, name: Name) -> Resolving {
-        Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let found: Vec<SocketAddr> = found.collect();
-            if found.iter().all(|address| is_public_address(address.ip())) {
-                return Ok(Box::new(found.into_iter()) as Addrs);
-            }
-            Err("the address is not public".into())
-        })
+    fn server(&self, url: &Url, private: bool) -> Result<Arc<Direct>> {
+        let name = |part: &str| part.to_owned();
+        let host = url.host_str().map(name).unwrap_or_default();
+        let key = (name(url.scheme()), host, url.port(), private);
+        let mut servers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(server) = servers.get(&key) {
+            return Ok(Arc::clone(server));
+        }
+        let server = Direct::new(url, CONNECT, ANSWER_BYTES, &Roots::default())?
+            .ok_or_else(|| Error::config("this build cannot reach such a URL"))?;
+        let server = Arc::new(if private {
+            server
+        } else {
+            server.only_to(is_public_address)
+        });
+        if servers.len() >= SERVERS {
+            servers.clear();
+        }
+        servers.insert(key, Arc::clone(&server));
+        Ok(server)
     }
 }

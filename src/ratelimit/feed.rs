@@ -1,21 +1,17 @@
 //! Addresses to deny that somebody else lists, fetched from time to time.
 
 use std::{
-    sync::{
-        OnceLock,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
-use futures_util::StreamExt as _;
 use url::Url;
 
 use super::{limiter::RateLimiter, lists};
 use crate::{
-    Delivery, Error, ErrorKind, Result,
+    Error, Result,
     commands::{GenericCommands as _, SetCommands as _, SetOptions, StringCommands as _},
-    transport::Roots,
+    transport::fetch,
 };
 
 const DAY_MS: u64 = 86_400_000;
@@ -26,7 +22,6 @@ const LOOK_EVERY_MS: u64 = 60_000;
 /// Who fetches has so long before somebody else may.
 const CLAIM: Duration = Duration::from_secs(30);
 const FETCH: Duration = Duration::from_secs(20);
-const CONNECT: Duration = Duration::from_secs(5);
 const MAX_BYTES: usize = 16 << 20;
 const MAX_ADDRESSES: usize = 500_000;
 /// Addresses written in one command.
@@ -36,7 +31,6 @@ const CHUNK: usize = 5_000;
 #[derive(Debug)]
 pub struct DenyFeed {
     url: Url,
-    http: OnceLock<reqwest::Client>,
     next_look_ms: AtomicU64,
 }
 
@@ -54,7 +48,6 @@ impl DenyFeed {
         }
         Ok(Self {
             url,
-            http: OnceLock::new(),
             next_look_ms: AtomicU64::new(0),
         })
     }
@@ -75,35 +68,7 @@ impl DenyFeed {
     }
 
     async fn fetch(&self) -> Result<String> {
-        let failed = |e: reqwest::Error| {
-            let kind = if e.is_timeout() {
-                ErrorKind::Timeout
-            } else {
-                ErrorKind::Connect
-            };
-            // The address may hold a token.
-            Error::new(kind, Delivery::NotSent, "cannot fetch the deny list")
-                .with_source(e.without_url())
-        };
-        let http = if let Some(http) = self.http.get() {
-            http
-        } else {
-            let made = Roots::default().http_client(CONNECT)?;
-            self.http.get_or_init(|| made)
-        };
-        let request = http.get(self.url.clone()).timeout(FETCH).send();
-        let answer = request
-            .await
-            .and_then(reqwest::Response::error_for_status)
-            .map_err(failed)?;
-        let mut text = Vec::new();
-        let mut body = answer.bytes_stream();
-        while let Some(piece) = body.next().await {
-            text.extend_from_slice(&piece.map_err(failed)?);
-            if text.len() > MAX_BYTES {
-                return Err(Error::protocol("the deny list is longer than 16 MiB"));
-            }
-        }
+        let text = fetch(&self.url, FETCH, MAX_BYTES).await?;
         Ok(String::from_utf8_lossy(&text).into_owned())
     }
 }

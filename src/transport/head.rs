@@ -1,9 +1,9 @@
 //! What the head of an answer tells.
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::StatusCode;
 
-use super::{SyncToken, request::SYNC_TOKEN};
+use super::SyncToken;
 
 /// How a body is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,25 +15,15 @@ pub(super) enum Format {
 
 /// What the head of an answer tells.
 #[derive(Debug)]
-pub(super) struct Head {
-    pub(super) status: StatusCode,
+pub(crate) struct Head {
+    pub(crate) status: StatusCode,
     pub(super) format: Format,
     pub(super) is_event_stream: bool,
     pub(super) sync_token: Option<SyncToken>,
-    pub(super) retry_after: Option<Duration>,
+    pub(crate) retry_after: Option<Duration>,
 }
 
 impl Head {
-    pub(super) fn of(response: &reqwest::Response) -> Self {
-        let get = |name: HeaderName| response.headers().get(name).map(HeaderValue::as_bytes);
-        Self::from_parts(
-            response.status(),
-            get(header::CONTENT_TYPE).unwrap_or_default(),
-            get(SYNC_TOKEN).unwrap_or_default(),
-            get(header::RETRY_AFTER).unwrap_or_default(),
-        )
-    }
-
     pub(super) fn from_parts(
         status: StatusCode,
         content_type: &[u8],

@@ -19,11 +19,14 @@ use http::HeaderValue;
 use crate::{command::Args, error::Result, reply::Reply};
 
 mod answer;
+#[cfg(any(feature = "reqwest", target_family = "wasm"))]
+mod by_reqwest;
 #[cfg(not(target_family = "wasm"))]
 mod direct;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 pub(crate) mod encode;
+mod fetch;
 #[cfg(test)]
 mod fuzz;
 mod head;
@@ -35,13 +38,14 @@ pub(crate) mod resp;
 pub(crate) mod sse;
 pub(crate) mod telemetry;
 mod tls;
-#[cfg(not(target_family = "wasm"))]
+#[cfg(all(feature = "reqwest", not(target_family = "wasm")))]
 mod tracked;
 
+pub(crate) use fetch::fetch;
 pub(crate) use http_client::Parts;
 pub use http_client::{Encoding, HttpTransport};
 #[cfg(not(target_family = "wasm"))]
-pub(crate) use tls::Roots;
+pub(crate) use {direct::Direct, request::fixed_head, tls::Roots};
 
 #[cfg(not(target_family = "wasm"))]
 mod marker {
@@ -53,6 +57,8 @@ mod marker {
     /// The frames of a subscription, `Send` except on wasm.
     pub type FrameStream =
         super::Pin<Box<dyn futures_core::Stream<Item = super::Result<super::Frame>> + Send>>;
+    pub(crate) type PieceStream =
+        super::Pin<Box<dyn futures_core::Stream<Item = super::Result<super::Bytes>> + Send>>;
 }
 #[cfg(target_family = "wasm")]
 mod marker {
@@ -64,7 +70,10 @@ mod marker {
     /// The frames of a subscription, `Send` except on wasm.
     pub type FrameStream =
         super::Pin<Box<dyn futures_core::Stream<Item = super::Result<super::Frame>>>>;
+    pub(crate) type PieceStream =
+        super::Pin<Box<dyn futures_core::Stream<Item = super::Result<super::Bytes>>>>;
 }
+pub(crate) use marker::PieceStream;
 pub use marker::{BoxFuture, FrameStream, MaybeSend};
 
 /// What an exchange is.

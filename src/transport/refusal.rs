@@ -70,26 +70,7 @@ fn whole_request_error(mode: Mode, error: ServerError) -> Error {
     }
 }
 
-pub(super) fn transport_error(error: reqwest::Error, sent: bool) -> Error {
-    let error = error.without_url();
-    // In a browser or worker the cause is hidden.
-    #[cfg(target_family = "wasm")]
-    let no_connection = false;
-    #[cfg(not(target_family = "wasm"))]
-    let no_connection = error.is_connect();
-    let (kind, why) = if no_connection {
-        (ErrorKind::Connect, "no connection to the server")
-    } else if error.is_timeout() {
-        (ErrorKind::Timeout, "no answer in time")
-    } else if error.is_builder() {
-        (ErrorKind::InvalidInput, "cannot build the request")
-    } else {
-        (ErrorKind::Interrupted, "connection broke")
-    };
-    let delivery = if sent && !matches!(kind, ErrorKind::Connect | ErrorKind::InvalidInput) {
-        Delivery::MaybeExecuted
-    } else {
-        Delivery::NotSent
-    };
-    Error::new(kind, delivery, why).with_source(error)
+pub(super) fn too_large() -> Error {
+    let why = "the reply exceeds the limit of this client";
+    Error::new(ErrorKind::TooLarge, Delivery::MaybeExecuted, why)
 }

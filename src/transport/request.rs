@@ -73,6 +73,7 @@ impl<'a> Outgoing<'a> {
 }
 
 /// The base URL with another path, which is percent-encoded already.
+#[cfg(any(feature = "reqwest", target_family = "wasm"))]
 pub(super) fn at_path(base: &Url, path: &str) -> Result<Url> {
     let mut url = base.clone();
     url.set_path(path);
@@ -87,7 +88,7 @@ pub(super) fn at_path(base: &Url, path: &str) -> Result<Url> {
 
 /// Host and fixed headers, as they go over the wire.
 #[cfg(not(target_family = "wasm"))]
-pub(super) fn fixed_head(base: &Url, headers: &HeaderMap) -> String {
+pub(crate) fn fixed_head(base: &Url, headers: &HeaderMap) -> String {
     let mut head = String::from("host: ");
     head += base.host_str().unwrap_or_default();
     if let Some(port) = base.port() {
@@ -128,4 +129,17 @@ pub(super) fn whole_request(fixed: &str, outgoing: &Outgoing<'_>, exchange: &Exc
     ]);
     request.extend_from_slice(&outgoing.body);
     request
+}
+
+/// A request for an endless answer.
+#[cfg(not(target_family = "wasm"))]
+pub(super) fn subscription(fixed: &str, path: &str) -> Vec<u8> {
+    let parts = [
+        "POST ",
+        path,
+        " HTTP/1.1\r\n",
+        fixed,
+        "accept: text/event-stream\r\ncache-control: no-cache\r\ncontent-length: 0\r\n\r\n",
+    ];
+    parts.concat().into_bytes()
 }

@@ -1,6 +1,4 @@
-//! Whom a client trusts, and the general HTTP client made with it.
-use std::time::Duration;
-
+//! Whom a client trusts.
 use crate::error::{Error, Result};
 
 /// Certificate authorities in PEM that are trusted besides those of the web.
@@ -45,7 +43,10 @@ impl Roots {
                 return Err(Error::config("the root certificates are not PEM"));
             }
         }
-        let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+        let provider = std::sync::Arc::new(rustls::crypto::CryptoProvider {
+            key_provider: &NoKeys,
+            ..rustls::crypto::ring::default_provider()
+        });
         let mut config = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|e| Error::config("cannot set up TLS").with_source(e))?
@@ -54,31 +55,19 @@ impl Roots {
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(config)
     }
+}
 
-    /// A general client, for what the lean connections do not do.
-    #[cfg(not(target_family = "wasm"))]
-    pub(crate) fn http_client(&self, connect_timeout: Duration) -> Result<reqwest::Client> {
-        self.http_builder(connect_timeout)?
-            .build()
-            .map_err(|e| Error::config("cannot set up the HTTP client").with_source(e))
-    }
+/// A client shows no certificate of its own: what signs with keys stays out of the program.
+#[cfg(all(feature = "rustls", not(target_family = "wasm")))]
+#[derive(Debug)]
+struct NoKeys;
 
-    /// The same, to be changed further.
-    #[cfg(not(target_family = "wasm"))]
-    pub(crate) fn http_builder(&self, connect_timeout: Duration) -> Result<reqwest::ClientBuilder> {
-        let builder = reqwest::Client::builder()
-            .connect_timeout(connect_timeout)
-            .pool_idle_timeout(Duration::from_secs(30))
-            .tcp_nodelay(true)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy();
-        #[cfg(feature = "rustls")]
-        let builder = builder.tls_backend_preconfigured(self.config()?);
-        Ok(builder)
-    }
-
-    #[cfg(target_family = "wasm")]
-    pub(crate) fn http_client(&self, _: Duration) -> Result<reqwest::Client> {
-        Ok(reqwest::Client::new())
+#[cfg(all(feature = "rustls", not(target_family = "wasm")))]
+impl rustls::crypto::KeyProvider for NoKeys {
+    fn load_private_key(
+        &self,
+        _: rustls::pki_types::PrivateKeyDer<'static>,
+    ) -> Result<std::sync::Arc<dyn rustls::sign::SigningKey>, rustls::Error> {
+        Err(rustls::Error::General("no keys are used".into()))
     }
 }

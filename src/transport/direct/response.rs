@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-use super::super::head::Head;
+use super::super::{head::Head, refusal::too_large};
 use crate::error::{Delivery, Error, ErrorKind, Result};
 
 const MAX_HEAD_BYTES: usize = 64 * 1024;
@@ -33,6 +33,25 @@ enum Framing {
     UntilClose,
 }
 
+/// What is left of a body that is read as it comes.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Rest {
+    Bytes(usize),
+    OfChunk(usize),
+    NextChunk,
+    UntilClose,
+}
+
+impl From<Framing> for Rest {
+    fn from(framing: Framing) -> Self {
+        match framing {
+            Framing::Length(length) => Self::Bytes(length),
+            Framing::Chunked => Self::NextChunk,
+            Framing::UntilClose => Self::UntilClose,
+        }
+    }
+}
+
 /// A head and what follows it.
 struct Start {
     head: Head,
@@ -52,11 +71,6 @@ fn malformed(why: &'static str) -> Error {
 const LONG_HEAD: &str = "the head of the answer is too long";
 const BAD_CHUNK: &str = "a chunk of the answer is malformed";
 
-fn too_large() -> Error {
-    let why = "the reply exceeds the limit of this client";
-    Error::new(ErrorKind::TooLarge, Delivery::MaybeExecuted, why)
-}
-
 impl<S: AsyncRead + Unpin> Reader<S> {
     pub(super) fn new(stream: S) -> Self {
         let buffer = BytesMut::new();
@@ -69,28 +83,63 @@ impl<S: AsyncRead + Unpin> Reader<S> {
     /// `TooLarge` for a body of more than `max` bytes, `Interrupted` for an early end and
     /// for what is not HTTP.
     pub(super) async fn answer(&mut self, max: usize) -> Result<(Head, Bytes, bool)> {
-        for _ in 0..MAX_EXTRAS {
-            let start = self.start().await?;
-            let status = start.head.status;
-            if status.is_informational() {
-                continue;
-            }
-            let framing = match status {
-                StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => Framing::Length(0),
-                _ => start.framing,
-            };
-            let body = self
-                .body(framing, max)
-                .await
-                .map_err(|e| e.with_status(status.as_u16()))?;
-            let closes = matches!(framing, Framing::UntilClose);
-            let reusable = start.keep && !closes && self.buffer.is_empty();
-            if reusable && body.len() > KEPT_BYTES {
-                self.buffer = BytesMut::new();
-            }
-            return Ok((start.head, body, reusable));
+        let start = self.start().await?;
+        let body = self
+            .body(start.framing, max)
+            .await
+            .map_err(|e| e.with_status(start.head.status.as_u16()))?;
+        let closes = matches!(start.framing, Framing::UntilClose);
+        let reusable = start.keep && !closes && self.buffer.is_empty();
+        if reusable && body.len() > KEPT_BYTES {
+            self.buffer = BytesMut::new();
         }
-        Err(malformed("only informational answers"))
+        Ok((start.head, body, reusable))
+    }
+
+    /// The head of one answer, and what [`piece`](Self::piece) reads of its body.
+    ///
+    /// # Errors
+    /// `Interrupted` for an early end and for what is not HTTP.
+    pub(super) async fn opening(&mut self) -> Result<(Head, Rest)> {
+        let start = self.start().await?;
+        Ok((start.head, start.framing.into()))
+    }
+
+    /// The next piece of a body, as soon as there is one; `None` at its end.
+    ///
+    /// # Errors
+    /// `Interrupted` for an early end and for malformed chunks.
+    pub(super) async fn piece(&mut self, rest: &mut Rest) -> Result<Option<Bytes>> {
+        loop {
+            match rest {
+                Rest::Bytes(0) => return Ok(None),
+                Rest::OfChunk(0) => {
+                    self.end_of_chunk().await?;
+                    *rest = Rest::NextChunk;
+                }
+                Rest::Bytes(left) | Rest::OfChunk(left) => {
+                    if self.buffer.is_empty() {
+                        self.more(READ_BYTES).await?;
+                    }
+                    let piece = self.buffer.split_to(self.buffer.len().min(*left));
+                    *left -= piece.len();
+                    return Ok(Some(piece.freeze()));
+                }
+                Rest::NextChunk => {
+                    *rest = match self.size_of_chunk().await? {
+                        0 => Rest::Bytes(0),
+                        size => Rest::OfChunk(size),
+                    };
+                }
+                Rest::UntilClose => {
+                    if self.buffer.is_empty() && self.read(READ_BYTES).await? == 0 {
+                        *rest = Rest::Bytes(0);
+                    } else {
+                        return Ok(Some(self.buffer.split().freeze()));
+                    }
+                }
+            }
+        }
     }
 
     /// Reads what is there, with room for so much at least; 0 at the end.
@@ -107,7 +156,23 @@ impl<S: AsyncRead + Unpin> Reader<S> {
         }
     }
 
+    /// The head of the real answer; informational ones before it are passed over.
     async fn start(&mut self) -> Result<Start> {
+        for _ in 0..MAX_EXTRAS {
+            let mut start = self.head().await?;
+            match start.head.status {
+                status if status.is_informational() => continue,
+                StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => {
+                    start.framing = Framing::Length(0);
+                }
+                _ => {}
+            }
+            return Ok(start);
+        }
+        Err(malformed("only informational answers"))
+    }
+
+    async fn head(&mut self) -> Result<Start> {
         loop {
             if !self.buffer.is_empty()
                 && let Some((start, length)) = parse(&self.buffer)?
@@ -175,9 +240,8 @@ impl<S: AsyncRead + Unpin> Reader<S> {
     async fn chunks(&mut self, max: usize) -> Result<Bytes> {
         let mut body = BytesMut::new();
         loop {
-            let size = chunk_size(&self.line().await?).ok_or_else(|| malformed(BAD_CHUNK))?;
+            let size = self.size_of_chunk().await?;
             if size == 0 {
-                self.skip_trailers().await?;
                 return Ok(body.freeze());
             }
             if size > max.saturating_sub(body.len()) {
@@ -185,9 +249,24 @@ impl<S: AsyncRead + Unpin> Reader<S> {
             }
             self.need(size + 2).await?;
             body.extend_from_slice(&self.buffer.split_to(size));
-            if &self.buffer.split_to(2)[..] != b"\r\n" {
-                return Err(malformed(BAD_CHUNK));
-            }
+            self.end_of_chunk().await?;
+        }
+    }
+
+    /// The size of the next chunk; after the last one, 0, nothing is left of the body.
+    async fn size_of_chunk(&mut self) -> Result<usize> {
+        let size = chunk_size(&self.line().await?).ok_or_else(|| malformed(BAD_CHUNK))?;
+        if size == 0 {
+            self.skip_trailers().await?;
+        }
+        Ok(size)
+    }
+
+    async fn end_of_chunk(&mut self) -> Result<()> {
+        self.need(2).await?;
+        match &self.buffer.split_to(2)[..] {
+            b"\r\n" => Ok(()),
+            _ => Err(malformed(BAD_CHUNK)),
         }
     }
 

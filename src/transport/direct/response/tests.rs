@@ -68,6 +68,20 @@ fn read(answer: &[u8], max: usize) -> Result<(u16, Bytes, bool)> {
     whole
 }
 
+/// The same body, read as it comes.
+fn read_as_it_comes(answer: &[u8], lengths: &[usize]) -> Result<Vec<u8>> {
+    let mut reader = Reader::new(pieces(answer, lengths));
+    let reading = async {
+        let (_, mut rest) = reader.opening().await?;
+        let mut body = Vec::new();
+        while let Some(piece) = reader.piece(&mut rest).await? {
+            body.extend_from_slice(&piece);
+        }
+        Ok(body)
+    };
+    reading.now_or_never().unwrap()
+}
+
 #[test]
 fn every_framing_is_read_and_only_sound_connections_are_kept() {
     for (answer, body, kept) in [
@@ -216,6 +230,7 @@ proptest! {
         for lengths in [&[][..], &[1], &lengths] {
             let (status, read, _) = read_in(&bytes, lengths, 1000).unwrap();
             prop_assert_eq!((status, &read[..]), (200, &body[..]));
+            prop_assert_eq!(read_as_it_comes(&bytes, lengths).unwrap(), &body[..]);
         }
     }
 
@@ -229,6 +244,10 @@ proptest! {
             Err(e) => prop_assert_eq!(e.delivery(), Delivery::MaybeExecuted),
             // Only a body that ends with the connection cannot tell.
             Ok((_, read, reusable)) => prop_assert!(!reusable && body.starts_with(&read)),
+        }
+        match read_as_it_comes(&bytes[..cut], &[3]) {
+            Err(e) => prop_assert_eq!(e.delivery(), Delivery::MaybeExecuted),
+            Ok(read) => prop_assert!(body.starts_with(&read)),
         }
     }
 

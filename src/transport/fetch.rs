@@ -1,0 +1,76 @@
+//! A text from elsewhere, by GET: no redirects, no credentials.
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::StatusCode;
+use url::Url;
+
+use crate::error::{Delivery, Error, ErrorKind, Result};
+
+/// Reads what is at an address, up to `max` bytes within `time`.
+///
+/// # Errors
+/// `Connect` when it is not there, `Timeout`, `TooLarge`; the address, which may hold a secret, is
+/// not told.
+pub(crate) async fn fetch(url: &Url, time: Duration, max: usize) -> Result<Bytes> {
+    match get(url, time, max).await? {
+        (status, body) if status.is_success() => Ok(body),
+        (status, _) => {
+            let error = Error::new(
+                ErrorKind::Connect,
+                Delivery::NotSent,
+                "the text is not there",
+            );
+            Err(error.with_status(status.as_u16()))
+        }
+    }
+}
+
+#[cfg(not(target_family = "wasm"))]
+async fn get(url: &Url, time: Duration, max: usize) -> Result<(StatusCode, Bytes)> {
+    use super::{direct::Direct, request::fixed_head, tls::Roots};
+
+    const CONNECT: Duration = Duration::from_secs(5);
+
+    let server = Direct::new(url, CONNECT, max, &Roots::default())?
+        .ok_or_else(|| Error::config("https needs the feature rustls"))?;
+    let query = url.query().map(|query| format!("?{query}"));
+    let request = [
+        "GET ",
+        url.path(),
+        &query.unwrap_or_default(),
+        " HTTP/1.1\r\n",
+        &fixed_head(url, &http::HeaderMap::new()),
+        "accept: text/plain, */*\r\nconnection: close\r\n\r\n",
+    ];
+    let sent = std::sync::atomic::AtomicBool::new(false);
+    let answer = server.round_trip(request.concat().into_bytes(), &sent);
+    match tokio::time::timeout(time, answer).await {
+        Ok(answer) => answer.map(|(head, body)| (head.status, body)),
+        Err(_) => Err(Error::new(
+            ErrorKind::Timeout,
+            Delivery::MaybeExecuted,
+            "no answer in time",
+        )),
+    }
+}
+
+#[cfg(target_family = "wasm")]
+async fn get(url: &Url, time: Duration, max: usize) -> Result<(StatusCode, Bytes)> {
+    let failed = |e: reqwest::Error| {
+        let error = Error::new(
+            ErrorKind::Connect,
+            Delivery::NotSent,
+            "cannot fetch the text",
+        );
+        error.with_source(e.without_url())
+    };
+    let request = reqwest::Client::new().get(url.clone()).timeout(time);
+    let answer = request.send().await.map_err(failed)?;
+    let status = answer.status();
+    let body = answer.bytes().await.map_err(failed)?;
+    if body.len() > max {
+        return Err(super::refusal::too_large());
+    }
+    Ok((status, body))
+}
