@@ -64,7 +64,7 @@ pub struct Config {
     pub schemas: EventSchemas,
     /// `EVENTS_WEBHOOKS` and `EVENTS_INCOMING_WEBHOOKS`: endpoints and senders. Default none.
     pub webhooks: Webhooks,
-    /// `EVENTS_STREAM_SECONDS`: length of one event stream, 5–3600; below the platform's limit. Default 240.
+    /// `EVENTS_STREAM_SECONDS`: length of one event stream, 1–3600; below the platform's limit. Default 240.
     pub stream_time: Duration,
     /// `SESSION_LOGIN_SECRETS`: at least 32 bytes each, by comma, newest first; they sign login assertions. Default none.
     pub login_keys: Option<AssertionKeys>,
@@ -169,7 +169,7 @@ impl Config {
         if let Some(n) = number("EVENTS_DEDUP_WINDOW", 1, 2_592_000) {
             config.events.dedup_window = Duration::from_secs(n);
         }
-        if let Some(n) = number("EVENTS_STREAM_SECONDS", 5, 3600) {
+        if let Some(n) = number("EVENTS_STREAM_SECONDS", 1, 3600) {
             config.stream_time = Duration::from_secs(n);
         }
         if let Some(n) = number("SESSION_MAX_INVALID_COOKIES", 0, 1_000_000) {

@@ -38,9 +38,8 @@ use axum::Router;
 
 /// Builds the HTTP API: every route group under `/api`, problem answers, limits and CORS.
 pub fn app(state: AppState) -> Router {
-    let (router, document) = openapi::parts(&Group::ALL);
-    let router = router
-        .merge(openapi::routes(document))
+    let router = routes::of(&Group::ALL)
+        .merge(openapi::routes())
         .fallback(async || problem::Problem::not_found("no route has this path"))
         .with_state(state.clone());
     context::wrap(router, &state)
@@ -70,6 +69,6 @@ pub fn app(state: AppState) -> Router {
 /// # }
 /// ```
 pub fn mount(state: AppState, groups: &[Group]) -> Router {
-    let (router, _) = openapi::parts(groups);
-    context::wrap(router.with_state(state.clone()), &state)
+    let router = routes::of(groups).with_state(state.clone());
+    context::wrap(router, &state)
 }

@@ -1,17 +1,16 @@
 //! The API description, generated from the routes.
 
 use crate::{
-    AppState,
     problem::{ProblemType, TYPES},
     routes::Group,
 };
 use axum::{Router, http::header, routing::get};
-use std::sync::Arc;
 use utoipa::{
     Modify, OpenApi,
     openapi::extensions::ExtensionsBuilder,
     openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
+use utoipa_axum::router::OpenApiRouter;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -25,7 +24,7 @@ use utoipa::{
     components(schemas(crate::problem::ProblemDocument)),
     modifiers(&Security, &ProblemTypes)
 )]
-pub(crate) struct Base;
+struct Base;
 
 struct Security;
 
@@ -69,14 +68,16 @@ impl Modify for ProblemTypes {
     }
 }
 
-/// The whole API description as OpenAPI 3.1.
+/// The whole API description as OpenAPI 3.1, made from the code of the routes.
+///
+/// The functions serve it as it is written down in `openapi.json`: making it takes more code and
+/// time than a cold start should pay for.
 pub fn document() -> utoipa::openapi::OpenApi {
-    parts(&Group::ALL).1
-}
-
-/// Some groups as a router, and their description.
-pub(crate) fn parts(groups: &[Group]) -> (Router<AppState>, utoipa::openapi::OpenApi) {
-    let (router, mut document) = crate::routes::of(groups).split_for_parts();
+    let base = OpenApiRouter::with_openapi(Base::openapi());
+    let described = Group::ALL
+        .iter()
+        .fold(base, |described, group| described.merge(group.described()));
+    let mut document = described.into_openapi();
     for (path, item) in &mut document.paths.paths {
         let methods = [
             ("get", &mut item.get),
@@ -91,7 +92,7 @@ pub(crate) fn parts(groups: &[Group]) -> (Router<AppState>, utoipa::openapi::Ope
             }
         }
     }
-    (router, document)
+    document
 }
 
 /// A name that generators of clients can use: `GET /api/events/dlq/{id}` is `getEventsDlqId`.
@@ -105,15 +106,9 @@ fn operation_id(method: &str, path: &str) -> String {
     })
 }
 
-/// `GET /api/openapi.json`; rendered on first use only, so that a cold start does not pay for it.
-pub(crate) fn routes<S: Clone + Send + Sync + 'static>(
-    document: utoipa::openapi::OpenApi,
-) -> Router<S> {
-    let rendered = Arc::new(std::sync::OnceLock::new());
-    let handler = move || {
-        let text: &String = rendered.get_or_init(|| document.to_json().unwrap_or_default());
-        let response = ([(header::CONTENT_TYPE, "application/json")], text.clone());
-        async move { response }
-    };
-    Router::new().route("/api/openapi.json", get(handler))
+/// `GET /api/openapi.json`.
+pub(crate) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
+    const DOCUMENT: &str = include_str!("../openapi.json");
+    let headers = [(header::CONTENT_TYPE, "application/json")];
+    Router::new().route("/api/openapi.json", get(async move || (headers, DOCUMENT)))
 }

@@ -2,13 +2,28 @@
 
 use super::HostError;
 use crate::deferred::{AfterAnswer, Work};
-use axum::{Extension, Router};
-use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
-use tokio::{net::TcpListener, sync::watch};
+use axum::{Extension, Router, extract::ConnectInfo, middleware::AddExtension};
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use std::{future::Future, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+};
 use tokio_util::task::TaskTracker;
+use tower::Layer as _;
 
 /// Requests and deferred work have this long to finish once the process is asked to stop.
 const DRAIN: Duration = Duration::from_secs(10);
+/// The head of a request has this long to arrive, the first and every further one of a connection.
+///
+/// Longer than load balancers keep idle connections: they must be the ones to close them.
+const HEAD_TIME: Duration = Duration::from_secs(75);
+/// Longest head of a request.
+const HEAD_BYTES: usize = 64 * 1024;
 
 /// True once the process is asked to stop: streams take their leave.
 #[derive(Debug, Clone)]
@@ -56,40 +71,85 @@ pub(super) async fn run(app: Router) -> Result<(), HostError> {
 /// Serves until `stop` is ready, then finishes open requests and deferred work.
 ///
 /// # Errors
-/// The listener's error.
+/// None today: a connection that cannot be accepted is logged and the next one awaited.
 pub async fn serve(
     listener: TcpListener,
     app: Router,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    let tracker = TaskTracker::new();
-    let spawner = tracker.clone();
-    let after = AfterAnswer(Arc::new(move |work: Work| {
+    let work = TaskTracker::new();
+    let spawner = work.clone();
+    let app = app.layer(Extension(AfterAnswer(Arc::new(move |work: Work| {
         spawner.spawn(work);
-    }));
+    }))));
+    let connections = TaskTracker::new();
     let (stopping, stopped) = watch::channel(false);
-    let mut stopped = Stopping(stopped);
-    let service = app
-        .layer(Extension(after))
-        .layer(Extension(stopped.clone()))
-        .into_make_service_with_connect_info::<SocketAddr>();
-    let graceful = axum::serve(listener, service).with_graceful_shutdown(async move {
-        stop.await;
-        let _ = stopping.send(true);
-    });
-    let deadline = async move {
-        stopped.begins().await;
-        tokio::time::sleep(DRAIN).await;
-    };
-    tokio::select! {
-        result = async { graceful.await } => result?,
-        () = deadline => tracing::warn!("requests were still open after {DRAIN:?}"),
+    let stopped = Stopping(stopped);
+    let app = app.layer(Extension(stopped.clone()));
+    let mut stop = pin!(stop);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut stop => break,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let app = Extension(ConnectInfo(peer)).layer(app.clone());
+                connections.spawn(connection(stream, app, stopped.clone()));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection is not accepted");
+                // Too many open files, say: it passes when others have ended.
+                if !is_of_one_connection(&error) {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
     }
-    tracker.close();
-    if tokio::time::timeout(DRAIN, tracker.wait()).await.is_err() {
-        tracing::warn!("deferred work was still running after {DRAIN:?}");
+    drop(listener);
+    let _ = stopping.send(true);
+    for (tasks, which) in [(connections, "requests"), (work, "deferred work")] {
+        tasks.close();
+        if tokio::time::timeout(DRAIN, tasks.wait()).await.is_err() {
+            tracing::warn!("{which} did not end within {DRAIN:?}");
+        }
     }
     Ok(())
+}
+
+/// Serves one connection to its end; once `stopping`, to the end of its request.
+async fn connection(
+    stream: TcpStream,
+    app: AddExtension<Router, ConnectInfo<SocketAddr>>,
+    mut stopping: Stopping,
+) {
+    let _ = stream.set_nodelay(true);
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME)
+        .max_buf_size(HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(app))
+        .with_upgrades();
+    let mut served = pin!(served);
+    let ended = tokio::select! {
+        ended = &mut served => ended,
+        () = stopping.begins() => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection broke");
+    }
+}
+
+/// The client went away before it was accepted; the listener is well.
+fn is_of_one_connection(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset
+    )
 }
 
 /// Ready when the process is asked to stop.

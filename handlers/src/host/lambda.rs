@@ -2,10 +2,14 @@
 
 use super::HostError;
 use crate::client_ip::ClientIp;
-use axum::{Router, body::Body, response::Response};
-use lambda_http::{Request, RequestExt as _, request::RequestContext, service_fn};
+use axum::{Router, response::Response};
+use http::{HeaderMap, StatusCode, header};
+use http_body_util::BodyExt as _;
+use lambda_http::{
+    Body, IntoResponse, Request, RequestExt as _, request::RequestContext, service_fn,
+};
 use restis::ratelimit::{client_ip, parse_ip};
-use std::{convert::Infallible, net::IpAddr};
+use std::{convert::Infallible, net::IpAddr, pin::Pin};
 use tower::ServiceExt as _;
 
 pub(super) async fn run(app: Router, streaming: bool) -> Result<(), HostError> {
@@ -13,15 +17,49 @@ pub(super) async fn run(app: Router, streaming: bool) -> Result<(), HostError> {
     let result = if streaming {
         lambda_http::run_with_streaming_response(service).await
     } else {
-        lambda_http::run(service).await
+        lambda_http::run(service.map_response(Buffered)).await
     };
     result.map_err(HostError::Runtime)
+}
+
+/// An answer that is sent at once.
+struct Buffered(Response);
+
+impl IntoResponse for Buffered {
+    fn into_response(self) -> Pin<Box<dyn Future<Output = http::Response<Body>> + Send>> {
+        let (mut parts, body) = self.0.into_parts();
+        Box::pin(async move {
+            let body = match body.collect().await {
+                Ok(collected) => as_event(&parts.headers, &collected.to_bytes()),
+                Err(error) => {
+                    tracing::error!(%error, "an answer broke off");
+                    parts.status = StatusCode::BAD_GATEWAY;
+                    parts.headers.clear();
+                    Body::Empty
+                }
+            };
+            http::Response::from_parts(parts, body)
+        })
+    }
+}
+
+/// Text as it is, everything else in base64: no byte is changed on the way.
+///
+/// The conversion of `lambda_http` decodes by the declared character set, which needs the tables
+/// of all of them.
+fn as_event(headers: &HeaderMap, bytes: &[u8]) -> Body {
+    let encoded = headers.contains_key(header::CONTENT_ENCODING);
+    match std::str::from_utf8(bytes) {
+        _ if bytes.is_empty() => Body::Empty,
+        Ok(text) if !encoded => Body::Text(text.to_owned()),
+        _ => Body::Binary(bytes.to_vec()),
+    }
 }
 
 /// No `AfterAnswer` extension: the process may freeze right after the answer, so deferred work comes first.
 async fn answer(app: Router, request: Request) -> Result<Response, Infallible> {
     let ip = ClientIp(source_ip(&request));
-    let mut request = request.map(Body::new);
+    let mut request = request.map(axum::body::Body::new);
     request.extensions_mut().insert(ip);
     app.oneshot(request).await
 }
@@ -33,5 +71,22 @@ fn source_ip(request: &Request) -> Option<IpAddr> {
         RequestContext::ApiGatewayV1(context) => parse_ip(context.identity.source_ip.as_deref()?),
         RequestContext::Alb(_) => client_ip(request.headers(), None, 1),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn no_byte_of_an_answer_is_changed() {
+        let mut headers = HeaderMap::new();
+        assert!(matches!(as_event(&headers, b""), Body::Empty));
+        let text = "größer".as_bytes();
+        assert!(matches!(as_event(&headers, text), Body::Text(t) if t.as_bytes() == text));
+        assert!(matches!(as_event(&headers, b"\xff\xfe"), Body::Binary(b) if b == b"\xff\xfe"));
+        headers.insert(header::CONTENT_ENCODING, "gzip".parse().unwrap());
+        assert!(matches!(as_event(&headers, b"plain"), Body::Binary(_)));
     }
 }

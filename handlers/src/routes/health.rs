@@ -6,12 +6,8 @@ use http::{StatusCode, header};
 use restis::prelude::*;
 use serde::Serialize;
 use std::time::{Duration, Instant};
-use utoipa_axum::{router::OpenApiRouter, routes};
 
-/// The group's routes.
-pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(health))
-}
+group!(health);
 
 /// What the function and its store look like right now.
 #[derive(Debug, Serialize, utoipa::ToSchema)]

@@ -7,12 +7,8 @@ use crate::{
 };
 use axum::{extract::State, response::IntoResponse};
 use http::header;
-use utoipa_axum::{router::OpenApiRouter, routes};
 
-/// The group's routes.
-pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(metrics))
-}
+group!(metrics);
 
 /// Gives the counters and latencies of this instance in the text format of Prometheus.
 ///

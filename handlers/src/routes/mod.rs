@@ -1,14 +1,47 @@
 //! The route groups; [`mount`](crate::mount) puts some of them into another router.
 
+/// One list of handlers makes a group: `routes` serves them, `described` describes them.
+///
+/// Methods and paths are those of the handlers' `utoipa::path`. The two are apart so that a
+/// program that only serves does not carry what describes.
+macro_rules! group {
+    ($($handler:ident),+ $(,)?) => {
+        group!($(self::$handler),+);
+    };
+    ($($module:ident::$handler:ident),+ $(,)?) => {
+        /// The group's routes.
+        pub(super) fn routes() -> axum::Router<$crate::AppState> {
+            axum::Router::new()$(.route(
+                &pastey::paste! { <$module::[<__path_ $handler>] as utoipa::Path>::path() },
+                $crate::routes::at(
+                    &pastey::paste! { <$module::[<__path_ $handler>] as utoipa::Path>::methods() },
+                    $module::$handler,
+                ),
+            ))+
+        }
+
+        /// The group's part of the API description.
+        pub(super) fn described() -> utoipa_axum::router::OpenApiRouter<$crate::AppState> {
+            utoipa_axum::router::OpenApiRouter::new()
+                $(.routes(utoipa_axum::routes!($module::$handler)))+
+        }
+    };
+}
+
 mod events;
 mod health;
 mod metrics;
 mod ratelimit;
 mod session;
 
-use crate::{AppState, openapi::Base};
-use utoipa::OpenApi as _;
-use utoipa_axum::router::OpenApiRouter;
+use crate::AppState;
+use axum::{
+    Router,
+    handler::Handler,
+    routing::{MethodFilter, MethodRouter},
+};
+use utoipa::openapi::HttpMethod;
+use utoipa_axum::{PathItemExt, router::OpenApiRouter};
 
 /// A group of routes under `/api`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,7 +69,7 @@ impl Group {
         Self::Session,
     ];
 
-    fn routes(self) -> OpenApiRouter<AppState> {
+    fn routes(self) -> Router<AppState> {
         match self {
             Self::Health => health::routes(),
             Self::Metrics => metrics::routes(),
@@ -45,12 +78,34 @@ impl Group {
             Self::Events => events::routes(),
         }
     }
+
+    pub(crate) fn described(self) -> OpenApiRouter<AppState> {
+        match self {
+            Self::Health => health::described(),
+            Self::Metrics => metrics::described(),
+            Self::RateLimit => ratelimit::described(),
+            Self::Session => session::described(),
+            Self::Events => events::described(),
+        }
+    }
 }
 
-/// Some groups with their part of the API description.
-pub(crate) fn of(groups: &[Group]) -> OpenApiRouter<AppState> {
-    let base = OpenApiRouter::with_openapi(Base::openapi());
+/// Some groups as one router.
+pub(crate) fn of(groups: &[Group]) -> Router<AppState> {
     groups
         .iter()
-        .fold(base, |router, group| router.merge(group.routes()))
+        .fold(Router::new(), |router, group| router.merge(group.routes()))
+}
+
+/// A handler at its methods.
+fn at<H, T>(methods: &[HttpMethod], handler: H) -> MethodRouter<AppState>
+where
+    H: Handler<T, AppState>,
+    T: 'static,
+{
+    let filters = methods.iter().map(PathItemExt::to_method_filter);
+    match filters.reduce(MethodFilter::or) {
+        Some(filter) => axum::routing::on(filter, handler),
+        None => MethodRouter::new(),
+    }
 }

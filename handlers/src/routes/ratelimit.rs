@@ -19,14 +19,8 @@ use restis::ratelimit::{
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::{router::OpenApiRouter, routes};
 
-/// The group's routes.
-pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
-        .routes(routes!(check, peek, reset))
-        .routes(routes!(usage))
-}
+group!(check, peek, reset, usage);
 
 /// A question to a limit.
 #[derive(Debug, Deserialize, ToSchema)]

@@ -19,26 +19,23 @@ use crate::{
     problem::Result,
 };
 use restis::events::Events;
-use utoipa_axum::{router::OpenApiRouter, routes};
 
-/// The group's routes.
-pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
-        .routes(routes!(publish::publish))
-        .routes(routes!(history::history))
-        .routes(routes!(stream::poll))
-        .routes(routes!(stream::stream))
-        .routes(routes!(sync::sync))
-        .routes(routes!(grants::grant))
-        .routes(routes!(dlq::list))
-        .routes(routes!(dlq::inspect))
-        .routes(routes!(dlq::redrive))
-        .routes(routes!(dlq::purge))
-        .routes(routes!(coordination::hint))
-        .routes(routes!(webhooks::receive))
-        .routes(routes!(work::tick))
-        .routes(routes!(health::health))
-}
+group!(
+    publish::publish,
+    history::history,
+    stream::poll,
+    stream::stream,
+    sync::sync,
+    grants::grant,
+    dlq::list,
+    dlq::inspect,
+    dlq::redrive,
+    dlq::purge,
+    coordination::hint,
+    webhooks::receive,
+    work::tick,
+    health::health,
+);
 
 /// The history that a caller may use.
 fn events_of(

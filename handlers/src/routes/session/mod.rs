@@ -16,21 +16,23 @@ use crate::{
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use restis::session::{Absence, Assertion, Session, Sessions, Token};
-use utoipa_axum::{router::OpenApiRouter, routes};
 
-/// The group's routes.
-pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
-        .routes(routes!(own::current, own::change, own::logout))
-        .routes(routes!(own::refresh))
-        .routes(routes!(step_up::step_up))
-        .routes(routes!(create::create, list::list, list::revoke_others))
-        .routes(routes!(users::active))
-        .routes(routes!(list::revoke_one))
-        .routes(routes!(users::epoch))
-        .routes(routes!(users::list_user, users::revoke_user))
-        .routes(routes!(users::revoke_everyone))
-}
+group!(
+    own::current,
+    own::change,
+    own::logout,
+    own::refresh,
+    step_up::step_up,
+    create::create,
+    list::list,
+    list::revoke_others,
+    users::active,
+    list::revoke_one,
+    users::epoch,
+    users::list_user,
+    users::revoke_user,
+    users::revoke_everyone,
+);
 
 fn sessions(state: &AppState) -> Result<&Sessions> {
     state.sessions().ok_or_else(|| {
