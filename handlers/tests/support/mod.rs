@@ -11,6 +11,7 @@ pub(crate) mod vercel;
 use std::{
     io::{BufRead as _, BufReader, Read as _},
     net::{SocketAddr, TcpListener},
+    path::Path,
     process::{Child, ChildStderr, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
@@ -40,7 +41,12 @@ pub(crate) struct App {
 impl App {
     /// Starts it with these variables and nothing else from the environment.
     pub(crate) fn start(store: &str, vars: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_app"))
+        Self::start_program(Path::new(env!("CARGO_BIN_EXE_app")), store, vars)
+    }
+
+    /// The same with another build of it.
+    pub(crate) fn start_program(program: &Path, store: &str, vars: &[(&str, &str)]) -> Self {
+        let mut child = Command::new(program)
             .env_clear()
             .env("UPSTASH_REDIS_REST_URL", store)
             .env("UPSTASH_REDIS_REST_TOKEN", "TOKEN")
@@ -66,8 +72,8 @@ impl App {
         panic!("the function ended without listening");
     }
 
-    /// Asks it to stop and waits.
-    pub(crate) fn terminate(mut self) -> ExitStatus {
+    /// Asks it to stop.
+    pub(crate) fn ask_to_stop(&self) {
         let id = self.child.id().to_string();
         assert!(
             Command::new("kill")
@@ -76,6 +82,11 @@ impl App {
                 .unwrap()
                 .success()
         );
+    }
+
+    /// Asks it to stop and waits.
+    pub(crate) fn terminate(mut self) -> ExitStatus {
+        self.ask_to_stop();
         self.wait()
     }
 

@@ -1,0 +1,346 @@
+//! What differs between the platforms, and how the built binary makes it the same: encoded bodies,
+//! cookies, stages in paths, addresses, work after the answer, and the end.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![cfg(unix)]
+
+mod support;
+
+use axum::{Router, body::Bytes, extract::State, response::IntoResponse, routing::any};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use futures_util::FutureExt as _;
+use http::{HeaderMap, Uri};
+use serde_json::{Value, json};
+use std::{sync::Arc, time::Duration};
+use support::{App, SERVICE_TOKEN, free_port, http, lambda, store, vercel::FakeVercel};
+use tokio::sync::{Semaphore, mpsc};
+
+const POLICIES: &str =
+    r#"{"default":{"algorithm":"sliding-window","limit":100,"window":"1m","analytics":true}}"#;
+const SECRET: &str = "a secret of the tests, long enough";
+const CHECK: &str = r#"{"identifier":"alice"}"#;
+
+/// The variables of a Lambda function, those of the service among them.
+fn on_lambda(api: &lambda::FakeLambda) -> Vec<(&'static str, String)> {
+    let fixed = [
+        ("AWS_LAMBDA_FUNCTION_NAME", "app"),
+        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
+        ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
+        ("AWS_LAMBDA_LOG_STREAM_NAME", "log"),
+        ("AWS_LAMBDA_LOG_GROUP_NAME", "log"),
+        ("AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH", "true"),
+        ("RATE_LIMIT_POLICIES", POLICIES),
+        ("SESSION_SECRETS", SECRET),
+    ];
+    let mut vars = vec![("AWS_LAMBDA_RUNTIME_API", api.address.to_string())];
+    vars.extend(fixed.map(|(name, value)| (name, value.to_owned())));
+    vars
+}
+
+fn start(store: &str, vars: &[(&'static str, String)]) -> App {
+    let vars: Vec<_> = vars.iter().map(|(n, v)| (*n, v.as_str())).collect();
+    App::start(store, &vars)
+}
+
+fn bearer() -> String {
+    format!("Bearer {SERVICE_TOKEN}")
+}
+
+/// A POST of JSON as a platform hands it over: its body in base64.
+fn encoded(body: &str) -> Value {
+    json!({
+        "headers": { "authorization": bearer(), "content-type": "application/json" },
+        "body": STANDARD.encode(body), "isBase64Encoded": true
+    })
+}
+
+/// A load balancer names headers in the plural only.
+fn in_plural(extra: &Value) -> Value {
+    let mut extra = extra.clone();
+    let headers = extra.as_object_mut().unwrap().remove("headers").unwrap();
+    let each = headers.as_object().unwrap().iter();
+    let each = each.map(|(name, value)| (name.clone(), json!([value])));
+    extra["multiValueHeaders"] = each.collect::<serde_json::Map<_, _>>().into();
+    extra
+}
+
+#[tokio::test]
+async fn bodies_in_base64_are_understood_from_every_event() {
+    let store = store();
+    let mut api = lambda::FakeLambda::start().await;
+    let _app = start(store.url(), &on_lambda(&api));
+    let check = encoded(CHECK);
+    for event in [
+        lambda::v2("POST", "/api/ratelimit", "", &check),
+        lambda::v1("POST", "/api/ratelimit", &check),
+        lambda::alb("POST", "/api/ratelimit", &in_plural(&check)),
+    ] {
+        let answer = api.invoke_buffered(event).await;
+        assert_eq!(answer["statusCode"], 200, "{answer}");
+        assert_eq!(answer["isBase64Encoded"], false);
+    }
+}
+
+#[tokio::test]
+async fn cookies_and_addresses_survive_every_event() {
+    let store = store();
+    let mut api = lambda::FakeLambda::start().await;
+    let _app = start(store.url(), &on_lambda(&api));
+    let login = encoded(r#"{"user":"ada"}"#);
+    let events = [
+        lambda::v2("POST", "/api/sessions", "", &login),
+        lambda::v1("POST", "/api/sessions", &login),
+        lambda::alb("POST", "/api/sessions", &in_plural(&login)),
+    ];
+    let places = [
+        "/cookies/0",
+        "/multiValueHeaders/set-cookie/0",
+        "/multiValueHeaders/set-cookie/0",
+    ];
+    let mut cookie = String::new();
+    for (event, place) in events.into_iter().zip(places) {
+        let answer = api.invoke_buffered(event).await;
+        assert_eq!(answer["statusCode"], 201, "{answer}");
+        let set = answer.pointer(place).and_then(Value::as_str);
+        let set = set.unwrap_or_else(|| panic!("no cookie: {answer}"));
+        assert!(set.starts_with("__Host-sid="), "{set}");
+        cookie = set.split(';').next().unwrap().to_owned();
+    }
+    // As HTTP APIs and function URLs hand cookies over.
+    let extra = json!({ "cookies": ["theme=dark", cookie], "headers": {} });
+    let event = lambda::v2("GET", "/api/sessions", "", &extra);
+    let answer = api.invoke_buffered(event).await;
+    assert_eq!(answer["statusCode"], 200, "{answer}");
+    let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+    assert_eq!(body.as_array().unwrap().len(), 3, "{body}");
+    // The address that AWS saw, not what the client claims.
+    assert_eq!(networks(&store).await, ["203.0.113.0/24"; 3]);
+}
+
+/// The networks that the sessions in the store came from.
+async fn networks(store: &restis_server::Running) -> Vec<String> {
+    let mut networks = Vec::new();
+    let keys = command(store, &json!(["KEYS", "*"])).await;
+    for key in keys.as_array().unwrap() {
+        let fields = command(store, &json!(["HGETALL", key])).await;
+        // Keys of other kinds answer with an error.
+        let fields = fields.as_array().into_iter().flatten();
+        let fields = fields.filter_map(Value::as_str);
+        networks.extend(fields.filter(|f| f.ends_with(".0/24")).map(str::to_owned));
+    }
+    networks
+}
+
+async fn command(store: &restis_server::Running, command: &Value) -> Value {
+    let request = http()
+        .post(store.url())
+        .header("authorization", "Bearer TOKEN");
+    let answer = request.body(command.to_string()).send().await.unwrap();
+    let mut answer: Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
+    answer["result"].take()
+}
+
+#[tokio::test]
+async fn the_address_is_the_one_that_each_platform_vouches_for() {
+    let login = |port: &str| {
+        http()
+            .post(format!("http://127.0.0.1:{port}/api/sessions"))
+            .header("authorization", bearer())
+            .header("content-type", "application/json")
+            .header("x-forwarded-for", "198.51.100.66, 192.0.2.7")
+            .body(r#"{"user":"ada"}"#)
+    };
+    let secrets = ("SESSION_SECRETS", SECRET.to_owned());
+    for (proxies, network) in [("0", "127.0.0.0/24"), ("1", "192.0.2.0/24")] {
+        let store = store();
+        let port = free_port().to_string();
+        let vars = [
+            ("PORT", port.clone()),
+            ("HOST", "127.0.0.1".to_owned()),
+            ("TRUSTED_PROXIES", proxies.to_owned()),
+            secrets.clone(),
+        ];
+        let mut app = start(store.url(), &vars);
+        app.address();
+        let answer = login(&port).send().await.unwrap();
+        assert_eq!(answer.status(), 201);
+        assert_eq!(networks(&store).await, [network]);
+    }
+    let store = store();
+    let mut host = FakeVercel::listen();
+    let port = free_port().to_string();
+    let vars = [
+        ("VERCEL_IPC_PATH", host.path()),
+        ("VERCEL_DEV_PORT", port.clone()),
+        secrets,
+    ];
+    let _app = start(store.url(), &vars);
+    host.message("server-started").await;
+    // Vercel's edge sets it and removes what the client sent.
+    let answer = login(&port).header("x-vercel-forwarded-for", "203.0.113.9");
+    assert_eq!(answer.send().await.unwrap().status(), 201);
+    assert_eq!(networks(&store).await, ["203.0.113.0/24"]);
+}
+
+#[tokio::test]
+async fn a_stage_is_no_part_of_the_path() {
+    let store = store();
+    let mut api = lambda::FakeLambda::start().await;
+    let _app = start(store.url(), &on_lambda(&api));
+    let event = lambda::v1("GET", "/api/health", &json!({}));
+    assert_eq!(event["requestContext"]["path"], "/prod/api/health");
+    let answer = api.invoke_buffered(event).await;
+    assert_eq!(answer["statusCode"], 200, "{answer}");
+}
+
+/// A store behind a gate: what counts analytics waits to be let through.
+struct Gate {
+    url: String,
+    held: mpsc::UnboundedReceiver<()>,
+    open: Arc<Semaphore>,
+}
+
+#[derive(Clone)]
+struct Behind {
+    store: String,
+    /// Requests whose body holds this wait.
+    marked: &'static str,
+    held: mpsc::UnboundedSender<()>,
+    open: Arc<Semaphore>,
+}
+
+impl Gate {
+    async fn before(store: &str, marked: &'static str) -> Self {
+        let (tell, held) = mpsc::unbounded_channel();
+        let open = Arc::new(Semaphore::new(0));
+        let behind = Behind {
+            store: store.to_owned(),
+            marked,
+            held: tell,
+            open: Arc::clone(&open),
+        };
+        let router = Router::new().fallback(any(pass)).with_state(behind);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { url, held, open }
+    }
+
+    async fn held(&mut self) {
+        let held = tokio::time::timeout(Duration::from_secs(20), self.held.recv());
+        held.await.unwrap().unwrap();
+    }
+}
+
+async fn pass(
+    State(to): State<Behind>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> impl IntoResponse {
+    if String::from_utf8_lossy(&body).contains(to.marked) {
+        to.held.send(()).unwrap();
+        to.open.acquire().await.unwrap().forget();
+    }
+    let mut request = http().post(format!("{}{uri}", to.store)).body(body);
+    for name in ["authorization", "upstash-encoding", "content-type"] {
+        if let Some(value) = headers.get(name) {
+            request = request.header(name, value);
+        }
+    }
+    let answer = request.send().await.unwrap();
+    let status = answer.status();
+    let kind = answer.headers()["content-type"].clone();
+    (
+        status,
+        [("content-type", kind)],
+        answer.bytes().await.unwrap(),
+    )
+}
+
+const ANALYTICS: &str = "ZINCRBY";
+
+#[tokio::test]
+async fn lambda_has_done_deferred_work_before_it_answers() {
+    let store = store();
+    let mut gate = Gate::before(store.url(), ANALYTICS).await;
+    let mut api = lambda::FakeLambda::start().await;
+    let _app = start(&gate.url, &on_lambda(&api));
+    let event = lambda::v2("POST", "/api/ratelimit", "", &encoded(CHECK));
+    let answer = api.invoke_buffered(event);
+    tokio::pin!(answer);
+    tokio::select! {
+        () = gate.held() => {}
+        early = &mut answer => panic!("answered with work left: {early}"),
+    }
+    gate.open.add_permits(1);
+    assert_eq!(answer.await["statusCode"], 200);
+}
+
+#[tokio::test]
+async fn vercel_is_told_of_the_end_after_deferred_work() {
+    let store = store();
+    let mut gate = Gate::before(store.url(), ANALYTICS).await;
+    let mut host = FakeVercel::listen();
+    let port = free_port().to_string();
+    let vars = [
+        ("VERCEL_IPC_PATH", host.path()),
+        ("VERCEL_DEV_PORT", port.clone()),
+        ("RATE_LIMIT_POLICIES", POLICIES.to_owned()),
+    ];
+    let _app = start(&gate.url, &vars);
+    host.message("server-started").await;
+    let answer = http()
+        .post(format!("http://127.0.0.1:{port}/api/ratelimit"))
+        .header("authorization", bearer())
+        .header("content-type", "application/json")
+        .header("x-vercel-internal-invocation-id", "inv-1")
+        .header("x-vercel-internal-request-id", "7")
+        .body(CHECK)
+        .send()
+        .await
+        .unwrap();
+    // The answer is there while the work waits.
+    assert_eq!(answer.status(), 200);
+    gate.held().await;
+    {
+        let end = host.message("end");
+        tokio::pin!(end);
+        assert!((&mut end).now_or_never().is_none(), "ended with work left");
+        gate.open.add_permits(1);
+        end.await;
+    }
+}
+
+#[tokio::test]
+async fn a_process_that_is_asked_to_stop_finishes_requests_and_deferred_work() {
+    for marked in ["EVALSHA", ANALYTICS] {
+        let store = store();
+        let mut gate = Gate::before(store.url(), marked).await;
+        let vars = [
+            ("PORT", "0".to_owned()),
+            ("HOST", "127.0.0.1".to_owned()),
+            ("RATE_LIMIT_POLICIES", POLICIES.to_owned()),
+        ];
+        let mut app = start(&gate.url, &vars);
+        let url = format!("http://{}/api/ratelimit", app.address());
+        let answer = tokio::spawn(
+            http()
+                .post(url)
+                .header("authorization", bearer())
+                .header("content-type", "application/json")
+                .body(CHECK)
+                .send(),
+        );
+        gate.held().await;
+        let open = Arc::clone(&gate.open);
+        let ended = tokio::task::spawn_blocking(move || {
+            app.ask_to_stop();
+            open.add_permits(8);
+            app.wait()
+        });
+        assert_eq!(answer.await.unwrap().unwrap().status(), 200, "{marked}");
+        assert!(ended.await.unwrap().success(), "{marked}");
+        let counted = command(&store, &json!(["KEYS", "*:events:*"])).await;
+        assert_eq!(counted.as_array().unwrap().len(), 1, "{marked}: {counted}");
+    }
+}
