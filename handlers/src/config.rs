@@ -1,6 +1,8 @@
 //! Configuration of the functions from the environment.
 
-use crate::{auth::ServiceTokens, policies::PolicySet, schemas::EventSchemas, webhooks::Webhooks};
+use crate::{
+    Host, auth::ServiceTokens, policies::PolicySet, schemas::EventSchemas, webhooks::Webhooks,
+};
 use http::HeaderValue;
 use restis::{
     events::{Environment, EventsConfig, GrantKeys, TypeFilter},
@@ -64,7 +66,8 @@ pub struct Config {
     pub schemas: EventSchemas,
     /// `EVENTS_WEBHOOKS` and `EVENTS_INCOMING_WEBHOOKS`: endpoints and senders. Default none.
     pub webhooks: Webhooks,
-    /// `EVENTS_STREAM_SECONDS`: length of one event stream, 1–3600; below the platform's limit. Default 240.
+    /// `EVENTS_STREAM_SECONDS`: length of one event stream, 1–3600; below the platform's
+    /// limit. Default 240, on Vercel 55, on Lambda 25: the limits of this repository's deployments are 60 and 30.
     pub stream_time: Duration,
     /// `SESSION_LOGIN_SECRETS`: at least 32 bytes each, by comma, newest first; they sign login assertions. Default none.
     pub login_keys: Option<AssertionKeys>,
@@ -116,7 +119,10 @@ impl Config {
                 .map(|v| v.trim().to_owned())
                 .filter(|v| !v.is_empty())
         };
-        let mut config = Self::default();
+        let mut config = Self {
+            stream_time: Host::from_vars(var).stream_time(),
+            ..Self::default()
+        };
         let mut problems = Vec::new();
         if let Some(json) = var("RESTIS_SERVICE_TOKENS") {
             match ServiceTokens::parse(&json) {
@@ -247,6 +253,20 @@ mod tests {
         ] {
             assert!(error.contains(part), "{error}");
         }
+    }
+
+    #[test]
+    fn a_stream_ends_before_the_limit_of_the_platform() {
+        let seconds = |set: &[(&str, &str)]| {
+            let var = |name: &str| set.iter().find(|(n, _)| *n == name);
+            let config = Config::from_vars(|name| var(name).map(|(_, v)| (*v).to_owned()));
+            config.unwrap().stream_time.as_secs()
+        };
+        assert_eq!(seconds(&[]), 240);
+        let vercel = ("VERCEL_IPC_PATH", "/ipc");
+        assert_eq!(seconds(&[vercel]), 55);
+        assert_eq!(seconds(&[("AWS_LAMBDA_RUNTIME_API", "host")]), 25);
+        assert_eq!(seconds(&[vercel, ("EVENTS_STREAM_SECONDS", "290")]), 290);
     }
 
     #[test]

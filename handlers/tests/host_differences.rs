@@ -16,7 +16,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 const POLICIES: &str =
     r#"{"default":{"algorithm":"sliding-window","limit":100,"window":"1m","analytics":true}}"#;
-const SECRET: &str = "a secret of the tests, long enough";
+const SECRET: &str = "a secret of the tests that is long enough";
 const CHECK: &str = r#"{"identifier":"alice"}"#;
 
 /// The variables of a Lambda function, those of the service among them.

@@ -19,9 +19,9 @@ const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 /// Whole builds are among it.
 const PATIENCE: Duration = Duration::from_secs(1200);
 
-/// Whether a tool is there; with `CI=true` it has to be.
-fn tool(program: &Path) -> bool {
-    let output = Command::new(program).arg("--version").output();
+/// Whether a tool is there and answers; with `CI=true` it has to be.
+fn tool(program: &Path, asked: &[&str]) -> bool {
+    let output = Command::new(program).args(asked).output();
     let there = output.is_ok_and(|output| output.status.success());
     assert!(
         there || std::env::var_os("CI").is_none(),
@@ -85,7 +85,7 @@ fn quick(command: &mut Command) -> &mut Command {
 #[tokio::test]
 async fn vercel_build_makes_one_function_that_answers_and_publishes_nothing_else() {
     let vercel = Path::new(REPOSITORY).join("tests/vercel/node_modules/.bin/vercel");
-    if !tool(&vercel) {
+    if !tool(&vercel, &["--version"]) {
         return;
     }
     let project = Path::new(env!("CARGO_TARGET_TMPDIR")).join("vercel");
@@ -154,7 +154,7 @@ impl Drop for Group {
 
 #[tokio::test]
 async fn cargo_lambda_watch_serves_the_function() {
-    if !tool(Path::new("cargo-lambda")) {
+    if !tool(Path::new("cargo-lambda"), &["lambda", "--version"]) {
         return;
     }
     let store = store();
@@ -195,4 +195,21 @@ async fn cargo_lambda_watch_serves_the_function() {
         .unwrap();
     assert_eq!(answer.status(), 200);
     assert!(answer.headers().contains_key("ratelimit"));
+}
+
+#[test]
+fn the_templates_for_lambda_are_valid() {
+    for (program, template) in [
+        ("cfn-lint", "template.yaml"),
+        ("hcl2tojson", "terraform/main.tf"),
+    ] {
+        if !tool(Path::new(program), &["--version"]) {
+            continue;
+        }
+        let directory = Path::new(REPOSITORY).join("deploy/lambda");
+        let checked = Command::new(program).arg(directory.join(template)).output();
+        let checked = checked.unwrap();
+        let found = String::from_utf8_lossy(&checked.stdout);
+        assert!(checked.status.success(), "{template}: {found}");
+    }
 }

@@ -176,13 +176,7 @@ impl Endpoint {
     }
 
     /// Adds who sends, when, and the trace; `None` if the event's id cannot be a header.
-    fn sign(
-        &self,
-        headers: &mut HeaderMap,
-        event: &Event,
-        now_s: u64,
-        body: &[u8],
-    ) -> Option<()> {
+    fn sign(&self, headers: &mut HeaderMap, event: &Event, now_s: u64, body: &[u8]) -> Option<()> {
         let trace = event.extensions.get("traceparent").and_then(|t| t.as_str());
         if let Some(trace) = trace.and_then(|t| t.parse().ok()) {
             headers.insert("traceparent", trace);

@@ -54,7 +54,7 @@ resource "aws_lambda_function" "functions" {
   filename         = local.package
   source_code_hash = filebase64sha256(local.package)
   memory_size      = 256
-  timeout          = 15
+  timeout          = 30
 
   environment {
     variables = {

@@ -6,7 +6,7 @@ mod vercel;
 
 use crate::{AppState, ConfigError, app};
 use axum::Router;
-use std::{io::Write as _, process::ExitCode};
+use std::{io::Write as _, process::ExitCode, time::Duration};
 use tracing_subscriber::{
     filter::{LevelFilter, Targets},
     prelude::*,
@@ -38,7 +38,7 @@ impl Host {
         Self::from_vars(|name| std::env::var(name).ok())
     }
 
-    fn from_vars(vars: impl Fn(&str) -> Option<String>) -> Self {
+    pub(crate) fn from_vars(vars: impl Fn(&str) -> Option<String>) -> Self {
         let set = |name: &str| vars(name).is_some_and(|v| !v.is_empty());
         if set("PORT") {
             Self::Http
@@ -52,6 +52,15 @@ impl Host {
         } else {
             Self::Http
         }
+    }
+
+    /// How long a stream may be within the limits that `vercel.json` and `deploy/lambda` set.
+    pub(crate) fn stream_time(self) -> Duration {
+        Duration::from_secs(match self {
+            Self::Http => 240,
+            Self::Vercel => 55,
+            Self::Lambda { .. } => 25,
+        })
     }
 
     /// Whether an answer's body can be sent piece by piece.
