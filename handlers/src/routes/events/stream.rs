@@ -25,6 +25,7 @@ use restis::{
 use serde_json::json;
 use std::{collections::VecDeque, convert::Infallible, time::Duration};
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Clients come back after a planned end.
@@ -87,6 +88,18 @@ async fn worth_reading(listener: &mut Listener, query: &HistoryQuery) {
     }
 }
 
+/// One message of a stream of server-sent events.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what is written as text")]
+struct StreamMessage {
+    /// The type of the event, or `ready`, `reset`, `outage`, `resumed`, `bye`.
+    event: Option<String>,
+    /// JSON: a CloudEvent, or what the stream says of itself.
+    data: Option<String>,
+    /// The cursor, for `Last-Event-ID`.
+    id: Option<String>,
+}
+
 /// Streams events as server-sent events: what was missed first, then live, each with its cursor as `id`.
 ///
 /// `Last-Event-ID` (or `after`) continues where a client was. Besides the events' own types the stream sends
@@ -95,7 +108,7 @@ async fn worth_reading(listener: &mut Listener, query: &HistoryQuery) {
 /// `"durable": false`: only this instance knows it.
 #[utoipa::path(get, path = "/api/events/stream", tag = "events", security(("service_token" = []), ("grant" = []), ("grant_in_query" = [])), params(Filter),
     responses(
-        (status = 200, description = "The stream", body = String, content_type = "text/event-stream"),
+        (status = 200, description = "The stream", body = StreamMessage, content_type = "text/event-stream"),
         (status = 400, description = "The question is not valid", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 401, description = "No accepted service token", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 403, description = "The token lacks `events:read` or the organisation", body = ProblemDocument, content_type = "application/problem+json"),
