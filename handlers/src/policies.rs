@@ -481,6 +481,18 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "time-zones")]
+    #[test]
+    fn the_documented_policies_are_read() {
+        let text = include_str!("../../docs/CONFIG.md");
+        let (_, text) = text.split_once("## Rate limits").unwrap();
+        let (_, text) = text.split_once("```json").unwrap();
+        let (json, _) = text.split_once("```").unwrap();
+        let mut set = PolicySet::default();
+        set.add_json(json).unwrap();
+        assert!(set.policies["plan"].limits[1].is_per_group());
+    }
+
     #[test]
     fn policies_are_read_and_wrong_ones_are_named() {
         let mut set = PolicySet::default();

@@ -107,7 +107,7 @@ impl RateLimiter {
         let asked = if let Some(ahead) = &self.0.ahead {
             if let Some(spent) = ahead.spend(&key, query.cost, now) {
                 let decision = self.spent(&spent, query.cost, now);
-                return Ok(self.finish(&key, query.cost, decision));
+                return Ok(self.finish(&known, query.cost, decision));
             }
             self.ask_ahead(ahead, &key, &query, now).await
         } else {
