@@ -16,12 +16,18 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// Time to receive a request's body; 30 s.
     pub body_timeout: Duration,
+    /// Time in which a client must take something of an answer; 60 s.
+    pub write_timeout: Duration,
     /// Most connections at once; 10,000.
     pub connections: usize,
     /// Most event streams at once; 5,000.
     pub streams: usize,
     /// Bytes that may wait for one slow subscriber; 16 MB.
     pub stream_backlog_bytes: usize,
+    /// Bytes that may wait for all slow subscribers together; 256 MB.
+    ///
+    /// Beyond it those go that are further behind than their share.
+    pub streams_backlog_bytes: usize,
     /// Pause between two keep-alive comments of an event stream; 15 s.
     pub stream_keep_alive: Duration,
     /// Time that requests in flight get at shutdown; 10 s.
@@ -36,9 +42,11 @@ impl Default for Limits {
             pipeline_commands: 100_000,
             header_timeout: Duration::from_secs(75),
             body_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(60),
             connections: 10_000,
             streams: 5_000,
             stream_backlog_bytes: 16 << 20,
+            streams_backlog_bytes: 256 << 20,
             stream_keep_alive: Duration::from_secs(15),
             shutdown: Duration::from_secs(10),
         }

@@ -12,6 +12,7 @@
 //! ```
 
 mod backend;
+mod backlog;
 mod config;
 mod database;
 mod fault;

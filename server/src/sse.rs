@@ -3,20 +3,17 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use futures_core::Stream;
-use restis_engine::{Frame, Sink};
-use tokio::sync::{mpsc, watch};
+use restis_engine::Frame;
+use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use crate::rest::Shared;
 
-/// Bytes that a queued frame costs besides its texts.
-const FRAME_COST: usize = 96;
 /// Most bytes of events put into one piece of the response.
 const PIECE: usize = 64 << 10;
 
@@ -108,65 +105,6 @@ impl fmt::Debug for EventStream {
 pub(crate) async fn stopped(mut stop: watch::Receiver<bool>) {
     // An error means that the server is gone altogether.
     let _ = stop.wait_for(|stop| *stop).await;
-}
-
-/// A queue between the engine, which must never wait, and one subscriber.
-#[derive(Debug)]
-pub(crate) struct Queue {
-    sender: mpsc::UnboundedSender<Option<Frame>>,
-    backlog: Arc<AtomicUsize>,
-    limit: usize,
-}
-
-/// The subscriber's end of a queue.
-#[derive(Debug)]
-pub(crate) struct Queued {
-    receiver: mpsc::UnboundedReceiver<Option<Frame>>,
-    backlog: Arc<AtomicUsize>,
-}
-
-/// A queue that holds at most `limit` bytes; more than that ends the subscription.
-pub(crate) fn queue(limit: usize) -> (Arc<Queue>, Queued) {
-    let (sender, receiver) = mpsc::unbounded_channel();
-    let backlog = Arc::new(AtomicUsize::new(0));
-    let queue = Queue {
-        sender,
-        backlog: Arc::clone(&backlog),
-        limit,
-    };
-    (Arc::new(queue), Queued { receiver, backlog })
-}
-
-impl Sink for Queue {
-    fn push(&self, frame: Frame) -> bool {
-        let cost = cost(&frame);
-        if self.backlog.fetch_add(cost, Ordering::Relaxed) + cost > self.limit {
-            let _ = self.sender.send(None);
-            return false;
-        }
-        self.sender.send(Some(frame)).is_ok()
-    }
-}
-
-impl Stream for Queued {
-    type Item = Frame;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Frame>> {
-        self.receiver.poll_recv(cx).map(|next| {
-            let frame = next.flatten()?;
-            self.backlog.fetch_sub(cost(&frame), Ordering::Relaxed);
-            Some(frame)
-        })
-    }
-}
-
-fn cost(frame: &Frame) -> usize {
-    FRAME_COST
-        + match frame {
-            Frame::Message { payload, .. } | Frame::PatternMessage { payload, .. } => payload.len(),
-            Frame::Monitor(line) => line.len(),
-            _ => 0,
-        }
 }
 
 /// Writes one event; a line break in a payload continues it on another `data:` line.
@@ -263,18 +201,5 @@ mod tests {
     fn line_breaks_continue_the_event() {
         let expected = b"data: message,chat,a\ndata: b\ndata: c\ndata: \n\n";
         assert_eq!(written(&message(b"a\nb\r\nc\r")), expected);
-    }
-
-    #[test]
-    fn a_slow_subscriber_is_let_go() {
-        let (queue, mut queued) = queue(2 * FRAME_COST + 4);
-        assert!(queue.push(message(b"ab")));
-        assert!(queue.push(message(b"cd")));
-        assert!(!queue.push(message(b"ef")));
-        let mut received = 0;
-        while let Ok(Some(_)) = queued.receiver.try_recv() {
-            received += 1;
-        }
-        assert_eq!(received, 2);
     }
 }

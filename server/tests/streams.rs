@@ -155,19 +155,50 @@ fn streams_are_limited() {
 
 #[test]
 fn a_subscriber_that_never_reads_is_let_go() {
+    let redis = RedisProcess::start(&[]);
+    let url = redis.as_ref().map(RedisProcess::url);
+    for url in [None, url] {
+        let mut limits = Limits::default();
+        limits.stream_backlog_bytes = 5 << 20;
+        limits.write_timeout = Duration::from_millis(200);
+        let builder = Server::builder().limits(limits);
+        let builder = match &url {
+            None => builder.token(TOKEN),
+            Some(url) => builder.redis(TOKEN, url),
+        };
+        let server = builder.bind("127.0.0.1:0").unwrap().spawn().unwrap();
+        let mut events = Events::open(server.addr(), "GET", "/subscribe/a", &[AUTH], b"");
+        events.expect("data: subscribe,a,1");
+        // Sockets buffer some megabytes before the server notices.
+        let big = "x".repeat(4_000_000);
+        eventually("the subscriber is gone", || {
+            command(server.addr(), &["PUBLISH", "a", &big]) == r#"{"result":0}"#
+        });
+        // What the server has already begun to write would stay in memory otherwise.
+        eventually("its connection is gone", || server.connections() == 0);
+    }
+}
+
+#[test]
+fn a_client_that_reads_no_answer_is_cut_off() {
     let mut limits = Limits::default();
-    limits.stream_backlog_bytes = 1 << 20;
+    limits.write_timeout = Duration::from_millis(200);
     let server = Server::builder()
         .token(TOKEN)
         .limits(limits)
         .bind("127.0.0.1:0")
         .unwrap();
     let server = server.spawn().unwrap();
-    let mut events = Events::open(server.addr(), "GET", "/subscribe/a", &[AUTH], b"");
-    events.expect("data: subscribe,a,1");
-    // Sockets buffer some megabytes before the server notices.
-    let big = "x".repeat(4_000_000);
-    eventually("the subscriber is gone", || {
-        command(server.addr(), &["PUBLISH", "a", &big]) == r#"{"result":0}"#
+    let value = "x".repeat(8_000_000);
+    command(server.addr(), &["SET", "k", &value]);
+    let mut lazy = Connection::open(server.addr());
+    let mut quick = Connection::open(server.addr());
+    for _ in 0..8 {
+        lazy.send("GET", "/get/k", &[AUTH], b"");
+    }
+    eventually("only the other connection is left", || {
+        let response = quick.request("GET", "/get/k", &[AUTH], b"");
+        assert_eq!(response.body.len(), value.len() + 13);
+        server.connections() == 1
     });
 }

@@ -4,12 +4,14 @@ mod engine;
 pub(crate) mod redis;
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
 use http::StatusCode;
 use restis_engine::{Caller, Frame, Reply};
 
+use crate::backlog::Pool;
 use crate::database::{Access, Backend};
 use crate::gate;
 use crate::reply::Format;
@@ -90,30 +92,30 @@ pub(crate) async fn subscribe(
     access: &Access,
     channels: Vec<Bytes>,
     patterns: Vec<Bytes>,
-    backlog: usize,
+    pool: &Arc<Pool>,
 ) -> Result<(Frames, Guard), Failure> {
     match &access.database.backend {
         Backend::Engine(engine) => {
             engine
                 .check_channels(&access.caller, &channels, &patterns)
                 .map_err(|error| Failure::bad_request(error.message().to_owned()))?;
-            let (queue, queued) = crate::sse::queue(backlog);
+            let (queue, queued) = pool.queue();
             let subscription = engine.subscribe(&channels, &patterns, queue);
             Ok((Box::pin(queued), Box::new(subscription)))
         }
-        Backend::Redis(redis) => redis.subscribe(channels, patterns).await,
+        Backend::Redis(redis) => redis.subscribe(channels, patterns, pool).await,
     }
 }
 
 /// Follows every command of the database.
-pub(crate) async fn monitor(access: &Access, backlog: usize) -> Result<(Frames, Guard), Failure> {
+pub(crate) async fn monitor(access: &Access, pool: &Arc<Pool>) -> Result<(Frames, Guard), Failure> {
     // It shows what everybody does.
     if access.caller != Caller::default() {
         return Err(Failure::bad_request(texts::no_permission(b"monitor")));
     }
     match &access.database.backend {
         Backend::Engine(engine) => {
-            let (queue, queued) = crate::sse::queue(backlog);
+            let (queue, queued) = pool.queue();
             let first = Frame::Monitor(Bytes::from_static(b"\"OK\""));
             restis_engine::Sink::push(queue.as_ref(), first);
             let subscription = engine.monitor(queue);

@@ -240,9 +240,9 @@ impl Request<'_> {
             names.map(|name| Bytes::copy_from_slice(name)).collect()
         };
         let permit = StreamPermit::new(self.shared)?;
-        let limit = self.shared.limits.stream_backlog_bytes;
+        let pool = &self.shared.backlog;
         let (frames, guard) =
-            backend::subscribe(self.access, owned(channels), owned(patterns), limit).await?;
+            backend::subscribe(self.access, owned(channels), owned(patterns), pool).await?;
         permit.keep();
         Ok(stream(EventStream::new(
             Arc::clone(self.shared),
@@ -256,8 +256,7 @@ impl Request<'_> {
             return Err(Failure::bad_request(texts::not_over_rest("MONITOR")));
         }
         let permit = StreamPermit::new(self.shared)?;
-        let limit = self.shared.limits.stream_backlog_bytes;
-        let (frames, guard) = backend::monitor(self.access, limit).await?;
+        let (frames, guard) = backend::monitor(self.access, &self.shared.backlog).await?;
         permit.keep();
         Ok(stream(EventStream::new(
             Arc::clone(self.shared),

@@ -13,6 +13,7 @@ use super::answer::{Answer, answer};
 use super::body::ReplyBody;
 use super::cors::Cors;
 use super::{Ids, headers};
+use crate::backlog::Pool;
 use crate::config::Limits;
 use crate::database::{Access, Backend, Database};
 use crate::fault::Faults;
@@ -27,6 +28,7 @@ pub(crate) struct Shared {
     pub(crate) databases: Vec<Arc<Database>>,
     pub(crate) tokens: TokenTable<Access>,
     pub(crate) limits: Limits,
+    pub(crate) backlog: Arc<Pool>,
     pub(crate) cors: Option<Cors>,
     pub(crate) faults: Option<Faults>,
     pub(crate) metrics: Metrics,

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use super::snapshots::Snapshots;
 use super::{Server, TlsAcceptorDebug};
 use crate::backend::redis::RedisBackend;
+use crate::backlog::Pool;
 use crate::config::Limits;
 use crate::database::{Access, Backend, Database};
 use crate::fault::{FaultPlan, Faults};
@@ -204,6 +205,7 @@ impl Builder {
             shared: Arc::new(Shared {
                 databases,
                 tokens,
+                backlog: Pool::new(&self.limits),
                 limits: self.limits,
                 cors: self.cors,
                 faults: self.faults.map(Faults::new),

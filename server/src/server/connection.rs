@@ -10,6 +10,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
+use super::patience::Patience;
 use crate::rest::{Shared, handle};
 use crate::sse::stopped;
 
@@ -44,13 +45,14 @@ pub(super) async fn serve(stream: TcpStream, shared: Arc<Shared>, tls: Option<Tl
 async fn speak<I: Read + Write + Unpin + Send + 'static>(io: I, shared: Arc<Shared>) {
     let stop = shared.stop.clone();
     let timeout = shared.limits.header_timeout;
+    let patience = shared.limits.write_timeout;
     let service = service_fn(move |request| handle(Arc::clone(&shared), request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(timeout)
         .max_buf_size(256 << 10)
         .pipeline_flush(true)
-        .serve_connection(io, service);
+        .serve_connection(Patience::new(io, patience), service);
     let mut connection = std::pin::pin!(connection);
     let outcome = tokio::select! {
         outcome = connection.as_mut() => outcome,

@@ -3,6 +3,7 @@
 mod admin;
 mod builder;
 mod connection;
+mod patience;
 mod snapshots;
 mod worker;
 

@@ -11,6 +11,7 @@ mod scripts;
 mod streams;
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use redis::{Cmd, Pipeline, Value};
@@ -18,6 +19,7 @@ use restis_engine::{Caller, Reply};
 use tokio::sync::OnceCell;
 
 use super::{Frames, Guard, List};
+use crate::backlog::Pool;
 use crate::request::commands::{Args, Commands};
 use crate::texts::{self, Failure};
 use address::Address;
@@ -264,8 +266,9 @@ impl RedisBackend {
         &self,
         channels: Vec<Bytes>,
         patterns: Vec<Bytes>,
+        pool: &Arc<Pool>,
     ) -> Result<(Frames, Guard), Failure> {
-        streams::subscribe(&self.links, channels, patterns).await
+        streams::subscribe(&self.links, channels, patterns, pool).await
     }
 
     pub(crate) async fn monitor(&self) -> Result<(Frames, Guard), Failure> {

@@ -1,15 +1,18 @@
 //! Subscriptions and the monitor feed of a Redis, each on a connection of its own.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
 use redis::{Msg, RedisError, RedisResult};
-use restis_engine::Frame;
+use restis_engine::{Frame, Sink as _};
+use tokio::task::JoinSet;
 
 use super::convert;
 use super::link::Links;
 use crate::backend::{Frames, Guard};
+use crate::backlog::Pool;
 use crate::texts::Failure;
 
 /// Time for a connection and its subscriptions.
@@ -19,6 +22,7 @@ pub(super) async fn subscribe(
     links: &Links,
     channels: Vec<Bytes>,
     patterns: Vec<Bytes>,
+    pool: &Arc<Pool>,
 ) -> Result<(Frames, Guard), Failure> {
     let opening = async {
         let client = links.client().await?;
@@ -32,21 +36,28 @@ pub(super) async fn subscribe(
         RedisResult::Ok(connection)
     };
     let connection = open(opening).await?;
+    let (queue, queued) = pool.queue();
     let mut count = 0;
-    let mut confirmations: Vec<Frame> = Vec::new();
     for channel in channels {
         count += 1;
-        confirmations.push(Frame::Subscribed { channel, count });
+        queue.push(Frame::Subscribed { channel, count });
     }
     for pattern in patterns {
         count += 1;
-        confirmations.push(Frame::PatternSubscribed { pattern, count });
+        queue.push(Frame::PatternSubscribed { pattern, count });
     }
-    let messages = connection.into_on_message().map(|message| frame(&message));
-    Ok((
-        Box::pin(stream::iter(confirmations).chain(messages)),
-        Box::new(()),
-    ))
+    let mut messages = connection.into_on_message();
+    // The connection keeps whatever is not read; read on, so that the bounds of the queue hold.
+    let mut reading = JoinSet::new();
+    reading.spawn(async move {
+        while let Some(message) = messages.next().await {
+            if !queue.push(frame(&message)) {
+                return;
+            }
+        }
+        queue.end();
+    });
+    Ok((Box::pin(queued), Box::new(reading)))
 }
 
 fn frame(message: &Msg) -> Frame {
