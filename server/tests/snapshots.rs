@@ -112,6 +112,18 @@ fn a_torn_file_is_reported_and_kept() {
     assert!(start(&dir, HOUR).is_ok());
 }
 
+#[test]
+fn two_servers_cannot_share_a_directory() {
+    let dir = Dir::new("shared");
+    let first = start(&dir, HOUR).unwrap();
+    command(first.addr(), &["SET", "k", "first"]);
+    let error = start(&dir, HOUR).unwrap_err().to_string();
+    assert!(error.contains("another server"), "{error}");
+    first.stop();
+    let next = start(&dir, HOUR).unwrap();
+    assert_eq!(command(next.addr(), &["GET", "k"]), r#"{"result":"first"}"#);
+}
+
 #[cfg(unix)]
 #[test]
 fn others_cannot_read_the_file() {

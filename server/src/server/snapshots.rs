@@ -2,9 +2,10 @@
 //!
 //! A snapshot is written beside the old one and renamed over it, so that there is always a
 //! whole one; the engine's checksum tells a torn or foreign file, which is never loaded.
+//! A locked file beside them keeps a second server from saving over the first one's.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufReader, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -23,6 +24,8 @@ pub(super) struct Snapshots {
     dir: PathBuf,
     interval: Duration,
     files: Vec<Snapshot>,
+    /// Locked as long as it is open.
+    _lock: File,
 }
 
 #[derive(Debug)]
@@ -45,6 +48,8 @@ impl Snapshots {
             StartError::new(format!("{}: {what}", path.display()))
         };
         fs::create_dir_all(&dir).map_err(|error| problem(&dir, &error))?;
+        // This also tells now instead of at the first save whether the directory can be written.
+        let lock = lock(&dir).map_err(|error| problem(&dir, &error))?;
         let mut files = Vec::new();
         for database in databases {
             let Backend::Engine(engine) = &database.backend else {
@@ -69,15 +74,11 @@ impl Snapshots {
                 saved: engine.changes(),
             });
         }
-        // Better to learn now than at the first save that the directory cannot be written.
-        let probe = dir.join(".restis-probe");
-        create(&probe)
-            .and_then(|_| fs::remove_file(&probe))
-            .map_err(|error| problem(&dir, &error))?;
         Ok(Self {
             dir,
             interval,
             files,
+            _lock: lock,
         })
     }
 
@@ -165,6 +166,23 @@ fn save(engine: &Engine, path: &Path, dir: &Path) -> io::Result<u64> {
         let _ = dir.sync_all();
     }
     Ok(changes)
+}
+
+/// Claims the directory; the claim ends with the process or with the file.
+fn lock(dir: &Path) -> io::Result<File> {
+    let file = create(&dir.join(".restis-lock"))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(io::Error::other(
+            "another server keeps its data in this directory; both would save over each other",
+        )),
+        // Some network file systems have no locks.
+        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
+            tracing::warn!(%error, "the data directory cannot be locked");
+            Ok(file)
+        }
+        Err(TryLockError::Error(error)) => Err(error),
+    }
 }
 
 /// A new file that only its owner can read.
