@@ -135,3 +135,19 @@ fn requests_may_be_sent_ahead() {
         assert_eq!(response.text(), format!("{{\"result\":{number}}}"));
     }
 }
+
+#[test]
+fn deeply_nested_values_end_no_thread() {
+    let server = engine_server();
+    let nested = |levels: &str| {
+        let unpack = r"return cmsgpack.unpack(string.rep('\145', ARGV[1]) .. '\1')";
+        command(server.addr(), &["EVAL", unpack, "0", levels])
+    };
+    assert_eq!(nested("10"), r#"{"result":[[[[[[[[[[1]]]]]]]]]]}"#);
+    for levels in ["512", "100000"] {
+        assert!(nested(levels).contains("error"), "{levels}");
+    }
+    let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+    assert!(command(server.addr(), &["JSON.SET", "k", "$", &deep]).contains("error"));
+    assert_eq!(command(server.addr(), &["PING"]), r#"{"result":"PONG"}"#);
+}

@@ -19,6 +19,9 @@ use crate::sse::stopped;
 
 /// Active expiry runs this often.
 const EXPIRE_EVERY: Duration = Duration::from_millis(100);
+/// Room for deeply nested values also in builds that are not optimised; pages that are not
+/// touched cost nothing.
+const STACK: usize = 8 << 20;
 
 pub(super) struct Plan {
     pub(super) listener: TcpListener,
@@ -61,6 +64,7 @@ fn runtime() -> Result<Runtime, StartError> {
 fn start(number: usize, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {
     thread::Builder::new()
         .name(format!("restis-{number}"))
+        .stack_size(STACK)
         .spawn(run)
         .map_err(|error| StartError::new(format!("no thread: {error}")))
 }
