@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::builder::Resettable;
+use clap::{Arg, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use restis_server::FaultPlan;
 
 use crate::{bench, dev, serve, token};
@@ -104,6 +105,17 @@ enum TokenCommand {
     New(TokenArgs),
 }
 
+/// An address as it was given; names are resolved when it is used.
+fn address(text: &str) -> Result<String, String> {
+    let parts = text.rsplit_once(':');
+    let sound = parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    if sound {
+        Ok(text.to_owned())
+    } else {
+        Err("expected HOST:PORT, such as 127.0.0.1:8079".to_owned())
+    }
+}
+
 /// Options of `restis token new`.
 #[derive(Debug, Args)]
 pub(crate) struct TokenArgs {
@@ -122,7 +134,7 @@ pub(crate) struct TokenArgs {
 #[derive(Debug, Args)]
 pub(crate) struct DevArgs {
     /// Where the functions listen
-    #[arg(long, value_name = "HOST:PORT", default_value = FUNCTIONS_ADDR, env = "RESTIS_FUNCTIONS_ADDR")]
+    #[arg(long, value_name = "HOST:PORT", default_value = FUNCTIONS_ADDR, env = "RESTIS_FUNCTIONS_ADDR", value_parser = address)]
     pub(crate) functions_addr: String,
     #[command(flatten)]
     pub(crate) serve: ServeArgs,
@@ -132,7 +144,7 @@ pub(crate) struct DevArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
     /// Where the REST server listens
-    #[arg(long, value_name = "HOST:PORT", default_value = REST_ADDR, env = "RESTIS_ADDR")]
+    #[arg(long, value_name = "HOST:PORT", default_value = REST_ADDR, env = "RESTIS_ADDR", value_parser = address)]
     pub(crate) addr: String,
     /// A token that opens a database of its own; may be repeated
     #[arg(
@@ -277,9 +289,26 @@ impl From<restis_server::StartError> for Failure {
     }
 }
 
+/// The command line; an empty variable counts as unset.
+fn command() -> clap::Command {
+    fn unset(arg: Arg) -> Arg {
+        let value = arg.get_env().and_then(std::env::var_os);
+        if value.is_some_and(|value| value.is_empty()) {
+            arg.env(Resettable::Reset)
+        } else {
+            arg
+        }
+    }
+    Cli::command()
+        .mut_args(unset)
+        .mut_subcommands(|command| command.mut_args(unset))
+}
+
 /// Parses the command line and runs what it says.
 pub(crate) fn run() -> ExitCode {
-    let cli = Cli::parse();
+    let mut command = command();
+    let cli = Cli::from_arg_matches(&command.get_matches_mut())
+        .unwrap_or_else(|error| error.format(&mut command).exit());
     let outcome = match cli.command {
         None => dev::run(&cli.dev),
         Some(Command::Dev(args)) => dev::run(&args),
@@ -302,7 +331,6 @@ pub(crate) fn run() -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     #[test]
     fn the_command_line_is_sound() {

@@ -5,6 +5,7 @@ mod banner;
 mod bench;
 mod dev;
 mod docs;
+mod files;
 mod logs;
 mod serve;
 mod signals;

@@ -6,6 +6,7 @@ use restis_server::{Cors, Limits, Running, Server, Tenants, TlsFiles};
 
 use crate::args::{Failure, ServeArgs};
 use crate::banner::{self, Banner, Secret};
+use crate::files;
 use crate::logs;
 use crate::signals::Signals;
 
@@ -58,6 +59,7 @@ fn variable(args: &ServeArgs) -> Option<&'static str> {
 
 /// Starts the server that the options describe.
 pub(crate) fn start(args: &ServeArgs) -> Result<Started, Failure> {
+    files::raise_limit();
     let (tenants, token) = tenants(args)?;
     let mut builder = Server::builder()
         .tenants(tenants)

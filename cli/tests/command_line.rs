@@ -4,9 +4,12 @@
 
 mod support;
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::process::Command;
+use std::time::Duration;
 
-use support::{Restis, run, tool};
+use support::{Restis, binary, run, tool};
 
 #[test]
 fn the_printed_curl_lines_work_as_printed() {
@@ -43,6 +46,35 @@ fn the_printed_curl_lines_work_as_printed() {
     );
 }
 
+#[cfg(unix)]
+#[test]
+fn connections_are_not_held_to_the_default_limit_of_files() {
+    let restis = binary();
+    let mut shell = Command::new("sh");
+    shell
+        .args([
+            "-c",
+            "ulimit -Sn 64 && exec \"$0\" serve --addr 127.0.0.1:0 --token t",
+        ])
+        .arg(restis.get_program());
+    let restis = Restis::start_by(&mut shell);
+    let url = restis.url();
+    let addr = url.strip_prefix("http://").unwrap();
+    let request = b"GET /ping HTTP/1.1\r\nhost: t\r\nauthorization: Bearer t\r\n\r\n";
+    let mut open = Vec::new();
+    for _ in 0..150 {
+        let mut connection = TcpStream::connect(addr).unwrap();
+        connection
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .unwrap();
+        connection.write_all(request).unwrap();
+        let mut status = [0; 15];
+        connection.read_exact(&mut status).unwrap();
+        assert_eq!(&status, b"HTTP/1.1 200 OK");
+        open.push(connection);
+    }
+}
+
 #[test]
 fn signals_stop_cleanly() {
     for signal in ["TERM", "INT"] {
@@ -76,6 +108,7 @@ fn mistakes_are_explained() {
             "unknown fault `boom`",
         ),
         (&["serve", "--threads", "0"], 2, "--threads"),
+        (&["serve", "--addr", "8079"], 2, "HOST:PORT"),
         (&["serve", "--memory", "much"], 2, "256mb"),
         (&["serve", "--tls-cert", "x.pem"], 2, "--tls-key"),
         (
@@ -110,6 +143,40 @@ fn mistakes_are_explained() {
         assert_eq!(output.status.code(), Some(code), "{args:?} {error}");
         assert!(error.contains(part), "{args:?}: {error}");
     }
+}
+
+#[test]
+fn an_empty_variable_counts_as_unset() {
+    let variables = [
+        "ADDR",
+        "TOKEN",
+        "READ_ONLY_TOKEN",
+        "TENANTS",
+        "REDIS",
+        "THREADS",
+        "MEMORY",
+        "DATA",
+        "CORS",
+        "TLS_CERT",
+        "TLS_KEY",
+        "ADMIN_ADDR",
+        "FAULT",
+        "MAX_REQUEST",
+        "MAX_RESPONSE",
+        "MAX_PIPELINE",
+        "LOG",
+        "LOG_JSON",
+    ];
+    let mut restis = binary();
+    restis.envs(variables.map(|name| (format!("RESTIS_{name}"), "")));
+    // The only thing that is wrong is the file.
+    let output = restis
+        .args(["serve", "--tenants", "/does/not/exist"])
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.starts_with("restis: /does/not/exist"), "{error}");
 }
 
 #[test]
