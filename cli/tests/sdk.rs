@@ -1,4 +1,4 @@
-//! The official JavaScript client from npm against the built binary.
+//! The official clients from npm and PyPI against the built binary.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
@@ -35,10 +35,46 @@ fn installed() -> Option<&'static PathBuf> {
     .as_ref()
 }
 
+/// A Python that has the client.
+fn python() -> Option<PathBuf> {
+    if !tool("python3") {
+        return None;
+    }
+    let venv = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python");
+    let python = venv.join("bin/python");
+    let done = |command: &mut Command| {
+        let quiet = command.stdout(Stdio::null()).stderr(Stdio::null());
+        quiet.status().is_ok_and(|status| status.success())
+    };
+    let requirements =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/python/requirements.txt");
+    let has_client = || {
+        done(Command::new(&python).args([
+            "-c",
+            "import upstash_redis; exit(upstash_redis.__version__ != '1.6.0')",
+        ]))
+    };
+    let ready = has_client()
+        || (done(Command::new("python3").args(["-m", "venv"]).arg(&venv))
+            && done(
+                Command::new(&python)
+                    .args(["-m", "pip", "install", "--disable-pip-version-check", "-r"])
+                    .arg(&requirements),
+            )
+            && has_client());
+    assert!(
+        ready || std::env::var_os("CI").is_none(),
+        "no Python client"
+    );
+    ready.then_some(python)
+}
+
 fn run_against(restis: &Restis, dir: &Path, script: &str) {
-    let output = Command::new("node")
-        .arg(script)
-        .current_dir(dir)
+    run(restis, Command::new("node").arg(script).current_dir(dir));
+}
+
+fn run(restis: &Restis, script: &mut Command) {
+    let output = script
         .env("UPSTASH_REDIS_REST_URL", restis.url())
         .env("UPSTASH_REDIS_REST_TOKEN", restis.token())
         .output()
@@ -88,5 +124,14 @@ fn the_official_client_works_on_a_redis() {
     let _ = std::fs::remove_file(&socket);
     if let Err(panic) = outcome {
         std::panic::resume_unwind(panic);
+    }
+}
+
+#[test]
+fn the_official_python_client_works_on_the_engine() {
+    if let Some(python) = python() {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/python/sdk.py");
+        let restis = Restis::start(&["serve", "--addr", "127.0.0.1:0"]);
+        run(&restis, Command::new(python).arg(script));
     }
 }
