@@ -9,6 +9,10 @@ use axum::{Router, body::Bytes, extract::State, response::IntoResponse, routing:
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use futures_util::FutureExt as _;
 use http::{HeaderMap, Uri};
+use restis::{
+    Clock as _, SystemClock,
+    session::{Assertion, AssertionKeys},
+};
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 use support::{App, SERVICE_TOKEN, free_port, http, lambda, store, vercel::FakeVercel};
@@ -17,6 +21,7 @@ use tokio::sync::{Semaphore, mpsc};
 const POLICIES: &str =
     r#"{"default":{"algorithm":"sliding-window","limit":100,"window":"1m","analytics":true}}"#;
 const SECRET: &str = "a secret of the tests that is long enough";
+const LOGIN_SECRET: &str = "a secret that signs logins of the tests";
 const CHECK: &str = r#"{"identifier":"alice"}"#;
 
 /// The variables of a Lambda function, those of the service among them.
@@ -30,6 +35,7 @@ fn on_lambda(api: &lambda::FakeLambda) -> Vec<(&'static str, String)> {
         ("AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH", "true"),
         ("RATE_LIMIT_POLICIES", POLICIES),
         ("SESSION_SECRETS", SECRET),
+        ("SESSION_LOGIN_SECRETS", LOGIN_SECRET),
     ];
     let mut vars = vec![("AWS_LAMBDA_RUNTIME_API", api.address.to_string())];
     vars.extend(fixed.map(|(name, value)| (name, value.to_owned())));
@@ -51,6 +57,22 @@ fn encoded(body: &str) -> Value {
         "headers": { "authorization": bearer(), "content-type": "application/json" },
         "body": STANDARD.encode(body), "isBase64Encoded": true
     })
+}
+
+/// What a browser signs in with, once.
+fn login() -> String {
+    let keys = AssertionKeys::new([LOGIN_SECRET]).unwrap();
+    let now = SystemClock::new().now_ms();
+    let assertion = keys.sign(&Assertion::user("ada").unwrap(), now);
+    json!({ "assertion": assertion }).to_string()
+}
+
+/// The same as a platform hands it over.
+fn encoded_login() -> Value {
+    let mut login = encoded(&login());
+    let headers = json!({ "content-type": "application/json", "sec-fetch-site": "same-origin" });
+    login["headers"] = headers;
+    login
 }
 
 /// A load balancer names headers in the plural only.
@@ -85,11 +107,10 @@ async fn cookies_and_addresses_survive_every_event() {
     let store = store();
     let mut api = lambda::FakeLambda::start().await;
     let _app = start(store.url(), &on_lambda(&api));
-    let login = encoded(r#"{"user":"ada"}"#);
     let events = [
-        lambda::v2("POST", "/api/sessions", "", &login),
-        lambda::v1("POST", "/api/sessions", &login),
-        lambda::alb("POST", "/api/sessions", &in_plural(&login)),
+        lambda::v2("POST", "/api/sessions", "", &encoded_login()),
+        lambda::v1("POST", "/api/sessions", &encoded_login()),
+        lambda::alb("POST", "/api/sessions", &in_plural(&encoded_login())),
     ];
     let places = [
         "/cookies/0",
@@ -144,21 +165,24 @@ async fn the_address_is_the_one_that_each_platform_vouches_for() {
     let login = |port: &str| {
         http()
             .post(format!("http://127.0.0.1:{port}/api/sessions"))
-            .header("authorization", bearer())
             .header("content-type", "application/json")
+            .header("sec-fetch-site", "same-origin")
             .header("x-forwarded-for", "198.51.100.66, 192.0.2.7")
-            .body(r#"{"user":"ada"}"#)
+            .body(login())
     };
-    let secrets = ("SESSION_SECRETS", SECRET.to_owned());
+    let secrets = [
+        ("SESSION_SECRETS", SECRET.to_owned()),
+        ("SESSION_LOGIN_SECRETS", LOGIN_SECRET.to_owned()),
+    ];
     for (proxies, network) in [("0", "127.0.0.0/24"), ("1", "192.0.2.0/24")] {
         let store = store();
         let port = free_port().to_string();
-        let vars = [
+        let mut vars = vec![
             ("PORT", port.clone()),
             ("HOST", "127.0.0.1".to_owned()),
             ("TRUSTED_PROXIES", proxies.to_owned()),
-            secrets.clone(),
         ];
+        vars.extend(secrets.clone());
         let mut app = start(store.url(), &vars);
         app.address();
         let answer = login(&port).send().await.unwrap();
@@ -168,11 +192,11 @@ async fn the_address_is_the_one_that_each_platform_vouches_for() {
     let store = store();
     let mut host = FakeVercel::listen();
     let port = free_port().to_string();
-    let vars = [
+    let mut vars = vec![
         ("VERCEL_IPC_PATH", host.path()),
         ("VERCEL_DEV_PORT", port.clone()),
-        secrets,
     ];
+    vars.extend(secrets);
     let _app = start(store.url(), &vars);
     host.message("server-started").await;
     // Vercel's edge sets it and removes what the client sent.
