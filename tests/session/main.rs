@@ -21,8 +21,8 @@ mod support;
 use restis::{
     Clock, Redis, SystemClock,
     session::{
-        Creation, EventKind, Loaded, NewSession, Secrets, Session, SessionConfig, SessionEvent,
-        SessionListener, Sessions,
+        Creation, EventKind, Loaded, NewSession, Rotated, Rotation, Secrets, Session,
+        SessionConfig, SessionEvent, SessionListener, Sessions,
     },
     testing::ManualClock,
 };
@@ -88,6 +88,14 @@ impl World {
 
     async fn load(&self, session: &Session) -> Loaded {
         self.sessions.load(session.token()).await.unwrap()
+    }
+
+    /// The session under its new identifier.
+    async fn rotated(&self, session: &Session, rotation: &Rotation) -> Session {
+        match self.sessions.rotate(session, rotation).await.unwrap() {
+            Rotated::Done(session) => session,
+            other => panic!("{other:?}"),
+        }
     }
 
     async fn is_live(&self, session: &Session) -> bool {

@@ -18,9 +18,7 @@ async fn rotation_for_privilege_kills_the_old_one(w: World) {
     let rotation = Rotation::privilege()
         .authenticated_by(["otp"])
         .organisation("beta");
-    let Rotated::Done(new) = w.sessions.rotate(&old, &rotation).await.unwrap() else {
-        panic!()
-    };
+    let new = w.rotated(&old, &rotation).await;
     assert!(matches!(
         w.load(&old).await,
         Loaded::Absent(Absence::Superseded)
@@ -42,25 +40,11 @@ async fn periodic_rotation_has_a_grace(w: World) {
     assert!(!old.needs_rotation(w.sessions.now_ms()));
     w.clock.advance(Duration::from_secs(600));
     assert!(old.needs_rotation(w.sessions.now_ms()));
-    let Rotated::Done(new) = w
-        .sessions
-        .rotate(&old, &Rotation::periodic())
-        .await
-        .unwrap()
-    else {
-        panic!()
-    };
+    let new = w.rotated(&old, &Rotation::periodic()).await;
     let late = w.load(&old).await.session().unwrap();
     assert!(late.needs_cookie());
     assert_eq!(late.sid(), new.sid());
-    let Rotated::Done(same) = w
-        .sessions
-        .rotate(&old, &Rotation::periodic())
-        .await
-        .unwrap()
-    else {
-        panic!()
-    };
+    let same = w.rotated(&old, &Rotation::periodic()).await;
     assert_eq!(same.sid(), new.sid());
     assert!(
         !w.load(&new)
@@ -74,22 +58,8 @@ async fn periodic_rotation_has_a_grace(w: World) {
 
 async fn reuse_after_the_grace_ends_the_family(w: World) {
     let old = w.login("u1").await;
-    let Rotated::Done(mid) = w
-        .sessions
-        .rotate(&old, &Rotation::periodic())
-        .await
-        .unwrap()
-    else {
-        panic!()
-    };
-    let Rotated::Done(new) = w
-        .sessions
-        .rotate(&mid, &Rotation::periodic())
-        .await
-        .unwrap()
-    else {
-        panic!()
-    };
+    let mid = w.rotated(&old, &Rotation::periodic()).await;
+    let new = w.rotated(&mid, &Rotation::periodic()).await;
     w.clock.advance(Duration::from_secs(31));
     assert!(w.is_live(&new).await);
     assert!(matches!(
@@ -103,14 +73,7 @@ async fn reuse_after_the_grace_ends_the_family(w: World) {
 
 async fn late_writes_reach_the_successor(w: World) {
     let old = w.login("u1").await;
-    let Rotated::Done(new) = w
-        .sessions
-        .rotate(&old, &Rotation::periodic())
-        .await
-        .unwrap()
-    else {
-        panic!()
-    };
+    let new = w.rotated(&old, &Rotation::periodic()).await;
     let mut late = old.clone();
     let done = w
         .sessions
@@ -134,14 +97,7 @@ async fn late_writes_reach_the_successor(w: World) {
         Touched::Moved
     );
     // Replaced for privileges: a late write is dropped.
-    let Rotated::Done(_) = w
-        .sessions
-        .rotate(&new, &Rotation::privilege())
-        .await
-        .unwrap()
-    else {
-        panic!()
-    };
+    let _ = w.rotated(&new, &Rotation::privilege()).await;
     let mut new = new;
     assert_eq!(
         w.sessions
