@@ -73,6 +73,22 @@ fn json_of(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
+/// A new directory outside of any repository, where the CLI asks its service; gone when dropped.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new() -> Self {
+        let name = format!("restis-vercel-{}-{}", std::process::id(), free_port());
+        Self(std::env::temp_dir().join(name))
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
 /// The release profile of a user, with less effort.
 fn quick(command: &mut Command) -> &mut Command {
     command
@@ -88,23 +104,26 @@ async fn vercel_build_makes_one_function_that_answers_and_publishes_nothing_else
     if !tool(&vercel, &["--version"]) {
         return;
     }
-    let project = Path::new(env!("CARGO_TARGET_TMPDIR")).join("vercel");
+    let directory = Directory::new();
+    let project = &directory.0;
     let output = project.join(".vercel/output");
-    let _ = fs::remove_dir_all(&output);
-    upload(Path::new(REPOSITORY), &project);
+    upload(Path::new(REPOSITORY), project);
     fs::create_dir_all(project.join(".vercel")).unwrap();
-    let linked = json!({ "projectId": "prj_local", "orgId": "team_local", "settings": { "framework": null } });
+    // As `vercel link` writes it; with it nothing is asked of Vercel.
+    let settings =
+        json!({ "createdAt": 1_700_000_000_000_u64, "framework": null, "nodeVersion": "22.x" });
+    let linked = json!({ "projectId": "prj_local", "orgId": "team_local", "settings": settings });
     fs::write(project.join(".vercel/project.json"), linked.to_string()).unwrap();
     let built = quick(&mut Command::new(vercel))
         .args(["build", "--token", "local", "--yes"])
-        .current_dir(&project)
+        .current_dir(project)
         .env("VERCEL_TELEMETRY_DISABLED", "1")
         // As on Vercel: plain cargo, no cross compiler.
         .env("VERCEL_BUILD_IMAGE", "local")
         .output()
         .unwrap();
-    let errors = String::from_utf8_lossy(&built.stderr);
-    assert!(built.status.success(), "{errors}");
+    let said = [built.stdout, built.stderr].concat();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&said));
 
     let made = files(&output);
     let function: Vec<_> = made
