@@ -215,10 +215,11 @@ mod tests {
     use super::*;
 
     fn pool(each: usize, all: usize) -> Arc<Pool> {
-        let mut limits = Limits::default();
-        limits.stream_backlog_bytes = each;
-        limits.streams_backlog_bytes = all;
-        Pool::new(&limits)
+        Pool::new(&Limits {
+            stream_backlog_bytes: each,
+            streams_backlog_bytes: all,
+            ..Limits::default()
+        })
     }
 
     fn message(payload: &Bytes) -> Frame {
