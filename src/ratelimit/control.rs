@@ -18,7 +18,7 @@ impl RateLimiter {
     /// Sets what every identifier may use, `None` for the limiter's own; one limit only.
     ///
     /// # Errors
-    /// Without [`dynamic_limits`](RateLimiterBuilder::dynamic_limits), or whatever the client returns.
+    /// Without [`dynamic_limits`](super::RateLimiterBuilder::dynamic_limits), or whatever the client returns.
     pub async fn set_dynamic_limit(&self, limit: Option<u64>) -> Result<()> {
         self.set_override(format!("{}:dynamic:global", self.0.prefix), limit)
             .await?;
@@ -109,7 +109,7 @@ impl RateLimiter {
 
     /// Writes one decision to the analytics; await it after the answer, or beside other commands.
     ///
-    /// Does nothing unless [`analytics`](RateLimiterBuilder::analytics) is on.
+    /// Does nothing unless [`analytics`](super::RateLimiterBuilder::analytics) is on.
     ///
     /// # Errors
     /// Whatever the client returns.

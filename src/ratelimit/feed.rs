@@ -39,7 +39,7 @@ impl DenyFeed {
     /// [ipsum](https://github.com/stamparm/ipsum), which `@upstash/ratelimit` uses.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`] for what is not an `https` or `http` address.
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for what is not an `https` or `http` address.
     pub fn new(url: &str) -> Result<Self> {
         let wrong = || Error::invalid_input("a deny list comes from an http or https address");
         let url = Url::parse(url).map_err(|_| wrong())?;
@@ -130,7 +130,7 @@ impl RateLimiter {
     /// while this one is valid.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`] for what is no address or network, or whatever the client returns.
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for what is no address or network, or whatever the client returns.
     pub async fn replace_denied_addresses<S: AsRef<str>>(
         &self,
         addresses: &[S],

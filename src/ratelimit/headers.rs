@@ -42,7 +42,7 @@ fn names(policy: &str, limits: usize) -> impl Iterator<Item = String> {
     })
 }
 
-/// The names of the limits that are the reason for a refusal, as [`write`] calls them.
+/// The names of the limits that are the reason for a refusal, as [`write()`] calls them.
 pub fn violated(policy: &str, decision: &Decision) -> Vec<String> {
     let states = decision.limits();
     let named = names(policy, states.len()).zip(states);

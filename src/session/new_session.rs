@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 /// The most bytes of a user's or organisation's id.
 pub const MAX_ID_BYTES: usize = 128;
 
-/// A user's epoch before a login; see [`Sessions::begin_login`].
+/// A user's epoch before a login; see [`Sessions::begin_login`](super::Sessions::begin_login).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoginEpoch(pub(crate) String);
 
@@ -163,7 +163,7 @@ impl NewSession {
         self.replace(anonymous)
     }
 
-    /// Refuses the login if "sign out everywhere" happened since [`Sessions::begin_login`].
+    /// Refuses the login if "sign out everywhere" happened since [`Sessions::begin_login`](super::Sessions::begin_login).
     pub fn epoch(mut self, epoch: LoginEpoch) -> Self {
         self.epoch = Some(epoch);
         self
