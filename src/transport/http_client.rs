@@ -122,6 +122,10 @@ pub(crate) struct Parts<'a> {
     pub(crate) token: &'a str,
     pub(crate) encoding: Encoding,
     pub(crate) telemetry: HeaderMap,
+    #[cfg_attr(
+        target_family = "wasm",
+        expect(dead_code, reason = "the host makes the connections there")
+    )]
     pub(crate) connect_timeout: Duration,
     pub(crate) max_reply_bytes: usize,
     /// PEM.
