@@ -12,6 +12,7 @@ mod create;
 mod keys;
 mod model;
 mod races;
+mod requests;
 mod revoke;
 mod rotate;
 mod security;
