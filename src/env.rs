@@ -4,6 +4,7 @@ use std::time::Duration;
 use url::Url;
 
 use crate::{
+    address,
     client::Redis,
     config::Builder,
     error::{Error, Result},
@@ -278,9 +279,7 @@ fn check_token(name: &str, value: &str, problems: &mut Vec<String>) {
 }
 
 pub(crate) fn parse_rest_url(value: &str) -> Option<Url> {
-    Url::parse(value)
-        .ok()
-        .filter(|u| matches!(u.scheme(), "https" | "http") && u.has_host())
+    address::parse(value).filter(|u| matches!(u.scheme(), "https" | "http") && u.has_host())
 }
 
 /// `rediss://default:TOKEN@HOST.upstash.io:6379` → REST URL and token.
@@ -292,7 +291,7 @@ fn from_tcp_url(name: &str, value: &str) -> Result<(String, String), String> {
     if is_quoted(value) {
         return Err(format!("{name} is in quotes; remove them"));
     }
-    let url = Url::parse(value).map_err(|_| format!("{name} is not a URL"))?;
+    let url = address::parse(value).ok_or_else(|| format!("{name} is not a URL"))?;
     let host = url.host_str().unwrap_or_default();
     if !matches!(url.scheme(), "redis" | "rediss") || !host.ends_with(".upstash.io") {
         return Err(serve);

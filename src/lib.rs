@@ -15,6 +15,7 @@
 //! # Ok(())
 //! # }
 //! ```
+mod address;
 pub mod client;
 pub mod clock;
 pub mod command;

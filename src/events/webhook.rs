@@ -11,7 +11,7 @@ use percent_encoding::percent_decode_str;
 use url::Url;
 
 use super::{Event, WebhookClient, breaker::EndpointBreaker, signature::WebhookKeys};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, address};
 
 const TIMEOUT: Duration = Duration::from_secs(15);
 const LONGEST_PAUSE: Duration = Duration::from_secs(86_400);
@@ -79,7 +79,8 @@ impl Endpoint {
     /// # Errors
     /// `Config` for another URL.
     pub fn new(url: &str, keys: WebhookKeys) -> Result<Self> {
-        let url = Url::parse(url).map_err(|_| Error::config("a webhook needs an https URL"))?;
+        let url =
+            address::parse(url).ok_or_else(|| Error::config("a webhook needs an https URL"))?;
         if url.scheme() != "https" || !url.has_host() || !url.username().is_empty() {
             return Err(Error::config("a webhook needs an https URL without a user"));
         }
@@ -97,7 +98,7 @@ impl Endpoint {
     /// # Errors
     /// `Config` when it is not a URL.
     pub fn private(url: &str, keys: WebhookKeys) -> Result<Self> {
-        let url = Url::parse(url).map_err(|_| Error::config("not a webhook URL"))?;
+        let url = address::parse(url).ok_or_else(|| Error::config("not a webhook URL"))?;
         Ok(Self {
             url,
             keys,

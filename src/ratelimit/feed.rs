@@ -9,7 +9,7 @@ use url::Url;
 
 use super::{limiter::RateLimiter, lists};
 use crate::{
-    Error, Result,
+    Error, Result, address,
     commands::{GenericCommands as _, SetCommands as _, SetOptions, StringCommands as _},
     transport::fetch,
 };
@@ -42,7 +42,7 @@ impl DenyFeed {
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for what is not an `https` or `http` address.
     pub fn new(url: &str) -> Result<Self> {
         let wrong = || Error::invalid_input("a deny list comes from an http or https address");
-        let url = Url::parse(url).map_err(|_| wrong())?;
+        let url = address::parse(url).ok_or_else(wrong)?;
         if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
             return Err(wrong());
         }
