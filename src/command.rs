@@ -6,18 +6,26 @@ use serde::Serialize;
 use smallvec::SmallVec;
 
 use crate::{
+    buffer::Buffer,
     commands::properties,
     error::{Error, Result},
     reply::Json,
     script::Forms,
 };
 
+/// A command of the table, found in it when this is compiled.
+macro_rules! command {
+    ($name:literal) => {
+        $crate::command::Command::known($name, const { $crate::commands::properties::place($name) })
+    };
+}
+
 /// The name and arguments of one command, any bytes, in one buffer.
 #[derive(Clone, Default)]
 pub struct Args {
-    buf: SmallVec<[u8; 40]>,
+    buf: Buffer,
     ends: SmallVec<[u32; 6]>,
-    /// One more than the position in the table of commands; 0 without a name.
+    /// One more than the position in the table of commands; 0 when it is not known yet.
     place: u16,
     problem: Option<Box<Error>>,
     /// The caller promised that running it twice does no harm.
@@ -50,10 +58,7 @@ impl Args {
 
     /// Appends one argument.
     pub fn push(&mut self, bytes: &[u8]) {
-        if self.ends.is_empty() {
-            self.place = properties::index_of(bytes) as u16 + 1;
-        }
-        self.buf.extend_from_slice(bytes);
+        self.buf.extend(bytes);
         match u32::try_from(self.buf.len()) {
             Ok(end) => self.ends.push(end),
             Err(_) => self.fail(Error::invalid_input("command longer than 4 GiB")),
@@ -73,14 +78,22 @@ impl Args {
             return self.fail(Error::invalid_input("no such arguments"));
         };
         let end = ends.last().copied().unwrap_or(start);
-        if self.ends.is_empty() || base + u64::from(end) > u64::from(u32::MAX) {
-            // The name is looked up, and what is too long is refused.
+        if base + u64::from(end) > u64::from(u32::MAX) {
             return places.for_each(|place| self.push(from.get(place).unwrap_or_default()));
         }
         let moved = ends.iter().map(|at| at - start + base as u32);
         self.ends.extend(moved);
-        let bytes = from.buf.get(start as usize..end as usize);
-        self.buf.extend_from_slice(bytes.unwrap_or_default());
+        let bytes = from.all().get(start as usize..end as usize);
+        self.buf.extend(bytes.unwrap_or_default());
+    }
+
+    /// Appends one argument that is put together.
+    pub(crate) fn push_all(&mut self, parts: &[&str]) {
+        let (last, first) = parts.split_last().unwrap_or((&"", &[]));
+        for part in first {
+            self.buf.extend(part.as_bytes());
+        }
+        self.push(last.as_bytes());
     }
 
     /// Appends one value as exactly one argument.
@@ -92,7 +105,7 @@ impl Args {
     /// Position in the table of commands; its length for unknown ones.
     pub(crate) fn index(&self) -> usize {
         match self.place {
-            0 => properties::TABLE.len(),
+            0 => properties::index_of(self.get(0).unwrap_or_default()),
             place => usize::from(place) - 1,
         }
     }
@@ -121,6 +134,11 @@ impl Args {
         self.buf.len()
     }
 
+    /// The bytes of all arguments, one after the other.
+    pub(crate) fn all(&self) -> &[u8] {
+        self.buf.as_slice()
+    }
+
     /// One argument; 0 is the name.
     pub fn get(&self, index: usize) -> Option<&[u8]> {
         let end = *self.ends.get(index)? as usize;
@@ -128,7 +146,7 @@ impl Args {
             Some(before) => *self.ends.get(before)? as usize,
             None => 0,
         };
-        self.buf.get(start..end)
+        self.all().get(start..end)
     }
 
     /// All arguments, the name first.
@@ -147,7 +165,7 @@ impl Args {
     pub fn is_utf8(&self) -> bool {
         // One pass over the buffer; only a multi-byte character that spans two
         // arguments makes the whole valid and a part invalid.
-        self.buf.is_ascii() || self.iter().all(|a| std::str::from_utf8(a).is_ok())
+        self.all().is_ascii() || self.iter().all(|a| std::str::from_utf8(a).is_ok())
     }
 
     /// No argument yet of another call of the same script.
@@ -167,10 +185,8 @@ impl Args {
 
     /// The same command with another name and first argument.
     pub(crate) fn with_head(&self, name: &str, first: &str) -> Self {
-        let mut next = Self {
-            buf: SmallVec::with_capacity(self.buf.len() + name.len() + first.len()),
-            ..self.same_script()
-        };
+        let mut next = self.same_script();
+        next.reserve(self.len(), self.bytes() + name.len() + first.len());
         next.push(name.as_bytes());
         next.push(first.as_bytes());
         for arg in self.iter().skip(2) {
@@ -302,7 +318,15 @@ pub struct Command<T> {
 impl<T> Command<T> {
     /// Starts a command by name.
     pub fn new(name: &str) -> Self {
-        let mut args = Args::new();
+        Self::known(name, properties::index_of(name.as_bytes()))
+    }
+
+    /// Starts a command whose position in the table is known.
+    pub(crate) fn known(name: &str, index: usize) -> Self {
+        let mut args = Args {
+            place: index as u16 + 1,
+            ..Args::default()
+        };
         args.push(name.as_bytes());
         Self {
             args,

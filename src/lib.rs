@@ -16,8 +16,10 @@
 //! # }
 //! ```
 mod address;
+mod buffer;
 pub mod client;
 pub mod clock;
+#[macro_use]
 pub mod command;
 pub mod commands;
 pub mod config;

@@ -2,7 +2,7 @@
 
 use super::options::word_and;
 use super::replies::Fields;
-use crate::{Args, Command, FromReply, Surface, ToArg};
+use crate::{Args, FromReply, Surface, ToArg};
 
 /// What [`ArrayCommands::argrep`] looks for.
 #[derive(Debug, Clone, Default)]
@@ -111,11 +111,11 @@ impl ToArg for ArrayOp {
 pub trait ArrayCommands: Surface {
     /// `ARCOUNT`: how many values there are.
     fn arcount(self, key: impl ToArg) -> Self::Out<u64> {
-        self.submit(Command::new("ARCOUNT").arg(key))
+        self.submit(command!("ARCOUNT").arg(key))
     }
     /// `ARDEL`: how many of the indexes held a value.
     fn ardel(self, key: impl ToArg, indexes: impl IntoIterator<Item = u64>) -> Self::Out<u64> {
-        self.submit(Command::new("ARDEL").arg(key).args(indexes))
+        self.submit(command!("ARDEL").arg(key).args(indexes))
     }
     /// `ARDELRANGE`: how many values the ranges held.
     fn ardelrange(
@@ -124,11 +124,11 @@ pub trait ArrayCommands: Surface {
         ranges: impl IntoIterator<Item = (u64, u64)>,
     ) -> Self::Out<u64> {
         let bounds = ranges.into_iter().flat_map(|(start, end)| [start, end]);
-        self.submit(Command::new("ARDELRANGE").arg(key).args(bounds))
+        self.submit(command!("ARDELRANGE").arg(key).args(bounds))
     }
     /// `ARGET`: the value at an index.
     fn arget<T: FromReply>(self, key: impl ToArg, index: u64) -> Self::Out<Option<T>> {
-        self.submit(Command::new("ARGET").arg(key).arg(index))
+        self.submit(command!("ARGET").arg(key).arg(index))
     }
     /// `ARGETRANGE`: every slot of a range; at most a million.
     fn argetrange<T: FromReply>(
@@ -137,7 +137,7 @@ pub trait ArrayCommands: Surface {
         start: u64,
         end: u64,
     ) -> Self::Out<Vec<Option<T>>> {
-        self.submit(Command::new("ARGETRANGE").arg(key).arg(start).arg(end))
+        self.submit(command!("ARGETRANGE").arg(key).arg(start).arg(end))
     }
     /// `ARGREP … WITHVALUES`: matching indexes with their values.
     fn argrep<T: FromReply>(
@@ -148,7 +148,7 @@ pub trait ArrayCommands: Surface {
         grep: ArrayGrep,
     ) -> Self::Out<Vec<(u64, T)>> {
         self.submit(
-            Command::new("ARGREP")
+            command!("ARGREP")
                 .arg(key)
                 .arg(start)
                 .arg(end)
@@ -158,15 +158,15 @@ pub trait ArrayCommands: Surface {
     }
     /// `ARINFO`: length, count and layout; an error without a key.
     fn arinfo(self, key: impl ToArg) -> Self::Out<Fields> {
-        self.submit(Command::new("ARINFO").arg(key))
+        self.submit(command!("ARINFO").arg(key))
     }
     /// `ARINSERT`: appends values; the index of the last.
     fn arinsert(self, key: impl ToArg, values: impl IntoIterator<Item: ToArg>) -> Self::Out<u64> {
-        self.submit(Command::new("ARINSERT").arg(key).args(values))
+        self.submit(command!("ARINSERT").arg(key).args(values))
     }
     /// `ARLASTITEMS`: the values written last, the oldest of them first.
     fn arlastitems<T: FromReply>(self, key: impl ToArg, most: u64) -> Self::Out<Vec<Option<T>>> {
-        self.submit(Command::new("ARLASTITEMS").arg(key).arg(most))
+        self.submit(command!("ARLASTITEMS").arg(key).arg(most))
     }
     /// `ARLASTITEMS … REV`: the values written last, the newest first.
     fn arlastitems_rev<T: FromReply>(
@@ -174,11 +174,11 @@ pub trait ArrayCommands: Surface {
         key: impl ToArg,
         most: u64,
     ) -> Self::Out<Vec<Option<T>>> {
-        self.submit(Command::new("ARLASTITEMS").arg(key).arg(most).arg("REV"))
+        self.submit(command!("ARLASTITEMS").arg(key).arg(most).arg("REV"))
     }
     /// `ARLEN`: one more than the highest index that holds a value.
     fn arlen(self, key: impl ToArg) -> Self::Out<u64> {
-        self.submit(Command::new("ARLEN").arg(key))
+        self.submit(command!("ARLEN").arg(key))
     }
     /// `ARMGET`: the values at several indexes.
     fn armget<T: FromReply>(
@@ -186,7 +186,7 @@ pub trait ArrayCommands: Surface {
         key: impl ToArg,
         indexes: impl IntoIterator<Item = u64>,
     ) -> Self::Out<Vec<Option<T>>> {
-        self.submit(Command::new("ARMGET").arg(key).args(indexes))
+        self.submit(command!("ARMGET").arg(key).args(indexes))
     }
     /// `ARMSET`: sets values at several indexes; how many of them were empty.
     fn armset<V: ToArg>(
@@ -194,7 +194,7 @@ pub trait ArrayCommands: Surface {
         key: impl ToArg,
         values: impl IntoIterator<Item = (u64, V)>,
     ) -> Self::Out<u64> {
-        let command = Command::new("ARMSET").arg(key);
+        let command = command!("ARMSET").arg(key);
         let values = values.into_iter();
         self.submit(values.fold(command, |command, (index, value)| {
             command.arg(index).arg(value)
@@ -202,7 +202,7 @@ pub trait ArrayCommands: Surface {
     }
     /// `ARNEXT`: where the next value is appended; `None` at the very end.
     fn arnext(self, key: impl ToArg) -> Self::Out<Option<u64>> {
-        self.submit(Command::new("ARNEXT").arg(key))
+        self.submit(command!("ARNEXT").arg(key))
     }
     /// `AROP`: what a range comes to; `None` without a value that counts.
     fn arop<N: FromReply>(
@@ -212,7 +212,7 @@ pub trait ArrayCommands: Surface {
         end: u64,
         op: ArrayOp,
     ) -> Self::Out<Option<N>> {
-        self.submit(Command::new("AROP").arg(key).arg(start).arg(end).arg(op))
+        self.submit(command!("AROP").arg(key).arg(start).arg(end).arg(op))
     }
     /// `AROP … MATCH`: how often a range holds a value.
     fn arop_match(
@@ -223,7 +223,7 @@ pub trait ArrayCommands: Surface {
         value: impl ToArg,
     ) -> Self::Out<u64> {
         self.submit(
-            Command::new("AROP")
+            command!("AROP")
                 .arg(key)
                 .arg(start)
                 .arg(end)
@@ -238,7 +238,7 @@ pub trait ArrayCommands: Surface {
         slots: u64,
         values: impl IntoIterator<Item: ToArg>,
     ) -> Self::Out<u64> {
-        self.submit(Command::new("ARRING").arg(key).arg(slots).args(values))
+        self.submit(command!("ARRING").arg(key).arg(slots).args(values))
     }
     /// `ARSCAN`: values of a range with their indexes.
     fn arscan<T: FromReply>(
@@ -249,7 +249,7 @@ pub trait ArrayCommands: Surface {
         most: u64,
     ) -> Self::Out<Vec<(u64, T)>> {
         self.submit(
-            Command::new("ARSCAN")
+            command!("ARSCAN")
                 .arg(key)
                 .arg(start)
                 .arg(end)
@@ -259,7 +259,7 @@ pub trait ArrayCommands: Surface {
     }
     /// `ARSEEK`: appends at this index from now on; whether the key exists.
     fn arseek(self, key: impl ToArg, index: u64) -> Self::Out<bool> {
-        self.submit(Command::new("ARSEEK").arg(key).arg(index))
+        self.submit(command!("ARSEEK").arg(key).arg(index))
     }
     /// `ARSET`: sets values from an index on; how many slots were empty.
     fn arset(
@@ -268,7 +268,7 @@ pub trait ArrayCommands: Surface {
         index: u64,
         values: impl IntoIterator<Item: ToArg>,
     ) -> Self::Out<u64> {
-        self.submit(Command::new("ARSET").arg(key).arg(index).args(values))
+        self.submit(command!("ARSET").arg(key).arg(index).args(values))
     }
 }
 

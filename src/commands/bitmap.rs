@@ -1,7 +1,7 @@
 //! Bitmap commands. Source: <https://upstash.com/docs/redis/commands/bitmap>.
 
 use super::options::word_and;
-use crate::{Args, Command, Surface, ToArg};
+use crate::{Args, Surface, ToArg};
 use std::fmt;
 
 /// Unit of a range in a bitmap.
@@ -186,12 +186,12 @@ impl BitFieldOps {
 pub trait BitmapCommands: Surface {
     /// `BITCOUNT`: how many bits are set.
     fn bitcount(self, key: impl ToArg) -> Self::Out<i64> {
-        self.submit(Command::new("BITCOUNT").arg(key))
+        self.submit(command!("BITCOUNT").arg(key))
     }
     /// `BITCOUNT` in a range, both ends included; negative counts from the end.
     fn bitcount_range(self, key: impl ToArg, range: (i64, i64), unit: BitUnit) -> Self::Out<i64> {
         self.submit(
-            Command::new("BITCOUNT")
+            command!("BITCOUNT")
                 .arg(key)
                 .arg(range.0)
                 .arg(range.1)
@@ -200,11 +200,7 @@ pub trait BitmapCommands: Surface {
     }
     /// `BITFIELD`: several field operations at once; a result for each.
     fn bitfield(self, key: impl ToArg, operations: BitFieldOps) -> Self::Out<Vec<Option<i64>>> {
-        self.submit(
-            Command::new("BITFIELD")
-                .arg(key)
-                .opt(|a| operations.write(a)),
-        )
+        self.submit(command!("BITFIELD").arg(key).opt(|a| operations.write(a)))
     }
     /// `BITFIELD_RO`: reads several fields.
     fn bitfield_ro(
@@ -215,11 +211,7 @@ pub trait BitmapCommands: Surface {
         let fields = fields
             .into_iter()
             .fold(BitFieldOps::new(), |ops, (e, o)| ops.get(e, o));
-        self.submit(
-            Command::new("BITFIELD_RO")
-                .arg(key)
-                .opt(|a| fields.write(a)),
-        )
+        self.submit(command!("BITFIELD_RO").arg(key).opt(|a| fields.write(a)))
     }
     /// `BITOP`: combines sources into a destination; its length in bytes.
     fn bitop(
@@ -228,11 +220,11 @@ pub trait BitmapCommands: Surface {
         destination: impl ToArg,
         keys: impl IntoIterator<Item: ToArg>,
     ) -> Self::Out<i64> {
-        self.submit(Command::new("BITOP").arg(op).arg(destination).args(keys))
+        self.submit(command!("BITOP").arg(op).arg(destination).args(keys))
     }
     /// `BITPOS`: the first bit that is set (`true`) or clear; -1 when there is none.
     fn bitpos(self, key: impl ToArg, bit: bool) -> Self::Out<i64> {
-        self.submit(Command::new("BITPOS").arg(key).arg(i64::from(bit)))
+        self.submit(command!("BITPOS").arg(key).arg(i64::from(bit)))
     }
     /// `BITPOS` in a range, both ends included.
     fn bitpos_range(
@@ -243,7 +235,7 @@ pub trait BitmapCommands: Surface {
     ) -> Self::Out<i64> {
         let (start, end, unit) = range;
         self.submit(
-            Command::new("BITPOS")
+            command!("BITPOS")
                 .arg(key)
                 .arg(i64::from(bit))
                 .arg(start)
@@ -253,12 +245,12 @@ pub trait BitmapCommands: Surface {
     }
     /// `GETBIT`: the bit at an offset.
     fn getbit(self, key: impl ToArg, offset: u64) -> Self::Out<bool> {
-        self.submit(Command::new("GETBIT").arg(key).arg(offset))
+        self.submit(command!("GETBIT").arg(key).arg(offset))
     }
     /// `SETBIT`: sets or clears a bit; the old one.
     fn setbit(self, key: impl ToArg, offset: u64, value: bool) -> Self::Out<bool> {
         self.submit(
-            Command::new("SETBIT")
+            command!("SETBIT")
                 .arg(key)
                 .arg(offset)
                 .arg(i64::from(value)),

@@ -7,12 +7,12 @@ use super::{
 use crate::{Command, FromReply, Pairs, Surface, ToArg};
 
 fn expire<T>(
-    name: &'static str,
+    command: Command<T>,
     key: impl ToArg,
     time: i64,
     condition: Option<ExpireCondition>,
 ) -> Command<T> {
-    let command = Command::new(name).arg(key).arg(time);
+    let command = command.arg(key).arg(time);
     match condition {
         Some(condition) => command.arg(condition),
         None => command,
@@ -56,32 +56,27 @@ impl RestoreOptions {
 pub trait GenericCommands: Surface {
     /// `COPY`: copies if the destination is absent; whether it did.
     fn copy(self, source: impl ToArg, destination: impl ToArg) -> Self::Out<bool> {
-        self.submit(Command::new("COPY").arg(source).arg(destination))
+        self.submit(command!("COPY").arg(source).arg(destination))
     }
     /// `COPY … REPLACE`: copies over the destination.
     fn copy_replace(self, source: impl ToArg, destination: impl ToArg) -> Self::Out<bool> {
-        self.submit(
-            Command::new("COPY")
-                .arg(source)
-                .arg(destination)
-                .arg("REPLACE"),
-        )
+        self.submit(command!("COPY").arg(source).arg(destination).arg("REPLACE"))
     }
     /// `DEL`: deletes keys; how many existed.
     fn del(self, keys: impl IntoIterator<Item: ToArg>) -> Self::Out<i64> {
-        self.submit(Command::new("DEL").args(keys))
+        self.submit(command!("DEL").args(keys))
     }
     /// `DUMP`: the value in the server's own format.
     fn dump(self, key: impl ToArg) -> Self::Out<Option<Vec<u8>>> {
-        self.submit(Command::new("DUMP").arg(key))
+        self.submit(command!("DUMP").arg(key))
     }
     /// `EXISTS`: how many of the keys exist.
     fn exists(self, keys: impl IntoIterator<Item: ToArg>) -> Self::Out<i64> {
-        self.submit(Command::new("EXISTS").args(keys))
+        self.submit(command!("EXISTS").args(keys))
     }
     /// `EXPIRE`: expires after seconds; whether it was set.
     fn expire(self, key: impl ToArg, seconds: i64) -> Self::Out<bool> {
-        self.submit(expire("EXPIRE", key, seconds, None))
+        self.submit(expire(command!("EXPIRE"), key, seconds, None))
     }
     /// `EXPIRE` with a condition.
     fn expire_if(
@@ -90,7 +85,7 @@ pub trait GenericCommands: Surface {
         seconds: i64,
         condition: ExpireCondition,
     ) -> Self::Out<bool> {
-        self.submit(expire("EXPIRE", key, seconds, Some(condition)))
+        self.submit(expire(command!("EXPIRE"), key, seconds, Some(condition)))
     }
     /// `EXPIREAT`: expires at a unix time in seconds.
     fn expireat(
@@ -99,27 +94,27 @@ pub trait GenericCommands: Surface {
         unix_seconds: i64,
         condition: Option<ExpireCondition>,
     ) -> Self::Out<bool> {
-        self.submit(expire("EXPIREAT", key, unix_seconds, condition))
+        self.submit(expire(command!("EXPIREAT"), key, unix_seconds, condition))
     }
     /// `EXPIRETIME`: unix seconds; -1 no expiry, -2 no key.
     fn expiretime(self, key: impl ToArg) -> Self::Out<i64> {
-        self.submit(Command::new("EXPIRETIME").arg(key))
+        self.submit(command!("EXPIRETIME").arg(key))
     }
     /// `KEYS`: every key that matches a glob pattern; prefer [`scan`](Self::scan).
     fn keys<T: FromReply>(self, pattern: impl ToArg) -> Self::Out<Vec<T>> {
-        self.submit(Command::new("KEYS").arg(pattern))
+        self.submit(command!("KEYS").arg(pattern))
     }
     /// `MEMORY USAGE`: bytes the key takes.
     fn memory_usage(self, key: impl ToArg) -> Self::Out<Option<i64>> {
-        self.submit(Command::new("MEMORY").arg("USAGE").arg(key))
+        self.submit(command!("MEMORY").arg("USAGE").arg(key))
     }
     /// `PERSIST`: removes the expiry; whether there was one.
     fn persist(self, key: impl ToArg) -> Self::Out<bool> {
-        self.submit(Command::new("PERSIST").arg(key))
+        self.submit(command!("PERSIST").arg(key))
     }
     /// `PEXPIRE`: expires after milliseconds; whether it was set.
     fn pexpire(self, key: impl ToArg, millis: i64) -> Self::Out<bool> {
-        self.submit(expire("PEXPIRE", key, millis, None))
+        self.submit(expire(command!("PEXPIRE"), key, millis, None))
     }
     /// `PEXPIRE` with a condition.
     fn pexpire_if(
@@ -128,7 +123,7 @@ pub trait GenericCommands: Surface {
         millis: i64,
         condition: ExpireCondition,
     ) -> Self::Out<bool> {
-        self.submit(expire("PEXPIRE", key, millis, Some(condition)))
+        self.submit(expire(command!("PEXPIRE"), key, millis, Some(condition)))
     }
     /// `PEXPIREAT`: expires at a unix time in milliseconds.
     fn pexpireat(
@@ -137,32 +132,32 @@ pub trait GenericCommands: Surface {
         unix_millis: i64,
         condition: Option<ExpireCondition>,
     ) -> Self::Out<bool> {
-        self.submit(expire("PEXPIREAT", key, unix_millis, condition))
+        self.submit(expire(command!("PEXPIREAT"), key, unix_millis, condition))
     }
     /// `PEXPIRETIME`: unix milliseconds; -1 no expiry, -2 no key.
     fn pexpiretime(self, key: impl ToArg) -> Self::Out<i64> {
-        self.submit(Command::new("PEXPIRETIME").arg(key))
+        self.submit(command!("PEXPIRETIME").arg(key))
     }
     /// `PTTL`: milliseconds left; -1 no expiry, -2 no key.
     fn pttl(self, key: impl ToArg) -> Self::Out<i64> {
-        self.submit(Command::new("PTTL").arg(key))
+        self.submit(command!("PTTL").arg(key))
     }
     /// `RANDOMKEY`: any key.
     fn randomkey<T: FromReply>(self) -> Self::Out<Option<T>> {
-        self.submit(Command::new("RANDOMKEY"))
+        self.submit(command!("RANDOMKEY"))
     }
     /// `RENAME`: renames, over an existing key.
     fn rename(self, key: impl ToArg, new_key: impl ToArg) -> Self::Out<()> {
-        self.submit(Command::new("RENAME").arg(key).arg(new_key))
+        self.submit(command!("RENAME").arg(key).arg(new_key))
     }
     /// `RENAMENX`: renames if the new key is absent; whether it did.
     fn renamenx(self, key: impl ToArg, new_key: impl ToArg) -> Self::Out<bool> {
-        self.submit(Command::new("RENAMENX").arg(key).arg(new_key))
+        self.submit(command!("RENAMENX").arg(key).arg(new_key))
     }
     /// `RESTORE`: makes a key from what [`dump`](Self::dump) gave.
     fn restore(self, key: impl ToArg, dump: impl ToArg, options: RestoreOptions) -> Self::Out<()> {
         self.submit(
-            Command::new("RESTORE")
+            command!("RESTORE")
                 .arg(key)
                 .arg(options.ttl_ms)
                 .arg(dump)
@@ -178,7 +173,7 @@ pub trait GenericCommands: Surface {
         cursor: impl ToArg,
         options: &ScanOptions,
     ) -> Self::Out<Page<Vec<T>>> {
-        self.submit(Command::new("SCAN").arg(cursor).opt(|a| options.write(a)))
+        self.submit(command!("SCAN").arg(cursor).opt(|a| options.write(a)))
     }
     /// `SCAN … WITHTYPE`: one page of keys with their types; Upstash only.
     fn scan_withtype<T: FromReply>(
@@ -187,7 +182,7 @@ pub trait GenericCommands: Surface {
         options: &ScanOptions,
     ) -> Self::Out<Page<Pairs<T, String>>> {
         self.submit(
-            Command::new("SCAN")
+            command!("SCAN")
                 .arg(cursor)
                 .opt(|a| options.write(a))
                 .arg("WITHTYPE"),
@@ -195,32 +190,27 @@ pub trait GenericCommands: Surface {
     }
     /// `TOUCH`: how many of the keys exist.
     fn touch(self, keys: impl IntoIterator<Item: ToArg>) -> Self::Out<i64> {
-        self.submit(Command::new("TOUCH").args(keys))
+        self.submit(command!("TOUCH").args(keys))
     }
     /// `TTL`: seconds left; -1 no expiry, -2 no key.
     fn ttl(self, key: impl ToArg) -> Self::Out<i64> {
-        self.submit(Command::new("TTL").arg(key))
+        self.submit(command!("TTL").arg(key))
     }
     /// `TYPE`: the type's name; `none` when absent.
     fn key_type(self, key: impl ToArg) -> Self::Out<String> {
-        self.submit(Command::new("TYPE").arg(key))
+        self.submit(command!("TYPE").arg(key))
     }
     /// `UNLINK`: deletes keys; memory is freed later.
     fn unlink(self, keys: impl IntoIterator<Item: ToArg>) -> Self::Out<i64> {
-        self.submit(Command::new("UNLINK").args(keys))
+        self.submit(command!("UNLINK").args(keys))
     }
     /// `WAIT`: how many replicas have the writes so far.
     fn wait(self, replicas: u64, timeout_ms: u64) -> Self::Out<i64> {
-        self.submit(Command::new("WAIT").arg(replicas).arg(timeout_ms))
+        self.submit(command!("WAIT").arg(replicas).arg(timeout_ms))
     }
     /// `WAITAOF`: how many servers and replicas have the writes on disk.
     fn waitaof(self, local: u64, replicas: u64, timeout_ms: u64) -> Self::Out<(i64, i64)> {
-        self.submit(
-            Command::new("WAITAOF")
-                .arg(local)
-                .arg(replicas)
-                .arg(timeout_ms),
-        )
+        self.submit(command!("WAITAOF").arg(local).arg(replicas).arg(timeout_ms))
     }
 }
 

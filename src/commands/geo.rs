@@ -1,7 +1,7 @@
 //! Geo commands. Source: <https://upstash.com/docs/redis/commands/geo>.
 
 use super::options::{flag, word_and};
-use crate::{Args, Command, Error, FromReply, Reply, Result, Surface, ToArg};
+use crate::{Args, Error, FromReply, Reply, Result, Surface, ToArg};
 
 /// Unit of a distance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -256,7 +256,7 @@ pub trait GeoCommands: Surface {
         key: impl ToArg,
         items: impl IntoIterator<Item = (LonLat, impl ToArg)>,
     ) -> Self::Out<i64> {
-        self.submit(Command::new("GEOADD").arg(key).opt(places(items)))
+        self.submit(command!("GEOADD").arg(key).opt(places(items)))
     }
     /// `GEOADD` with options.
     fn geoadd_with(
@@ -266,7 +266,7 @@ pub trait GeoCommands: Surface {
         items: impl IntoIterator<Item = (LonLat, impl ToArg)>,
     ) -> Self::Out<i64> {
         self.submit(
-            Command::new("GEOADD")
+            command!("GEOADD")
                 .arg(key)
                 .opt(|a| options.write(a))
                 .opt(places(items)),
@@ -281,7 +281,7 @@ pub trait GeoCommands: Surface {
         unit: GeoUnit,
     ) -> Self::Out<Option<f64>> {
         self.submit(
-            Command::new("GEODIST")
+            command!("GEODIST")
                 .arg(key)
                 .arg(first)
                 .arg(second)
@@ -294,7 +294,7 @@ pub trait GeoCommands: Surface {
         key: impl ToArg,
         members: impl IntoIterator<Item: ToArg>,
     ) -> Self::Out<Vec<Option<String>>> {
-        self.submit(Command::new("GEOHASH").arg(key).args(members))
+        self.submit(command!("GEOHASH").arg(key).args(members))
     }
     /// `GEOPOS`: the position of each member; `None` where absent.
     fn geopos(
@@ -302,7 +302,7 @@ pub trait GeoCommands: Surface {
         key: impl ToArg,
         members: impl IntoIterator<Item: ToArg>,
     ) -> Self::Out<Vec<Option<LonLat>>> {
-        self.submit(Command::new("GEOPOS").arg(key).args(members))
+        self.submit(command!("GEOPOS").arg(key).args(members))
     }
     /// `GEOSEARCH`: members in an area.
     fn geosearch<M: FromReply>(
@@ -310,7 +310,7 @@ pub trait GeoCommands: Surface {
         key: impl ToArg,
         search: &GeoSearch<'_>,
     ) -> Self::Out<Vec<GeoMatch<M>>> {
-        self.submit(Command::new("GEOSEARCH").arg(key).opt(|a| {
+        self.submit(command!("GEOSEARCH").arg(key).opt(|a| {
             search.write_area(a);
             search.write_with(a);
         }))
@@ -323,7 +323,7 @@ pub trait GeoCommands: Surface {
         search: &GeoSearch<'_>,
     ) -> Self::Out<i64> {
         self.submit(
-            Command::new("GEOSEARCHSTORE")
+            command!("GEOSEARCHSTORE")
                 .arg(destination)
                 .arg(source)
                 .opt(|a| search.write_area(a)),
@@ -336,7 +336,7 @@ pub trait GeoCommands: Surface {
         source: impl ToArg,
         search: &GeoSearch<'_>,
     ) -> Self::Out<i64> {
-        let command = Command::new("GEOSEARCHSTORE").arg(destination).arg(source);
+        let command = command!("GEOSEARCHSTORE").arg(destination).arg(source);
         self.submit(command.opt(|a| search.write_area(a)).arg("STOREDIST"))
     }
     /// `GEORADIUS … STORE`: stores the members within a radius; prefer [`geosearchstore`](Self::geosearchstore).
@@ -347,7 +347,7 @@ pub trait GeoCommands: Surface {
         radius: (f64, GeoUnit),
         destination: impl ToArg,
     ) -> Self::Out<i64> {
-        let command = Command::new("GEORADIUS")
+        let command = command!("GEORADIUS")
             .arg(key)
             .arg(center.0)
             .arg(center.1)
@@ -363,7 +363,7 @@ pub trait GeoCommands: Surface {
         radius: (f64, GeoUnit),
         destination: impl ToArg,
     ) -> Self::Out<i64> {
-        let command = Command::new("GEORADIUSBYMEMBER")
+        let command = command!("GEORADIUSBYMEMBER")
             .arg(key)
             .arg(member)
             .arg(radius.0)
@@ -377,7 +377,7 @@ pub trait GeoCommands: Surface {
         center: LonLat,
         radius: (f64, GeoUnit),
     ) -> Self::Out<Vec<GeoMatch<M>>> {
-        let command = Command::new("GEORADIUS_RO")
+        let command = command!("GEORADIUS_RO")
             .arg(key)
             .arg(center.0)
             .arg(center.1)
@@ -392,7 +392,7 @@ pub trait GeoCommands: Surface {
         member: impl ToArg,
         radius: (f64, GeoUnit),
     ) -> Self::Out<Vec<GeoMatch<M>>> {
-        let command = Command::new("GEORADIUSBYMEMBER_RO")
+        let command = command!("GEORADIUSBYMEMBER_RO")
             .arg(key)
             .arg(member)
             .arg(radius.0)

@@ -62,13 +62,13 @@ fn fields<F: ToArg>(fields: impl IntoIterator<Item = F>) -> impl FnOnce(&mut Arg
 }
 
 fn expire<T>(
-    name: &'static str,
+    command: Command<T>,
     key: impl ToArg,
     time: u64,
     condition: Option<ExpireCondition>,
     names: impl IntoIterator<Item: ToArg>,
 ) -> Command<T> {
-    let command = Command::new(name).arg(key).arg(time);
+    let command = command.arg(key).arg(time);
     let command = match condition {
         Some(condition) => command.arg(condition),
         None => command,
@@ -81,19 +81,19 @@ fn expire<T>(
 pub trait HashCommands: Surface {
     /// `HDEL`: deletes fields; how many existed.
     fn hdel(self, key: impl ToArg, names: impl IntoIterator<Item: ToArg>) -> Self::Out<i64> {
-        self.submit(Command::new("HDEL").arg(key).args(names))
+        self.submit(command!("HDEL").arg(key).args(names))
     }
     /// `HEXISTS`: whether the field exists.
     fn hexists(self, key: impl ToArg, field: impl ToArg) -> Self::Out<bool> {
-        self.submit(Command::new("HEXISTS").arg(key).arg(field))
+        self.submit(command!("HEXISTS").arg(key).arg(field))
     }
     /// `HGET`: the field's value; `None` when absent.
     fn hget<T: FromReply>(self, key: impl ToArg, field: impl ToArg) -> Self::Out<Option<T>> {
-        self.submit(Command::new("HGET").arg(key).arg(field))
+        self.submit(command!("HGET").arg(key).arg(field))
     }
     /// `HGETALL`: every field; a map or [`Pairs`].
     fn hgetall<T: FromReply>(self, key: impl ToArg) -> Self::Out<T> {
-        self.submit(Command::new("HGETALL").arg(key))
+        self.submit(command!("HGETALL").arg(key))
     }
     /// `HGETDEL`: the fields' values, and deletes the fields.
     fn hgetdel<T: FromReply>(
@@ -101,7 +101,7 @@ pub trait HashCommands: Surface {
         key: impl ToArg,
         names: impl IntoIterator<Item: ToArg>,
     ) -> Self::Out<Vec<Option<T>>> {
-        self.submit(Command::new("HGETDEL").arg(key).opt(fields(names)))
+        self.submit(command!("HGETDEL").arg(key).opt(fields(names)))
     }
     /// `HGETEX`: the fields' values, and changes their time to live.
     fn hgetex<T: FromReply>(
@@ -111,7 +111,7 @@ pub trait HashCommands: Surface {
         names: impl IntoIterator<Item: ToArg>,
     ) -> Self::Out<Vec<Option<T>>> {
         self.submit(
-            Command::new("HGETEX")
+            command!("HGETEX")
                 .arg(key)
                 .opt(|a| change.write(a))
                 .opt(fields(names)),
@@ -119,24 +119,19 @@ pub trait HashCommands: Surface {
     }
     /// `HINCRBY`: adds to a field; the new value.
     fn hincrby(self, key: impl ToArg, field: impl ToArg, increment: i64) -> Self::Out<i64> {
-        self.submit(Command::new("HINCRBY").arg(key).arg(field).arg(increment))
+        self.submit(command!("HINCRBY").arg(key).arg(field).arg(increment))
     }
     /// `HINCRBYFLOAT`: adds to a field; the new value.
     fn hincrbyfloat(self, key: impl ToArg, field: impl ToArg, increment: f64) -> Self::Out<f64> {
-        self.submit(
-            Command::new("HINCRBYFLOAT")
-                .arg(key)
-                .arg(field)
-                .arg(increment),
-        )
+        self.submit(command!("HINCRBYFLOAT").arg(key).arg(field).arg(increment))
     }
     /// `HKEYS`: the names of all fields.
     fn hkeys<T: FromReply>(self, key: impl ToArg) -> Self::Out<Vec<T>> {
-        self.submit(Command::new("HKEYS").arg(key))
+        self.submit(command!("HKEYS").arg(key))
     }
     /// `HLEN`: the number of fields; 0 when the key is absent.
     fn hlen(self, key: impl ToArg) -> Self::Out<i64> {
-        self.submit(Command::new("HLEN").arg(key))
+        self.submit(command!("HLEN").arg(key))
     }
     /// `HMGET`: a value for each field, in order; `None` where absent.
     fn hmget<T: FromReply>(
@@ -144,7 +139,7 @@ pub trait HashCommands: Surface {
         key: impl ToArg,
         names: impl IntoIterator<Item: ToArg>,
     ) -> Self::Out<Vec<Option<T>>> {
-        self.submit(Command::new("HMGET").arg(key).args(names))
+        self.submit(command!("HMGET").arg(key).args(names))
     }
     /// `HMSET`: sets fields; [`hset`](Self::hset) also counts the new ones.
     fn hmset(
@@ -152,15 +147,15 @@ pub trait HashCommands: Surface {
         key: impl ToArg,
         items: impl IntoIterator<Item = (impl ToArg, impl ToArg)>,
     ) -> Self::Out<()> {
-        self.submit(Command::new("HMSET").arg(key).opt(pairs(items)))
+        self.submit(command!("HMSET").arg(key).opt(pairs(items)))
     }
     /// `HRANDFIELD`: one random field; `None` when the key is absent.
     fn hrandfield<T: FromReply>(self, key: impl ToArg) -> Self::Out<Option<T>> {
-        self.submit(Command::new("HRANDFIELD").arg(key))
+        self.submit(command!("HRANDFIELD").arg(key))
     }
     /// `HRANDFIELD key count`: random fields; a negative count allows repeats.
     fn hrandfield_count<T: FromReply>(self, key: impl ToArg, count: i64) -> Self::Out<Vec<T>> {
-        self.submit(Command::new("HRANDFIELD").arg(key).arg(count))
+        self.submit(command!("HRANDFIELD").arg(key).arg(count))
     }
     /// `HRANDFIELD key count WITHVALUES`.
     fn hrandfield_withvalues<F: FromReply, V: FromReply>(
@@ -168,12 +163,7 @@ pub trait HashCommands: Surface {
         key: impl ToArg,
         count: i64,
     ) -> Self::Out<Pairs<F, V>> {
-        self.submit(
-            Command::new("HRANDFIELD")
-                .arg(key)
-                .arg(count)
-                .arg("WITHVALUES"),
-        )
+        self.submit(command!("HRANDFIELD").arg(key).arg(count).arg("WITHVALUES"))
     }
     /// `HSCAN`: one page of fields with values.
     fn hscan<F: FromReply, V: FromReply>(
@@ -183,7 +173,7 @@ pub trait HashCommands: Surface {
         options: &ScanOptions,
     ) -> Self::Out<Page<Pairs<F, V>>> {
         self.submit(
-            Command::new("HSCAN")
+            command!("HSCAN")
                 .arg(key)
                 .arg(cursor)
                 .opt(|a| options.write(a)),
@@ -197,7 +187,7 @@ pub trait HashCommands: Surface {
         options: &ScanOptions,
     ) -> Self::Out<Page<Vec<F>>> {
         self.submit(
-            Command::new("HSCAN")
+            command!("HSCAN")
                 .arg(key)
                 .arg(cursor)
                 .opt(|a| options.write(a))
@@ -210,7 +200,7 @@ pub trait HashCommands: Surface {
         key: impl ToArg,
         items: impl IntoIterator<Item = (impl ToArg, impl ToArg)>,
     ) -> Self::Out<i64> {
-        self.submit(Command::new("HSET").arg(key).opt(pairs(items)))
+        self.submit(command!("HSET").arg(key).opt(pairs(items)))
     }
     /// `HSETEX`: sets fields with expiry and condition; whether they were set.
     fn hsetex(
@@ -220,20 +210,20 @@ pub trait HashCommands: Surface {
         items: impl IntoIterator<Item = (impl ToArg, impl ToArg)>,
     ) -> Self::Out<bool> {
         let items: Vec<_> = items.into_iter().collect();
-        let command = Command::new("HSETEX").arg(key).opt(|a| options.write(a));
+        let command = command!("HSETEX").arg(key).opt(|a| options.write(a));
         self.submit(command.arg("FIELDS").arg(items.len()).opt(pairs(items)))
     }
     /// `HSETNX`: sets a field if it is absent; whether it was.
     fn hsetnx(self, key: impl ToArg, field: impl ToArg, value: impl ToArg) -> Self::Out<bool> {
-        self.submit(Command::new("HSETNX").arg(key).arg(field).arg(value))
+        self.submit(command!("HSETNX").arg(key).arg(field).arg(value))
     }
     /// `HSTRLEN`: the length of a field's value in bytes.
     fn hstrlen(self, key: impl ToArg, field: impl ToArg) -> Self::Out<i64> {
-        self.submit(Command::new("HSTRLEN").arg(key).arg(field))
+        self.submit(command!("HSTRLEN").arg(key).arg(field))
     }
     /// `HVALS`: the values of all fields.
     fn hvals<T: FromReply>(self, key: impl ToArg) -> Self::Out<Vec<T>> {
-        self.submit(Command::new("HVALS").arg(key))
+        self.submit(command!("HVALS").arg(key))
     }
     /// `HEXPIRE`: fields expire after seconds.
     fn hexpire(
@@ -243,7 +233,7 @@ pub trait HashCommands: Surface {
         condition: Option<ExpireCondition>,
         names: impl IntoIterator<Item: ToArg>,
     ) -> Self::Out<Vec<i64>> {
-        self.submit(expire("HEXPIRE", key, seconds, condition, names))
+        self.submit(expire(command!("HEXPIRE"), key, seconds, condition, names))
     }
     /// `HPEXPIRE`: fields expire after milliseconds.
     fn hpexpire(
@@ -253,7 +243,7 @@ pub trait HashCommands: Surface {
         condition: Option<ExpireCondition>,
         names: impl IntoIterator<Item: ToArg>,
     ) -> Self::Out<Vec<i64>> {
-        self.submit(expire("HPEXPIRE", key, millis, condition, names))
+        self.submit(expire(command!("HPEXPIRE"), key, millis, condition, names))
     }
     /// `HEXPIREAT`: fields expire at a unix time in seconds.
     fn hexpireat(
@@ -263,7 +253,13 @@ pub trait HashCommands: Surface {
         condition: Option<ExpireCondition>,
         names: impl IntoIterator<Item: ToArg>,
     ) -> Self::Out<Vec<i64>> {
-        self.submit(expire("HEXPIREAT", key, unix_seconds, condition, names))
+        self.submit(expire(
+            command!("HEXPIREAT"),
+            key,
+            unix_seconds,
+            condition,
+            names,
+        ))
     }
     /// `HPEXPIREAT`: fields expire at a unix time in milliseconds.
     fn hpexpireat(
@@ -273,7 +269,13 @@ pub trait HashCommands: Surface {
         condition: Option<ExpireCondition>,
         names: impl IntoIterator<Item: ToArg>,
     ) -> Self::Out<Vec<i64>> {
-        self.submit(expire("HPEXPIREAT", key, unix_millis, condition, names))
+        self.submit(expire(
+            command!("HPEXPIREAT"),
+            key,
+            unix_millis,
+            condition,
+            names,
+        ))
     }
     /// `HEXPIRETIME`: unix seconds; -1 no expiry, -2 no field.
     fn hexpiretime(
@@ -281,7 +283,7 @@ pub trait HashCommands: Surface {
         key: impl ToArg,
         names: impl IntoIterator<Item: ToArg>,
     ) -> Self::Out<Vec<i64>> {
-        self.submit(Command::new("HEXPIRETIME").arg(key).opt(fields(names)))
+        self.submit(command!("HEXPIRETIME").arg(key).opt(fields(names)))
     }
     /// `HPEXPIRETIME`: unix milliseconds; -1 no expiry, -2 no field.
     fn hpexpiretime(
@@ -289,15 +291,15 @@ pub trait HashCommands: Surface {
         key: impl ToArg,
         names: impl IntoIterator<Item: ToArg>,
     ) -> Self::Out<Vec<i64>> {
-        self.submit(Command::new("HPEXPIRETIME").arg(key).opt(fields(names)))
+        self.submit(command!("HPEXPIRETIME").arg(key).opt(fields(names)))
     }
     /// `HTTL`: seconds left; -1 no expiry, -2 no field.
     fn httl(self, key: impl ToArg, names: impl IntoIterator<Item: ToArg>) -> Self::Out<Vec<i64>> {
-        self.submit(Command::new("HTTL").arg(key).opt(fields(names)))
+        self.submit(command!("HTTL").arg(key).opt(fields(names)))
     }
     /// `HPTTL`: milliseconds left; -1 no expiry, -2 no field.
     fn hpttl(self, key: impl ToArg, names: impl IntoIterator<Item: ToArg>) -> Self::Out<Vec<i64>> {
-        self.submit(Command::new("HPTTL").arg(key).opt(fields(names)))
+        self.submit(command!("HPTTL").arg(key).opt(fields(names)))
     }
     /// `HPERSIST`: removes the fields' expiry; 1 removed, -1 none, -2 no field.
     fn hpersist(
@@ -305,7 +307,7 @@ pub trait HashCommands: Surface {
         key: impl ToArg,
         names: impl IntoIterator<Item: ToArg>,
     ) -> Self::Out<Vec<i64>> {
-        self.submit(Command::new("HPERSIST").arg(key).opt(fields(names)))
+        self.submit(command!("HPERSIST").arg(key).opt(fields(names)))
     }
 }
 

@@ -4,7 +4,7 @@
 //! JSONPath (`$.a[0]`), with one result a match, or legacy paths (`.a`), with one result.
 
 use super::{options::word_and, replies::PerPath};
-use crate::{Args, Command, FromReply, Reply, Surface, ToArg};
+use crate::{Args, FromReply, Reply, Surface, ToArg};
 
 /// Layout of [`JsonCommands::json_get_formatted`].
 #[derive(Debug, Clone, Default)]
@@ -66,12 +66,7 @@ pub trait JsonCommands: Surface {
         path: &str,
         values: impl IntoIterator<Item: ToArg>,
     ) -> Self::Out<PerPath<i64>> {
-        self.submit(
-            Command::new("JSON.ARRAPPEND")
-                .arg(key)
-                .arg(path)
-                .args(values),
-        )
+        self.submit(command!("JSON.ARRAPPEND").arg(key).arg(path).args(values))
     }
     /// `JSON.ARRINDEX`: the index of a value in arrays, from `start` to `stop`; -1 when absent.
     fn json_arrindex(
@@ -82,7 +77,7 @@ pub trait JsonCommands: Surface {
         range: (i64, i64),
     ) -> Self::Out<PerPath<i64>> {
         self.submit(
-            Command::new("JSON.ARRINDEX")
+            command!("JSON.ARRINDEX")
                 .arg(key)
                 .arg(path)
                 .arg(value)
@@ -99,7 +94,7 @@ pub trait JsonCommands: Surface {
         values: impl IntoIterator<Item: ToArg>,
     ) -> Self::Out<PerPath<i64>> {
         self.submit(
-            Command::new("JSON.ARRINSERT")
+            command!("JSON.ARRINSERT")
                 .arg(key)
                 .arg(path)
                 .arg(index)
@@ -108,7 +103,7 @@ pub trait JsonCommands: Surface {
     }
     /// `JSON.ARRLEN`: the lengths of arrays.
     fn json_arrlen(self, key: impl ToArg, path: &str) -> Self::Out<PerPath<i64>> {
-        self.submit(Command::new("JSON.ARRLEN").arg(key).arg(path))
+        self.submit(command!("JSON.ARRLEN").arg(key).arg(path))
     }
     /// `JSON.ARRPOP`: removes and gives the element at an index; -1 is the last.
     fn json_arrpop<T: FromReply>(
@@ -117,7 +112,7 @@ pub trait JsonCommands: Surface {
         path: &str,
         index: i64,
     ) -> Self::Out<PerPath<T>> {
-        self.submit(Command::new("JSON.ARRPOP").arg(key).arg(path).arg(index))
+        self.submit(command!("JSON.ARRPOP").arg(key).arg(path).arg(index))
     }
     /// `JSON.ARRTRIM`: keeps elements from `start` to `stop`; the new lengths.
     fn json_arrtrim(
@@ -128,7 +123,7 @@ pub trait JsonCommands: Surface {
         stop: i64,
     ) -> Self::Out<PerPath<i64>> {
         self.submit(
-            Command::new("JSON.ARRTRIM")
+            command!("JSON.ARRTRIM")
                 .arg(key)
                 .arg(path)
                 .arg(start)
@@ -137,19 +132,19 @@ pub trait JsonCommands: Surface {
     }
     /// `JSON.CLEAR`: empties containers and zeroes numbers; how many changed.
     fn json_clear(self, key: impl ToArg, path: &str) -> Self::Out<i64> {
-        self.submit(Command::new("JSON.CLEAR").arg(key).arg(path))
+        self.submit(command!("JSON.CLEAR").arg(key).arg(path))
     }
     /// `JSON.DEBUG MEMORY`: bytes each match takes.
     fn json_debug_memory(self, key: impl ToArg, path: &str) -> Self::Out<PerPath<i64>> {
-        self.submit(Command::new("JSON.DEBUG").arg("MEMORY").arg(key).arg(path))
+        self.submit(command!("JSON.DEBUG").arg("MEMORY").arg(key).arg(path))
     }
     /// `JSON.DEL`: deletes matches; how many.
     fn json_del(self, key: impl ToArg, path: &str) -> Self::Out<i64> {
-        self.submit(Command::new("JSON.DEL").arg(key).arg(path))
+        self.submit(command!("JSON.DEL").arg(key).arg(path))
     }
     /// `JSON.FORGET`: the same as [`json_del`](Self::json_del).
     fn json_forget(self, key: impl ToArg, path: &str) -> Self::Out<i64> {
-        self.submit(Command::new("JSON.FORGET").arg(key).arg(path))
+        self.submit(command!("JSON.FORGET").arg(key).arg(path))
     }
     /// `JSON.GET`: JSON text of the paths; an array of matches for a JSONPath.
     fn json_get<T: FromReply>(
@@ -157,7 +152,7 @@ pub trait JsonCommands: Surface {
         key: impl ToArg,
         paths: impl IntoIterator<Item: ToArg>,
     ) -> Self::Out<Option<T>> {
-        self.submit(Command::new("JSON.GET").arg(key).args(paths))
+        self.submit(command!("JSON.GET").arg(key).args(paths))
     }
     /// `JSON.GET` with a layout; JSON text.
     fn json_get_formatted(
@@ -167,7 +162,7 @@ pub trait JsonCommands: Surface {
         paths: impl IntoIterator<Item: ToArg>,
     ) -> Self::Out<Option<String>> {
         self.submit(
-            Command::new("JSON.GET")
+            command!("JSON.GET")
                 .arg(key)
                 .opt(|a| format.write(a))
                 .args(paths),
@@ -175,7 +170,7 @@ pub trait JsonCommands: Surface {
     }
     /// `JSON.MERGE`: merges as RFC 7396 says.
     fn json_merge(self, key: impl ToArg, path: &str, value: impl ToArg) -> Self::Out<()> {
-        self.submit(Command::new("JSON.MERGE").arg(key).arg(path).arg(value))
+        self.submit(command!("JSON.MERGE").arg(key).arg(path).arg(value))
     }
     /// `JSON.MGET`: the path of several keys; `None` where absent.
     fn json_mget<T: FromReply>(
@@ -183,14 +178,14 @@ pub trait JsonCommands: Surface {
         keys: impl IntoIterator<Item: ToArg>,
         path: &str,
     ) -> Self::Out<Vec<Option<T>>> {
-        self.submit(Command::new("JSON.MGET").args(keys).arg(path))
+        self.submit(command!("JSON.MGET").args(keys).arg(path))
     }
     /// `JSON.MSET`: sets (key, path, value) triplets at once.
     fn json_mset(
         self,
         items: impl IntoIterator<Item = (impl ToArg, impl ToArg, impl ToArg)>,
     ) -> Self::Out<()> {
-        self.submit(Command::new("JSON.MSET").opt(|a| {
+        self.submit(command!("JSON.MSET").opt(|a| {
             for (key, path, value) in items {
                 key.write(a);
                 path.write(a);
@@ -200,11 +195,11 @@ pub trait JsonCommands: Surface {
     }
     /// `JSON.NUMINCRBY`: adds; JSON text of the new numbers.
     fn json_numincrby<T: FromReply>(self, key: impl ToArg, path: &str, value: f64) -> Self::Out<T> {
-        self.submit(Command::new("JSON.NUMINCRBY").arg(key).arg(path).arg(value))
+        self.submit(command!("JSON.NUMINCRBY").arg(key).arg(path).arg(value))
     }
     /// `JSON.NUMMULTBY`: multiplies; JSON text of the new numbers.
     fn json_nummultby<T: FromReply>(self, key: impl ToArg, path: &str, value: f64) -> Self::Out<T> {
-        self.submit(Command::new("JSON.NUMMULTBY").arg(key).arg(path).arg(value))
+        self.submit(command!("JSON.NUMMULTBY").arg(key).arg(path).arg(value))
     }
     /// `JSON.OBJKEYS`: the keys of objects.
     fn json_objkeys(
@@ -212,19 +207,19 @@ pub trait JsonCommands: Surface {
         key: impl ToArg,
         path: &str,
     ) -> Self::Out<Option<Vec<Option<Vec<String>>>>> {
-        self.submit(Command::new("JSON.OBJKEYS").arg(key).arg(path))
+        self.submit(command!("JSON.OBJKEYS").arg(key).arg(path))
     }
     /// `JSON.OBJLEN`: how many keys objects have.
     fn json_objlen(self, key: impl ToArg, path: &str) -> Self::Out<PerPath<i64>> {
-        self.submit(Command::new("JSON.OBJLEN").arg(key).arg(path))
+        self.submit(command!("JSON.OBJLEN").arg(key).arg(path))
     }
     /// `JSON.RESP`: the value as nested replies.
     fn json_resp(self, key: impl ToArg, path: &str) -> Self::Out<Reply> {
-        self.submit(Command::new("JSON.RESP").arg(key).arg(path))
+        self.submit(command!("JSON.RESP").arg(key).arg(path))
     }
     /// `JSON.SET`: sets the value at a path.
     fn json_set(self, key: impl ToArg, path: &str, value: impl ToArg) -> Self::Out<()> {
-        self.submit(Command::new("JSON.SET").arg(key).arg(path).arg(value))
+        self.submit(command!("JSON.SET").arg(key).arg(path).arg(value))
     }
     /// `JSON.SET` with a condition; whether the value was set.
     fn json_set_if(
@@ -238,13 +233,7 @@ pub trait JsonCommands: Surface {
             JsonSetCondition::Absent => "NX",
             JsonSetCondition::Present => "XX",
         };
-        self.submit(
-            Command::new("JSON.SET")
-                .arg(key)
-                .arg(path)
-                .arg(value)
-                .arg(word),
-        )
+        self.submit(command!("JSON.SET").arg(key).arg(path).arg(value).arg(word))
     }
     /// `JSON.STRAPPEND`: adds to strings (a JSON string); the new lengths.
     fn json_strappend(
@@ -253,19 +242,19 @@ pub trait JsonCommands: Surface {
         path: &str,
         value: impl ToArg,
     ) -> Self::Out<PerPath<i64>> {
-        self.submit(Command::new("JSON.STRAPPEND").arg(key).arg(path).arg(value))
+        self.submit(command!("JSON.STRAPPEND").arg(key).arg(path).arg(value))
     }
     /// `JSON.STRLEN`: the lengths of strings.
     fn json_strlen(self, key: impl ToArg, path: &str) -> Self::Out<PerPath<i64>> {
-        self.submit(Command::new("JSON.STRLEN").arg(key).arg(path))
+        self.submit(command!("JSON.STRLEN").arg(key).arg(path))
     }
     /// `JSON.TOGGLE`: flips booleans; the new ones as 0 or 1 (legacy path: text).
     fn json_toggle(self, key: impl ToArg, path: &str) -> Self::Out<PerPath<Reply>> {
-        self.submit(Command::new("JSON.TOGGLE").arg(key).arg(path))
+        self.submit(command!("JSON.TOGGLE").arg(key).arg(path))
     }
     /// `JSON.TYPE`: the type names.
     fn json_type(self, key: impl ToArg, path: &str) -> Self::Out<PerPath<String>> {
-        self.submit(Command::new("JSON.TYPE").arg(key).arg(path))
+        self.submit(command!("JSON.TYPE").arg(key).arg(path))
     }
 }
 

@@ -1,7 +1,7 @@
 //! List commands. Source: <https://upstash.com/docs/redis/commands/list>.
 
 use super::options::{Side, counted, word_and};
-use crate::{Args, Command, FromReply, Surface, ToArg};
+use crate::{Args, FromReply, Surface, ToArg};
 
 /// Options of [`ListCommands::lpos_with`].
 #[derive(Debug, Clone, Copy, Default)]
@@ -59,7 +59,7 @@ impl ToArg for Insert {
 pub trait ListCommands: Surface {
     /// `LINDEX`: the element at an index; negative counts from the tail.
     fn lindex<T: FromReply>(self, key: impl ToArg, index: i64) -> Self::Out<Option<T>> {
-        self.submit(Command::new("LINDEX").arg(key).arg(index))
+        self.submit(command!("LINDEX").arg(key).arg(index))
     }
     /// `LINSERT`: the new length, 0 without a key, -1 without the pivot.
     fn linsert(
@@ -70,7 +70,7 @@ pub trait ListCommands: Surface {
         element: impl ToArg,
     ) -> Self::Out<i64> {
         self.submit(
-            Command::new("LINSERT")
+            command!("LINSERT")
                 .arg(key)
                 .arg(place)
                 .arg(pivot)
@@ -79,7 +79,7 @@ pub trait ListCommands: Surface {
     }
     /// `LLEN`: the length; 0 when the key is absent.
     fn llen(self, key: impl ToArg) -> Self::Out<i64> {
-        self.submit(Command::new("LLEN").arg(key))
+        self.submit(command!("LLEN").arg(key))
     }
     /// `LMOVE`: moves one element between lists; `None` when the source is empty.
     fn lmove<T: FromReply>(
@@ -90,7 +90,7 @@ pub trait ListCommands: Surface {
         to: Side,
     ) -> Self::Out<Option<T>> {
         self.submit(
-            Command::new("LMOVE")
+            command!("LMOVE")
                 .arg(source)
                 .arg(destination)
                 .arg(from)
@@ -105,7 +105,7 @@ pub trait ListCommands: Surface {
         count: u64,
     ) -> Self::Out<Option<(String, Vec<T>)>> {
         self.submit(
-            Command::new("LMPOP")
+            command!("LMPOP")
                 .opt(counted(keys))
                 .arg(from)
                 .arg("COUNT")
@@ -114,15 +114,15 @@ pub trait ListCommands: Surface {
     }
     /// `LPOP`: the first element; `None` when the list is empty.
     fn lpop<T: FromReply>(self, key: impl ToArg) -> Self::Out<Option<T>> {
-        self.submit(Command::new("LPOP").arg(key))
+        self.submit(command!("LPOP").arg(key))
     }
     /// `LPOP key count`: up to `count` first elements.
     fn lpop_count<T: FromReply>(self, key: impl ToArg, count: u64) -> Self::Out<Option<Vec<T>>> {
-        self.submit(Command::new("LPOP").arg(key).arg(count))
+        self.submit(command!("LPOP").arg(key).arg(count))
     }
     /// `LPOS`: the index of the first match.
     fn lpos(self, key: impl ToArg, element: impl ToArg) -> Self::Out<Option<i64>> {
-        self.submit(Command::new("LPOS").arg(key).arg(element))
+        self.submit(command!("LPOS").arg(key).arg(element))
     }
     /// `LPOS` with options: the index of one match.
     fn lpos_with(
@@ -132,7 +132,7 @@ pub trait ListCommands: Surface {
         options: LPosOptions,
     ) -> Self::Out<Option<i64>> {
         self.submit(
-            Command::new("LPOS")
+            command!("LPOS")
                 .arg(key)
                 .arg(element)
                 .opt(|a| options.write(a)),
@@ -147,7 +147,7 @@ pub trait ListCommands: Surface {
         options: LPosOptions,
     ) -> Self::Out<Vec<i64>> {
         self.submit(
-            Command::new("LPOS")
+            command!("LPOS")
                 .arg(key)
                 .arg(element)
                 .opt(|a| options.write(a))
@@ -157,35 +157,35 @@ pub trait ListCommands: Surface {
     }
     /// `LPUSH`: adds to the head; the new length.
     fn lpush(self, key: impl ToArg, elements: impl IntoIterator<Item: ToArg>) -> Self::Out<i64> {
-        self.submit(Command::new("LPUSH").arg(key).args(elements))
+        self.submit(command!("LPUSH").arg(key).args(elements))
     }
     /// `LPUSHX`: adds to the head if the list exists; the new length.
     fn lpushx(self, key: impl ToArg, elements: impl IntoIterator<Item: ToArg>) -> Self::Out<i64> {
-        self.submit(Command::new("LPUSHX").arg(key).args(elements))
+        self.submit(command!("LPUSHX").arg(key).args(elements))
     }
     /// `LRANGE`: elements from `start` to `stop`, both included.
     fn lrange<T: FromReply>(self, key: impl ToArg, start: i64, stop: i64) -> Self::Out<Vec<T>> {
-        self.submit(Command::new("LRANGE").arg(key).arg(start).arg(stop))
+        self.submit(command!("LRANGE").arg(key).arg(start).arg(stop))
     }
     /// `LREM`: removes matches, `count` from the head, negative from the tail, 0 all.
     fn lrem(self, key: impl ToArg, count: i64, element: impl ToArg) -> Self::Out<i64> {
-        self.submit(Command::new("LREM").arg(key).arg(count).arg(element))
+        self.submit(command!("LREM").arg(key).arg(count).arg(element))
     }
     /// `LSET`: replaces the element at an index.
     fn lset(self, key: impl ToArg, index: i64, element: impl ToArg) -> Self::Out<()> {
-        self.submit(Command::new("LSET").arg(key).arg(index).arg(element))
+        self.submit(command!("LSET").arg(key).arg(index).arg(element))
     }
     /// `LTRIM`: keeps elements from `start` to `stop`.
     fn ltrim(self, key: impl ToArg, start: i64, stop: i64) -> Self::Out<()> {
-        self.submit(Command::new("LTRIM").arg(key).arg(start).arg(stop))
+        self.submit(command!("LTRIM").arg(key).arg(start).arg(stop))
     }
     /// `RPOP`: the last element; `None` when the list is empty.
     fn rpop<T: FromReply>(self, key: impl ToArg) -> Self::Out<Option<T>> {
-        self.submit(Command::new("RPOP").arg(key))
+        self.submit(command!("RPOP").arg(key))
     }
     /// `RPOP key count`: up to `count` last elements.
     fn rpop_count<T: FromReply>(self, key: impl ToArg, count: u64) -> Self::Out<Option<Vec<T>>> {
-        self.submit(Command::new("RPOP").arg(key).arg(count))
+        self.submit(command!("RPOP").arg(key).arg(count))
     }
     /// `RPOPLPUSH`: moves the last element to another list's head.
     fn rpoplpush<T: FromReply>(
@@ -193,15 +193,15 @@ pub trait ListCommands: Surface {
         source: impl ToArg,
         destination: impl ToArg,
     ) -> Self::Out<Option<T>> {
-        self.submit(Command::new("RPOPLPUSH").arg(source).arg(destination))
+        self.submit(command!("RPOPLPUSH").arg(source).arg(destination))
     }
     /// `RPUSH`: adds to the tail; the new length.
     fn rpush(self, key: impl ToArg, elements: impl IntoIterator<Item: ToArg>) -> Self::Out<i64> {
-        self.submit(Command::new("RPUSH").arg(key).args(elements))
+        self.submit(command!("RPUSH").arg(key).args(elements))
     }
     /// `RPUSHX`: adds to the tail if the list exists; the new length.
     fn rpushx(self, key: impl ToArg, elements: impl IntoIterator<Item: ToArg>) -> Self::Out<i64> {
-        self.submit(Command::new("RPUSHX").arg(key).args(elements))
+        self.submit(command!("RPUSHX").arg(key).args(elements))
     }
 }
 

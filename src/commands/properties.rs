@@ -315,6 +315,23 @@ const STARTS: [usize; 27] = {
     starts
 };
 
+/// Position in the table of a name that is there, as the compiler proves.
+pub(crate) const fn place(name: &str) -> usize {
+    let (name, mut index) = (name.as_bytes(), 0);
+    while index < TABLE.len() {
+        let known = TABLE[index].name.as_bytes();
+        let mut same = 0;
+        while same < name.len() && same < known.len() && known[same] == name[same] {
+            same += 1;
+        }
+        if same == name.len() && same == known.len() {
+            return index;
+        }
+        index += 1;
+    }
+    panic!("no such command in the table");
+}
+
 /// Position in the table, upper or lower case; its length for unknown commands.
 pub(crate) fn index_of(name: &[u8]) -> usize {
     position(name).unwrap_or(TABLE.len())

@@ -6,12 +6,12 @@ use crate::{Command, FromReply, Surface, ToArg};
 type Words<'a> = &'a [&'a str];
 
 fn eval<T>(
-    name: &'static str,
+    command: Command<T>,
     what: impl ToArg,
     keys: impl IntoIterator<Item: ToArg>,
     args: impl IntoIterator<Item: ToArg>,
 ) -> Command<T> {
-    Command::new(name).arg(what).opt(counted(keys)).args(args)
+    command.arg(what).opt(counted(keys)).args(args)
 }
 
 /// Script commands; [`Script`](crate::Script) needs fewer bytes and handles `NOSCRIPT`.
@@ -23,7 +23,7 @@ pub trait ScriptingCommands: Surface {
         keys: impl IntoIterator<Item: ToArg>,
         args: impl IntoIterator<Item: ToArg>,
     ) -> Self::Out<T> {
-        self.submit(eval("EVAL", script, keys, args))
+        self.submit(eval(command!("EVAL"), script, keys, args))
     }
     /// `EVAL_RO`: runs a script that only reads.
     fn eval_ro<T: FromReply>(
@@ -32,7 +32,7 @@ pub trait ScriptingCommands: Surface {
         keys: impl IntoIterator<Item: ToArg>,
         args: impl IntoIterator<Item: ToArg>,
     ) -> Self::Out<T> {
-        self.submit(eval("EVAL_RO", script, keys, args))
+        self.submit(eval(command!("EVAL_RO"), script, keys, args))
     }
     /// `EVALSHA`: runs a script that the server has.
     fn evalsha<T: FromReply>(
@@ -41,7 +41,7 @@ pub trait ScriptingCommands: Surface {
         keys: impl IntoIterator<Item: ToArg>,
         args: impl IntoIterator<Item: ToArg>,
     ) -> Self::Out<T> {
-        self.submit(eval("EVALSHA", sha1, keys, args))
+        self.submit(eval(command!("EVALSHA"), sha1, keys, args))
     }
     /// `EVALSHA_RO`: runs a script that the server has and that only reads.
     fn evalsha_ro<T: FromReply>(
@@ -50,23 +50,23 @@ pub trait ScriptingCommands: Surface {
         keys: impl IntoIterator<Item: ToArg>,
         args: impl IntoIterator<Item: ToArg>,
     ) -> Self::Out<T> {
-        self.submit(eval("EVALSHA_RO", sha1, keys, args))
+        self.submit(eval(command!("EVALSHA_RO"), sha1, keys, args))
     }
     /// `SCRIPT EXISTS`: for each SHA1 whether the server has the script.
     fn script_exists(self, sha1s: impl IntoIterator<Item: ToArg>) -> Self::Out<Vec<bool>> {
-        self.submit(Command::new("SCRIPT").arg("EXISTS").args(sha1s))
+        self.submit(command!("SCRIPT").arg("EXISTS").args(sha1s))
     }
     /// `SCRIPT FLUSH`: forgets every script.
     fn script_flush(self) -> Self::Out<()> {
-        self.submit(Command::new("SCRIPT").arg("FLUSH"))
+        self.submit(command!("SCRIPT").arg("FLUSH"))
     }
     /// `SCRIPT KILL`: stops a running script; Upstash always answers `NOTBUSY`.
     fn script_kill(self) -> Self::Out<()> {
-        self.submit(Command::new("SCRIPT").arg("KILL"))
+        self.submit(command!("SCRIPT").arg("KILL"))
     }
     /// `SCRIPT LOAD`: gives the server a script; its SHA1.
     fn script_load(self, script: &str) -> Self::Out<String> {
-        self.submit(Command::new("SCRIPT").arg("LOAD").arg(script))
+        self.submit(command!("SCRIPT").arg("LOAD").arg(script))
     }
 }
 
@@ -76,7 +76,7 @@ impl<S: Surface> ScriptingCommands for S {}
 pub trait FunctionCommands: Surface {
     /// `FCALL`: calls a function.
     fn fcall<T: FromReply>(self, function: &str, keys: Words<'_>, args: Words<'_>) -> Self::Out<T> {
-        self.submit(eval("FCALL", function, keys, args))
+        self.submit(eval(command!("FCALL"), function, keys, args))
     }
     /// `FCALL_RO`: calls a function that only reads.
     fn fcall_ro<T: FromReply>(
@@ -85,24 +85,24 @@ pub trait FunctionCommands: Surface {
         keys: Words<'_>,
         args: Words<'_>,
     ) -> Self::Out<T> {
-        self.submit(eval("FCALL_RO", function, keys, args))
+        self.submit(eval(command!("FCALL_RO"), function, keys, args))
     }
     /// `FUNCTION DELETE`: deletes a library.
     fn function_delete(self, library: &str) -> Self::Out<()> {
-        self.submit(Command::new("FUNCTION").arg("DELETE").arg(library))
+        self.submit(command!("FUNCTION").arg("DELETE").arg(library))
     }
     /// `FUNCTION FLUSH`: deletes every library.
     fn function_flush(self) -> Self::Out<()> {
-        self.submit(Command::new("FUNCTION").arg("FLUSH"))
+        self.submit(command!("FUNCTION").arg("FLUSH"))
     }
     /// `FUNCTION KILL`: stops a running function; Upstash always answers `NOTBUSY`.
     fn function_kill(self) -> Self::Out<()> {
-        self.submit(Command::new("FUNCTION").arg("KILL"))
+        self.submit(command!("FUNCTION").arg("KILL"))
     }
     /// `FUNCTION LIST`: the libraries, those that match a pattern if there is one.
     fn function_list(self, pattern: Option<&str>) -> Self::Out<Vec<Fields>> {
         self.submit(
-            Command::new("FUNCTION")
+            command!("FUNCTION")
                 .arg("LIST")
                 .opt(|a| library(pattern, a)),
         )
@@ -110,7 +110,7 @@ pub trait FunctionCommands: Surface {
     /// `FUNCTION LIST … WITHCODE`: the libraries with their source.
     fn function_list_withcode(self, pattern: Option<&str>) -> Self::Out<Vec<Fields>> {
         self.submit(
-            Command::new("FUNCTION")
+            command!("FUNCTION")
                 .arg("LIST")
                 .opt(|a| library(pattern, a))
                 .arg("WITHCODE"),
@@ -118,20 +118,15 @@ pub trait FunctionCommands: Surface {
     }
     /// `FUNCTION LOAD`: loads a library; its name.
     fn function_load(self, code: &str) -> Self::Out<String> {
-        self.submit(Command::new("FUNCTION").arg("LOAD").arg(code))
+        self.submit(command!("FUNCTION").arg("LOAD").arg(code))
     }
     /// `FUNCTION LOAD REPLACE`: loads a library over an old one.
     fn function_load_replace(self, code: &str) -> Self::Out<String> {
-        self.submit(
-            Command::new("FUNCTION")
-                .arg("LOAD")
-                .arg("REPLACE")
-                .arg(code),
-        )
+        self.submit(command!("FUNCTION").arg("LOAD").arg("REPLACE").arg(code))
     }
     /// `FUNCTION STATS`: the running function and the engines.
     fn function_stats(self) -> Self::Out<Fields> {
-        self.submit(Command::new("FUNCTION").arg("STATS"))
+        self.submit(command!("FUNCTION").arg("STATS"))
     }
 }
 

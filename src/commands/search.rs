@@ -2,7 +2,7 @@
 //! Source: <https://upstash.com/docs/redis/commands/search>.
 
 use super::replies::Fields;
-use crate::{Command, Error, FromReply, Reply, Result, Surface, ToArg};
+use crate::{Error, FromReply, Reply, Result, Surface, ToArg};
 
 /// One match of a query.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,7 +44,7 @@ pub trait SearchCommands: Surface {
         aggregations: impl ToArg,
     ) -> Self::Out<Option<Reply>> {
         self.submit(
-            Command::new("SEARCH.AGGREGATE")
+            command!("SEARCH.AGGREGATE")
                 .arg(index)
                 .arg(filter)
                 .arg(aggregations),
@@ -52,15 +52,15 @@ pub trait SearchCommands: Surface {
     }
     /// `SEARCH.ALIASADD`: 1 when the alias is new, 2 when it was moved.
     fn search_aliasadd(self, alias: impl ToArg, index: impl ToArg) -> Self::Out<i64> {
-        self.submit(Command::new("SEARCH.ALIASADD").arg(alias).arg(index))
+        self.submit(command!("SEARCH.ALIASADD").arg(alias).arg(index))
     }
     /// `SEARCH.ALIASDEL`: whether the alias existed.
     fn search_aliasdel(self, alias: impl ToArg) -> Self::Out<bool> {
-        self.submit(Command::new("SEARCH.ALIASDEL").arg(alias))
+        self.submit(command!("SEARCH.ALIASDEL").arg(alias))
     }
     /// `SEARCH.COUNT`: how many match; -1 without such an index.
     fn search_count(self, index: impl ToArg, filter: impl ToArg) -> Self::Out<i64> {
-        self.submit(Command::new("SEARCH.COUNT").arg(index).arg(filter))
+        self.submit(command!("SEARCH.COUNT").arg(index).arg(filter))
     }
     /// `SEARCH.CREATE name …`: whether the index is new.
     fn search_create(
@@ -68,23 +68,23 @@ pub trait SearchCommands: Surface {
         index: impl ToArg,
         definition: impl IntoIterator<Item: ToArg>,
     ) -> Self::Out<bool> {
-        self.submit(Command::new("SEARCH.CREATE").arg(index).args(definition))
+        self.submit(command!("SEARCH.CREATE").arg(index).args(definition))
     }
     /// `SEARCH.DESCRIBE`: the index's definition; `None` when absent.
     fn search_describe(self, index: impl ToArg) -> Self::Out<Option<Fields>> {
-        self.submit(Command::new("SEARCH.DESCRIBE").arg(index))
+        self.submit(command!("SEARCH.DESCRIBE").arg(index))
     }
     /// `SEARCH.DROP`: whether the index existed.
     fn search_drop(self, index: impl ToArg) -> Self::Out<bool> {
-        self.submit(Command::new("SEARCH.DROP").arg(index))
+        self.submit(command!("SEARCH.DROP").arg(index))
     }
     /// `SEARCH.LISTALIASES`: (alias, index) pairs.
     fn search_listaliases(self) -> Self::Out<Vec<(String, String)>> {
-        self.submit(Command::new("SEARCH.LISTALIASES"))
+        self.submit(command!("SEARCH.LISTALIASES"))
     }
     /// `SEARCH.LISTINDEXES` with its options.
     fn search_listindexes(self, options: impl IntoIterator<Item: ToArg>) -> Self::Out<Vec<Fields>> {
-        self.submit(Command::new("SEARCH.LISTINDEXES").args(options))
+        self.submit(command!("SEARCH.LISTINDEXES").args(options))
     }
     /// `SEARCH.QUERY name query …`: the matches; `None` without such an index.
     fn search_query(
@@ -93,20 +93,15 @@ pub trait SearchCommands: Surface {
         query: impl ToArg,
         options: impl IntoIterator<Item: ToArg>,
     ) -> Self::Out<Option<Vec<SearchMatch>>> {
-        self.submit(
-            Command::new("SEARCH.QUERY")
-                .arg(index)
-                .arg(query)
-                .args(options),
-        )
+        self.submit(command!("SEARCH.QUERY").arg(index).arg(query).args(options))
     }
     /// `SEARCH.REINDEX`: whether the index exists.
     fn search_reindex(self, index: impl ToArg) -> Self::Out<bool> {
-        self.submit(Command::new("SEARCH.REINDEX").arg(index))
+        self.submit(command!("SEARCH.REINDEX").arg(index))
     }
     /// `SEARCH.WAITINDEXING`: waits until every write is indexed.
     fn search_waitindexing(self, index: impl ToArg) -> Self::Out<bool> {
-        self.submit(Command::new("SEARCH.WAITINDEXING").arg(index))
+        self.submit(command!("SEARCH.WAITINDEXING").arg(index))
     }
 }
 

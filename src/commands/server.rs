@@ -2,7 +2,7 @@
 //! Source: <https://upstash.com/docs/redis/commands/server>.
 
 use super::replies::Fields;
-use crate::{Command, FromReply, Pairs, Reply, Result, Surface, ToArg};
+use crate::{FromReply, Pairs, Reply, Result, Surface, ToArg};
 
 /// The text of `INFO`, by section and name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,19 +50,19 @@ impl FromReply for Info {
 pub trait ConnectionCommands: Surface {
     /// `ECHO`: the message.
     fn echo<T: FromReply>(self, message: impl ToArg) -> Self::Out<T> {
-        self.submit(Command::new("ECHO").arg(message))
+        self.submit(command!("ECHO").arg(message))
     }
     /// `PING`: answers `PONG`.
     fn ping(self) -> Self::Out<String> {
-        self.submit(Command::new("PING"))
+        self.submit(command!("PING"))
     }
     /// `PING message`: answers the message.
     fn ping_message<T: FromReply>(self, message: impl ToArg) -> Self::Out<T> {
-        self.submit(Command::new("PING").arg(message))
+        self.submit(command!("PING").arg(message))
     }
     /// `SELECT`: only database 0 exists.
     fn select(self, database: i64) -> Self::Out<()> {
-        self.submit(Command::new("SELECT").arg(database))
+        self.submit(command!("SELECT").arg(database))
     }
 }
 
@@ -72,26 +72,26 @@ impl<S: Surface> ConnectionCommands for S {}
 pub trait PubSubCommands: Surface {
     /// `PUBLISH`: how many subscribers got the message.
     fn publish(self, channel: impl ToArg, message: impl ToArg) -> Self::Out<i64> {
-        self.submit(Command::new("PUBLISH").arg(channel).arg(message))
+        self.submit(command!("PUBLISH").arg(channel).arg(message))
     }
     /// `PUBSUB CHANNELS`: channels with subscribers.
     fn pubsub_channels(self) -> Self::Out<Vec<String>> {
-        self.submit(Command::new("PUBSUB").arg("CHANNELS"))
+        self.submit(command!("PUBSUB").arg("CHANNELS"))
     }
     /// `PUBSUB CHANNELS pattern`.
     fn pubsub_channels_matching(self, pattern: impl ToArg) -> Self::Out<Vec<String>> {
-        self.submit(Command::new("PUBSUB").arg("CHANNELS").arg(pattern))
+        self.submit(command!("PUBSUB").arg("CHANNELS").arg(pattern))
     }
     /// `PUBSUB NUMPAT`: the number of pattern subscriptions.
     fn pubsub_numpat(self) -> Self::Out<i64> {
-        self.submit(Command::new("PUBSUB").arg("NUMPAT"))
+        self.submit(command!("PUBSUB").arg("NUMPAT"))
     }
     /// `PUBSUB NUMSUB`: the number of subscribers of each channel.
     fn pubsub_numsub(
         self,
         channels: impl IntoIterator<Item: ToArg>,
     ) -> Self::Out<Pairs<String, i64>> {
-        self.submit(Command::new("PUBSUB").arg("NUMSUB").args(channels))
+        self.submit(command!("PUBSUB").arg("NUMSUB").args(channels))
     }
 }
 
@@ -101,42 +101,42 @@ impl<S: Surface> PubSubCommands for S {}
 pub trait ServerCommands: Surface {
     /// `COMMAND`: Upstash answers an empty list.
     fn command_list(self) -> Self::Out<Vec<Reply>> {
-        self.submit(Command::new("COMMAND"))
+        self.submit(command!("COMMAND"))
     }
     /// `CONFIG GET`: Upstash knows `notify-keyspace-events` only.
     fn config_get(
         self,
         parameters: impl IntoIterator<Item: ToArg>,
     ) -> Self::Out<Pairs<String, String>> {
-        self.submit(Command::new("CONFIG").arg("GET").args(parameters))
+        self.submit(command!("CONFIG").arg("GET").args(parameters))
     }
     /// `CONFIG SET`: sets one parameter.
     fn config_set(self, parameter: impl ToArg, value: impl ToArg) -> Self::Out<()> {
-        self.submit(Command::new("CONFIG").arg("SET").arg(parameter).arg(value))
+        self.submit(command!("CONFIG").arg("SET").arg(parameter).arg(value))
     }
     /// `DBSIZE`: the number of keys.
     fn dbsize(self) -> Self::Out<i64> {
-        self.submit(Command::new("DBSIZE"))
+        self.submit(command!("DBSIZE"))
     }
     /// `FLUSHALL`: deletes everything.
     fn flushall(self) -> Self::Out<()> {
-        self.submit(Command::new("FLUSHALL"))
+        self.submit(command!("FLUSHALL"))
     }
     /// `FLUSHDB`: deletes everything in the database.
     fn flushdb(self) -> Self::Out<()> {
-        self.submit(Command::new("FLUSHDB"))
+        self.submit(command!("FLUSHDB"))
     }
     /// `INFO`: every section.
     fn info(self) -> Self::Out<Info> {
-        self.submit(Command::new("INFO"))
+        self.submit(command!("INFO"))
     }
     /// `INFO section`.
     fn info_section(self, section: impl ToArg) -> Self::Out<Info> {
-        self.submit(Command::new("INFO").arg(section))
+        self.submit(command!("INFO").arg(section))
     }
     /// `TIME`: unix seconds, and microseconds of the second.
     fn time(self) -> Self::Out<(u64, u32)> {
-        self.submit(Command::new("TIME"))
+        self.submit(command!("TIME"))
     }
 }
 
@@ -146,59 +146,59 @@ impl<S: Surface> ServerCommands for S {}
 pub trait AclCommands: Surface {
     /// `ACL CAT`: the categories.
     fn acl_cat(self) -> Self::Out<Vec<String>> {
-        self.submit(Command::new("ACL").arg("CAT"))
+        self.submit(command!("ACL").arg("CAT"))
     }
     /// `ACL CAT category`: the category's commands.
     fn acl_cat_of(self, category: impl ToArg) -> Self::Out<Vec<String>> {
-        self.submit(Command::new("ACL").arg("CAT").arg(category))
+        self.submit(command!("ACL").arg("CAT").arg(category))
     }
     /// `ACL DELUSER`: deletes users; how many existed.
     fn acl_deluser(self, names: impl IntoIterator<Item: ToArg>) -> Self::Out<i64> {
-        self.submit(Command::new("ACL").arg("DELUSER").args(names))
+        self.submit(command!("ACL").arg("DELUSER").args(names))
     }
     /// `ACL GENPASS`: a random password.
     fn acl_genpass(self) -> Self::Out<String> {
-        self.submit(Command::new("ACL").arg("GENPASS"))
+        self.submit(command!("ACL").arg("GENPASS"))
     }
     /// `ACL GENTOKEN`: a token for a user; Upstash only.
     fn acl_gentoken(self, name: impl ToArg) -> Self::Out<String> {
-        self.submit(Command::new("ACL").arg("GENTOKEN").arg(name))
+        self.submit(command!("ACL").arg("GENTOKEN").arg(name))
     }
     /// `ACL GETUSER`: the user's rules; `None` when absent.
     fn acl_getuser(self, name: impl ToArg) -> Self::Out<Option<Fields>> {
-        self.submit(Command::new("ACL").arg("GETUSER").arg(name))
+        self.submit(command!("ACL").arg("GETUSER").arg(name))
     }
     /// `ACL LIST`: every user's rules as text.
     fn acl_list(self) -> Self::Out<Vec<String>> {
-        self.submit(Command::new("ACL").arg("LIST"))
+        self.submit(command!("ACL").arg("LIST"))
     }
     /// `ACL LOAD`.
     fn acl_load(self) -> Self::Out<()> {
-        self.submit(Command::new("ACL").arg("LOAD"))
+        self.submit(command!("ACL").arg("LOAD"))
     }
     /// `ACL LOG`: refused commands; Upstash answers an empty list.
     fn acl_log(self) -> Self::Out<Vec<Fields>> {
-        self.submit(Command::new("ACL").arg("LOG"))
+        self.submit(command!("ACL").arg("LOG"))
     }
     /// `ACL RESTTOKEN`: the REST token of a user; Upstash only.
     fn acl_resttoken(self, name: impl ToArg, password: impl ToArg) -> Self::Out<String> {
-        self.submit(Command::new("ACL").arg("RESTTOKEN").arg(name).arg(password))
+        self.submit(command!("ACL").arg("RESTTOKEN").arg(name).arg(password))
     }
     /// `ACL SAVE`.
     fn acl_save(self) -> Self::Out<()> {
-        self.submit(Command::new("ACL").arg("SAVE"))
+        self.submit(command!("ACL").arg("SAVE"))
     }
     /// `ACL SETUSER`: makes or changes a user by rules.
     fn acl_setuser(self, name: impl ToArg, rules: impl IntoIterator<Item: ToArg>) -> Self::Out<()> {
-        self.submit(Command::new("ACL").arg("SETUSER").arg(name).args(rules))
+        self.submit(command!("ACL").arg("SETUSER").arg(name).args(rules))
     }
     /// `ACL USERS`: the users' names.
     fn acl_users(self) -> Self::Out<Vec<String>> {
-        self.submit(Command::new("ACL").arg("USERS"))
+        self.submit(command!("ACL").arg("USERS"))
     }
     /// `ACL WHOAMI`: the name of the token's user.
     fn acl_whoami(self) -> Self::Out<String> {
-        self.submit(Command::new("ACL").arg("WHOAMI"))
+        self.submit(command!("ACL").arg("WHOAMI"))
     }
 }
 

@@ -4,21 +4,21 @@ use super::{
     options::{ScanOptions, counted},
     replies::Page,
 };
-use crate::{Command, FromReply, Surface, ToArg};
+use crate::{FromReply, Surface, ToArg};
 
 /// Set commands.
 pub trait SetCommands: Surface {
     /// `SADD`: adds members; how many are new.
     fn sadd(self, key: impl ToArg, members: impl IntoIterator<Item: ToArg>) -> Self::Out<i64> {
-        self.submit(Command::new("SADD").arg(key).args(members))
+        self.submit(command!("SADD").arg(key).args(members))
     }
     /// `SCARD`: the number of members.
     fn scard(self, key: impl ToArg) -> Self::Out<i64> {
-        self.submit(Command::new("SCARD").arg(key))
+        self.submit(command!("SCARD").arg(key))
     }
     /// `SDIFF`: members of the first set that no other has.
     fn sdiff<T: FromReply>(self, keys: impl IntoIterator<Item: ToArg>) -> Self::Out<Vec<T>> {
-        self.submit(Command::new("SDIFF").args(keys))
+        self.submit(command!("SDIFF").args(keys))
     }
     /// `SDIFFSTORE`: stores the difference; its size.
     fn sdiffstore(
@@ -26,11 +26,11 @@ pub trait SetCommands: Surface {
         destination: impl ToArg,
         keys: impl IntoIterator<Item: ToArg>,
     ) -> Self::Out<i64> {
-        self.submit(Command::new("SDIFFSTORE").arg(destination).args(keys))
+        self.submit(command!("SDIFFSTORE").arg(destination).args(keys))
     }
     /// `SINTER`: members that every set has.
     fn sinter<T: FromReply>(self, keys: impl IntoIterator<Item: ToArg>) -> Self::Out<Vec<T>> {
-        self.submit(Command::new("SINTER").args(keys))
+        self.submit(command!("SINTER").args(keys))
     }
     /// `SINTERCARD`: the intersection's size, counted up to a limit if there is one.
     fn sintercard(
@@ -38,7 +38,7 @@ pub trait SetCommands: Surface {
         keys: impl IntoIterator<Item: ToArg>,
         limit: Option<u64>,
     ) -> Self::Out<i64> {
-        self.submit(Command::new("SINTERCARD").opt(counted(keys)).opt(|a| {
+        self.submit(command!("SINTERCARD").opt(counted(keys)).opt(|a| {
             if let Some(limit) = limit {
                 super::options::word_and("LIMIT", limit, a);
             }
@@ -50,15 +50,15 @@ pub trait SetCommands: Surface {
         destination: impl ToArg,
         keys: impl IntoIterator<Item: ToArg>,
     ) -> Self::Out<i64> {
-        self.submit(Command::new("SINTERSTORE").arg(destination).args(keys))
+        self.submit(command!("SINTERSTORE").arg(destination).args(keys))
     }
     /// `SISMEMBER`: whether the set has the member.
     fn sismember(self, key: impl ToArg, member: impl ToArg) -> Self::Out<bool> {
-        self.submit(Command::new("SISMEMBER").arg(key).arg(member))
+        self.submit(command!("SISMEMBER").arg(key).arg(member))
     }
     /// `SMEMBERS`: every member.
     fn smembers<T: FromReply>(self, key: impl ToArg) -> Self::Out<Vec<T>> {
-        self.submit(Command::new("SMEMBERS").arg(key))
+        self.submit(command!("SMEMBERS").arg(key))
     }
     /// `SMISMEMBER`: for each member whether the set has it.
     fn smismember(
@@ -66,7 +66,7 @@ pub trait SetCommands: Surface {
         key: impl ToArg,
         members: impl IntoIterator<Item: ToArg>,
     ) -> Self::Out<Vec<bool>> {
-        self.submit(Command::new("SMISMEMBER").arg(key).args(members))
+        self.submit(command!("SMISMEMBER").arg(key).args(members))
     }
     /// `SMOVE`: moves a member to another set; whether it was there.
     fn smove(
@@ -75,32 +75,27 @@ pub trait SetCommands: Surface {
         destination: impl ToArg,
         member: impl ToArg,
     ) -> Self::Out<bool> {
-        self.submit(
-            Command::new("SMOVE")
-                .arg(source)
-                .arg(destination)
-                .arg(member),
-        )
+        self.submit(command!("SMOVE").arg(source).arg(destination).arg(member))
     }
     /// `SPOP`: removes and gives a random member.
     fn spop<T: FromReply>(self, key: impl ToArg) -> Self::Out<Option<T>> {
-        self.submit(Command::new("SPOP").arg(key))
+        self.submit(command!("SPOP").arg(key))
     }
     /// `SPOP key count`: removes and gives up to `count` random members.
     fn spop_count<T: FromReply>(self, key: impl ToArg, count: u64) -> Self::Out<Vec<T>> {
-        self.submit(Command::new("SPOP").arg(key).arg(count))
+        self.submit(command!("SPOP").arg(key).arg(count))
     }
     /// `SRANDMEMBER`: a random member.
     fn srandmember<T: FromReply>(self, key: impl ToArg) -> Self::Out<Option<T>> {
-        self.submit(Command::new("SRANDMEMBER").arg(key))
+        self.submit(command!("SRANDMEMBER").arg(key))
     }
     /// `SRANDMEMBER key count`: random members; a negative count allows repeats.
     fn srandmember_count<T: FromReply>(self, key: impl ToArg, count: i64) -> Self::Out<Vec<T>> {
-        self.submit(Command::new("SRANDMEMBER").arg(key).arg(count))
+        self.submit(command!("SRANDMEMBER").arg(key).arg(count))
     }
     /// `SREM`: removes members; how many were there.
     fn srem(self, key: impl ToArg, members: impl IntoIterator<Item: ToArg>) -> Self::Out<i64> {
-        self.submit(Command::new("SREM").arg(key).args(members))
+        self.submit(command!("SREM").arg(key).args(members))
     }
     /// `SSCAN`: one page of members.
     fn sscan<T: FromReply>(
@@ -110,7 +105,7 @@ pub trait SetCommands: Surface {
         options: &ScanOptions,
     ) -> Self::Out<Page<Vec<T>>> {
         self.submit(
-            Command::new("SSCAN")
+            command!("SSCAN")
                 .arg(key)
                 .arg(cursor)
                 .opt(|a| options.write(a)),
@@ -118,7 +113,7 @@ pub trait SetCommands: Surface {
     }
     /// `SUNION`: members of any set.
     fn sunion<T: FromReply>(self, keys: impl IntoIterator<Item: ToArg>) -> Self::Out<Vec<T>> {
-        self.submit(Command::new("SUNION").args(keys))
+        self.submit(command!("SUNION").args(keys))
     }
     /// `SUNIONSTORE`: stores the union; its size.
     fn sunionstore(
@@ -126,7 +121,7 @@ pub trait SetCommands: Surface {
         destination: impl ToArg,
         keys: impl IntoIterator<Item: ToArg>,
     ) -> Self::Out<i64> {
-        self.submit(Command::new("SUNIONSTORE").arg(destination).args(keys))
+        self.submit(command!("SUNIONSTORE").arg(destination).args(keys))
     }
 }
 

@@ -5,7 +5,7 @@ use super::{
     replies::Page,
     sorted_set_options::{Lex, Score, ZAddOptions, ZCombine, ZEnd, ZRange, write_limit},
 };
-use crate::{Command, FromReply, Pairs, Surface, ToArg};
+use crate::{FromReply, Pairs, Surface, ToArg};
 
 /// A key and what was popped of it; `None` when every set is empty.
 pub type Popped<T> = Option<(String, Pairs<T, f64>)>;
@@ -18,7 +18,7 @@ pub trait SortedSetCommands: Surface {
         key: impl ToArg,
         items: impl IntoIterator<Item = (f64, impl ToArg)>,
     ) -> Self::Out<i64> {
-        self.submit(Command::new("ZADD").arg(key).opt(pairs(items)))
+        self.submit(command!("ZADD").arg(key).opt(pairs(items)))
     }
     /// `ZADD` with options; how many are new, with [`ch`](ZAddOptions::ch) how many changed.
     fn zadd_with(
@@ -28,7 +28,7 @@ pub trait SortedSetCommands: Surface {
         items: impl IntoIterator<Item = (f64, impl ToArg)>,
     ) -> Self::Out<i64> {
         self.submit(
-            Command::new("ZADD")
+            command!("ZADD")
                 .arg(key)
                 .opt(|a| options.write(a))
                 .opt(pairs(items)),
@@ -42,7 +42,7 @@ pub trait SortedSetCommands: Surface {
         increment: f64,
         member: impl ToArg,
     ) -> Self::Out<Option<f64>> {
-        let command = Command::new("ZADD")
+        let command = command!("ZADD")
             .arg(key)
             .opt(|a| options.write(a))
             .arg("INCR");
@@ -50,7 +50,7 @@ pub trait SortedSetCommands: Surface {
     }
     /// `ZCARD`: the number of members.
     fn zcard(self, key: impl ToArg) -> Self::Out<i64> {
-        self.submit(Command::new("ZCARD").arg(key))
+        self.submit(command!("ZCARD").arg(key))
     }
     /// `ZCOUNT`: members with a score in a range.
     fn zcount(
@@ -59,23 +59,18 @@ pub trait SortedSetCommands: Surface {
         min: impl Into<Score>,
         max: impl Into<Score>,
     ) -> Self::Out<i64> {
-        self.submit(
-            Command::new("ZCOUNT")
-                .arg(key)
-                .arg(min.into())
-                .arg(max.into()),
-        )
+        self.submit(command!("ZCOUNT").arg(key).arg(min.into()).arg(max.into()))
     }
     /// `ZDIFF`: members of the first set that no other has.
     fn zdiff<T: FromReply>(self, keys: impl IntoIterator<Item: ToArg>) -> Self::Out<Vec<T>> {
-        self.submit(Command::new("ZDIFF").opt(counted(keys)))
+        self.submit(command!("ZDIFF").opt(counted(keys)))
     }
     /// `ZDIFF … WITHSCORES`.
     fn zdiff_withscores<T: FromReply>(
         self,
         keys: impl IntoIterator<Item: ToArg>,
     ) -> Self::Out<Pairs<T, f64>> {
-        self.submit(Command::new("ZDIFF").opt(counted(keys)).arg("WITHSCORES"))
+        self.submit(command!("ZDIFF").opt(counted(keys)).arg("WITHSCORES"))
     }
     /// `ZDIFFSTORE`: stores the difference; its size.
     fn zdiffstore(
@@ -83,15 +78,11 @@ pub trait SortedSetCommands: Surface {
         destination: impl ToArg,
         keys: impl IntoIterator<Item: ToArg>,
     ) -> Self::Out<i64> {
-        self.submit(
-            Command::new("ZDIFFSTORE")
-                .arg(destination)
-                .opt(counted(keys)),
-        )
+        self.submit(command!("ZDIFFSTORE").arg(destination).opt(counted(keys)))
     }
     /// `ZINCRBY`: adds to a member's score; the new one.
     fn zincrby(self, key: impl ToArg, increment: f64, member: impl ToArg) -> Self::Out<f64> {
-        self.submit(Command::new("ZINCRBY").arg(key).arg(increment).arg(member))
+        self.submit(command!("ZINCRBY").arg(key).arg(increment).arg(member))
     }
     /// `ZINTER`: members that every set has.
     fn zinter<T: FromReply>(
@@ -100,7 +91,7 @@ pub trait SortedSetCommands: Surface {
         combine: &ZCombine,
     ) -> Self::Out<Vec<T>> {
         self.submit(
-            Command::new("ZINTER")
+            command!("ZINTER")
                 .opt(counted(keys))
                 .opt(|a| combine.write(a)),
         )
@@ -112,7 +103,7 @@ pub trait SortedSetCommands: Surface {
         combine: &ZCombine,
     ) -> Self::Out<Pairs<T, f64>> {
         self.submit(
-            Command::new("ZINTER")
+            command!("ZINTER")
                 .opt(counted(keys))
                 .opt(|a| combine.write(a))
                 .arg("WITHSCORES"),
@@ -124,7 +115,7 @@ pub trait SortedSetCommands: Surface {
         keys: impl IntoIterator<Item: ToArg>,
         limit: Option<u64>,
     ) -> Self::Out<i64> {
-        self.submit(Command::new("ZINTERCARD").opt(counted(keys)).opt(|a| {
+        self.submit(command!("ZINTERCARD").opt(counted(keys)).opt(|a| {
             if let Some(limit) = limit {
                 word_and("LIMIT", limit, a);
             }
@@ -138,7 +129,7 @@ pub trait SortedSetCommands: Surface {
         combine: &ZCombine,
     ) -> Self::Out<i64> {
         self.submit(
-            Command::new("ZINTERSTORE")
+            command!("ZINTERSTORE")
                 .arg(destination)
                 .opt(counted(keys))
                 .opt(|a| combine.write(a)),
@@ -146,7 +137,7 @@ pub trait SortedSetCommands: Surface {
     }
     /// `ZLEXCOUNT`: members in a range of members.
     fn zlexcount(self, key: impl ToArg, min: Lex<'_>, max: Lex<'_>) -> Self::Out<i64> {
-        self.submit(Command::new("ZLEXCOUNT").arg(key).arg(min).arg(max))
+        self.submit(command!("ZLEXCOUNT").arg(key).arg(min).arg(max))
     }
     /// `ZMPOP`: pops up to `count` members of the first set that has any.
     fn zmpop<T: FromReply>(
@@ -156,7 +147,7 @@ pub trait SortedSetCommands: Surface {
         count: u64,
     ) -> Self::Out<Popped<T>> {
         self.submit(
-            Command::new("ZMPOP")
+            command!("ZMPOP")
                 .opt(counted(keys))
                 .arg(end)
                 .arg("COUNT")
@@ -169,23 +160,23 @@ pub trait SortedSetCommands: Surface {
         key: impl ToArg,
         members: impl IntoIterator<Item: ToArg>,
     ) -> Self::Out<Vec<Option<f64>>> {
-        self.submit(Command::new("ZMSCORE").arg(key).args(members))
+        self.submit(command!("ZMSCORE").arg(key).args(members))
     }
     /// `ZPOPMAX`: pops the members with the greatest scores.
     fn zpopmax<T: FromReply>(self, key: impl ToArg, count: u64) -> Self::Out<Pairs<T, f64>> {
-        self.submit(Command::new("ZPOPMAX").arg(key).arg(count))
+        self.submit(command!("ZPOPMAX").arg(key).arg(count))
     }
     /// `ZPOPMIN`: pops the members with the smallest scores.
     fn zpopmin<T: FromReply>(self, key: impl ToArg, count: u64) -> Self::Out<Pairs<T, f64>> {
-        self.submit(Command::new("ZPOPMIN").arg(key).arg(count))
+        self.submit(command!("ZPOPMIN").arg(key).arg(count))
     }
     /// `ZRANDMEMBER`: a random member.
     fn zrandmember<T: FromReply>(self, key: impl ToArg) -> Self::Out<Option<T>> {
-        self.submit(Command::new("ZRANDMEMBER").arg(key))
+        self.submit(command!("ZRANDMEMBER").arg(key))
     }
     /// `ZRANDMEMBER key count`: random members; a negative count allows repeats.
     fn zrandmember_count<T: FromReply>(self, key: impl ToArg, count: i64) -> Self::Out<Vec<T>> {
-        self.submit(Command::new("ZRANDMEMBER").arg(key).arg(count))
+        self.submit(command!("ZRANDMEMBER").arg(key).arg(count))
     }
     /// `ZRANDMEMBER key count WITHSCORES`.
     fn zrandmember_withscores<T: FromReply>(
@@ -194,7 +185,7 @@ pub trait SortedSetCommands: Surface {
         count: i64,
     ) -> Self::Out<Pairs<T, f64>> {
         self.submit(
-            Command::new("ZRANDMEMBER")
+            command!("ZRANDMEMBER")
                 .arg(key)
                 .arg(count)
                 .arg("WITHSCORES"),
@@ -202,7 +193,7 @@ pub trait SortedSetCommands: Surface {
     }
     /// `ZRANGE`: members in a range.
     fn zrange<T: FromReply>(self, key: impl ToArg, range: ZRange<'_>) -> Self::Out<Vec<T>> {
-        self.submit(Command::new("ZRANGE").arg(key).opt(|a| range.write(a)))
+        self.submit(command!("ZRANGE").arg(key).opt(|a| range.write(a)))
     }
     /// `ZRANGE … WITHSCORES`.
     fn zrange_withscores<T: FromReply>(
@@ -211,7 +202,7 @@ pub trait SortedSetCommands: Surface {
         range: ZRange<'_>,
     ) -> Self::Out<Pairs<T, f64>> {
         self.submit(
-            Command::new("ZRANGE")
+            command!("ZRANGE")
                 .arg(key)
                 .opt(|a| range.write(a))
                 .arg("WITHSCORES"),
@@ -226,7 +217,7 @@ pub trait SortedSetCommands: Surface {
         limit: Option<(i64, i64)>,
     ) -> Self::Out<Vec<T>> {
         self.submit(
-            Command::new("ZRANGEBYLEX")
+            command!("ZRANGEBYLEX")
                 .arg(key)
                 .arg(min)
                 .arg(max)
@@ -241,7 +232,7 @@ pub trait SortedSetCommands: Surface {
         max: impl Into<Score>,
         limit: Option<(i64, i64)>,
     ) -> Self::Out<Vec<T>> {
-        let command = Command::new("ZRANGEBYSCORE")
+        let command = command!("ZRANGEBYSCORE")
             .arg(key)
             .arg(min.into())
             .arg(max.into());
@@ -255,7 +246,7 @@ pub trait SortedSetCommands: Surface {
         max: impl Into<Score>,
         limit: Option<(i64, i64)>,
     ) -> Self::Out<Pairs<T, f64>> {
-        let command = Command::new("ZRANGEBYSCORE")
+        let command = command!("ZRANGEBYSCORE")
             .arg(key)
             .arg(min.into())
             .arg(max.into());
@@ -269,7 +260,7 @@ pub trait SortedSetCommands: Surface {
         range: ZRange<'_>,
     ) -> Self::Out<i64> {
         self.submit(
-            Command::new("ZRANGESTORE")
+            command!("ZRANGESTORE")
                 .arg(destination)
                 .arg(source)
                 .opt(|a| range.write(a)),
@@ -277,28 +268,23 @@ pub trait SortedSetCommands: Surface {
     }
     /// `ZRANK`: the member's rank; `None` when absent.
     fn zrank(self, key: impl ToArg, member: impl ToArg) -> Self::Out<Option<i64>> {
-        self.submit(Command::new("ZRANK").arg(key).arg(member))
+        self.submit(command!("ZRANK").arg(key).arg(member))
     }
     /// `ZRANK … WITHSCORE`.
     fn zrank_withscore(self, key: impl ToArg, member: impl ToArg) -> Self::Out<Option<(i64, f64)>> {
-        self.submit(Command::new("ZRANK").arg(key).arg(member).arg("WITHSCORE"))
+        self.submit(command!("ZRANK").arg(key).arg(member).arg("WITHSCORE"))
     }
     /// `ZREM`: removes members; how many were there.
     fn zrem(self, key: impl ToArg, members: impl IntoIterator<Item: ToArg>) -> Self::Out<i64> {
-        self.submit(Command::new("ZREM").arg(key).args(members))
+        self.submit(command!("ZREM").arg(key).args(members))
     }
     /// `ZREMRANGEBYLEX`: removes members in a range of members.
     fn zremrangebylex(self, key: impl ToArg, min: Lex<'_>, max: Lex<'_>) -> Self::Out<i64> {
-        self.submit(Command::new("ZREMRANGEBYLEX").arg(key).arg(min).arg(max))
+        self.submit(command!("ZREMRANGEBYLEX").arg(key).arg(min).arg(max))
     }
     /// `ZREMRANGEBYRANK`: removes members in a range of ranks.
     fn zremrangebyrank(self, key: impl ToArg, start: i64, stop: i64) -> Self::Out<i64> {
-        self.submit(
-            Command::new("ZREMRANGEBYRANK")
-                .arg(key)
-                .arg(start)
-                .arg(stop),
-        )
+        self.submit(command!("ZREMRANGEBYRANK").arg(key).arg(start).arg(stop))
     }
     /// `ZREMRANGEBYSCORE`: removes members with a score in a range.
     fn zremrangebyscore(
@@ -308,7 +294,7 @@ pub trait SortedSetCommands: Surface {
         max: impl Into<Score>,
     ) -> Self::Out<i64> {
         self.submit(
-            Command::new("ZREMRANGEBYSCORE")
+            command!("ZREMRANGEBYSCORE")
                 .arg(key)
                 .arg(min.into())
                 .arg(max.into()),
@@ -316,7 +302,7 @@ pub trait SortedSetCommands: Surface {
     }
     /// `ZREVRANGE`: members by rank from the greatest score.
     fn zrevrange<T: FromReply>(self, key: impl ToArg, start: i64, stop: i64) -> Self::Out<Vec<T>> {
-        self.submit(Command::new("ZREVRANGE").arg(key).arg(start).arg(stop))
+        self.submit(command!("ZREVRANGE").arg(key).arg(start).arg(stop))
     }
     /// `ZREVRANGE … WITHSCORES`.
     fn zrevrange_withscores<T: FromReply>(
@@ -326,7 +312,7 @@ pub trait SortedSetCommands: Surface {
         stop: i64,
     ) -> Self::Out<Pairs<T, f64>> {
         self.submit(
-            Command::new("ZREVRANGE")
+            command!("ZREVRANGE")
                 .arg(key)
                 .arg(start)
                 .arg(stop)
@@ -342,7 +328,7 @@ pub trait SortedSetCommands: Surface {
         limit: Option<(i64, i64)>,
     ) -> Self::Out<Vec<T>> {
         self.submit(
-            Command::new("ZREVRANGEBYLEX")
+            command!("ZREVRANGEBYLEX")
                 .arg(key)
                 .arg(max)
                 .arg(min)
@@ -357,7 +343,7 @@ pub trait SortedSetCommands: Surface {
         min: impl Into<Score>,
         limit: Option<(i64, i64)>,
     ) -> Self::Out<Vec<T>> {
-        let command = Command::new("ZREVRANGEBYSCORE")
+        let command = command!("ZREVRANGEBYSCORE")
             .arg(key)
             .arg(max.into())
             .arg(min.into());
@@ -365,7 +351,7 @@ pub trait SortedSetCommands: Surface {
     }
     /// `ZREVRANK`: the member's rank from the greatest score.
     fn zrevrank(self, key: impl ToArg, member: impl ToArg) -> Self::Out<Option<i64>> {
-        self.submit(Command::new("ZREVRANK").arg(key).arg(member))
+        self.submit(command!("ZREVRANK").arg(key).arg(member))
     }
     /// `ZREVRANK … WITHSCORE`.
     fn zrevrank_withscore(
@@ -373,12 +359,7 @@ pub trait SortedSetCommands: Surface {
         key: impl ToArg,
         member: impl ToArg,
     ) -> Self::Out<Option<(i64, f64)>> {
-        self.submit(
-            Command::new("ZREVRANK")
-                .arg(key)
-                .arg(member)
-                .arg("WITHSCORE"),
-        )
+        self.submit(command!("ZREVRANK").arg(key).arg(member).arg("WITHSCORE"))
     }
     /// `ZSCAN`: one page of members with scores.
     fn zscan<T: FromReply>(
@@ -388,7 +369,7 @@ pub trait SortedSetCommands: Surface {
         options: &ScanOptions,
     ) -> Self::Out<Page<Pairs<T, f64>>> {
         self.submit(
-            Command::new("ZSCAN")
+            command!("ZSCAN")
                 .arg(key)
                 .arg(cursor)
                 .opt(|a| options.write(a)),
@@ -396,7 +377,7 @@ pub trait SortedSetCommands: Surface {
     }
     /// `ZSCORE`: the member's score; `None` when absent.
     fn zscore(self, key: impl ToArg, member: impl ToArg) -> Self::Out<Option<f64>> {
-        self.submit(Command::new("ZSCORE").arg(key).arg(member))
+        self.submit(command!("ZSCORE").arg(key).arg(member))
     }
     /// `ZUNION`: members of any set.
     fn zunion<T: FromReply>(
@@ -405,7 +386,7 @@ pub trait SortedSetCommands: Surface {
         combine: &ZCombine,
     ) -> Self::Out<Vec<T>> {
         self.submit(
-            Command::new("ZUNION")
+            command!("ZUNION")
                 .opt(counted(keys))
                 .opt(|a| combine.write(a)),
         )
@@ -417,7 +398,7 @@ pub trait SortedSetCommands: Surface {
         combine: &ZCombine,
     ) -> Self::Out<Pairs<T, f64>> {
         self.submit(
-            Command::new("ZUNION")
+            command!("ZUNION")
                 .opt(counted(keys))
                 .opt(|a| combine.write(a))
                 .arg("WITHSCORES"),
@@ -431,7 +412,7 @@ pub trait SortedSetCommands: Surface {
         combine: &ZCombine,
     ) -> Self::Out<i64> {
         self.submit(
-            Command::new("ZUNIONSTORE")
+            command!("ZUNIONSTORE")
                 .arg(destination)
                 .opt(counted(keys))
                 .opt(|a| combine.write(a)),

@@ -7,7 +7,7 @@ use super::{
         StreamInfo, StreamRead, StreamTrim, XAddOptions, XClaimOptions,
     },
 };
-use crate::{Args, Command, FromReply, Surface, ToArg};
+use crate::{Args, FromReply, Surface, ToArg};
 
 fn ids<I: ToArg>(ids: impl IntoIterator<Item = I>) -> impl FnOnce(&mut Args) {
     let write = counted(ids);
@@ -49,7 +49,7 @@ pub trait StreamCommands: Surface {
         group: impl ToArg,
         ids: impl IntoIterator<Item: ToArg>,
     ) -> Self::Out<i64> {
-        self.submit(Command::new("XACK").arg(key).arg(group).args(ids))
+        self.submit(command!("XACK").arg(key).arg(group).args(ids))
     }
     /// `XACKDEL`: acknowledges and deletes; a code an id: -1 none, 1 deleted, 2 still referenced.
     fn xackdel(
@@ -60,7 +60,7 @@ pub trait StreamCommands: Surface {
         entries: impl IntoIterator<Item: ToArg>,
     ) -> Self::Out<Vec<i64>> {
         self.submit(
-            Command::new("XACKDEL")
+            command!("XACKDEL")
                 .arg(key)
                 .arg(group)
                 .arg(policy)
@@ -73,7 +73,7 @@ pub trait StreamCommands: Surface {
         key: impl ToArg,
         fields: impl IntoIterator<Item = (impl ToArg, impl ToArg)>,
     ) -> Self::Out<String> {
-        self.submit(Command::new("XADD").arg(key).arg("*").opt(pairs(fields)))
+        self.submit(command!("XADD").arg(key).arg("*").opt(pairs(fields)))
     }
     /// `XADD` with options and id; `None` when the stream does not exist and may not be made.
     fn xadd_with(
@@ -84,7 +84,7 @@ pub trait StreamCommands: Surface {
         fields: impl IntoIterator<Item = (impl ToArg, impl ToArg)>,
     ) -> Self::Out<Option<String>> {
         self.submit(
-            Command::new("XADD")
+            command!("XADD")
                 .arg(key)
                 .opt(|a| options.write(a))
                 .arg(id)
@@ -101,7 +101,7 @@ pub trait StreamCommands: Surface {
         start: impl ToArg,
         limit: Option<u64>,
     ) -> Self::Out<AutoClaim<StreamEntry<V>>> {
-        let command = Command::new("XAUTOCLAIM").arg(key).arg(group).arg(consumer);
+        let command = command!("XAUTOCLAIM").arg(key).arg(group).arg(consumer);
         self.submit(command.arg(min_idle_ms).arg(start).opt(count(limit)))
     }
     /// `XAUTOCLAIM … JUSTID`: claims, gives ids only and counts no delivery.
@@ -114,7 +114,7 @@ pub trait StreamCommands: Surface {
         start: impl ToArg,
         limit: Option<u64>,
     ) -> Self::Out<AutoClaim<String>> {
-        let command = Command::new("XAUTOCLAIM").arg(key).arg(group).arg(consumer);
+        let command = command!("XAUTOCLAIM").arg(key).arg(group).arg(consumer);
         self.submit(
             command
                 .arg(min_idle_ms)
@@ -133,7 +133,7 @@ pub trait StreamCommands: Surface {
         entries: impl IntoIterator<Item: ToArg>,
         options: &XClaimOptions,
     ) -> Self::Out<Vec<StreamEntry<V>>> {
-        let command = Command::new("XCLAIM").arg(key).arg(group).arg(consumer);
+        let command = command!("XCLAIM").arg(key).arg(group).arg(consumer);
         self.submit(
             command
                 .arg(min_idle_ms)
@@ -151,7 +151,7 @@ pub trait StreamCommands: Surface {
         entries: impl IntoIterator<Item: ToArg>,
         options: &XClaimOptions,
     ) -> Self::Out<Vec<String>> {
-        let command = Command::new("XCLAIM").arg(key).arg(group).arg(consumer);
+        let command = command!("XCLAIM").arg(key).arg(group).arg(consumer);
         self.submit(
             command
                 .arg(min_idle_ms)
@@ -162,7 +162,7 @@ pub trait StreamCommands: Surface {
     }
     /// `XDEL`: deletes entries; how many existed.
     fn xdel(self, key: impl ToArg, ids: impl IntoIterator<Item: ToArg>) -> Self::Out<i64> {
-        self.submit(Command::new("XDEL").arg(key).args(ids))
+        self.submit(command!("XDEL").arg(key).args(ids))
     }
     /// `XDELEX`: deletes entries; a code an id: -1 none, 1 deleted, 2 still referenced.
     fn xdelex(
@@ -171,17 +171,12 @@ pub trait StreamCommands: Surface {
         policy: RefPolicy,
         entries: impl IntoIterator<Item: ToArg>,
     ) -> Self::Out<Vec<i64>> {
-        self.submit(
-            Command::new("XDELEX")
-                .arg(key)
-                .arg(policy)
-                .opt(ids(entries)),
-        )
+        self.submit(command!("XDELEX").arg(key).arg(policy).opt(ids(entries)))
     }
     /// `XGROUP CREATE … MKSTREAM`: makes a group that starts after `id` (`$` is the end).
     fn xgroup_create(self, key: impl ToArg, group: impl ToArg, id: impl ToArg) -> Self::Out<()> {
         self.submit(
-            Command::new("XGROUP")
+            command!("XGROUP")
                 .arg("CREATE")
                 .arg(key)
                 .arg(group)
@@ -196,13 +191,7 @@ pub trait StreamCommands: Surface {
         group: impl ToArg,
         id: impl ToArg,
     ) -> Self::Out<()> {
-        self.submit(
-            Command::new("XGROUP")
-                .arg("CREATE")
-                .arg(key)
-                .arg(group)
-                .arg(id),
-        )
+        self.submit(command!("XGROUP").arg("CREATE").arg(key).arg(group).arg(id))
     }
     /// `XGROUP CREATECONSUMER`: whether the consumer is new.
     fn xgroup_createconsumer(
@@ -212,7 +201,7 @@ pub trait StreamCommands: Surface {
         consumer: impl ToArg,
     ) -> Self::Out<bool> {
         self.submit(
-            Command::new("XGROUP")
+            command!("XGROUP")
                 .arg("CREATECONSUMER")
                 .arg(key)
                 .arg(group)
@@ -227,7 +216,7 @@ pub trait StreamCommands: Surface {
         consumer: impl ToArg,
     ) -> Self::Out<i64> {
         self.submit(
-            Command::new("XGROUP")
+            command!("XGROUP")
                 .arg("DELCONSUMER")
                 .arg(key)
                 .arg(group)
@@ -236,29 +225,23 @@ pub trait StreamCommands: Surface {
     }
     /// `XGROUP DESTROY`: whether the group existed.
     fn xgroup_destroy(self, key: impl ToArg, group: impl ToArg) -> Self::Out<bool> {
-        self.submit(Command::new("XGROUP").arg("DESTROY").arg(key).arg(group))
+        self.submit(command!("XGROUP").arg("DESTROY").arg(key).arg(group))
     }
     /// `XGROUP SETID`: sets the last delivered id.
     fn xgroup_setid(self, key: impl ToArg, group: impl ToArg, id: impl ToArg) -> Self::Out<()> {
-        self.submit(
-            Command::new("XGROUP")
-                .arg("SETID")
-                .arg(key)
-                .arg(group)
-                .arg(id),
-        )
+        self.submit(command!("XGROUP").arg("SETID").arg(key).arg(group).arg(id))
     }
     /// `XINFO CONSUMERS`: the group's consumers.
     fn xinfo_consumers(self, key: impl ToArg, group: impl ToArg) -> Self::Out<Vec<ConsumerInfo>> {
-        self.submit(Command::new("XINFO").arg("CONSUMERS").arg(key).arg(group))
+        self.submit(command!("XINFO").arg("CONSUMERS").arg(key).arg(group))
     }
     /// `XINFO GROUPS`: the stream's groups.
     fn xinfo_groups(self, key: impl ToArg) -> Self::Out<Vec<GroupInfo>> {
-        self.submit(Command::new("XINFO").arg("GROUPS").arg(key))
+        self.submit(command!("XINFO").arg("GROUPS").arg(key))
     }
     /// `XINFO STREAM`: what the stream looks like.
     fn xinfo_stream<V: FromReply>(self, key: impl ToArg) -> Self::Out<StreamInfo<V>> {
-        self.submit(Command::new("XINFO").arg("STREAM").arg(key))
+        self.submit(command!("XINFO").arg("STREAM").arg(key))
     }
     /// `XINFO STREAM … FULL`: with entries, groups and pending entries.
     fn xinfo_stream_full<V: FromReply>(
@@ -267,7 +250,7 @@ pub trait StreamCommands: Surface {
         limit: Option<u64>,
     ) -> Self::Out<StreamInfo<V>> {
         self.submit(
-            Command::new("XINFO")
+            command!("XINFO")
                 .arg("STREAM")
                 .arg(key)
                 .arg("FULL")
@@ -276,11 +259,11 @@ pub trait StreamCommands: Surface {
     }
     /// `XLEN`: the number of entries.
     fn xlen(self, key: impl ToArg) -> Self::Out<i64> {
-        self.submit(Command::new("XLEN").arg(key))
+        self.submit(command!("XLEN").arg(key))
     }
     /// `XPENDING`: a summary of the group's pending entries.
     fn xpending(self, key: impl ToArg, group: impl ToArg) -> Self::Out<PendingSummary> {
-        self.submit(Command::new("XPENDING").arg(key).arg(group))
+        self.submit(command!("XPENDING").arg(key).arg(group))
     }
     /// `XPENDING` in a range of ids, of one consumer if named, idle for at least `min_idle_ms`.
     fn xpending_range(
@@ -291,7 +274,7 @@ pub trait StreamCommands: Surface {
         range: (impl ToArg, impl ToArg, u64),
         consumer: Option<&str>,
     ) -> Self::Out<Vec<Pending>> {
-        let command = Command::new("XPENDING").arg(key).arg(group).opt(|a| {
+        let command = command!("XPENDING").arg(key).arg(group).opt(|a| {
             if let Some(idle) = min_idle_ms {
                 word_and("IDLE", idle, a);
             }
@@ -312,7 +295,7 @@ pub trait StreamCommands: Surface {
         limit: Option<u64>,
     ) -> Self::Out<Vec<StreamEntry<V>>> {
         self.submit(
-            Command::new("XRANGE")
+            command!("XRANGE")
                 .arg(key)
                 .arg(start)
                 .arg(end)
@@ -325,11 +308,7 @@ pub trait StreamCommands: Surface {
         positions: impl IntoIterator<Item = (impl ToArg, impl ToArg)>,
         limit: Option<u64>,
     ) -> Self::Out<Option<Vec<StreamRead<V>>>> {
-        self.submit(
-            Command::new("XREAD")
-                .opt(count(limit))
-                .opt(streams(positions)),
-        )
+        self.submit(command!("XREAD").opt(count(limit)).opt(streams(positions)))
     }
     /// `XREADGROUP`: entries for a consumer; `>` asks for new ones.
     fn xreadgroup<V: FromReply>(
@@ -339,10 +318,7 @@ pub trait StreamCommands: Surface {
         positions: impl IntoIterator<Item = (impl ToArg, impl ToArg)>,
         limit: Option<u64>,
     ) -> Self::Out<Option<Vec<StreamRead<V>>>> {
-        let command = Command::new("XREADGROUP")
-            .arg("GROUP")
-            .arg(group)
-            .arg(consumer);
+        let command = command!("XREADGROUP").arg("GROUP").arg(group).arg(consumer);
         self.submit(command.opt(count(limit)).opt(streams(positions)))
     }
     /// `XREADGROUP … NOACK`: entries count as acknowledged at once.
@@ -353,10 +329,7 @@ pub trait StreamCommands: Surface {
         positions: impl IntoIterator<Item = (impl ToArg, impl ToArg)>,
         limit: Option<u64>,
     ) -> Self::Out<Option<Vec<StreamRead<V>>>> {
-        let command = Command::new("XREADGROUP")
-            .arg("GROUP")
-            .arg(group)
-            .arg(consumer);
+        let command = command!("XREADGROUP").arg("GROUP").arg(group).arg(consumer);
         self.submit(
             command
                 .opt(count(limit))
@@ -373,7 +346,7 @@ pub trait StreamCommands: Surface {
         limit: Option<u64>,
     ) -> Self::Out<Vec<StreamEntry<V>>> {
         self.submit(
-            Command::new("XREVRANGE")
+            command!("XREVRANGE")
                 .arg(key)
                 .arg(end)
                 .arg(start)
@@ -382,7 +355,7 @@ pub trait StreamCommands: Surface {
     }
     /// `XTRIM`: removes old entries; how many.
     fn xtrim(self, key: impl ToArg, trim: &StreamTrim) -> Self::Out<i64> {
-        self.submit(Command::new("XTRIM").arg(key).opt(|a| trim.write(a)))
+        self.submit(command!("XTRIM").arg(key).opt(|a| trim.write(a)))
     }
 }
 

@@ -1,7 +1,7 @@
 //! String commands. Source: <https://upstash.com/docs/redis/commands/string>.
 
 use super::options::{Expiry, ExpiryChange, pairs, word_and};
-use crate::{Args, Command, FromReply, Surface, ToArg};
+use crate::{Args, FromReply, Surface, ToArg};
 use std::time::Duration;
 
 #[derive(Debug, Clone)]
@@ -120,19 +120,19 @@ pub enum DeleteCondition<'a> {
 pub trait StringCommands: Surface {
     /// `APPEND`: adds to the end; the new length in bytes.
     fn append(self, key: impl ToArg, value: impl ToArg) -> Self::Out<i64> {
-        self.submit(Command::new("APPEND").arg(key).arg(value))
+        self.submit(command!("APPEND").arg(key).arg(value))
     }
     /// `DECR`: subtracts one; the new value.
     fn decr(self, key: impl ToArg) -> Self::Out<i64> {
-        self.submit(Command::new("DECR").arg(key))
+        self.submit(command!("DECR").arg(key))
     }
     /// `DECRBY`: subtracts; the new value.
     fn decrby(self, key: impl ToArg, decrement: i64) -> Self::Out<i64> {
-        self.submit(Command::new("DECRBY").arg(key).arg(decrement))
+        self.submit(command!("DECRBY").arg(key).arg(decrement))
     }
     /// `DELEX`: deletes the key if its value fits; whether it was deleted.
     fn delex(self, key: impl ToArg, condition: DeleteCondition<'_>) -> Self::Out<bool> {
-        self.submit(Command::new("DELEX").arg(key).opt(|a| match condition {
+        self.submit(command!("DELEX").arg(key).opt(|a| match condition {
             DeleteCondition::Equals(v) => word_and("IFEQ", v, a),
             DeleteCondition::Differs(v) => word_and("IFNE", v, a),
             DeleteCondition::DigestEquals(d) => word_and("IFDEQ", d, a),
@@ -141,59 +141,59 @@ pub trait StringCommands: Surface {
     }
     /// `DIGEST`: XXH3 of the value as 16 hexadecimal digits; `None` when absent.
     fn digest(self, key: impl ToArg) -> Self::Out<Option<String>> {
-        self.submit(Command::new("DIGEST").arg(key))
+        self.submit(command!("DIGEST").arg(key))
     }
     /// `GET`: the value; `None` when absent.
     fn get<T: FromReply>(self, key: impl ToArg) -> Self::Out<Option<T>> {
-        self.submit(Command::new("GET").arg(key))
+        self.submit(command!("GET").arg(key))
     }
     /// `GETDEL`: the value, and deletes the key.
     fn getdel<T: FromReply>(self, key: impl ToArg) -> Self::Out<Option<T>> {
-        self.submit(Command::new("GETDEL").arg(key))
+        self.submit(command!("GETDEL").arg(key))
     }
     /// `GETEX`: the value, and changes its time to live.
     fn getex<T: FromReply>(self, key: impl ToArg, change: ExpiryChange) -> Self::Out<Option<T>> {
-        self.submit(Command::new("GETEX").arg(key).opt(|a| change.write(a)))
+        self.submit(command!("GETEX").arg(key).opt(|a| change.write(a)))
     }
     /// `GETRANGE`: bytes from `start` to `end`, both included; negative counts from the end.
     fn getrange<T: FromReply>(self, key: impl ToArg, start: i64, end: i64) -> Self::Out<T> {
-        self.submit(Command::new("GETRANGE").arg(key).arg(start).arg(end))
+        self.submit(command!("GETRANGE").arg(key).arg(start).arg(end))
     }
     /// `GETSET`: sets and gives the old value.
     fn getset<T: FromReply>(self, key: impl ToArg, value: impl ToArg) -> Self::Out<Option<T>> {
-        self.submit(Command::new("GETSET").arg(key).arg(value))
+        self.submit(command!("GETSET").arg(key).arg(value))
     }
     /// `INCR`: adds one; the new value.
     fn incr(self, key: impl ToArg) -> Self::Out<i64> {
-        self.submit(Command::new("INCR").arg(key))
+        self.submit(command!("INCR").arg(key))
     }
     /// `INCRBY`: adds; the new value.
     fn incrby(self, key: impl ToArg, increment: i64) -> Self::Out<i64> {
-        self.submit(Command::new("INCRBY").arg(key).arg(increment))
+        self.submit(command!("INCRBY").arg(key).arg(increment))
     }
     /// `INCRBYFLOAT`: adds; the new value.
     fn incrbyfloat(self, key: impl ToArg, increment: f64) -> Self::Out<f64> {
-        self.submit(Command::new("INCRBYFLOAT").arg(key).arg(increment))
+        self.submit(command!("INCRBYFLOAT").arg(key).arg(increment))
     }
     /// `MGET`: a value for each key, in order; `None` where absent.
     fn mget<T: FromReply>(self, keys: impl IntoIterator<Item: ToArg>) -> Self::Out<Vec<Option<T>>> {
-        self.submit(Command::new("MGET").args(keys))
+        self.submit(command!("MGET").args(keys))
     }
     /// `MSET`: sets several keys at once.
     fn mset(self, items: impl IntoIterator<Item = (impl ToArg, impl ToArg)>) -> Self::Out<()> {
-        self.submit(Command::new("MSET").opt(pairs(items)))
+        self.submit(command!("MSET").opt(pairs(items)))
     }
     /// `MSETNX`: sets several keys if none exists; whether it did.
     fn msetnx(self, items: impl IntoIterator<Item = (impl ToArg, impl ToArg)>) -> Self::Out<bool> {
-        self.submit(Command::new("MSETNX").opt(pairs(items)))
+        self.submit(command!("MSETNX").opt(pairs(items)))
     }
     /// `PSETEX`: sets a value that expires after milliseconds.
     fn psetex(self, key: impl ToArg, millis: u64, value: impl ToArg) -> Self::Out<()> {
-        self.submit(Command::new("PSETEX").arg(key).arg(millis).arg(value))
+        self.submit(command!("PSETEX").arg(key).arg(millis).arg(value))
     }
     /// `SET`: sets a value and removes any expiry.
     fn set(self, key: impl ToArg, value: impl ToArg) -> Self::Out<()> {
-        self.submit(Command::new("SET").arg(key).arg(value))
+        self.submit(command!("SET").arg(key).arg(value))
     }
     /// `SET` with options; whether the value was set.
     fn set_with(
@@ -203,7 +203,7 @@ pub trait StringCommands: Surface {
         options: SetOptions,
     ) -> Self::Out<SetOutcome> {
         self.submit(
-            Command::new("SET")
+            command!("SET")
                 .arg(key)
                 .arg(value)
                 .opt(|a| options.write(false, a)),
@@ -217,7 +217,7 @@ pub trait StringCommands: Surface {
         options: SetOptions,
     ) -> Self::Out<Option<T>> {
         self.submit(
-            Command::new("SET")
+            command!("SET")
                 .arg(key)
                 .arg(value)
                 .opt(|a| options.write(true, a)),
@@ -225,19 +225,19 @@ pub trait StringCommands: Surface {
     }
     /// `SETEX`: sets a value that expires after seconds.
     fn setex(self, key: impl ToArg, seconds: u64, value: impl ToArg) -> Self::Out<()> {
-        self.submit(Command::new("SETEX").arg(key).arg(seconds).arg(value))
+        self.submit(command!("SETEX").arg(key).arg(seconds).arg(value))
     }
     /// `SETNX`: sets if the key is absent; whether it was.
     fn setnx(self, key: impl ToArg, value: impl ToArg) -> Self::Out<bool> {
-        self.submit(Command::new("SETNX").arg(key).arg(value))
+        self.submit(command!("SETNX").arg(key).arg(value))
     }
     /// `SETRANGE`: overwrites from an offset in bytes; the new length.
     fn setrange(self, key: impl ToArg, offset: u64, value: impl ToArg) -> Self::Out<i64> {
-        self.submit(Command::new("SETRANGE").arg(key).arg(offset).arg(value))
+        self.submit(command!("SETRANGE").arg(key).arg(offset).arg(value))
     }
     /// `STRLEN`: the length in bytes; 0 when absent.
     fn strlen(self, key: impl ToArg) -> Self::Out<i64> {
-        self.submit(Command::new("STRLEN").arg(key))
+        self.submit(command!("STRLEN").arg(key))
     }
 }
 

@@ -83,7 +83,7 @@ impl ToArg for Vector<'_> {
 }
 
 fn create(index: impl ToArg, dimension: usize, metric: VectorMetric) -> Command<bool> {
-    Command::new("VECTOR.CREATE")
+    command!("VECTOR.CREATE")
         .arg(index)
         .arg("DIM")
         .arg(dimension)
@@ -96,7 +96,7 @@ pub trait VectorCommands: Surface {
     /// `VECTOR.ADD`: whether the id is new; else its vector is replaced.
     fn vector_add(self, index: impl ToArg, id: impl ToArg, vector: &[f32]) -> Self::Out<bool> {
         self.submit(
-            Command::new("VECTOR.ADD")
+            command!("VECTOR.ADD")
                 .arg(index)
                 .arg(id)
                 .arg(Vector(vector)),
@@ -104,7 +104,7 @@ pub trait VectorCommands: Surface {
     }
     /// `VECTOR.COUNT`: how many vectors there are; 0 without such an index.
     fn vector_count(self, index: impl ToArg) -> Self::Out<u64> {
-        self.submit(Command::new("VECTOR.COUNT").arg(index))
+        self.submit(command!("VECTOR.COUNT").arg(index))
     }
     /// `VECTOR.CREATE`: makes an index; an error if there is one.
     fn vector_create(
@@ -126,19 +126,19 @@ pub trait VectorCommands: Surface {
     }
     /// `VECTOR.DEL`: whether the id was there.
     fn vector_del(self, index: impl ToArg, id: impl ToArg) -> Self::Out<bool> {
-        self.submit(Command::new("VECTOR.DEL").arg(index).arg(id))
+        self.submit(command!("VECTOR.DEL").arg(index).arg(id))
     }
     /// `VECTOR.DROP`: whether the index existed.
     fn vector_drop(self, index: impl ToArg) -> Self::Out<bool> {
-        self.submit(Command::new("VECTOR.DROP").arg(index))
+        self.submit(command!("VECTOR.DROP").arg(index))
     }
     /// `VECTOR.GET`: the vector of an id; `None` when absent.
     fn vector_get(self, index: impl ToArg, id: impl ToArg) -> Self::Out<Option<Vec<f32>>> {
-        self.submit(Command::new("VECTOR.GET").arg(index).arg(id))
+        self.submit(command!("VECTOR.GET").arg(index).arg(id))
     }
     /// `VECTOR.INFO`: dimension and metric; `None` without such an index.
     fn vector_info(self, index: impl ToArg) -> Self::Out<Option<Fields>> {
-        self.submit(Command::new("VECTOR.INFO").arg(index))
+        self.submit(command!("VECTOR.INFO").arg(index))
     }
     /// `VECTOR.QUERY`: the nearest, best first; at most 1000.
     fn vector_query(
@@ -149,7 +149,7 @@ pub trait VectorCommands: Surface {
         profile: VectorProfile,
     ) -> Self::Out<Vec<VectorMatch>> {
         self.submit(
-            Command::new("VECTOR.QUERY")
+            command!("VECTOR.QUERY")
                 .arg(index)
                 .arg("TOPK")
                 .arg(most)

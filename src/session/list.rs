@@ -4,7 +4,7 @@ use super::{
     Authentication, Keys, Session, Sessions, Sid, config::Counting, new_session::check_id,
     record::field,
 };
-use crate::{Command, Result, Script};
+use crate::{Result, Script};
 use std::{collections::BTreeMap, time::Duration};
 
 static SWEEP: Script = Script::new(include_str!("lua/sweep.lua"));
@@ -102,7 +102,7 @@ impl Sessions {
         let handles: Vec<_> = sids
             .iter()
             .map(|sid| {
-                let command = Command::new("HMGET")
+                let command = command!("HMGET")
                     .arg(inner.keys.session(tag, *sid))
                     .args(SHOWN);
                 pipeline.add::<Vec<Option<String>>>(command)
@@ -169,11 +169,7 @@ impl Sessions {
                     .map(|shard| {
                         let from = format!("({now}");
                         let key = inner.keys.count_at(shard);
-                        pipeline.add::<u64>(Command::new("ZCOUNT").args([
-                            key.as_str(),
-                            &from,
-                            "+inf",
-                        ]))
+                        pipeline.add::<u64>(command!("ZCOUNT").args([key.as_str(), &from, "+inf"]))
                     })
                     .collect();
                 let mut replies = pipeline.exec().await?;

@@ -232,11 +232,11 @@ impl Sessions {
             let facts: Vec<_> = names
                 .iter()
                 .map(|key| {
-                    let facts = crate::Command::new("HMGET").arg(key).args(["u", "v"]);
+                    let facts = command!("HMGET").arg(key).args(["u", "v"]);
                     pipeline.add::<(Option<String>, Option<String>)>(facts)
                 })
                 .collect();
-            let gone = pipeline.add::<u64>(crate::Command::new("UNLINK").args(&names));
+            let gone = pipeline.add::<u64>(command!("UNLINK").args(&names));
             let mut replies = pipeline.exec().await?;
             for handle in facts {
                 let (user, version) = replies.take(handle)?;
