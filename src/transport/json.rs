@@ -2,13 +2,16 @@
 //!
 //! It knows the envelope (`{"result":…}` or `{"error":…}`), decodes base64 while it reads
 //! and keeps integers of any size exact.
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use base64_simd::STANDARD;
 use bytes::Bytes;
 
 use crate::reply::{Reply, ServerError};
 
 /// Arrays deeper than this are refused: no command nests that far.
 const MAX_DEPTH: u32 = 128;
+
+/// So many digits are an integer of 64 bits whatever they are.
+const MOST_DIGITS: usize = 18;
 
 /// The beginning of an answer without white space.
 const PLAIN: &[u8] = br#"{"result":"#;
@@ -229,7 +232,11 @@ impl<'a> Parser<'a> {
     }
 
     fn text_value(&mut self, depth: u32) -> Result<Reply, Malformed> {
-        let base64 = self.base64;
+        if self.base64
+            && let Some(value) = self.base64_value()
+        {
+            return Ok(value);
+        }
         let raw = self.string()?;
         // Only a top-level OK is sent as it is; `OK` is not padded base64, so a nested
         // one that a server left unencoded is clear too.
@@ -240,15 +247,43 @@ impl<'a> Parser<'a> {
                 Reply::Bulk(Bytes::from_static(b"OK"))
             });
         }
-        if base64 {
-            decode(&raw).map(Reply::Bulk)
+        if self.base64 {
+            // With escapes in it.
+            match STANDARD.decode_to_vec(&raw) {
+                Ok(value) => Ok(Reply::Bulk(value.into())),
+                Err(_) => Err("string is not base64"),
+            }
         } else {
             Ok(Reply::Bulk(raw.into_owned().into()))
         }
     }
 
+    /// A string of base64 without escapes; what is anything else stays unread.
+    fn base64_value(&mut self) -> Option<Reply> {
+        let rest = self.text.get(self.at + 1..)?;
+        let raw = rest.get(..memchr::memchr(b'"', rest)?)?;
+        let value = STANDARD.decode_to_vec(raw).ok()?;
+        self.at += raw.len() + 2;
+        Some(Reply::Bulk(value.into()))
+    }
+
     fn number(&mut self) -> Result<Reply, Malformed> {
         let start = self.at;
+        // Nearly every number is a short integer.
+        let rest = &self.text[start..];
+        let digits = rest.strip_prefix(b"-").unwrap_or(rest);
+        let mut n = 0;
+        for (length, byte) in digits.iter().enumerate().take(MOST_DIGITS) {
+            match byte {
+                b'0'..=b'9' => n = n * 10 + i64::from(byte - b'0'),
+                b',' | b'}' | b']' if length > 0 => {
+                    let signed = digits.len() < rest.len();
+                    self.at += length + usize::from(signed);
+                    return Ok(Reply::Int(if signed { -n } else { n }));
+                }
+                _ => break,
+            }
+        }
         while matches!(
             self.peek(),
             Some(b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9')
@@ -349,19 +384,6 @@ impl<'a> Parser<'a> {
             .ok()
             .and_then(|d| u16::from_str_radix(d, 16).ok())
             .ok_or("unknown escape")
-    }
-}
-
-/// Base64 to bytes, in a buffer of exactly their number: `Bytes` and `String` take it over.
-fn decode(raw: &[u8]) -> Result<Bytes, Malformed> {
-    let padding = raw.iter().rev().take(2).filter(|b| **b == b'=').count();
-    let mut bytes = Vec::new();
-    let length = (raw.len() / 4 * 3).saturating_sub(padding);
-    bytes.reserve_exact(length);
-    bytes.resize(length, 0);
-    match STANDARD.decode_slice(raw, &mut bytes) {
-        Ok(length) if length == bytes.len() => Ok(bytes.into()),
-        _ => Err("string is not base64"),
     }
 }
 

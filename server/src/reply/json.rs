@@ -1,7 +1,6 @@
 //! JSON envelopes, with plain or base64 strings.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64_simd::{AsOut as _, STANDARD};
 use bytes::BytesMut;
 use restis_engine::Reply;
 
@@ -25,13 +24,12 @@ impl Strings for Plain {
 impl Strings for Base64 {
     fn string(out: &mut BytesMut, bytes: &[u8]) {
         let start = out.len() + 1;
-        let encoded = bytes.len().div_ceil(3) * 4;
+        let encoded = STANDARD.encoded_length(bytes.len());
         out.reserve(encoded + 2);
         out.extend_from_slice(b"\"");
         out.resize(start + encoded, 0);
-        // The slice has exactly the length of the padded encoding.
-        let written = STANDARD.encode_slice(bytes, &mut out[start..]);
-        debug_assert_eq!(written.ok(), Some(encoded));
+        let written = STANDARD.encode(bytes, out[start..].as_out());
+        debug_assert_eq!(written.len(), encoded);
         out.extend_from_slice(b"\"");
     }
 }
@@ -181,7 +179,9 @@ mod tests {
             plain(&Reply::Int(i64::MIN)),
             r#"{"result":"-9223372036854775808"}"#
         );
-        let decoded = STANDARD.decode("OTIyMzM3MjAzNjg1NDc3NTgwNw==").unwrap();
+        let decoded = STANDARD
+            .decode_to_vec("OTIyMzM3MjAzNjg1NDc3NTgwNw==")
+            .unwrap();
         assert_eq!(decoded, b"9223372036854775807");
         assert_eq!(
             base64(&Reply::Int(i64::MAX)),
