@@ -9,10 +9,11 @@ use std::{
     time::Duration,
 };
 
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use super::{
     Dispatcher, Results,
+    plan::{Limits, Part, Plan},
     time::{self, Instant},
 };
 use crate::{
@@ -20,7 +21,7 @@ use crate::{
     error::{Delivery, Error, ErrorKind, Result},
     metrics::Metrics,
     reply::Reply,
-    transport::Mode,
+    transport::{Mode, Transport},
 };
 
 /// One call: the commands of one caller, kept together and in order.
@@ -29,6 +30,8 @@ pub(crate) struct Entry {
     deadline: Instant,
     submitted: Instant,
     state: EntryState,
+    /// Until a flight takes them.
+    commands: SmallVec<[Args; 1]>,
     slots: SmallVec<[Slot; 1]>,
     /// Slots without a result.
     missing: usize,
@@ -45,12 +48,13 @@ enum EntryState {
 }
 
 struct Slot {
-    metric: usize,
+    /// Of the command in the table.
+    index: u16,
     state: SlotState,
 }
 
 enum SlotState {
-    Queued(Args),
+    Queued,
     Started,
     Done(Result<Reply>),
 }
@@ -58,29 +62,29 @@ enum SlotState {
 impl Entry {
     pub(super) fn new(
         mode: Mode,
-        commands: SmallVec<[Args; 1]>,
+        mut commands: SmallVec<[Args; 1]>,
         idempotent: bool,
         timeout: Duration,
     ) -> Self {
         let now = Instant::now();
-        let missing = commands.len();
-        let slots = commands
-            .into_iter()
-            .map(|mut args| Slot {
-                metric: args.index(),
-                state: SlotState::Queued({
-                    args.repeatable |= idempotent;
-                    args
-                }),
-            })
-            .collect();
+        if idempotent {
+            commands.iter_mut().for_each(|args| args.repeatable = true);
+        }
+        let slot = |args: &Args| Slot {
+            index: args.index() as u16,
+            state: SlotState::Queued,
+        };
         Self {
             mode,
             deadline: time::after(now, timeout),
             submitted: now,
             state: EntryState::Waiting,
-            slots,
-            missing,
+            slots: match &commands[..] {
+                [one] => smallvec![slot(one)],
+                all => all.iter().map(slot).collect(),
+            },
+            missing: commands.len(),
+            commands,
             waker: None,
         }
     }
@@ -90,21 +94,6 @@ impl fmt::Debug for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Entry({} commands)", self.slots.len())
     }
-}
-
-/// One command on its way, with the place where its result goes.
-#[derive(Debug)]
-pub(super) struct Item {
-    pub(super) args: Args,
-    pub(super) entry: u32,
-    pub(super) slot: u32,
-}
-
-/// The commands of one live call.
-#[derive(Debug)]
-pub(super) struct Group {
-    pub(super) mode: Mode,
-    pub(super) items: SmallVec<[Item; 1]>,
 }
 
 #[derive(Debug)]
@@ -133,13 +122,17 @@ struct State {
 }
 
 impl Board {
-    pub(super) fn new(metrics: Metrics, core: Weak<Dispatcher>) -> Self {
+    /// Made for so many calls; more are no harm.
+    pub(super) fn new(metrics: Metrics, core: Weak<Dispatcher>, calls: usize) -> Self {
         #[cfg(target_family = "wasm")]
         drop(core);
         Self {
             #[cfg(not(target_family = "wasm"))]
             core,
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                entries: Vec::with_capacity(calls),
+                ..State::default()
+            }),
             woken: AtomicBool::new(true),
             expired: AtomicBool::new(false),
             metrics,
@@ -148,6 +141,11 @@ impl Board {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many calls there were, also those that are gone.
+    pub(super) fn calls(&self) -> usize {
+        self.lock().entries.len()
     }
 
     /// Adds a call; returns its number.
@@ -187,7 +185,15 @@ impl Board {
             return None;
         }
         entry.state = EntryState::Gone;
-        Some(entry.slots.drain(..).map(Slot::into_result).collect())
+        let mut slots = std::mem::take(&mut entry.slots);
+        Some(match (slots.len(), slots.pop()) {
+            (1, Some(one)) => smallvec![one.into_result()],
+            (_, last) => slots
+                .into_iter()
+                .chain(last)
+                .map(Slot::into_result)
+                .collect(),
+        })
     }
 
     /// Notes that a caller is gone; true when nobody is left.
@@ -208,29 +214,21 @@ impl Board {
         deserted
     }
 
-    /// Takes what the live calls want to have sent.
-    pub(super) fn take_groups(&self) -> Vec<Group> {
+    /// Takes what the live calls want to have sent, as exchanges.
+    pub(super) fn take_parts(
+        &self,
+        limits: Limits,
+        folds: bool,
+        transport: &dyn Transport,
+    ) -> Vec<Part> {
         let mut state = self.lock();
-        let mut groups = Vec::with_capacity(state.entries.len());
+        let mut plan = Plan::new(limits, folds, transport, state.live);
         for (number, entry) in state.entries.iter_mut().enumerate() {
-            if entry.state != EntryState::Waiting {
-                continue;
+            if entry.state == EntryState::Waiting {
+                plan.add(entry.mode, number as u32, entry.commands.drain(..));
             }
-            let items = entry.slots.iter_mut().enumerate();
-            let items = items.filter_map(|(slot, s)| match &mut s.state {
-                SlotState::Queued(args) => Some(Item {
-                    args: std::mem::take(args),
-                    entry: number as u32,
-                    slot: slot as u32,
-                }),
-                _ => None,
-            });
-            groups.push(Group {
-                mode: entry.mode,
-                items: items.collect(),
-            });
         }
-        groups
+        plan.finish()
     }
 
     /// Notes that an exchange with these commands starts; false when nobody wants it.
@@ -285,11 +283,15 @@ impl Board {
         let mut state = self.lock();
         state.sent = None;
         let mut completed = 0;
-        for ((entry, slot), result) in items.iter().zip(results) {
-            let Some(entry) = state.entries.get_mut(*entry as usize) else {
+        let (mut of, mut waited) = (None, Duration::ZERO);
+        for ((number, slot), result) in items.iter().zip(results) {
+            let Some(entry) = state.entries.get_mut(*number as usize) else {
                 continue;
             };
-            let waited = now.saturating_duration_since(entry.submitted);
+            if of != Some(*number) {
+                of = Some(*number);
+                waited = now.saturating_duration_since(entry.submitted);
+            }
             let Some(slot) = entry.slots.get_mut(*slot as usize) else {
                 continue;
             };
@@ -297,7 +299,7 @@ impl Board {
             if entry.state != EntryState::Waiting || matches!(slot.state, SlotState::Done(_)) {
                 continue;
             }
-            self.metrics.command(slot.metric, waited, &result);
+            self.metrics.command(slot.index.into(), waited, &result);
             slot.state = SlotState::Done(result);
             entry.missing -= 1;
             if entry.missing == 0 {
@@ -336,12 +338,12 @@ impl Board {
                 let delivery = match &slot.state {
                     SlotState::Done(_) => continue,
                     SlotState::Started if sent => Delivery::MaybeExecuted,
-                    SlotState::Started | SlotState::Queued(_) => Delivery::NotSent,
+                    SlotState::Started | SlotState::Queued => Delivery::NotSent,
                 };
                 let error = Error::new(ErrorKind::Timeout, delivery, "no answer in time");
                 let result = Err(error);
                 let waited = now.saturating_duration_since(entry.submitted);
-                self.metrics.command(slot.metric, waited, &result);
+                self.metrics.command(slot.index.into(), waited, &result);
                 slot.state = SlotState::Done(result);
             }
             entry.missing = 0;
@@ -417,7 +419,7 @@ impl Slot {
         match self.state {
             SlotState::Done(result) => result,
             // Complete means that every slot is done.
-            SlotState::Queued(_) | SlotState::Started => Err(Error::protocol("no result")),
+            SlotState::Queued | SlotState::Started => Err(Error::protocol("no result")),
         }
     }
 }

@@ -4,6 +4,9 @@
 //! others join it. Whoever is polled for the second time, that is after everybody else had
 //! their turn, sends what has gathered. Any caller that is polled drives the request on, so
 //! that one that is dropped or not polled any more holds up nobody.
+//!
+//! The first caller asks to be polled again; the others of its thread rely on that, and on a
+//! timer that wakes all of them should it never happen.
 use std::{
     fmt,
     pin::{Pin, pin},
@@ -12,15 +15,21 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use super::{
     Dispatcher, Results, attempt,
     board::{Board, Entry},
-    plan,
     time::{self, Instant},
 };
 use crate::{error::Error, transport::BoxFuture};
+
+/// How long callers wait for the first one to be polled again.
+pub(super) const PATIENCE: Duration = Duration::from_millis(1);
+
+/// A flight is made for no more calls than that at once.
+const MOST_EXPECTED: usize = 256;
 
 /// Which flight gathers and how many are under way.
 #[derive(Debug)]
@@ -36,6 +45,8 @@ struct State {
     open: Option<Arc<Flight>>,
     under_way: Vec<(u64, Weak<Flight>)>,
     next: u64,
+    /// Calls of the last flight that left: the next one is made for as many.
+    calls: usize,
 }
 
 impl Merger {
@@ -61,6 +72,7 @@ impl Merger {
         self.gated.store(false, Ordering::Release);
         let number = state.next;
         state.next += 1;
+        state.calls = board.calls();
         if let Some(flight) = state.open.take_if(|f| Arc::ptr_eq(&f.board, board)) {
             // Not the last reference: a ticket of the flight is being polled.
             state.under_way.push((number, Arc::downgrade(&flight)));
@@ -109,10 +121,13 @@ impl Merger {
 pub(crate) struct Flight {
     board: Arc<Board>,
     driver: Mutex<Driver>,
+    /// The thread it was opened on.
+    thread: usize,
 }
 
 enum Driver {
-    Gathering,
+    /// With a timer once somebody relies on the first caller.
+    Gathering(Option<time::Sleep>),
     Running(BoxFuture<'static, ()>),
     /// Being polled, over, or lost to a panic.
     Away,
@@ -126,21 +141,28 @@ impl fmt::Debug for Flight {
 }
 
 impl Flight {
-    /// Makes progress unless somebody else is at it.
-    fn drive(&self, core: &Arc<Dispatcher>, first: bool, waker: &Waker) {
+    /// Makes progress unless somebody else is at it or nothing has happened; whether it did.
+    fn drive(&self, core: &Arc<Dispatcher>, turn: Turn, waker: &Waker) -> bool {
         let mut driver = match self.driver.try_lock() {
             Ok(driver) => driver,
             Err(TryLockError::Poisoned(lost)) => lost.into_inner(),
-            Err(TryLockError::WouldBlock) => return,
+            Err(TryLockError::WouldBlock) => return false,
         };
         let mut future = match std::mem::replace(&mut *driver, Driver::Away) {
-            Driver::Gathering if first => {
-                *driver = Driver::Gathering;
+            Driver::Gathering(timer) if turn != Turn::Again => {
+                let relies = turn == Turn::Joining && self.thread == time::thread();
+                let timer = match timer {
+                    None if relies => self.lose_patience_later(),
+                    timer => timer,
+                };
                 // Everybody else gets one turn to join.
-                waker.wake_by_ref();
-                return;
+                if !relies || timer.is_none() {
+                    waker.wake_by_ref();
+                }
+                *driver = Driver::Gathering(timer);
+                return false;
             }
-            Driver::Gathering => {
+            Driver::Gathering(_) => {
                 self.board.woken.store(true, Ordering::Release);
                 Box::pin(run(Arc::clone(core), Arc::clone(&self.board))) as BoxFuture<'static, ()>
             }
@@ -148,24 +170,43 @@ impl Flight {
             Driver::Away => {
                 self.board.abandon();
                 *driver = Driver::Over;
-                return;
+                return true;
             }
             Driver::Over => {
                 *driver = Driver::Over;
-                return;
+                return false;
             }
         };
         // One poll an event, no matter how many callers were woken for it.
         if !self.board.woken.swap(false, Ordering::AcqRel) {
             *driver = Driver::Running(future);
-            return;
+            return false;
         }
         let any_caller = Waker::from(Arc::clone(&self.board));
         *driver = match future.as_mut().poll(&mut Context::from_waker(&any_caller)) {
             Poll::Ready(()) => Driver::Over,
             Poll::Pending => Driver::Running(future),
         };
+        true
     }
+
+    /// A timer that wakes every caller, where there are timers.
+    fn lose_patience_later(&self) -> Option<time::Sleep> {
+        let mut timer = time::sleep_until(time::after(Instant::now(), PATIENCE))?;
+        let every_caller = Waker::from(Arc::clone(&self.board));
+        let started = timer.as_mut().poll(&mut Context::from_waker(&every_caller));
+        started.is_pending().then_some(timer)
+    }
+}
+
+/// What a poll is to a caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// The first of the caller that opened the flight.
+    Opening,
+    /// The first of another.
+    Joining,
+    Again,
 }
 
 /// The whole life of a flight from the gate on.
@@ -207,13 +248,9 @@ async fn work(core: &Arc<Dispatcher>, board: &Arc<Board>) {
         merger: &core.merger,
         number,
     };
-    let parts = plan::cut(
-        board.take_groups(),
-        core.shared.policy.limits,
-        !core.shared.folding.is_rejected(),
-        &*core.shared.transport,
-    );
-    for part in parts {
+    let shared = &core.shared;
+    let folds = !shared.folding.is_rejected();
+    for part in board.take_parts(shared.policy.limits, folds, &*shared.transport) {
         attempt::run(core, board, part).await;
     }
 }
@@ -266,13 +303,16 @@ impl Ticket {
     /// Joins the gathering flight or opens one.
     pub(super) fn join(core: &Arc<Dispatcher>, entry: Entry) -> Self {
         let mut state = core.merger.lock();
+        let calls = state.calls;
         let flight = state.open.get_or_insert_with(|| {
             Arc::new(Flight {
                 board: Arc::new(Board::new(
                     core.shared.metrics.clone(),
                     Arc::downgrade(core),
+                    calls.min(MOST_EXPECTED),
                 )),
-                driver: Mutex::new(Driver::Gathering),
+                driver: Mutex::new(Driver::Gathering(None)),
+                thread: time::thread(),
             })
         });
         let (flight, number) = (Arc::clone(flight), flight.board.push(entry));
@@ -301,14 +341,21 @@ impl Future for Ticket {
         let Some(place) = &mut self.seat else {
             return Poll::Pending;
         };
-        let first = !std::mem::replace(&mut place.polled, true);
+        let turn = match (std::mem::replace(&mut place.polled, true), place.number) {
+            (true, _) => Turn::Again,
+            (false, 0) => Turn::Opening,
+            (false, _) => Turn::Joining,
+        };
         let mut done = place.flight.board.take(place.number, cx.waker());
         if done.is_none() {
-            place.flight.drive(&place.core, first, cx.waker());
+            let mut driven = place.flight.drive(&place.core, turn, cx.waker());
             if place.core.merger.gated.load(Ordering::Acquire) {
                 help_others(&place.core, cx.waker());
+                driven = true;
             }
-            done = place.flight.board.take(place.number, cx.waker());
+            if driven {
+                done = place.flight.board.take(place.number, cx.waker());
+            }
         }
         match done {
             Some(results) => {
@@ -330,7 +377,7 @@ fn help_others(core: &Arc<Dispatcher>, waker: &Waker) {
         .filter_map(|(_, f)| f.upgrade())
         .collect();
     for flight in flights {
-        flight.drive(core, false, waker);
+        flight.drive(core, Turn::Again, waker);
     }
 }
 

@@ -30,7 +30,7 @@ impl Folding {
 }
 
 /// How the arguments of a call are laid out: `EVALSHA`, hash, number of keys, keys, shared, own.
-#[derive(PartialEq, Eq, Clone, Copy)]
+#[derive(Clone, Copy)]
 struct Shape {
     /// Keys of an item.
     keys: usize,
@@ -100,33 +100,30 @@ fn alike(first: &Args, shape: Shape, call: &Args) -> bool {
     same_script
         && first.fold == call.fold
         && first.repeatable == call.repeatable
-        && first.get(1) == call.get(1)
-        && Shape::of(call) == Some(shape)
+        // The same hash, number of keys and number of arguments are the same shape.
+        && first.len() == call.len()
+        && (0..HEAD).all(|place| first.get(place) == call.get(place))
         && (shape.shared.0..shape.shared.1).all(|place| first.get(place) == call.get(place))
 }
 
 /// Joins neighbours that are alike; the order stays.
-pub(super) fn fold(calls: Vec<Args>) -> Vec<Args> {
+pub(super) fn fold(mut calls: Vec<Args>) -> Vec<Args> {
     if calls.iter().all(|call| call.fold.is_none()) {
         return calls;
     }
     let mut folded = Vec::new();
-    let mut rest = calls.into_iter().peekable();
-    while let Some(first) = rest.next() {
-        let Some(shape) = Shape::of(&first) else {
-            folded.push(first);
-            continue;
-        };
-        let mut run = vec![first];
-        while run.len() < MOST
-            && let Some(next) = rest.next_if(|next| alike(&run[0], shape, next))
-        {
-            run.push(next);
-        }
-        match &run[..] {
-            [first, _, ..] => folded.push(shape.put_together(first, &run)),
-            _ => folded.append(&mut run),
-        }
+    let mut from = 0;
+    while let Some(first) = calls.get(from) {
+        let shape = Shape::of(first);
+        let run = shape.map_or(1, |shape| {
+            let others = calls[from..].iter().take(MOST).skip(1);
+            1 + others.take_while(|call| alike(first, shape, call)).count()
+        });
+        folded.push(match shape {
+            Some(shape) if run > 1 => shape.put_together(first, &calls[from..from + run]),
+            _ => std::mem::take(&mut calls[from]),
+        });
+        from += run;
     }
     folded
 }

@@ -1,8 +1,5 @@
 //! How the commands of a flight are cut into exchanges, in order.
-use super::{
-    board::{Group, Item},
-    fold,
-};
+use super::fold;
 use crate::{
     command::Args,
     commands::properties::{self, Safety},
@@ -34,21 +31,6 @@ pub(super) struct Part {
     pub(super) places: Vec<(u32, u32)>,
 }
 
-impl Part {
-    fn new(mode: Mode, commands: usize) -> Self {
-        Self {
-            mode,
-            commands: Vec::with_capacity(commands),
-            places: Vec::with_capacity(commands),
-        }
-    }
-
-    fn push(&mut self, item: Item) {
-        self.commands.push(item.args);
-        self.places.push((item.entry, item.slot));
-    }
-}
-
 /// Whether running all of these twice does no harm.
 pub(super) fn is_safe(commands: &[Args]) -> bool {
     commands
@@ -68,60 +50,96 @@ fn weight(args: &Args) -> usize {
     args.bytes() + 3 * args.len() + 3
 }
 
-/// Cuts groups into exchanges: never reordered, never above the limits unless a single
-/// command or transaction is.
-pub(super) fn cut(
-    groups: Vec<Group>,
+/// Cuts the commands of calls into exchanges: never reordered, never above the limits unless a
+/// single command or transaction is.
+pub(super) struct Plan<'a> {
     limits: Limits,
     folds: bool,
-    transport: &dyn Transport,
-) -> Vec<Part> {
-    let mut parts: Vec<Part> = Vec::new();
-    let mut open: Option<(Part, usize)> = None;
-    let all: usize = groups.iter().map(|group| group.items.len()).sum();
-    let most = all.min(limits.commands);
-    let close = |open: &mut Option<(Part, usize)>, parts: &mut Vec<Part>| {
-        if let Some((mut part, _)) = open.take() {
-            if folds {
-                part.commands = fold::fold(part.commands);
-            }
-            if part.commands.len() == 1 {
-                part.mode = Mode::Single;
-            }
-            parts.push(part);
-        }
-    };
-    for group in groups {
-        let items = group.items.len();
-        if group.mode == Mode::Transaction {
-            close(&mut open, &mut parts);
-            let mut part = Part::new(Mode::Transaction, items);
-            for item in group.items {
-                part.push(item);
-            }
-            parts.push(part);
-            continue;
-        }
-        for item in group.items {
-            if !transport.can_batch(&item.args) {
-                close(&mut open, &mut parts);
-                let mut part = Part::new(Mode::Single, 1);
-                part.push(item);
-                parts.push(part);
-                continue;
-            }
-            let bytes = weight(&item.args);
-            let full = open.as_ref().is_some_and(|(part, used)| {
-                part.commands.len() >= limits.commands || used + bytes > limits.bytes
-            });
-            if full {
-                close(&mut open, &mut parts);
-            }
-            let (part, used) = open.get_or_insert_with(|| (Part::new(Mode::Pipeline, most), 0));
-            part.push(item);
-            *used += bytes;
+    transport: &'a dyn Transport,
+    parts: Vec<Part>,
+    open: Option<Part>,
+    /// Of the open part.
+    bytes: usize,
+    /// As many as there may be.
+    calls: usize,
+}
+
+impl<'a> Plan<'a> {
+    pub(super) fn new(
+        limits: Limits,
+        folds: bool,
+        transport: &'a dyn Transport,
+        calls: usize,
+    ) -> Self {
+        Self {
+            limits,
+            folds,
+            transport,
+            parts: Vec::new(),
+            open: None,
+            bytes: 0,
+            calls,
         }
     }
-    close(&mut open, &mut parts);
-    parts
+
+    /// Adds the commands of one call.
+    pub(super) fn add(
+        &mut self,
+        mode: Mode,
+        entry: u32,
+        commands: impl ExactSizeIterator<Item = Args>,
+    ) {
+        let places = (0..).map(|slot| (entry, slot));
+        if mode == Mode::Transaction {
+            self.close();
+            self.parts.push(Part {
+                mode,
+                places: places.take(commands.len()).collect(),
+                commands: commands.collect(),
+            });
+            return;
+        }
+        let most = commands.len().max(self.calls).min(self.limits.commands);
+        for (command, place) in commands.zip(places) {
+            let bytes = weight(&command);
+            let alone = !self.transport.can_batch(&command);
+            let full = self.open.as_ref().is_some_and(|part| {
+                part.commands.len() >= self.limits.commands
+                    || self.bytes + bytes > self.limits.bytes
+            });
+            if alone || full {
+                self.close();
+            }
+            let part = self.open.get_or_insert_with(|| Part {
+                mode: Mode::Pipeline,
+                commands: Vec::with_capacity(most),
+                places: Vec::with_capacity(most),
+            });
+            part.commands.push(command);
+            part.places.push(place);
+            self.bytes += bytes;
+            if alone {
+                self.close();
+            }
+        }
+    }
+
+    fn close(&mut self) {
+        self.bytes = 0;
+        let Some(mut part) = self.open.take() else {
+            return;
+        };
+        if self.folds {
+            part.commands = fold::fold(part.commands);
+        }
+        if part.commands.len() == 1 {
+            part.mode = Mode::Single;
+        }
+        self.parts.push(part);
+    }
+
+    pub(super) fn finish(mut self) -> Vec<Part> {
+        self.close();
+        self.parts
+    }
 }

@@ -203,8 +203,10 @@ fn step(n: usize) -> Step {
 }
 
 /// Plays a schedule, then lets everything end as an executor would: only who was woken is
-/// polled, and `held` never again.
-fn play(schedule: &[Step], max_in_flight: usize, held: Option<usize>) {
+/// polled, and `held` never again. With timers of its own where there is a runtime.
+async fn play(schedule: &[Step], max_in_flight: usize, held: Option<usize>) {
+    let timers = tokio::runtime::Handle::try_current().is_ok();
+    let mut waited = false;
     let transport = Manual::default();
     let redis = transport.client(max_in_flight);
     let mut callers: Vec<_> = (0..CALLERS)
@@ -230,9 +232,11 @@ fn play(schedule: &[Step], max_in_flight: usize, held: Option<usize>) {
                 order.push(callers[i].name.clone());
             }
             callers[i].poll();
-            continue;
-        }
-        if !transport.release() {
+            waited = false;
+        } else if timers && !waited {
+            tokio::time::sleep(2 * flight::PATIENCE).await;
+            waited = true;
+        } else if !transport.release() {
             break;
         }
     }
@@ -261,6 +265,16 @@ fn play(schedule: &[Step], max_in_flight: usize, held: Option<usize>) {
 
 #[test]
 fn every_schedule_of_three_callers_ends_well() {
+    let done = futures_util::FutureExt::now_or_never(play_every_schedule());
+    assert!(done.is_some(), "nothing waits without timers");
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_schedule_of_three_callers_ends_well_with_timers() {
+    play_every_schedule().await;
+}
+
+async fn play_every_schedule() {
     const STEPS: usize = 2 * CALLERS + 1;
     const DEPTH: u32 = 6;
     let mut played = 0;
@@ -278,8 +292,8 @@ fn every_schedule_of_three_callers_ends_well() {
             continue;
         }
         for in_flight in [1, 2] {
-            play(&schedule, in_flight, None);
-            play(&schedule, in_flight, Some(0));
+            play(&schedule, in_flight, None).await;
+            play(&schedule, in_flight, Some(0)).await;
             played += 2;
         }
     }
@@ -352,6 +366,39 @@ async fn commands_of_one_join_leave_in_one_request_in_order() {
     let (numbers, ()) = tokio::join!(all, release);
     assert_eq!(numbers, [0, 1, 2, 3, 4]);
     assert_eq!(transport.exchanges(), [["0", "1", "2", "3", "4"]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_is_never_polled_again_holds_up_others_for_a_moment_at_most() {
+    let transport = Manual::default();
+    let redis = transport.client(4);
+    let mut held = Caller::new(&redis, "held".into());
+    held.poll();
+    let start = tokio::time::Instant::now();
+    let call = redis.command("ECHO").arg("x").query::<String>();
+    let release = async {
+        while !transport.release() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let (reply, ()) = tokio::join!(call, release);
+    assert_eq!(reply.unwrap(), "x");
+    assert!(start.elapsed() < Duration::from_millis(5));
+    assert_eq!(transport.exchanges(), [["held", "x"]]);
+}
+
+#[tokio::test]
+async fn one_caller_of_many_is_polled_again_for_all() {
+    let transport = Manual::default();
+    let redis = transport.client(4);
+    let mut callers: Vec<_> = (0..4)
+        .map(|i| Caller::new(&redis, format!("c{i}")))
+        .collect();
+    callers.iter_mut().for_each(Caller::poll);
+    let wanted: Vec<bool> = callers.iter().map(Caller::wants_poll).collect();
+    assert_eq!(wanted, [true, false, false, false]);
+    callers[0].poll();
+    assert_eq!(transport.exchanges(), [["c0", "c1", "c2", "c3"]]);
 }
 
 #[tokio::test]

@@ -47,6 +47,12 @@ pub(crate) fn sleep_until(_: Instant) -> Option<Sleep> {
     None
 }
 
+/// A number that no two threads have at the same time.
+pub(crate) fn thread() -> usize {
+    thread_local!(static MARK: u8 = const { 0 });
+    MARK.with(|mark| std::ptr::from_ref(mark).addr())
+}
+
 /// Waits where there are timers, else goes on at once.
 pub(crate) async fn pause(by: Duration) {
     if let Some(sleep) = sleep_until(after(Instant::now(), by)) {
