@@ -79,6 +79,22 @@ impl Script {
         })
     }
 
+    /// A call by hash to which first so many keys are added, then the arguments.
+    pub(crate) fn by_hash<T>(
+        &self,
+        redis: &Redis,
+        keys: usize,
+        arguments: usize,
+        bytes: usize,
+    ) -> Command<T> {
+        let forms = self.forms();
+        let hash = &forms.best(redis.core.key_locking()).hash;
+        let mut command = command!("EVALSHA");
+        command.args.script = Some(Arc::clone(forms));
+        begin(&mut command.args, hash, keys, arguments, bytes);
+        command
+    }
+
     /// Starts a call with its first key.
     pub fn key(&self, key: impl ToArg) -> ScriptCall<'_> {
         self.call().key(key)
@@ -99,6 +115,12 @@ impl Script {
             options: CallOptions::default(),
         }
     }
+}
+
+/// Text or hash and the number of keys, with room for what follows.
+fn begin(args: &mut Args, body: &str, keys: usize, arguments: usize, bytes: usize) {
+    args.reserve(keys + arguments + 2, body.len() + bytes + 20);
+    args.add(body).add(keys);
 }
 
 /// The texts a script is sent as.
@@ -259,12 +281,10 @@ impl ScriptCall<'_> {
         self
     }
 
-    fn command<T>(&self, name: &str, body: &str) -> Command<T> {
+    fn command<T>(&self, mut command: Command<T>, body: &str) -> Command<T> {
         let (keys, args) = (&self.keys, &self.args);
-        let mut command = Command::new(name);
-        let bytes = body.len() + keys.bytes() + args.bytes();
-        command.args.reserve(keys.len() + args.len() + 2, bytes + 4);
-        command.args.add(body).add(keys.len());
+        let bytes = keys.bytes() + args.bytes();
+        begin(&mut command.args, body, keys.len(), args.len(), bytes);
         command.args.append(keys, 0..keys.len());
         command.args.append(args, 0..args.len());
         if let Err(problem) = self.keys.check().and_then(|()| self.args.check()) {
@@ -282,7 +302,8 @@ impl ScriptCall<'_> {
     /// The script's error reply, a decode error, or that the call was not answered.
     pub fn run<T: FromReply>(self, redis: &Redis) -> impl Future<Output = Result<T>> {
         let forms = self.script.forms();
-        let mut command = self.command("EVALSHA", &forms.best(redis.core.key_locking()).hash);
+        let hash = &forms.best(redis.core.key_locking()).hash;
+        let mut command = self.command(command!("EVALSHA"), hash);
         command.args.script = Some(Arc::clone(forms));
         command.args.fold = self.fold;
         redis.core.run_with(command, self.options)
@@ -291,7 +312,7 @@ impl ScriptCall<'_> {
     /// Adds the script to a pipeline or transaction, by text: a batch keeps its order, so
     /// a part of it cannot be sent again when the server does not know a hash.
     pub fn queue<T: FromReply>(self, batch: impl Surface<Out<T> = Handle<T>>) -> Handle<T> {
-        batch.submit(self.command::<T>("EVAL", self.script.text()))
+        batch.submit(self.command::<T>(command!("EVAL"), self.script.text()))
     }
 }
 
@@ -302,7 +323,7 @@ impl Redis {
     /// The server's refusal, or that it did not answer.
     pub async fn load_script(&self, script: &Script) -> Result<String> {
         let forms = script.forms();
-        let load = |form: &Form| Command::new("SCRIPT").arg("LOAD").arg(&*form.text);
+        let load = |form: &Form| command!("SCRIPT").arg("LOAD").arg(&*form.text);
         let options = CallOptions {
             idempotent: true,
             ..CallOptions::default()

@@ -10,7 +10,10 @@ use super::{
     lists,
     query::Query,
 };
-use crate::{Error, FromReply, Reply, Result, Script, script::ScriptCall};
+use crate::{
+    Command, Error, FromReply, Reply, Result, Script, command::Fold, dispatch::CallOptions,
+    script::ScriptCall,
+};
 
 static LIMIT: Script = Script::new(include_str!("lua/limit.lua")).key_locking();
 static WINDOW: Script = Script::new(include_str!("lua/window.lua")).key_locking();
@@ -57,7 +60,12 @@ impl RateLimiter {
     ) -> Result<Decision> {
         if let Some((limit, cost)) = self.one_window(ask) {
             let call = self.window_call(limit, who.of(limit), cost, now);
-            let reply = self.run(call).await?;
+            let timeout = self.0.timeout;
+            let options = CallOptions {
+                timeout,
+                ..CallOptions::default()
+            };
+            let reply = self.0.redis.core.run_with(call, options).await?;
             return self.read_window(limit, cost, now, reply);
         }
         let members = match query {
@@ -83,22 +91,27 @@ impl RateLimiter {
         }
     }
 
-    fn window_call(&self, limit: &Limit, id: &str, cost: u64, now: u64) -> ScriptCall<'static> {
+    fn window_call(&self, limit: &Limit, id: &str, cost: u64, now: u64) -> Command<Reply> {
         let index = now / limit.window_ms;
-        let mut key = String::with_capacity(self.0.prefix.len() + id.len() + 22);
-        key.extend([&*self.0.prefix, ":", id, ":"]);
-        let base = key.len();
-        let mut digits = itoa::Buffer::new();
-        key.push_str(digits.format(index));
-        let mut call = WINDOW.call();
-        call.keys.add(&key);
-        if limit.kind == Kind::Sliding {
-            key.truncate(base);
-            key.push_str(digits.format(index.saturating_sub(1)));
-            call.keys.add(&key);
+        let indices = match limit.kind {
+            Kind::Sliding => &[index, index.saturating_sub(1)][..],
+            _ => &[index],
+        };
+        let (prefix, window) = (&*self.0.prefix, &*self.0.window);
+        let bytes = indices.len() * (prefix.len() + id.len() + 22) + window.len() + 41;
+        let mut call = WINDOW.by_hash(&self.0.redis, indices.len(), 1, bytes);
+        let (mut digits, mut more) = (itoa::Buffer::new(), itoa::Buffer::new());
+        for index in indices {
+            let parts = [prefix, ":", id, ":", digits.format(*index)];
+            call.args.push_all(&parts);
         }
-        call.args.add(limit.amount).add(limit.window_ms);
-        call.item().add(now).add(cost);
+        // Most that ask at the same time ask in the same millisecond, for the same.
+        let parts = [window, digits.format(now), " ", more.format(cost)];
+        call.args.push_all(&parts);
+        call.args.fold = Some(Fold {
+            items: 1,
+            shared: 1,
+        });
         call
     }
 

@@ -6,7 +6,7 @@ use super::{
     advance::Advance,
     block_cache::BlockCache,
     feed::DenyFeed,
-    limit::Limit,
+    limit::{Kind, Limit},
     limiter::{Inner, RateLimiter},
     local::Local,
 };
@@ -132,6 +132,10 @@ impl RateLimiterBuilder {
         if self.0.limits.len() > 1 || self.0.limits.iter().any(Limit::is_per_group) {
             self.0.ahead = None;
         }
+        if let Some(limit) = self.0.limits.first() {
+            let keys = 1 + u8::from(limit.kind == Kind::Sliding);
+            self.0.window = format!("{} {} {keys} ", limit.amount, limit.window_ms);
+        }
         RateLimiter(Arc::new(self.0))
     }
 }
@@ -142,6 +146,7 @@ impl RateLimiter {
         RateLimiterBuilder(Inner {
             redis,
             limits: vec![limit],
+            window: String::new(),
             prefix: "@upstash/ratelimit".into(),
             hash_tags: false,
             clock: Arc::new(SystemClock::new()),

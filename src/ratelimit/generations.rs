@@ -24,7 +24,9 @@ impl<V> Generations<V> {
 
     /// What is known of an identifier, which now is young.
     pub(super) fn get(&mut self, identifier: &str) -> Option<&mut V> {
-        if let Some((identifier, value)) = self.old.remove_entry(identifier) {
+        if !self.old.is_empty()
+            && let Some((identifier, value)) = self.old.remove_entry(identifier)
+        {
             self.insert(identifier, value);
         }
         self.young.get_mut(identifier)

@@ -24,6 +24,8 @@ pub struct RateLimiter(pub(super) Arc<Inner>);
 pub(super) struct Inner {
     pub(super) redis: Redis,
     pub(super) limits: Vec<Limit>,
+    /// The first limit as [`window_call`](RateLimiter::window_call) writes it.
+    pub(super) window: String,
     pub(super) prefix: String,
     pub(super) hash_tags: bool,
     pub(super) clock: Arc<dyn Clock>,
