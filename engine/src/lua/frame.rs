@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 use std::mem;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -19,6 +20,9 @@ use crate::error::Error;
 use crate::hub::Hub;
 use crate::reply::Reply;
 
+/// So many keys are looked at one by one.
+const NEAR: usize = 4;
+
 /// How a script or function runs.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Mode {
@@ -29,33 +33,51 @@ pub(crate) struct Mode {
 
 /// The keys that a script declared.
 #[derive(Clone, Debug)]
-pub(crate) enum Declared {
-    Few(SmallVec<[Bytes; 4]>),
-    Many(HashSet<Bytes, foldhash::fast::RandomState>),
+pub(crate) struct Declared {
+    /// All of them, one after the other.
+    text: Bytes,
+    ends: SmallVec<[usize; 4]>,
+    /// The last one that was asked for: scripts take their keys in order.
+    last: usize,
+    /// Made when one was asked for that does not follow.
+    all: Option<HashSet<Bytes, foldhash::fast::RandomState>>,
 }
 
 impl Declared {
     pub(crate) fn new(keys: &[&[u8]]) -> Self {
-        // One allocation for all.
-        let text = Bytes::from(keys.concat());
         let mut end = 0;
-        let each = keys.iter().map(|key| {
-            let start = end;
+        let ends = keys.iter().map(|key| {
             end += key.len();
-            text.slice(start..end)
+            end
         });
-        if keys.len() <= 4 {
-            Self::Few(each.collect())
-        } else {
-            Self::Many(each.collect())
+        Self {
+            ends: ends.collect(),
+            text: Bytes::from(keys.concat()),
+            last: 0,
+            all: None,
         }
     }
 
-    fn has(&self, key: &[u8]) -> bool {
-        match self {
-            Self::Few(keys) => keys.iter().any(|known| known == key),
-            Self::Many(keys) => keys.contains(key),
+    fn range(&self, at: usize) -> Range<usize> {
+        let start = at.checked_sub(1).map_or(0, |before| self.ends[before]);
+        start..self.ends[at]
+    }
+
+    fn has(&mut self, key: &[u8]) -> bool {
+        let number = self.ends.len();
+        let mut near = (self.last..self.last + NEAR.min(number)).map(|at| at % number);
+        if let Some(found) = near.find(|at| self.text[self.range(*at)] == *key) {
+            self.last = found;
+            return true;
         }
+        if number <= NEAR {
+            return false;
+        }
+        if self.all.is_none() {
+            let each = (0..number).map(|at| self.text.slice(self.range(at)));
+            self.all = Some(each.collect());
+        }
+        self.all.as_ref().is_some_and(|all| all.contains(key))
     }
 }
 
@@ -124,7 +146,7 @@ impl Frame {
             Ok(spec) => spec,
             Err(error) => return Reply::Error(error),
         };
-        if let Some(declared) = &self.mode.declared
+        if let Some(declared) = &mut self.mode.declared
             && let Some(error) = undeclared(declared, spec, args)
         {
             return Reply::Error(error);
@@ -159,7 +181,7 @@ impl Frame {
 }
 
 /// The refusal of a command that names a key the script did not declare.
-fn undeclared(declared: &Declared, spec: &Spec, args: Args<'_>) -> Option<Error> {
+fn undeclared(declared: &mut Declared, spec: &Spec, args: Args<'_>) -> Option<Error> {
     let mut missing = None;
     spec.keys.each(args, |at| {
         if missing.is_none() && !declared.has(args[at]) {
