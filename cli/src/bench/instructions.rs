@@ -20,7 +20,12 @@ pub(crate) fn run() -> Result<(), Failure> {
     }
     let store = Store::start()?;
     say("\nprocessor instructions a command, in the client's process alone\n")?;
-    for work in [Work::Sequential, Work::Merged, Work::Pipeline] {
+    for work in [
+        Work::Sequential,
+        Work::Merged,
+        Work::Pipeline,
+        Work::Decisions,
+    ] {
         let [few, many] = TURNS;
         let more = count(&store, work, many)?.saturating_sub(count(&store, work, few)?);
         let each = more as f64 / (u64::from(many - few) * work.commands()) as f64;
@@ -28,6 +33,7 @@ pub(crate) fn run() -> Result<(), Failure> {
             Work::Sequential => "one GET after another",
             Work::Merged => "64 concurrent GETs, merged",
             Work::Pipeline => "pipeline of 100 GETs",
+            Work::Decisions => "64 concurrent rate limit decisions",
         };
         say(&format!("  {name:<34}{each:>12.0}\n"))?;
     }

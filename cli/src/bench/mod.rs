@@ -116,6 +116,16 @@ fn event_loop() -> Result<tokio::runtime::Runtime, Failure> {
         .map_err(|error| Failure::new(format!("no event loop: {error}")))
 }
 
+/// Works in a task, as in a server; blocking on a future costs a system call a wake-up.
+fn in_task<T: Send + 'static>(
+    runtime: &tokio::runtime::Runtime,
+    work: impl Future<Output = Result<T, Failure>> + Send + 'static,
+) -> Result<T, Failure> {
+    runtime
+        .block_on(runtime.spawn(work))
+        .map_err(|error| Failure::new(format!("the task failed: {error}")))?
+}
+
 pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
     if cfg!(debug_assertions) {
         contest::say("This is a debug build: its figures mean nothing. Use --release.\n")?;

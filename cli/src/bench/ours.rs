@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 use futures_util::future::join_all;
 use restis::prelude::*;
+use restis::ratelimit::{Limit, RateLimiter};
 use restis::transport::Encoding;
 
 use super::store::TOKEN;
@@ -21,6 +22,8 @@ pub(crate) enum Work {
     Merged,
     /// A pipeline of 100 GETs.
     Pipeline,
+    /// 64 decisions of a rate limit at once.
+    Decisions,
 }
 
 impl Work {
@@ -28,12 +31,13 @@ impl Work {
     pub(crate) fn commands(self) -> u64 {
         match self {
             Self::Sequential => 1,
-            Self::Merged => 64,
+            Self::Merged | Self::Decisions => 64,
             Self::Pipeline => 100,
         }
     }
 
-    async fn turn(self, redis: &Redis) -> restis::Result<()> {
+    async fn turn(self, clients: &Clients) -> restis::Result<()> {
+        let Clients { redis, limiter } = clients;
         match self {
             Self::Sequential => redis.get::<String>("k").await.map(drop),
             Self::Merged => {
@@ -48,7 +52,27 @@ impl Work {
                     .into_iter()
                     .try_for_each(|handle| replies.take(handle).map(drop))
             }
+            Self::Decisions => {
+                let names = (0..64).map(|i| format!("user-{i}"));
+                let all = names.map(|name| async move { limiter.limit(&name).await.map(drop) });
+                join_all(all).await.into_iter().collect()
+            }
         }
+    }
+}
+
+/// What a turn works with.
+#[derive(Debug, Clone)]
+struct Clients {
+    redis: Redis,
+    limiter: RateLimiter,
+}
+
+impl Clients {
+    fn new(redis: Redis) -> Result<Self, Failure> {
+        let limit = Limit::sliding_window(u64::from(u32::MAX), Duration::from_secs(60));
+        let limiter = RateLimiter::builder(redis.clone(), limit.map_err(failed)?).build();
+        Ok(Self { redis, limiter })
     }
 }
 
@@ -59,8 +83,8 @@ pub(crate) fn failed(error: restis::Error) -> Failure {
 /// This client, in the encodings it has.
 pub(crate) struct Ours {
     runtime: tokio::runtime::Runtime,
-    redis: Redis,
-    resp: Redis,
+    clients: Clients,
+    resp: Clients,
 }
 
 impl Ours {
@@ -73,25 +97,21 @@ impl Ours {
         runtime.block_on(set).map_err(failed)?;
         Ok(Self {
             runtime,
-            redis,
-            resp,
+            clients: Clients::new(redis)?,
+            resp: Clients::new(resp)?,
         })
     }
 
-    /// In a task, as in a server; blocking on a future costs a system call a wake-up.
     fn in_task<T: Send + 'static>(
         &self,
         work: impl Future<Output = restis::Result<T>> + Send + 'static,
     ) -> Result<T, Failure> {
-        self.runtime
-            .block_on(self.runtime.spawn(work))
-            .map_err(|error| Failure::new(format!("the client failed: {error}")))?
-            .map_err(failed)
+        super::in_task(&self.runtime, async { work.await.map_err(failed) })
     }
 
     /// Commands a second.
     pub(crate) fn rate(&self, work: Work, time: Duration) -> Result<f64, Failure> {
-        self.in_task(repeat(self.redis.clone(), work, time))
+        self.in_task(repeat(self.clients.clone(), work, time))
     }
 
     /// Commands a second with RESP2 in the answers.
@@ -102,7 +122,7 @@ impl Ours {
     /// Commands a second of 64 tasks that GET one after another.
     pub(crate) fn rate_of_tasks(&self, time: Duration) -> Result<f64, Failure> {
         let one = |_| {
-            let work = repeat(self.redis.clone(), Work::Sequential, time);
+            let work = repeat(self.clients.clone(), Work::Sequential, time);
             self.runtime.spawn(work)
         };
         let all: Vec<_> = (0..64).map(one).collect();
@@ -115,20 +135,20 @@ impl Ours {
 
     /// So many turns, for who counts something else than time.
     pub(crate) fn turns(&self, work: Work, turns: u32) -> Result<(), Failure> {
-        let redis = self.redis.clone();
+        let clients = self.clients.clone();
         self.in_task(async move {
             for _ in 0..turns {
-                work.turn(&redis).await?;
+                work.turn(&clients).await?;
             }
             Ok(())
         })
     }
 }
 
-async fn repeat(redis: Redis, work: Work, time: Duration) -> restis::Result<f64> {
+async fn repeat(clients: Clients, work: Work, time: Duration) -> restis::Result<f64> {
     let (start, mut done) = (Instant::now(), 0);
     loop {
-        work.turn(&redis).await?;
+        work.turn(&clients).await?;
         done += work.commands();
         let passed = start.elapsed();
         if passed >= time {

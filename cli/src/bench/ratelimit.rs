@@ -7,10 +7,10 @@ use futures_util::future::join_all;
 use restis::Redis;
 use restis::ratelimit::{Limit, RateLimiter};
 
-use super::Common;
 use super::contest::{Side, contest, say};
 use super::javascript::{latencies, peers, sides};
 use super::store::{Store, TOKEN, resident_bytes};
+use super::{Common, in_task};
 use crate::args::Failure;
 
 const SCRIPT: &str = include_str!("ratelimit.cjs");
@@ -32,7 +32,7 @@ pub(crate) fn run(common: &Common) -> Result<(), Failure> {
     let open = limiter(&redis, u64::from(u32::MAX), "bench")?;
     let names: Vec<String> = (0..CONCURRENT).map(|i| format!("user-{i}")).collect();
 
-    let ours = |time| runtime.block_on(decide(&open, &names, time, true));
+    let ours = |time| in_task(&runtime, decide(open.clone(), names.clone(), time, true));
     let mut all = vec![Side::new("restis", ours)];
     all.extend(sides(
         &mut peers,
@@ -47,8 +47,12 @@ pub(crate) fn run(common: &Common) -> Result<(), Failure> {
         all,
     )?;
 
-    let times = RefCell::default();
-    let ours = |time| runtime.block_on(one_by_one(&open, &names, time, &times));
+    let times: RefCell<Vec<Duration>> = RefCell::default();
+    let ours = |time| {
+        let (rate, each) = in_task(&runtime, one_by_one(open.clone(), names.clone(), time))?;
+        times.borrow_mut().extend(each);
+        Ok(rate)
+    };
     let mut all = vec![Side::new("restis", ours)];
     all.extend(sides(
         &mut peers,
@@ -65,8 +69,9 @@ pub(crate) fn run(common: &Common) -> Result<(), Failure> {
     let closed = RateLimiter::builder(redis.clone(), limit)
         .prefix("bench-closed")
         .build();
-    runtime.block_on(decide(&closed, &names, Duration::ZERO, true))?;
-    let ours = |time| runtime.block_on(decide(&closed, &names, time, false));
+    let closing = decide(closed.clone(), names.clone(), Duration::ZERO, true);
+    in_task(&runtime, closing)?;
+    let ours = |time| in_task(&runtime, decide(closed.clone(), names.clone(), time, false));
     let mut all = vec![Side::new("restis", ours)];
     all.extend(sides(&mut peers, "@upstash/ratelimit", "blocked", 1.0, 1.0));
     contest(
@@ -75,7 +80,7 @@ pub(crate) fn run(common: &Common) -> Result<(), Failure> {
         all,
     )?;
 
-    runtime.block_on(scale(&redis))
+    in_task(&runtime, scale(redis))
 }
 
 fn limiter(redis: &Redis, limit: u64, prefix: &str) -> Result<RateLimiter, Failure> {
@@ -101,14 +106,14 @@ async fn ask(limiter: &RateLimiter, names: &[String], allowed: bool) -> Result<(
 
 /// Decisions a second, as many at a time as there are names.
 async fn decide(
-    limiter: &RateLimiter,
-    names: &[String],
+    limiter: RateLimiter,
+    names: Vec<String>,
     time: Duration,
     allowed: bool,
 ) -> Result<f64, Failure> {
     let (start, mut done) = (Instant::now(), 0);
     loop {
-        ask(limiter, names, allowed).await?;
+        ask(&limiter, &names, allowed).await?;
         done += names.len();
         let passed = start.elapsed();
         if passed >= time {
@@ -117,32 +122,30 @@ async fn decide(
     }
 }
 
-/// Decisions a second, one at a time; keeps how long each took.
+/// Decisions a second, one at a time, and how long each took.
 async fn one_by_one(
-    limiter: &RateLimiter,
-    names: &[String],
+    limiter: RateLimiter,
+    names: Vec<String>,
     time: Duration,
-    times: &RefCell<Vec<Duration>>,
-) -> Result<f64, Failure> {
-    let (start, mut done) = (Instant::now(), 0);
+) -> Result<(f64, Vec<Duration>), Failure> {
+    let (start, mut times) = (Instant::now(), Vec::new());
     for name in names.iter().cycle() {
         let asked = Instant::now();
-        ask(limiter, std::slice::from_ref(name), true).await?;
-        times.borrow_mut().push(asked.elapsed());
-        done += 1;
+        ask(&limiter, std::slice::from_ref(name), true).await?;
+        times.push(asked.elapsed());
         if start.elapsed() >= time {
             break;
         }
     }
-    Ok(f64::from(done) / start.elapsed().as_secs_f64())
+    Ok((times.len() as f64 / start.elapsed().as_secs_f64(), times))
 }
 
 /// The same decision before and after a million organisations each made one; all become blocked,
 /// so that the memory of the local layer is seen as well.
-async fn scale(redis: &Redis) -> Result<(), Failure> {
+async fn scale(redis: Redis) -> Result<(), Failure> {
     say("\nfrom 1 to 1,000,000 organisations\n")?;
     let limit = Limit::fixed_window(1, DAY).map_err(failed)?;
-    let limiter = RateLimiter::builder(redis.clone(), limit)
+    let limiter = RateLimiter::builder(redis, limit)
         .prefix("bench-scale")
         .build();
     let memory = resident_bytes(std::process::id());
