@@ -277,6 +277,14 @@ async fn values_that_old_clients_left_are_understood() {
     let fixed = with(Limit::fixed_window(10, secs(10)).unwrap());
     redis.set(key("over"), 25).await.unwrap();
     assert_eq!(fixed.limit("over").await.unwrap().remaining(), 0);
+    let left: Option<i64> = redis.get(key("over")).await.unwrap();
+    assert_eq!(left, Some(25), "a refusal takes nothing");
+    redis.set(key("fraction"), "12.5").await.unwrap();
+    let refused = fixed.limit("fraction").await.unwrap();
+    assert!(!refused.is_allowed(), "{refused:?}");
+    let query = Query::new("new").cost(11);
+    assert!(!fixed.decide(query).await.unwrap().is_allowed());
+    assert_eq!(redis.exists([key("new")]).await.unwrap(), 0);
     redis.set(key("under"), -2).await.unwrap();
     assert_eq!(fixed.limit("under").await.unwrap().remaining(), 11);
     assert!(

@@ -5,11 +5,12 @@
 -- Reply for each question: what is left after it was taken, or {what is left, retry at ms, -1 for
 --       never} when it was not, or the text of an error, which is this question's alone
 -- TTL: fixed window, sliding 2*window+1000.
-local call, pcall, floor, max, tonumber, type = redis.call, redis.pcall, math.floor, math.max, tonumber, type
+local call, floor, max, tonumber = redis.call, math.floor, math.max, tonumber
 local limit, window, step, now, n = string.match(ARGV[1], '^(%d+) (%d+) (%d) (%d+) (%d+)$')
-limit, window, now, step = tonumber(limit), tonumber(window), tonumber(now), tonumber(step)
+limit, window, step, now = tonumber(limit), tonumber(window), tonumber(step), tonumber(now)
 local keys, cost, start, sliding = KEYS, tonumber(n), now - now % window, step == 2
-local ttl, weight, before, replies = sliding and 2 * window + 1000 or window, 1 - (now - start) / window, {}, {}
+local ttl, weight = sliding and 2 * window + 1000 or window, 1 - (now - start) / window
+local before, replies, question, questions = {}, {}, 0, #keys / step
 if sliding then
   for i = 2, #keys, 2 do before[i / 2] = keys[i] end
   before = call('MGET', unpack(before))
@@ -22,26 +23,30 @@ local function refuse(room, count, prev)
   elseif sliding and count > 0 then reset = fits(reset, limit - cost, count) end
   return {max(0, room - count), reset}
 end
-for question = 1, #keys / step do
-  local key, prev, room = keys[(question - 1) * step + 1], 0, limit
-  if before[question] then
-    prev = tonumber(before[question]) or 0
-    room = limit - floor(weight * prev)
-  end
-  local sum, reply
-  if cost <= room then sum = cost == 1 and pcall('INCR', key) or pcall('INCRBY', key, n) end
-  if type(sum) == 'number' then
-    -- The key is new, or an old client left a negative count without expiry.
-    if sum <= cost then call('PEXPIRE', key, ttl) end
-    if sum <= room then reply = room - sum
+local key, prev, room
+-- Counts first: most questions fit. What does not is taken back.
+local function decide()
+  while question < questions do
+    question = question + 1
+    key, prev, room = keys[(question - 1) * step + 1], before[question] or 0, limit
+    if prev ~= 0 then room = limit - floor(weight * prev) end
+    local sum = cost == 1 and call('INCR', key) or call('INCRBY', key, n)
+    if sum <= room then
+      replies[question] = room - sum
+      -- The key is new, or an old client left a negative count without expiry.
+      if sum <= cost then call('PEXPIRE', key, ttl) end
     else
-      call('DECRBY', key, n)
-      reply = refuse(room, sum - cost, prev)
+      if sum == cost then call('DEL', key) else call('DECRBY', key, n) end
+      replies[question] = refuse(room, sum - cost, tonumber(prev))
     end
-  else
-    local count = tonumber(pcall('GET', key)) or 0
-    if cost > room - count then reply = refuse(room, count, prev) else reply = sum.err end
   end
-  replies[question] = reply
+end
+-- What cannot be counted is refused for what is there, or fails alone.
+local done, why = pcall(decide)
+while not done do
+  local count = tonumber(redis.pcall('GET', key)) or 0
+  if cost > room - count then replies[question] = refuse(room, count, tonumber(prev) or 0)
+  else replies[question] = type(why) == 'string' and why or why.err end
+  done, why = pcall(decide)
 end
 return replies
