@@ -388,3 +388,27 @@ fn json_error(e: &serde_json::Error) -> Error {
     };
     Error::decode(format!("{what}, line {} column {}", e.line(), e.column()))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn every_float_survives_json(n in proptest::num::f64::NORMAL | proptest::num::f64::SUBNORMAL) {
+            let text = serde_json::to_vec(&n).unwrap();
+            let Json(back) = Json::<f64>::from_reply(Reply::Bulk(text.into())).unwrap();
+            prop_assert_eq!(n.to_bits(), back.to_bits());
+        }
+    }
+
+    #[test]
+    fn exact_floats_do_not_depend_on_what_else_is_built() {
+        // Other packages ask for the same feature: here the one above passes without it.
+        let asks =
+            |line: &str| line.starts_with("serde_json = ") && line.contains("float_roundtrip");
+        assert!(include_str!("../Cargo.toml").lines().any(asks));
+    }
+}
