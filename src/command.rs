@@ -81,6 +81,9 @@ impl Args {
         if base + u64::from(end) > u64::from(u32::MAX) {
             return places.for_each(|place| self.push(from.get(place).unwrap_or_default()));
         }
+        if self.is_empty() && places.start == 0 {
+            self.place = from.place;
+        }
         let moved = ends.iter().map(|at| at - start + base as u32);
         self.ends.extend(moved);
         let bytes = from.all().get(start as usize..end as usize);
@@ -88,7 +91,7 @@ impl Args {
     }
 
     /// Appends one argument that is put together.
-    pub(crate) fn push_all(&mut self, parts: &[&str]) {
+    pub(crate) fn push_joined(&mut self, parts: &[&str]) {
         let (last, first) = parts.split_last().unwrap_or((&"", &[]));
         for part in first {
             self.buf.extend(part.as_bytes());
@@ -186,6 +189,7 @@ impl Args {
     /// The same command with another name and first argument.
     pub(crate) fn with_head(&self, name: &str, first: &str) -> Self {
         let mut next = self.same_script();
+        next.place = properties::index_of(name.as_bytes()) as u16 + 1;
         next.reserve(self.len(), self.bytes() + name.len() + first.len());
         next.push(name.as_bytes());
         next.push(first.as_bytes());

@@ -101,6 +101,8 @@ pub(crate) struct Board {
     state: Mutex<State>,
     /// Something happened that the driver has not looked at.
     pub(super) woken: AtomicBool,
+    /// The driver's waker was used, or the timer of those who wait for the first caller.
+    pub(super) roused: AtomicBool,
     /// Nobody waits any more because every deadline passed.
     expired: AtomicBool,
     metrics: Metrics,
@@ -134,6 +136,7 @@ impl Board {
                 ..State::default()
             }),
             woken: AtomicBool::new(true),
+            roused: AtomicBool::new(false),
             expired: AtomicBool::new(false),
             metrics,
         }
@@ -405,6 +408,7 @@ impl Wake for Board {
         self.wake_by_ref();
     }
     fn wake_by_ref(self: &Arc<Self>) {
+        self.roused.store(true, Ordering::Release);
         self.wake_all();
         // Callers at the gate drive this flight on if its own are not polled.
         #[cfg(not(target_family = "wasm"))]

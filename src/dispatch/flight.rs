@@ -1,12 +1,12 @@
 //! Merging: concurrent commands of one client leave in one request.
 //!
-//! There is no background task and no timer to gather by. The first caller opens a flight;
-//! others join it. Whoever is polled for the second time, that is after everybody else had
-//! their turn, sends what has gathered. Any caller that is polled drives the request on, so
-//! that one that is dropped or not polled any more holds up nobody.
+//! There is no background task. The first caller opens a flight; others join it. Whoever is
+//! polled for the second time, that is after everybody else had their turn, sends what has
+//! gathered. Any caller that is polled drives the request on, so that one that is dropped or not
+//! polled any more holds up nobody.
 //!
-//! The first caller asks to be polled again; the others of its thread rely on that, and on a
-//! timer that wakes all of them should it never happen.
+//! The first caller asks to be polled again. The others of its thread and runtime leave it to
+//! that one; a timer wakes all of them should it not be polled.
 use std::{
     fmt,
     pin::{Pin, pin},
@@ -121,12 +121,12 @@ impl Merger {
 pub(crate) struct Flight {
     board: Arc<Board>,
     driver: Mutex<Driver>,
-    /// The thread it was opened on.
-    thread: usize,
+    /// Where it was opened.
+    place: time::Place,
 }
 
 enum Driver {
-    /// With a timer once somebody relies on the first caller.
+    /// With a timer once somebody leaves it to the first caller to be polled again.
     Gathering(Option<time::Sleep>),
     Running(BoxFuture<'static, ()>),
     /// Being polled, over, or lost to a panic.
@@ -141,27 +141,21 @@ impl fmt::Debug for Flight {
 }
 
 impl Flight {
-    /// Makes progress unless somebody else is at it or nothing has happened; whether it did.
+    /// Makes progress unless somebody else is at it; whether a result may have come.
     fn drive(&self, core: &Arc<Dispatcher>, turn: Turn, waker: &Waker) -> bool {
         let mut driver = match self.driver.try_lock() {
             Ok(driver) => driver,
             Err(TryLockError::Poisoned(lost)) => lost.into_inner(),
             Err(TryLockError::WouldBlock) => return false,
         };
-        let mut future = match std::mem::replace(&mut *driver, Driver::Away) {
-            Driver::Gathering(timer) if turn != Turn::Again => {
-                let relies = turn == Turn::Joining && self.thread == time::thread();
-                let timer = match timer {
-                    None if relies => self.lose_patience_later(),
-                    timer => timer,
-                };
-                // Everybody else gets one turn to join.
-                if !relies || timer.is_none() {
-                    waker.wake_by_ref();
-                }
-                *driver = Driver::Gathering(timer);
-                return false;
+        if let (Driver::Gathering(timer), true) = (&mut *driver, turn != Turn::Later) {
+            // Everybody else gets one turn to join.
+            if turn == Turn::Opening || !self.leaves_it_to_opener(core, timer) {
+                waker.wake_by_ref();
             }
+            return false;
+        }
+        let mut future = match std::mem::replace(&mut *driver, Driver::Away) {
             Driver::Gathering(_) => {
                 self.board.woken.store(true, Ordering::Release);
                 Box::pin(run(Arc::clone(core), Arc::clone(&self.board))) as BoxFuture<'static, ()>
@@ -190,12 +184,26 @@ impl Flight {
         true
     }
 
-    /// A timer that wakes every caller, where there are timers.
-    fn lose_patience_later(&self) -> Option<time::Sleep> {
-        let mut timer = time::sleep_until(time::after(Instant::now(), PATIENCE))?;
-        let every_caller = Waker::from(Arc::clone(&self.board));
-        let started = timer.as_mut().poll(&mut Context::from_waker(&every_caller));
-        started.is_pending().then_some(timer)
+    /// Whether it is enough that the first caller is polled again, or the timer's end.
+    fn leaves_it_to_opener(&self, core: &Dispatcher, timer: &mut Option<time::Sleep>) -> bool {
+        // Who does not wait for a runtime may be polled where none runs.
+        if core.shared.transport.answers_at_once() || self.place != time::place() {
+            return false;
+        }
+        if timer.is_none() {
+            let end = time::after(Instant::now(), PATIENCE);
+            let mut started = time::sleep_until(end);
+            if let Some(timer) = &mut started {
+                let every_caller = Waker::from(Arc::clone(&self.board));
+                let mut cx = Context::from_waker(&every_caller);
+                if timer.as_mut().poll(&mut cx).is_ready() {
+                    return false;
+                }
+            }
+            *timer = started;
+        }
+        // After its end the timer wakes nobody any more.
+        timer.is_some() && !self.board.roused.load(Ordering::Acquire)
     }
 }
 
@@ -206,7 +214,7 @@ enum Turn {
     Opening,
     /// The first of another.
     Joining,
-    Again,
+    Later,
 }
 
 /// The whole life of a flight from the gate on.
@@ -312,7 +320,7 @@ impl Ticket {
                     calls.min(MOST_EXPECTED),
                 )),
                 driver: Mutex::new(Driver::Gathering(None)),
-                thread: time::thread(),
+                place: time::place(),
             })
         });
         let (flight, number) = (Arc::clone(flight), flight.board.push(entry));
@@ -342,7 +350,7 @@ impl Future for Ticket {
             return Poll::Pending;
         };
         let turn = match (std::mem::replace(&mut place.polled, true), place.number) {
-            (true, _) => Turn::Again,
+            (true, _) => Turn::Later,
             (false, 0) => Turn::Opening,
             (false, _) => Turn::Joining,
         };
@@ -377,7 +385,7 @@ fn help_others(core: &Arc<Dispatcher>, waker: &Waker) {
         .filter_map(|(_, f)| f.upgrade())
         .collect();
     for flight in flights {
-        flight.drive(core, Turn::Again, waker);
+        flight.drive(core, Turn::Later, waker);
     }
 }
 

@@ -190,6 +190,8 @@ enum Step {
     Poll(usize),
     Drop(usize),
     Release,
+    /// Longer than anybody's patience.
+    Wait,
 }
 
 const CALLERS: usize = 3;
@@ -198,13 +200,14 @@ fn step(n: usize) -> Step {
     match n {
         n if n < CALLERS => Step::Poll(n),
         n if n < 2 * CALLERS => Step::Drop(n - CALLERS),
-        _ => Step::Release,
+        n if n == 2 * CALLERS => Step::Release,
+        _ => Step::Wait,
     }
 }
 
 /// Plays a schedule, then lets everything end as an executor would: only who was woken is
-/// polled, and `held` never again. With timers of its own where there is a runtime.
-async fn play(schedule: &[Step], max_in_flight: usize, held: Option<usize>) {
+/// polled, and the first `held` never again. With timers where there is a runtime.
+async fn play(schedule: &[Step], max_in_flight: usize, held: usize) {
     let timers = tokio::runtime::Handle::try_current().is_ok();
     let mut waited = false;
     let transport = Manual::default();
@@ -223,10 +226,12 @@ async fn play(schedule: &[Step], max_in_flight: usize, held: Option<usize>) {
             }
             Step::Drop(i) => callers[i].future = None,
             Step::Release => drop(transport.release()),
+            Step::Wait if timers => tokio::time::sleep(2 * flight::PATIENCE).await,
+            Step::Wait => {}
         }
     }
     loop {
-        let next = (0..CALLERS).find(|i| Some(*i) != held && callers[*i].wants_poll());
+        let next = (held..CALLERS).find(|i| callers[*i].wants_poll());
         if let Some(i) = next {
             if !order.contains(&callers[i].name) {
                 order.push(callers[i].name.clone());
@@ -240,9 +245,9 @@ async fn play(schedule: &[Step], max_in_flight: usize, held: Option<usize>) {
             break;
         }
     }
-    let context = || format!("{schedule:?} in_flight={max_in_flight} held={held:?}");
+    let context = || format!("{schedule:?} in_flight={max_in_flight} held={held}");
     for (i, caller) in callers.iter().enumerate() {
-        if Some(i) != held {
+        if i >= held {
             assert!(
                 caller.future.is_none(),
                 "{} is stalled: {}",
@@ -275,15 +280,16 @@ async fn every_schedule_of_three_callers_ends_well_with_timers() {
 }
 
 async fn play_every_schedule() {
-    const STEPS: usize = 2 * CALLERS + 1;
     const DEPTH: u32 = 6;
+    let timers = tokio::runtime::Handle::try_current().is_ok();
+    let steps = 2 * CALLERS + 1 + usize::from(timers);
     let mut played = 0;
-    for n in 0..STEPS.pow(DEPTH) {
+    for n in 0..steps.pow(DEPTH) {
         let mut rest = n;
         let schedule: Vec<_> = (0..DEPTH)
             .map(|_| {
-                let s = step(rest % STEPS);
-                rest /= STEPS;
+                let s = step(rest % steps);
+                rest /= steps;
                 s
             })
             .collect();
@@ -292,9 +298,10 @@ async fn play_every_schedule() {
             continue;
         }
         for in_flight in [1, 2] {
-            play(&schedule, in_flight, None).await;
-            play(&schedule, in_flight, Some(0)).await;
-            played += 2;
+            for held in 0..CALLERS {
+                play(&schedule, in_flight, held).await;
+                played += 1;
+            }
         }
     }
     assert!(played > 60_000, "{played}");
@@ -385,6 +392,39 @@ async fn a_caller_that_is_never_polled_again_holds_up_others_for_a_moment_at_mos
     assert_eq!(reply.unwrap(), "x");
     assert!(start.elapsed() < Duration::from_millis(5));
     assert_eq!(transport.exchanges(), [["held", "x"]]);
+}
+
+/// Two callers that are held, and no time that passes: the runtime of the first is not run.
+#[test]
+fn a_caller_in_another_runtime_leaves_nothing_to_the_first() {
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().build().unwrap()
+    };
+    let (first, second) = (runtime(), runtime());
+    let transport = Manual::default();
+    let redis = transport.client(4);
+    let mut held: Vec<_> = (0..2)
+        .map(|i| Caller::new(&redis, format!("c{i}")))
+        .collect();
+    first.block_on(async { held.iter_mut().for_each(Caller::poll) });
+    let mut other = Caller::new(&redis, "other".into());
+    second.block_on(async { other.poll() });
+    assert!(other.wants_poll());
+}
+
+#[cfg(feature = "embedded")]
+#[test]
+fn a_store_in_process_needs_no_runtime_with_timers() {
+    let redis = Redis::embedded(restis_engine::Engine::default());
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let echo = |text: &'static str| {
+        let redis = &redis;
+        async move { redis.command("ECHO").arg(text).query::<String>().await }
+    };
+    let both = async { tokio::join!(echo("a"), echo("b")) };
+    let (a, b) = runtime.unwrap().block_on(both);
+    assert_eq!((a.unwrap(), b.unwrap()), ("a".into(), "b".into()));
 }
 
 #[tokio::test]

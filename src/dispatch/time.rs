@@ -47,10 +47,21 @@ pub(crate) fn sleep_until(_: Instant) -> Option<Sleep> {
     None
 }
 
-/// A number that no two threads have at the same time.
-pub(crate) fn thread() -> usize {
+/// A thread and the runtime that it works for; no two threads are the same at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    thread: usize,
+    #[cfg(not(target_family = "wasm"))]
+    runtime: Option<tokio::runtime::Id>,
+}
+
+pub(crate) fn place() -> Place {
     thread_local!(static MARK: u8 = const { 0 });
-    MARK.with(|mark| std::ptr::from_ref(mark).addr())
+    Place {
+        thread: MARK.with(|mark| std::ptr::from_ref(mark).addr()),
+        #[cfg(not(target_family = "wasm"))]
+        runtime: tokio::runtime::Handle::try_current().ok().map(|h| h.id()),
+    }
 }
 
 /// Waits where there are timers, else goes on at once.

@@ -103,11 +103,11 @@ impl RateLimiter {
         let (mut digits, mut more) = (itoa::Buffer::new(), itoa::Buffer::new());
         for index in indices {
             let parts = [prefix, ":", id, ":", digits.format(*index)];
-            call.args.push_all(&parts);
+            call.args.push_joined(&parts);
         }
         // Most that ask at the same time ask in the same millisecond, for the same.
         let parts = [window, digits.format(now), " ", more.format(cost)];
-        call.args.push_all(&parts);
+        call.args.push_joined(&parts);
         call.args.fold = Some(Fold {
             items: 1,
             shared: 1,

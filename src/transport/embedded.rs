@@ -96,6 +96,10 @@ impl Transport for EmbeddedTransport {
         Box::pin(std::future::ready(self.run(exchange)))
     }
 
+    fn answers_at_once(&self) -> bool {
+        true
+    }
+
     fn listen(&self, what: Listen) -> BoxFuture<'_, Result<FrameStream>> {
         let queue = Arc::new(Queue::default());
         let sink = Arc::clone(&queue) as Arc<dyn Sink>;

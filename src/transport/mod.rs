@@ -259,6 +259,11 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
         Box::pin(std::future::ready(Err(crate::Error::invalid_input(why))))
     }
 
+    /// Whether `execute` is ready when it is called, so that no runtime is needed.
+    fn answers_at_once(&self) -> bool {
+        false
+    }
+
     /// Whether an exchange counts as sent as soon as `execute` was called.
     fn sends_at_once(&self) -> bool {
         true
