@@ -256,6 +256,15 @@ async fn a_large_value(redis: &Redis) {
     let value: Vec<u8> = (0..2_000_000_u32).map(|i| b'a' + (i % 23) as u8).collect();
     redis.set("large", &value).await.unwrap();
     assert_eq!(redis.get::<Vec<u8>>("large").await.unwrap(), Some(value));
+    // Not text, and not at the end.
+    let value = vec![0xfe; 200_000];
+    let options = SetOptions::new()
+        .nx()
+        .ex(std::time::Duration::from_secs(60));
+    let set = redis.set_with("long", &value, options).await.unwrap();
+    assert_eq!(set, SetOutcome::Set);
+    assert_eq!(redis.get::<Vec<u8>>("long").await.unwrap(), Some(value));
+    assert!((1..=60).contains(&redis.ttl("long").await.unwrap()));
 }
 
 async fn scans_find_everything_once(redis: &Redis) {

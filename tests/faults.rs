@@ -532,6 +532,38 @@ async fn the_breaker_opens_and_closes_again() {
 }
 
 #[tokio::test]
+async fn a_call_that_trips_the_breaker_tells_what_happened() {
+    let bad = Fault::Answer(502, "", "");
+    let server = FaultServer::start([bad]).await;
+    let redis = Redis::builder(server.url(), "TOKEN").breaker_failures(2);
+    let redis = redis.max_retries(5).build().unwrap();
+    let error = redis.get::<String>("k").await.unwrap_err();
+    assert_eq!((error.kind(), error.attempts()), (ErrorKind::Gateway, 2));
+    assert_eq!(server.requests(), 2);
+    assert_eq!(redis.metrics().snapshot().retries, 1);
+    let error = redis.get::<String>("k").await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.attempts()),
+        (ErrorKind::CircuitOpen, 0)
+    );
+}
+
+#[tokio::test]
+async fn a_long_value_that_is_not_text_is_the_body_wherever_it_stands() {
+    let server = FaultServer::start([OK]).await;
+    let redis = builder(&server).build().unwrap();
+    let value = vec![0xff; 200_000];
+    let options = SetOptions::new().nx().ex(Duration::from_secs(60));
+    let _ = redis.set_with("k", &value, options).await.unwrap();
+    let seen = server.seen();
+    assert_eq!(seen[0].path(), "/SET/k?NX=EX&60");
+    assert_eq!(seen[0].body, value);
+    let error = redis.mset([("a", &value), ("b", &value)]).await;
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::TooLarge);
+    assert_eq!(server.requests(), 1);
+}
+
+#[tokio::test]
 async fn the_newest_sync_token_is_echoed_on_the_very_next_request() {
     let with = |token: &'static str| Fault::Answer(200, token, r#"{"result":"OK"}"#);
     let server = FaultServer::start([

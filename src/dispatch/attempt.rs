@@ -61,8 +61,14 @@ impl Tries<'_> {
         let shared = &self.core.shared;
         let mut doubtful = false;
         let mut retries = 0;
+        let mut last = None;
         loop {
-            let error = match self.once(exchange).await {
+            let permit = match shared.breaker.admit() {
+                Ok(permit) => permit,
+                // What happened says more than that it happened too often.
+                Err(open) => return Err(last.unwrap_or(open)),
+            };
+            let error = match self.once(permit, exchange).await {
                 Ok(replies)
                     if refused_for_upgrade(&replies) && retries < shared.policy.max_retries =>
                 {
@@ -88,7 +94,8 @@ impl Tries<'_> {
                 error
             };
             let error = error.with_attempts(self.attempts);
-            if retries >= shared.policy.max_retries || !may_repeat(&error, doubtful, exchange) {
+            let ends = retries >= shared.policy.max_retries || shared.breaker.refuses();
+            if ends || !may_repeat(&error, doubtful, exchange) {
                 return Err(error);
             }
             let Some(pause) = self.pause(retries, error.retry_after()) else {
@@ -96,6 +103,7 @@ impl Tries<'_> {
             };
             pause.await;
             retries += 1;
+            last = Some(error);
         }
     }
 
@@ -120,13 +128,13 @@ impl Tries<'_> {
         Some(time::pause(wait))
     }
 
-    async fn once(&mut self, exchange: &mut Exchange) -> Result<Vec<Reply>> {
+    async fn once(&mut self, permit: Permit<'_>, exchange: &mut Exchange) -> Result<Vec<Reply>> {
         let shared = &self.core.shared;
-        let permit = shared.breaker.admit()?;
         if self.attempts == 0 {
             shared.budget.earn();
         }
         self.attempts += 1;
+        self.board.attempt(self.attempts);
         let (token, mark) = self.core.chain.start();
         exchange.sync_token = token.filter(|_| shared.policy.read_your_writes);
         exchange.timeout = self.board.latest().map_or(Duration::MAX, |end| {

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use smallvec::{SmallVec, smallvec};
+use smallvec::SmallVec;
 
 use super::{
     Dispatcher, Results,
@@ -79,10 +79,7 @@ impl Entry {
             deadline: time::after(now, timeout),
             submitted: now,
             state: EntryState::Waiting,
-            slots: match &commands[..] {
-                [one] => smallvec![slot(one)],
-                all => all.iter().map(slot).collect(),
-            },
+            slots: commands.iter().map(slot).collect(),
             missing: commands.len(),
             commands,
             waker: None,
@@ -121,20 +118,18 @@ struct State {
     sent: Option<Arc<AtomicBool>>,
     /// An earlier attempt of the exchange under way may have been executed.
     doubtful: bool,
+    /// Of the exchange under way.
+    attempts: u32,
 }
 
 impl Board {
-    /// Made for so many calls; more are no harm.
-    pub(super) fn new(metrics: Metrics, core: Weak<Dispatcher>, calls: usize) -> Self {
+    pub(super) fn new(metrics: Metrics, core: Weak<Dispatcher>) -> Self {
         #[cfg(target_family = "wasm")]
         drop(core);
         Self {
             #[cfg(not(target_family = "wasm"))]
             core,
-            state: Mutex::new(State {
-                entries: Vec::with_capacity(calls),
-                ..State::default()
-            }),
+            state: Mutex::default(),
             woken: AtomicBool::new(true),
             roused: AtomicBool::new(false),
             expired: AtomicBool::new(false),
@@ -144,11 +139,6 @@ impl Board {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// How many calls there were, also those that are gone.
-    pub(super) fn calls(&self) -> usize {
-        self.lock().entries.len()
     }
 
     /// Adds a call; returns its number.
@@ -188,15 +178,8 @@ impl Board {
             return None;
         }
         entry.state = EntryState::Gone;
-        let mut slots = std::mem::take(&mut entry.slots);
-        Some(match (slots.len(), slots.pop()) {
-            (1, Some(one)) => smallvec![one.into_result()],
-            (_, last) => slots
-                .into_iter()
-                .chain(last)
-                .map(Slot::into_result)
-                .collect(),
-        })
+        let slots = std::mem::take(&mut entry.slots);
+        Some(slots.into_iter().map(Slot::into_result).collect())
     }
 
     /// Notes that a caller is gone; true when nobody is left.
@@ -224,9 +207,8 @@ impl Board {
         folds: bool,
         transport: &dyn Transport,
     ) -> Vec<Part> {
-        let mut state = self.lock();
-        let mut plan = Plan::new(limits, folds, transport, state.live);
-        for (number, entry) in state.entries.iter_mut().enumerate() {
+        let mut plan = Plan::new(limits, folds, transport);
+        for (number, entry) in self.lock().entries.iter_mut().enumerate() {
             if entry.state == EntryState::Waiting {
                 plan.add(entry.mode, number as u32, entry.commands.drain(..));
             }
@@ -248,7 +230,13 @@ impl Board {
         }
         state.sent = Some(sent);
         state.doubtful = false;
+        state.attempts = 0;
         wanted
+    }
+
+    /// Notes that an attempt of the exchange under way starts.
+    pub(super) fn attempt(&self, number: u32) {
+        self.lock().attempts = number;
     }
 
     /// Notes that an attempt of the exchange under way may have been executed.
@@ -338,12 +326,14 @@ impl Board {
                 continue;
             }
             for slot in &mut entry.slots {
-                let delivery = match &slot.state {
+                let (delivery, attempts) = match &slot.state {
                     SlotState::Done(_) => continue,
-                    SlotState::Started if sent => Delivery::MaybeExecuted,
-                    SlotState::Started | SlotState::Queued => Delivery::NotSent,
+                    SlotState::Started if sent => (Delivery::MaybeExecuted, state.attempts),
+                    SlotState::Started => (Delivery::NotSent, state.attempts),
+                    SlotState::Queued => (Delivery::NotSent, 0),
                 };
-                let error = Error::new(ErrorKind::Timeout, delivery, "no answer in time");
+                let error = Error::new(ErrorKind::Timeout, delivery, "no answer in time")
+                    .with_attempts(attempts);
                 let result = Err(error);
                 let waited = now.saturating_duration_since(entry.submitted);
                 self.metrics.command(slot.index.into(), waited, &result);

@@ -111,6 +111,15 @@ impl Breaker {
         })
     }
 
+    /// Whether it would refuse a request now.
+    pub(crate) fn refuses(&self) -> bool {
+        match &*self.lock() {
+            State::Closed { .. } => false,
+            State::Open { until } => *until > Instant::now(),
+            State::Probing => true,
+        }
+    }
+
     fn success(&self) {
         let mut state = self.lock();
         if !matches!(*state, State::Closed { failures: 0 }) {

@@ -28,9 +28,6 @@ use crate::{error::Error, transport::BoxFuture};
 /// How long callers wait for the first one to be polled again.
 pub(super) const PATIENCE: Duration = Duration::from_millis(1);
 
-/// A flight is made for no more calls than that at once.
-const MOST_EXPECTED: usize = 256;
-
 /// Which flight gathers and how many are under way.
 #[derive(Debug)]
 pub(crate) struct Merger {
@@ -45,8 +42,6 @@ struct State {
     open: Option<Arc<Flight>>,
     under_way: Vec<(u64, Weak<Flight>)>,
     next: u64,
-    /// Calls of the last flight that left: the next one is made for as many.
-    calls: usize,
 }
 
 impl Merger {
@@ -72,7 +67,6 @@ impl Merger {
         self.gated.store(false, Ordering::Release);
         let number = state.next;
         state.next += 1;
-        state.calls = board.calls();
         if let Some(flight) = state.open.take_if(|f| Arc::ptr_eq(&f.board, board)) {
             // Not the last reference: a ticket of the flight is being polled.
             state.under_way.push((number, Arc::downgrade(&flight)));
@@ -311,13 +305,11 @@ impl Ticket {
     /// Joins the gathering flight or opens one.
     pub(super) fn join(core: &Arc<Dispatcher>, entry: Entry) -> Self {
         let mut state = core.merger.lock();
-        let calls = state.calls;
         let flight = state.open.get_or_insert_with(|| {
             Arc::new(Flight {
                 board: Arc::new(Board::new(
                     core.shared.metrics.clone(),
                     Arc::downgrade(core),
-                    calls.min(MOST_EXPECTED),
                 )),
                 driver: Mutex::new(Driver::Gathering(None)),
                 place: time::place(),

@@ -60,17 +60,10 @@ pub(super) struct Plan<'a> {
     open: Option<Part>,
     /// Of the open part.
     bytes: usize,
-    /// As many as there may be.
-    calls: usize,
 }
 
 impl<'a> Plan<'a> {
-    pub(super) fn new(
-        limits: Limits,
-        folds: bool,
-        transport: &'a dyn Transport,
-        calls: usize,
-    ) -> Self {
+    pub(super) fn new(limits: Limits, folds: bool, transport: &'a dyn Transport) -> Self {
         Self {
             limits,
             folds,
@@ -78,7 +71,6 @@ impl<'a> Plan<'a> {
             parts: Vec::new(),
             open: None,
             bytes: 0,
-            calls,
         }
     }
 
@@ -99,7 +91,6 @@ impl<'a> Plan<'a> {
             });
             return;
         }
-        let most = commands.len().max(self.calls).min(self.limits.commands);
         for (command, place) in commands.zip(places) {
             let bytes = weight(&command);
             let alone = !self.transport.can_batch(&command);
@@ -112,8 +103,8 @@ impl<'a> Plan<'a> {
             }
             let part = self.open.get_or_insert_with(|| Part {
                 mode: Mode::Pipeline,
-                commands: Vec::with_capacity(most),
-                places: Vec::with_capacity(most),
+                commands: Vec::new(),
+                places: Vec::new(),
             });
             part.commands.push(command);
             part.places.push(place);

@@ -476,8 +476,8 @@ async fn each_caller_gives_up_at_its_own_deadline() {
     };
     let (short, long) = tokio::join!(short, long);
     assert_eq!(
-        (short.kind(), short.delivery()),
-        (ErrorKind::Timeout, Delivery::MaybeExecuted)
+        (short.kind(), short.delivery(), short.attempts()),
+        (ErrorKind::Timeout, Delivery::MaybeExecuted, 1)
     );
     assert!(long.unwrap_err().is_timeout());
     assert_eq!(start.elapsed().as_secs(), 2);

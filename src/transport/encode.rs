@@ -23,17 +23,17 @@ pub(crate) fn command(args: &Args, out: &mut Vec<u8>) -> bool {
         return false;
     }
     out.reserve(args.bytes() + 3 * args.len() + 2);
-    let mut before = &b"[\""[..];
-    for arg in args.iter() {
-        out.extend_from_slice(before);
+    out.push(b'[');
+    for (i, arg) in args.iter().enumerate() {
+        out.extend_from_slice(if i == 0 { b"\"" } else { b",\"" });
         if plain {
             out.extend_from_slice(arg);
         } else {
             escaped(arg, out);
         }
-        before = b"\",\"";
+        out.push(b'"');
     }
-    out.extend_from_slice(b"\"]");
+    out.push(b']');
     true
 }
 
@@ -93,30 +93,54 @@ fn escaped(bytes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(&bytes[plain..]);
 }
 
-/// `CMD/a1/a2` and the last argument as raw body: the only form that carries any bytes.
+/// `CMD/a1/a2` and an argument as raw body: the only form that carries any bytes.
+///
+/// The last argument is the body, or the longest one when the others are too much for a path; what
+/// follows it is then the query, whose names and values the server appends in order
+/// (<https://upstash.com/docs/redis/features/restapi>).
 pub(crate) fn path_and_body(args: &Args) -> Result<(String, Vec<u8>)> {
     let last = args.len().saturating_sub(1);
+    let longest = (1..args.len()).max_by_key(|i| args.get(*i).map_or(0, <[u8]>::len));
+    let body = match path_around(args, last) {
+        Err(error) if error.kind() == crate::ErrorKind::TooLarge => longest.unwrap_or(last),
+        other => return other,
+    };
+    path_around(args, body)
+}
+
+fn path_around(args: &Args, body: usize) -> Result<(String, Vec<u8>)> {
     let mut path = String::new();
-    for (i, arg) in args.iter().take(last).enumerate() {
+    for (i, arg) in args.iter().enumerate() {
         // URL parsers remove dot segments, percent-encoded or not, and servers may
         // collapse empty ones.
-        if matches!(arg, b"" | b"." | b"..") {
+        if i < body && matches!(arg, b"" | b"." | b"..") {
             return Err(Error::invalid_input(format!(
                 "argument {i} is empty or dots, which a command with bytes that are not UTF-8 cannot carry"
             )));
         }
-        if i > 0 {
-            path.push('/');
+        let after = i.wrapping_sub(body + 1);
+        match i {
+            0 => {}
+            i if i < body => path.push('/'),
+            i if i == body => continue,
+            _ if arg == b"_token" || arg.is_empty() => {
+                return Err(Error::invalid_input(format!(
+                    "argument {i} cannot follow a long one that is not UTF-8"
+                )));
+            }
+            _ if after == 0 => path.push('?'),
+            _ if after % 2 == 1 => path.push('='),
+            _ => path.push('&'),
         }
         path.extend(percent_encode(arg, SEGMENT));
         if path.len() > MAX_PATH_BYTES {
             return Err(Error::invalid_input(
-                "arguments before the last exceed 16 KiB in a command with bytes that are not UTF-8",
+                "all arguments but one exceed 16 KiB in a command with bytes that are not UTF-8",
             )
             .with_kind(crate::ErrorKind::TooLarge));
         }
     }
-    Ok((path, args.get(last).unwrap_or_default().to_vec()))
+    Ok((path, args.get(body).unwrap_or_default().to_vec()))
 }
 
 /// `subscribe/a/b`: a command and its names as path segments.

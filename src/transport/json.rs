@@ -10,8 +10,8 @@ use crate::reply::{Reply, ServerError};
 /// Arrays deeper than this are refused: no command nests that far.
 const MAX_DEPTH: u32 = 128;
 
-/// So many digits are an integer of 64 bits whatever they are.
-const MOST_DIGITS: usize = 18;
+/// So many bytes are looked at for a short integer and what ends it: it never overflows.
+const SHORT_NUMBER: usize = 18;
 
 /// The beginning of an answer without white space.
 const PLAIN: &[u8] = br#"{"result":"#;
@@ -273,7 +273,7 @@ impl<'a> Parser<'a> {
         let rest = &self.text[start..];
         let digits = rest.strip_prefix(b"-").unwrap_or(rest);
         let mut n = 0;
-        for (length, byte) in digits.iter().enumerate().take(MOST_DIGITS) {
+        for (length, byte) in digits.iter().enumerate().take(SHORT_NUMBER) {
             match byte {
                 b'0'..=b'9' => n = n * 10 + i64::from(byte - b'0'),
                 b',' | b'}' | b']' if length > 0 => {

@@ -72,12 +72,17 @@ impl<'a> Outgoing<'a> {
     }
 }
 
-/// The base URL with another path, which is percent-encoded already.
+/// The base URL with another path and query, which are percent-encoded already.
 #[cfg(any(feature = "reqwest", target_family = "wasm"))]
 pub(super) fn at_path(base: &Url, path: &str) -> Result<Url> {
     let mut url = base.clone();
+    let (path, query) = match path.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (path, None),
+    };
     url.set_path(path);
-    if url.path() == path {
+    url.set_query(query);
+    if url.path() == path && url.query() == query {
         Ok(url)
     } else {
         Err(Error::invalid_input(

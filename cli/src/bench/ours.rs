@@ -37,7 +37,11 @@ impl Work {
     }
 
     async fn turn(self, clients: &Clients) -> restis::Result<()> {
-        let Clients { redis, limiter } = clients;
+        let Clients {
+            redis,
+            limiter,
+            names,
+        } = clients;
         match self {
             Self::Sequential => redis.get::<String>("k").await.map(drop),
             Self::Merged => {
@@ -53,9 +57,8 @@ impl Work {
                     .try_for_each(|handle| replies.take(handle).map(drop))
             }
             Self::Decisions => {
-                let names = (0..64).map(|i| format!("user-{i}"));
-                let all = names.map(|name| async move { limiter.limit(&name).await.map(drop) });
-                join_all(all).await.into_iter().collect()
+                let all = join_all(names.iter().map(|name| limiter.limit(name))).await;
+                all.into_iter().try_for_each(|decision| decision.map(drop))
             }
         }
     }
@@ -66,13 +69,19 @@ impl Work {
 struct Clients {
     redis: Redis,
     limiter: RateLimiter,
+    /// Who asks the limiter.
+    names: Vec<String>,
 }
 
 impl Clients {
     fn new(redis: Redis) -> Result<Self, Failure> {
         let limit = Limit::sliding_window(u64::from(u32::MAX), Duration::from_secs(60));
         let limiter = RateLimiter::builder(redis.clone(), limit.map_err(failed)?).build();
-        Ok(Self { redis, limiter })
+        Ok(Self {
+            redis,
+            limiter,
+            names: (0..64).map(|i| format!("user-{i}")).collect(),
+        })
     }
 }
 

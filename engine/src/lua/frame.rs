@@ -20,7 +20,7 @@ use crate::error::Error;
 use crate::hub::Hub;
 use crate::reply::Reply;
 
-/// So many keys are looked at one by one.
+/// Keys that are tried from the last hit on, before a set of all is made.
 const NEAR: usize = 4;
 
 /// How a script or function runs.
