@@ -42,7 +42,6 @@ pub mod script;
 #[cfg(feature = "tower")]
 pub mod service;
 pub mod session;
-#[cfg(feature = "testing")]
 pub mod testing;
 pub mod transport;
 

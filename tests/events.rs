@@ -1,5 +1,5 @@
 //! Events against the embedded store.
-#![cfg(all(feature = "embedded", feature = "testing"))]
+#![cfg(feature = "embedded")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;

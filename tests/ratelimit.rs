@@ -1,5 +1,5 @@
 //! Rate limiting against the embedded store and, where there is one, a real Redis.
-#![cfg(all(feature = "embedded", feature = "testing"))]
+#![cfg(feature = "embedded")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
