@@ -164,7 +164,8 @@ pub enum Delivery {
 
 /// Error of any call.
 ///
-/// Never holds a value, a token or a query of a URL.
+/// Never holds a value, a token or a query of a URL. A decode error names the index or the
+/// field that does not fit.
 #[derive(Clone)]
 pub struct Error(Box<Inner>);
 
@@ -247,6 +248,30 @@ impl Error {
         if self.0.kind == ErrorKind::Decode {
             self.0.path.insert_str(0, &format!("[{index}]"));
         }
+        self
+    }
+
+    /// Where in the reply it is.
+    pub(crate) fn path(&self) -> &str {
+        let path = &*self.0.path;
+        path.strip_prefix('.').unwrap_or(path)
+    }
+
+    /// Names the field of the reply that did not fit.
+    pub(crate) fn at_field(mut self, name: &[u8]) -> Self {
+        const MAX_CHARS: usize = 64;
+        if self.0.kind != ErrorKind::Decode {
+            return self;
+        }
+        let plain = |b: &u8| b.is_ascii_alphanumeric() || b"_-:".contains(b);
+        let text = String::from_utf8_lossy(name);
+        let start: String = text.chars().take(MAX_CHARS).collect();
+        let plain = start.len() == text.len() && !name.is_empty() && name.iter().all(plain);
+        let step = match plain {
+            true => format!(".{start}"),
+            false => format!("[{start:?}]"),
+        };
+        self.0.path.insert_str(0, &step);
         self
     }
 
@@ -386,7 +411,7 @@ impl fmt::Display for Error {
             write!(f, " in {command}")?;
         }
         if !inner.path.is_empty() {
-            write!(f, " at {}", inner.path)?;
+            write!(f, " at {}", self.path())?;
         }
         if let Some(server) = &inner.server {
             write!(f, ": {server}")?;
@@ -422,7 +447,7 @@ impl fmt::Debug for Error {
             d.field("detail", detail);
         }
         if !inner.path.is_empty() {
-            d.field("path", &inner.path);
+            d.field("path", &self.path());
         }
         if let Some(status) = inner.status {
             d.field("status", &status);

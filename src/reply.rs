@@ -6,8 +6,8 @@ use std::{
     str,
 };
 
+pub use crate::json::Json;
 use bytes::Bytes;
-use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
 
@@ -140,6 +140,12 @@ pub trait FromReply: Sized {
     fn list_from_reply(reply: Reply) -> Result<Vec<Self>> {
         each(reply)
     }
+
+    /// Whether nothing is there; a hash differs: a missing one is an empty one.
+    #[doc(hidden)]
+    fn is_absent(reply: &Reply) -> bool {
+        matches!(reply, Reply::Nil)
+    }
 }
 
 impl FromReply for Reply {
@@ -249,10 +255,10 @@ impl FromReply for Box<str> {
 
 impl<T: FromReply> FromReply for Option<T> {
     fn from_reply(reply: Reply) -> Result<Self> {
-        match reply {
-            Reply::Nil => Ok(None),
-            other => T::from_reply(other).map(Some),
+        if T::is_absent(&reply) {
+            return Ok(None);
         }
+        T::from_reply(reply).map(Some)
     }
 }
 
@@ -289,31 +295,54 @@ pub struct Pairs<K, V>(pub Vec<(K, V)>);
 
 impl<K: FromReply, V: FromReply> FromReply for Pairs<K, V> {
     fn from_reply(reply: Reply) -> Result<Self> {
-        let items = reply.into_array()?;
-        let nested = !items.is_empty()
-            && items
-                .iter()
-                .all(|i| matches!(i, Reply::Array(pair) if pair.len() == 2));
-        if nested {
-            let pairs = items.into_iter().enumerate();
-            return pairs
-                .map(|(i, item)| <(K, V)>::from_reply(item).map_err(|e| e.at(i)))
-                .collect::<Result<_>>()
-                .map(Self);
-        }
-        if items.len() % 2 == 1 {
-            return Err(Error::decode("expected pairs, got an odd number of items"));
-        }
-        let mut out = Vec::with_capacity(items.len() / 2);
-        let mut items = items.into_iter().enumerate();
-        while let (Some((i, k)), Some((j, v))) = (items.next(), items.next()) {
-            out.push((
-                K::from_reply(k).map_err(|e| e.at(i))?,
-                V::from_reply(v).map_err(|e| e.at(j))?,
-            ));
-        }
-        Ok(Self(out))
+        pairs(reply, |error, _| Err(error)).map(Self)
     }
+}
+
+/// The pairs of a map: a value that does not fit is told by its key.
+fn entries<K: FromReply, V: FromReply>(reply: Reply) -> Result<Vec<(K, V)>> {
+    pairs(reply, |error, key| match key.as_bytes() {
+        Some(name) => Ok(error.at_field(name)),
+        None => Err(error),
+    })
+}
+
+/// `name` places the error of a value by its key, or hands it back to be placed by index.
+fn pairs<K: FromReply, V: FromReply>(
+    reply: Reply,
+    name: impl Fn(Error, &Reply) -> Result<Error, Error>,
+) -> Result<Vec<(K, V)>> {
+    // The value first: its key is still there to be named.
+    let pair = |key: Reply, value: Reply, place: &dyn Fn(Error, usize) -> Error| {
+        let value =
+            V::from_reply(value).map_err(|e| name(e, &key).unwrap_or_else(|e| place(e, 1)))?;
+        Ok((K::from_reply(key).map_err(|e| place(e, 0))?, value))
+    };
+    let items = reply.into_array()?;
+    let nested = !items.is_empty()
+        && items
+            .iter()
+            .all(|i| matches!(i, Reply::Array(pair) if pair.len() == 2));
+    if !nested && items.len() % 2 == 1 {
+        return Err(Error::decode("expected pairs, got an odd number of items"));
+    }
+    let mut out = Vec::with_capacity(if nested { items.len() } else { items.len() / 2 });
+    let mut items = items.into_iter();
+    while let Some(first) = items.next() {
+        let i = out.len();
+        out.push(match first {
+            Reply::Array(two) if nested => {
+                let mut two = two.into_iter();
+                let mut next = || two.next().unwrap_or(Reply::Nil);
+                pair(next(), next(), &|e, part| e.at(part).at(i))?
+            }
+            key => {
+                let value = items.next().unwrap_or(Reply::Nil);
+                pair(key, value, &|e, part| e.at(2 * i + part))?
+            }
+        });
+    }
+    Ok(out)
 }
 
 impl<K, V> IntoIterator for Pairs<K, V> {
@@ -328,13 +357,13 @@ impl<K: FromReply + Eq + Hash, V: FromReply, S: BuildHasher + Default> FromReply
     for HashMap<K, V, S>
 {
     fn from_reply(reply: Reply) -> Result<Self> {
-        Ok(Pairs::from_reply(reply)?.into_iter().collect())
+        Ok(entries(reply)?.into_iter().collect())
     }
 }
 
 impl<K: FromReply + Ord, V: FromReply> FromReply for BTreeMap<K, V> {
     fn from_reply(reply: Reply) -> Result<Self> {
-        Ok(Pairs::from_reply(reply)?.into_iter().collect())
+        Ok(entries(reply)?.into_iter().collect())
     }
 }
 
@@ -363,52 +392,4 @@ tuples! {
     (6: A 0, B 1, C 2, D 3, E 4, F 5)
     (7: A 0, B 1, C 2, D 3, E 4, F 5, G 6)
     (8: A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7)
-}
-
-/// A value stored as JSON text.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Json<T>(pub T);
-
-impl<T: DeserializeOwned> FromReply for Json<T> {
-    fn from_reply(reply: Reply) -> Result<Self> {
-        let text = Bytes::from_reply(reply)?;
-        serde_json::from_slice(&text)
-            .map(Self)
-            .map_err(|e| json_error(&e))
-    }
-}
-
-/// Where and what kind, without the text: `serde_json` messages may quote values.
-fn json_error(e: &serde_json::Error) -> Error {
-    let what = match e.classify() {
-        serde_json::error::Category::Syntax => "stored value is not JSON",
-        serde_json::error::Category::Eof => "stored JSON ends early",
-        serde_json::error::Category::Data => "stored JSON does not fit the type",
-        serde_json::error::Category::Io => "cannot read stored JSON",
-    };
-    Error::decode(format!("{what}, line {} column {}", e.line(), e.column()))
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn every_float_survives_json(n in proptest::num::f64::NORMAL | proptest::num::f64::SUBNORMAL) {
-            let text = serde_json::to_vec(&n).unwrap();
-            let Json(back) = Json::<f64>::from_reply(Reply::Bulk(text.into())).unwrap();
-            prop_assert_eq!(n.to_bits(), back.to_bits());
-        }
-    }
-
-    #[test]
-    fn exact_floats_do_not_depend_on_what_else_is_built() {
-        // Other packages ask for the same feature: here the one above passes without it.
-        let asks =
-            |line: &str| line.starts_with("serde_json = ") && line.contains("float_roundtrip");
-        assert!(include_str!("../Cargo.toml").lines().any(asks));
-    }
 }

@@ -14,7 +14,7 @@ mod support;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use restis::{prelude::*, transport::Encoding};
+use restis::{prelude::*, record::Record, transport::Encoding};
 use support::servers::Rest;
 
 async fn strings(redis: &Redis) {
@@ -113,6 +113,43 @@ async fn json_values(redis: &Redis) {
     assert_eq!(back.unwrap().0, value);
     let error = redis.get::<Json<Vec<u32>>>("j").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Decode);
+}
+
+async fn structs_in_hashes(redis: &Redis) {
+    #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+    struct User {
+        name: String,
+        credit: i128,
+        weight: f64,
+        roles: Json<Vec<String>>,
+        email: Option<String>,
+    }
+    let user = User {
+        name: "Zo\u{eb}".into(),
+        credit: i128::MIN,
+        weight: f64::NEG_INFINITY,
+        roles: Json(vec!["admin".into()]),
+        email: None,
+    };
+    redis
+        .hset("user", Record(&user).fields().unwrap())
+        .await
+        .unwrap();
+    let back: Option<Record<User>> = redis.hgetall("user").await.unwrap();
+    assert_eq!(back, Some(Record(user)));
+    let none: Option<Record<User>> = redis.hgetall("nobody").await.unwrap();
+    assert_eq!(none, None);
+    redis.hset("user", [("roles", "[1]")]).await.unwrap();
+    let error = redis.hgetall::<Record<User>>("user").await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "cannot decode reply in HGETALL at roles: expected JSON of the type at [0]"
+    );
+    let error = redis
+        .hgetall::<HashMap<String, i128>>("user")
+        .await
+        .unwrap_err();
+    assert_eq!(error.command(), Some("HGETALL"));
 }
 
 async fn hashes_sets_and_sorted_sets(redis: &Redis) {
@@ -349,6 +386,7 @@ conformance! {
     every_byte_survives,
     numbers_are_exact,
     json_values,
+    structs_in_hashes,
     hashes_sets_and_sorted_sets,
     streams,
     errors_have_their_codes,

@@ -185,17 +185,18 @@ impl<M: FromReply> FromReply for GeoMatch<M> {
             .next()
             .ok_or_else(|| Error::decode("expected a match, got an empty array"))?;
         let mut found = Self {
-            member: M::from_reply(member)?,
+            member: M::from_reply(member).map_err(|e| e.at(0))?,
             distance: None,
             hash: None,
             position: None,
         };
         // The parts tell what they are: an integer is the hash, an array the position, text the distance.
-        for part in parts {
+        for (i, part) in (1..).zip(parts) {
+            let at = |e: Error| e.at(i);
             match part {
                 Reply::Int(hash) => found.hash = Some(hash),
-                part @ Reply::Array(_) => found.position = Some(LonLat::from_reply(part)?),
-                part => found.distance = Some(f64::from_reply(part)?),
+                Reply::Array(_) => found.position = Some(LonLat::from_reply(part).map_err(at)?),
+                _ => found.distance = Some(f64::from_reply(part).map_err(at)?),
             }
         }
         Ok(found)

@@ -25,11 +25,11 @@ impl FromReply for SearchMatch {
         let (Some(key), Some(score)) = (parts.next(), parts.next()) else {
             return Err(Error::decode("expected a match of key, score and fields"));
         };
-        let fields = parts.next().map_or(Ok(Vec::new()), Vec::from_reply)?;
+        let fields = parts.next().map_or(Ok(Vec::new()), Vec::from_reply);
         Ok(Self {
-            key: String::from_reply(key)?,
-            score: f64::from_reply(score)?,
-            fields,
+            key: String::from_reply(key).map_err(|e| e.at(0))?,
+            score: f64::from_reply(score).map_err(|e| e.at(1))?,
+            fields: fields.map_err(|e| e.at(2))?,
         })
     }
 }

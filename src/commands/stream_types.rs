@@ -239,11 +239,11 @@ impl<E: FromReply> FromReply for AutoClaim<E> {
             return Err(Error::decode("expected a claim of three parts"));
         };
         // Redis 6.2 sends no third part.
-        let deleted = parts.next().map_or(Ok(Vec::new()), Vec::from_reply)?;
+        let deleted = parts.next().map_or(Ok(Vec::new()), Vec::from_reply);
         Ok(Self {
-            next: String::from_reply(next)?,
-            claimed: Vec::from_reply(claimed)?,
-            deleted,
+            next: String::from_reply(next).map_err(|e| e.at(0))?,
+            claimed: Vec::from_reply(claimed).map_err(|e| e.at(1))?,
+            deleted: deleted.map_err(|e| e.at(2))?,
         })
     }
 }
@@ -335,7 +335,7 @@ impl<V: FromReply> FromReply for StreamInfo<V> {
                 fields.put("groups", full);
                 None
             }
-            Some(count) => Some(u64::from_reply(count)?),
+            Some(count) => Some(u64::from_reply(count).map_err(|e| e.at_field(b"groups"))?),
             None => None,
         };
         Ok(Self {

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::replies::Fields;
-use crate::{Args, Command, Error, FromReply, Reply, Result, Surface, ToArg};
+use crate::{Args, Command, FromReply, Reply, Result, Surface, ToArg};
 
 /// How similarity is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,8 +65,7 @@ pub struct VectorMatch {
 
 impl FromReply for VectorMatch {
     fn from_reply(reply: Reply) -> Result<Self> {
-        let (id, score) = <(String, f64)>::from_reply(reply)
-            .map_err(|_| Error::decode("expected an id with its score"))?;
+        let (id, score) = <(String, f64)>::from_reply(reply)?;
         Ok(Self { id, score })
     }
 }
