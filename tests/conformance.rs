@@ -10,10 +10,13 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "conformance/replies.rs"]
+mod replies;
 mod support;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use replies::*;
 use restis::{prelude::*, record::Record, transport::Encoding};
 use support::servers::Rest;
 
@@ -397,6 +400,9 @@ conformance! {
     many_concurrent_commands,
     a_large_value,
     scans_find_everything_once,
+    every_form_of_a_geo_search_agrees,
+    forms_without_an_option_leave_things_alone,
+    a_group_starts_where_it_is_told,
 }
 
 /// A server that goes away under load: every call ends, with its reply or a typed error.

@@ -226,6 +226,10 @@ pub trait BitmapCommands: Surface {
     fn bitpos(self, key: impl ToArg, bit: bool) -> Self::Out<i64> {
         self.submit(command!("BITPOS").arg(key).arg(i64::from(bit)))
     }
+    /// `BITPOS` from a byte on; negative counts from the end.
+    fn bitpos_from(self, key: impl ToArg, bit: bool, start: i64) -> Self::Out<i64> {
+        self.submit(command!("BITPOS").arg(key).arg(i64::from(bit)).arg(start))
+    }
     /// `BITPOS` in a range, both ends included.
     fn bitpos_range(
         self,

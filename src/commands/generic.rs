@@ -1,10 +1,10 @@
 //! Key commands. Source: <https://upstash.com/docs/redis/commands/generic>.
 
 use super::{
-    options::{ExpireCondition, ScanOptions, flag},
+    options::{ExpireCondition, ScanOptions, flag, word_and},
     replies::Page,
 };
-use crate::{Command, FromReply, Pairs, Surface, ToArg};
+use crate::{Args, Command, FromReply, Pairs, Surface, ToArg};
 
 fn expire<T>(
     command: Command<T>,
@@ -19,6 +19,37 @@ fn expire<T>(
     }
 }
 
+/// Options of [`GenericCommands::copy_with`].
+#[derive(Debug, Clone, Copy, Default)]
+#[must_use]
+pub struct CopyOptions {
+    database: Option<u64>,
+    replace: bool,
+}
+
+impl CopyOptions {
+    /// Within the database; nothing when the destination exists.
+    pub fn new() -> Self {
+        Self::default()
+    }
+    /// Into another database: `DB`. Upstash has database 0 only.
+    pub fn db(mut self, database: u64) -> Self {
+        self.database = Some(database);
+        self
+    }
+    /// Over the destination: `REPLACE`.
+    pub fn replace(mut self) -> Self {
+        self.replace = true;
+        self
+    }
+    fn write(self, a: &mut Args) {
+        if let Some(database) = self.database {
+            word_and("DB", database, a);
+        }
+        flag(self.replace, "REPLACE", a);
+    }
+}
+
 /// Options of [`GenericCommands::restore`].
 #[derive(Debug, Clone, Copy, Default)]
 #[must_use]
@@ -26,6 +57,8 @@ pub struct RestoreOptions {
     ttl_ms: u64,
     absolute: bool,
     replace: bool,
+    idle_seconds: Option<u64>,
+    frequency: Option<u8>,
 }
 
 impl RestoreOptions {
@@ -50,6 +83,26 @@ impl RestoreOptions {
         self.replace = true;
         self
     }
+    /// Counts as unused for seconds, for eviction by LRU: `IDLETIME`.
+    pub fn idle_seconds(mut self, seconds: u64) -> Self {
+        self.idle_seconds = Some(seconds);
+        self
+    }
+    /// Counts as used this often (logarithmic), for eviction by LFU: `FREQ`.
+    pub fn frequency(mut self, frequency: u8) -> Self {
+        self.frequency = Some(frequency);
+        self
+    }
+    fn write(self, a: &mut Args) {
+        flag(self.replace, "REPLACE", a);
+        flag(self.absolute, "ABSTTL", a);
+        if let Some(seconds) = self.idle_seconds {
+            word_and("IDLETIME", seconds, a);
+        }
+        if let Some(frequency) = self.frequency {
+            word_and("FREQ", frequency, a);
+        }
+    }
 }
 
 /// Key commands.
@@ -58,9 +111,15 @@ pub trait GenericCommands: Surface {
     fn copy(self, source: impl ToArg, destination: impl ToArg) -> Self::Out<bool> {
         self.submit(command!("COPY").arg(source).arg(destination))
     }
-    /// `COPY … REPLACE`: copies over the destination.
-    fn copy_replace(self, source: impl ToArg, destination: impl ToArg) -> Self::Out<bool> {
-        self.submit(command!("COPY").arg(source).arg(destination).arg("REPLACE"))
+    /// `COPY` with options; whether it copied.
+    fn copy_with(
+        self,
+        source: impl ToArg,
+        destination: impl ToArg,
+        options: CopyOptions,
+    ) -> Self::Out<bool> {
+        let command = command!("COPY").arg(source).arg(destination);
+        self.submit(command.opt(|a| options.write(a)))
     }
     /// `DEL`: deletes keys; how many existed.
     fn del(self, keys: impl IntoIterator<Item: ToArg>) -> Self::Out<i64> {
@@ -107,6 +166,11 @@ pub trait GenericCommands: Surface {
     /// `MEMORY USAGE`: bytes the key takes.
     fn memory_usage(self, key: impl ToArg) -> Self::Out<Option<i64>> {
         self.submit(command!("MEMORY").arg("USAGE").arg(key))
+    }
+    /// `MEMORY USAGE … SAMPLES`: estimated from this many elements; 0 counts all.
+    fn memory_usage_samples(self, key: impl ToArg, samples: u64) -> Self::Out<Option<i64>> {
+        let command = command!("MEMORY").arg("USAGE").arg(key);
+        self.submit(command.arg("SAMPLES").arg(samples))
     }
     /// `PERSIST`: removes the expiry; whether there was one.
     fn persist(self, key: impl ToArg) -> Self::Out<bool> {
@@ -161,10 +225,7 @@ pub trait GenericCommands: Surface {
                 .arg(key)
                 .arg(options.ttl_ms)
                 .arg(dump)
-                .opt(|a| {
-                    flag(options.replace, "REPLACE", a);
-                    flag(options.absolute, "ABSTTL", a);
-                }),
+                .opt(|a| options.write(a)),
         )
     }
     /// `SCAN`: one page of keys.

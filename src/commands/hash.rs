@@ -103,19 +103,20 @@ pub trait HashCommands: Surface {
     ) -> Self::Out<Vec<Option<T>>> {
         self.submit(command!("HGETDEL").arg(key).opt(fields(names)))
     }
-    /// `HGETEX`: the fields' values, and changes their time to live.
+    /// `HGETEX`: the fields' values, and changes their time to live; `None` changes nothing.
     fn hgetex<T: FromReply>(
         self,
         key: impl ToArg,
-        change: ExpiryChange,
+        change: impl Into<Option<ExpiryChange>>,
         names: impl IntoIterator<Item: ToArg>,
     ) -> Self::Out<Vec<Option<T>>> {
-        self.submit(
-            command!("HGETEX")
-                .arg(key)
-                .opt(|a| change.write(a))
-                .opt(fields(names)),
-        )
+        let change = change.into();
+        let command = command!("HGETEX").arg(key).opt(|a| {
+            if let Some(change) = change {
+                change.write(a);
+            }
+        });
+        self.submit(command.opt(fields(names)))
     }
     /// `HINCRBY`: adds to a field; the new value.
     fn hincrby(self, key: impl ToArg, field: impl ToArg, increment: i64) -> Self::Out<i64> {

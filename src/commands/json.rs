@@ -1,9 +1,13 @@
 //! JSON commands. Source: <https://upstash.com/docs/redis/commands/json>.
 //!
 //! Values are JSON text: pass [`Json`](crate::Json) or text that is JSON already. Paths are
-//! JSONPath (`$.a[0]`), with one result a match, or legacy paths (`.a`), with one result.
+//! JSONPath (`$.a[0]`), with one result a match, or legacy paths (`.a`), with one result. Where a
+//! path may be left out, `None` is the whole document as a legacy path.
 
-use super::{options::word_and, replies::PerPath};
+use super::{
+    options::word_and,
+    replies::{ObjectKeys, PerPath},
+};
 use crate::{Args, FromReply, Reply, Surface, ToArg};
 
 /// Layout of [`JsonCommands::json_get_formatted`].
@@ -68,8 +72,17 @@ pub trait JsonCommands: Surface {
     ) -> Self::Out<PerPath<i64>> {
         self.submit(command!("JSON.ARRAPPEND").arg(key).arg(path).args(values))
     }
-    /// `JSON.ARRINDEX`: the index of a value in arrays, from `start` to `stop`; -1 when absent.
+    /// `JSON.ARRINDEX`: the index of a value in arrays; -1 when absent.
     fn json_arrindex(
+        self,
+        key: impl ToArg,
+        path: &str,
+        value: impl ToArg,
+    ) -> Self::Out<PerPath<i64>> {
+        self.submit(command!("JSON.ARRINDEX").arg(key).arg(path).arg(value))
+    }
+    /// `JSON.ARRINDEX` from `start` up to before `stop`; a `stop` of 0 is the end.
+    fn json_arrindex_range(
         self,
         key: impl ToArg,
         path: &str,
@@ -102,11 +115,23 @@ pub trait JsonCommands: Surface {
         )
     }
     /// `JSON.ARRLEN`: the lengths of arrays.
-    fn json_arrlen(self, key: impl ToArg, path: &str) -> Self::Out<PerPath<i64>> {
-        self.submit(command!("JSON.ARRLEN").arg(key).arg(path))
+    fn json_arrlen<'a>(
+        self,
+        key: impl ToArg,
+        path: impl Into<Option<&'a str>>,
+    ) -> Self::Out<PerPath<i64>> {
+        self.submit(command!("JSON.ARRLEN").arg(key).args(path.into()))
     }
-    /// `JSON.ARRPOP`: removes and gives the element at an index; -1 is the last.
-    fn json_arrpop<T: FromReply>(
+    /// `JSON.ARRPOP`: removes and gives the last element.
+    fn json_arrpop<'a, T: FromReply>(
+        self,
+        key: impl ToArg,
+        path: impl Into<Option<&'a str>>,
+    ) -> Self::Out<PerPath<T>> {
+        self.submit(command!("JSON.ARRPOP").arg(key).args(path.into()))
+    }
+    /// `JSON.ARRPOP key path index`: removes and gives the element at an index; -1 is the last.
+    fn json_arrpop_at<T: FromReply>(
         self,
         key: impl ToArg,
         path: &str,
@@ -131,20 +156,29 @@ pub trait JsonCommands: Surface {
         )
     }
     /// `JSON.CLEAR`: empties containers and zeroes numbers; how many changed.
-    fn json_clear(self, key: impl ToArg, path: &str) -> Self::Out<i64> {
-        self.submit(command!("JSON.CLEAR").arg(key).arg(path))
+    fn json_clear<'a>(self, key: impl ToArg, path: impl Into<Option<&'a str>>) -> Self::Out<i64> {
+        self.submit(command!("JSON.CLEAR").arg(key).args(path.into()))
     }
     /// `JSON.DEBUG MEMORY`: bytes each match takes.
-    fn json_debug_memory(self, key: impl ToArg, path: &str) -> Self::Out<PerPath<i64>> {
-        self.submit(command!("JSON.DEBUG").arg("MEMORY").arg(key).arg(path))
+    fn json_debug_memory<'a>(
+        self,
+        key: impl ToArg,
+        path: impl Into<Option<&'a str>>,
+    ) -> Self::Out<PerPath<i64>> {
+        let command = command!("JSON.DEBUG").arg("MEMORY").arg(key);
+        self.submit(command.args(path.into()))
+    }
+    /// `JSON.DEBUG HELP`: what `JSON.DEBUG` can do, a line each.
+    fn json_debug_help(self) -> Self::Out<Vec<String>> {
+        self.submit(command!("JSON.DEBUG").arg("HELP"))
     }
     /// `JSON.DEL`: deletes matches; how many.
-    fn json_del(self, key: impl ToArg, path: &str) -> Self::Out<i64> {
-        self.submit(command!("JSON.DEL").arg(key).arg(path))
+    fn json_del<'a>(self, key: impl ToArg, path: impl Into<Option<&'a str>>) -> Self::Out<i64> {
+        self.submit(command!("JSON.DEL").arg(key).args(path.into()))
     }
     /// `JSON.FORGET`: the same as [`json_del`](Self::json_del).
-    fn json_forget(self, key: impl ToArg, path: &str) -> Self::Out<i64> {
-        self.submit(command!("JSON.FORGET").arg(key).arg(path))
+    fn json_forget<'a>(self, key: impl ToArg, path: impl Into<Option<&'a str>>) -> Self::Out<i64> {
+        self.submit(command!("JSON.FORGET").arg(key).args(path.into()))
     }
     /// `JSON.GET`: JSON text of the paths; an array of matches for a JSONPath.
     fn json_get<T: FromReply>(
@@ -193,29 +227,43 @@ pub trait JsonCommands: Surface {
             }
         }))
     }
-    /// `JSON.NUMINCRBY`: adds; JSON text of the new numbers.
-    fn json_numincrby<T: FromReply>(self, key: impl ToArg, path: &str, value: f64) -> Self::Out<T> {
-        self.submit(command!("JSON.NUMINCRBY").arg(key).arg(path).arg(value))
-    }
-    /// `JSON.NUMMULTBY`: multiplies; JSON text of the new numbers.
-    fn json_nummultby<T: FromReply>(self, key: impl ToArg, path: &str, value: f64) -> Self::Out<T> {
-        self.submit(command!("JSON.NUMMULTBY").arg(key).arg(path).arg(value))
-    }
-    /// `JSON.OBJKEYS`: the keys of objects.
-    fn json_objkeys(
+    /// `JSON.NUMINCRBY`: adds; JSON text of the new numbers. Integers stay exact.
+    fn json_numincrby<T: FromReply>(
         self,
         key: impl ToArg,
         path: &str,
-    ) -> Self::Out<Option<Vec<Option<Vec<String>>>>> {
-        self.submit(command!("JSON.OBJKEYS").arg(key).arg(path))
+        value: impl ToArg,
+    ) -> Self::Out<T> {
+        self.submit(command!("JSON.NUMINCRBY").arg(key).arg(path).arg(value))
+    }
+    /// `JSON.NUMMULTBY`: multiplies; JSON text of the new numbers.
+    fn json_nummultby<T: FromReply>(
+        self,
+        key: impl ToArg,
+        path: &str,
+        value: impl ToArg,
+    ) -> Self::Out<T> {
+        self.submit(command!("JSON.NUMMULTBY").arg(key).arg(path).arg(value))
+    }
+    /// `JSON.OBJKEYS`: the keys of each object.
+    fn json_objkeys<'a>(
+        self,
+        key: impl ToArg,
+        path: impl Into<Option<&'a str>>,
+    ) -> Self::Out<ObjectKeys> {
+        self.submit(command!("JSON.OBJKEYS").arg(key).args(path.into()))
     }
     /// `JSON.OBJLEN`: how many keys objects have.
-    fn json_objlen(self, key: impl ToArg, path: &str) -> Self::Out<PerPath<i64>> {
-        self.submit(command!("JSON.OBJLEN").arg(key).arg(path))
+    fn json_objlen<'a>(
+        self,
+        key: impl ToArg,
+        path: impl Into<Option<&'a str>>,
+    ) -> Self::Out<PerPath<i64>> {
+        self.submit(command!("JSON.OBJLEN").arg(key).args(path.into()))
     }
     /// `JSON.RESP`: the value as nested replies.
-    fn json_resp(self, key: impl ToArg, path: &str) -> Self::Out<Reply> {
-        self.submit(command!("JSON.RESP").arg(key).arg(path))
+    fn json_resp<'a>(self, key: impl ToArg, path: impl Into<Option<&'a str>>) -> Self::Out<Reply> {
+        self.submit(command!("JSON.RESP").arg(key).args(path.into()))
     }
     /// `JSON.SET`: sets the value at a path.
     fn json_set(self, key: impl ToArg, path: &str, value: impl ToArg) -> Self::Out<()> {
@@ -245,16 +293,24 @@ pub trait JsonCommands: Surface {
         self.submit(command!("JSON.STRAPPEND").arg(key).arg(path).arg(value))
     }
     /// `JSON.STRLEN`: the lengths of strings.
-    fn json_strlen(self, key: impl ToArg, path: &str) -> Self::Out<PerPath<i64>> {
-        self.submit(command!("JSON.STRLEN").arg(key).arg(path))
+    fn json_strlen<'a>(
+        self,
+        key: impl ToArg,
+        path: impl Into<Option<&'a str>>,
+    ) -> Self::Out<PerPath<i64>> {
+        self.submit(command!("JSON.STRLEN").arg(key).args(path.into()))
     }
     /// `JSON.TOGGLE`: flips booleans; the new ones as 0 or 1 (legacy path: text).
     fn json_toggle(self, key: impl ToArg, path: &str) -> Self::Out<PerPath<Reply>> {
         self.submit(command!("JSON.TOGGLE").arg(key).arg(path))
     }
     /// `JSON.TYPE`: the type names.
-    fn json_type(self, key: impl ToArg, path: &str) -> Self::Out<PerPath<String>> {
-        self.submit(command!("JSON.TYPE").arg(key).arg(path))
+    fn json_type<'a>(
+        self,
+        key: impl ToArg,
+        path: impl Into<Option<&'a str>>,
+    ) -> Self::Out<PerPath<String>> {
+        self.submit(command!("JSON.TYPE").arg(key).args(path.into()))
     }
 }
 

@@ -8,6 +8,7 @@ mod array;
 mod bitmap;
 mod generic;
 mod geo;
+mod geo_options;
 mod hash;
 mod hyperloglog;
 mod json;
@@ -30,17 +31,18 @@ pub use array::{ArrayCommands, ArrayGrep, ArrayOp};
 pub use bitmap::{
     BitEncoding, BitFieldOps, BitOffset, BitOp, BitOverflow, BitUnit, BitmapCommands,
 };
-pub use generic::{GenericCommands, RestoreOptions};
-pub use geo::{
-    GeoAddOptions, GeoCenter, GeoCommands, GeoMatch, GeoSearch, GeoShape, GeoUnit, LonLat,
+pub use generic::{CopyOptions, GenericCommands, RestoreOptions};
+pub use geo::GeoCommands;
+pub use geo_options::{
+    GeoAddOptions, GeoCenter, GeoMatch, GeoOptions, GeoSearch, GeoShape, GeoUnit, LonLat,
 };
 pub use hash::{HSetExOptions, HashCommands};
 pub use hyperloglog::HyperLogLogCommands;
 pub use json::{JsonCommands, JsonFormat, JsonSetCondition};
 pub use list::{Insert, LPosOptions, ListCommands};
-pub use options::{ExpireCondition, Expiry, ExpiryChange, ScanOptions, Side};
+pub use options::{ExpireCondition, Expiry, ExpiryChange, FlushMode, ScanOptions, Side};
 pub use properties::{Safety, documented, safety_of};
-pub use replies::{Fields, Page, PerPath};
+pub use replies::{Fields, ObjectKeys, Page, PerPath};
 pub use scripting::{FunctionCommands, ScriptingCommands};
 pub use search::{SearchCommands, SearchMatch};
 pub use server::{AclCommands, ConnectionCommands, Info, PubSubCommands, ServerCommands};
@@ -50,7 +52,7 @@ pub use sorted_set_options::{Aggregate, Lex, Score, ZAddOptions, ZCombine, ZEnd,
 pub use stream::StreamCommands;
 pub use stream_types::{
     AutoClaim, ConsumerInfo, GroupInfo, Pending, PendingSummary, RefPolicy, StreamEntry,
-    StreamInfo, StreamRead, StreamTrim, XAddOptions, XClaimOptions,
+    StreamInfo, StreamRead, StreamTrim, XAddOptions, XClaimOptions, XGroupOptions,
 };
 pub use string::{DeleteCondition, SetOptions, SetOutcome, StringCommands};
 pub use vector::{VectorCommands, VectorMatch, VectorMetric, VectorProfile};

@@ -113,6 +113,25 @@ impl ScanOptions {
     }
 }
 
+/// Whether the call waits for a flush to free the memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FlushMode {
+    /// Freed later: `ASYNC`.
+    Async,
+    /// Freed before the answer: `SYNC`.
+    Sync,
+}
+
+impl ToArg for FlushMode {
+    fn write(&self, a: &mut Args) {
+        match self {
+            Self::Async => "ASYNC",
+            Self::Sync => "SYNC",
+        }
+        .write(a);
+    }
+}
+
 /// An end of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {

@@ -48,6 +48,33 @@ impl<T: FromReply> FromReply for PerPath<T> {
     }
 }
 
+/// The keys of each object; `None` where the match is no object.
+///
+/// A legacy path has one object; when that is empty, or the key is absent, there is none here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectKeys(pub Vec<Option<Vec<String>>>);
+
+impl Deref for ObjectKeys {
+    type Target = Vec<Option<Vec<String>>>;
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl FromReply for ObjectKeys {
+    fn from_reply(reply: Reply) -> Result<Self> {
+        // A JSONPath gives a list of lists, a legacy path one list of names.
+        let is_name = |item: &Reply| item.as_bytes().is_some();
+        match reply {
+            Reply::Array(items) if items.first().is_some_and(is_name) => {
+                Vec::from_reply(Reply::Array(items)).map(|keys| Self(vec![Some(keys)]))
+            }
+            Reply::Nil => Ok(Self(Vec::new())),
+            each => Vec::from_reply(each).map(Self),
+        }
+    }
+}
+
 /// Named fields of a structured reply; unknown ones are kept.
 #[derive(Clone, PartialEq)]
 pub struct Fields(Vec<(String, Reply)>);

@@ -1,6 +1,9 @@
 //! Script and function commands. Source: <https://upstash.com/docs/redis/commands/scripts>.
 
-use super::{options::counted, replies::Fields};
+use super::{
+    options::{FlushMode, counted},
+    replies::Fields,
+};
 use crate::{Command, FromReply, Surface, ToArg};
 
 type Words<'a> = &'a [&'a str];
@@ -60,6 +63,10 @@ pub trait ScriptingCommands: Surface {
     fn script_flush(self) -> Self::Out<()> {
         self.submit(command!("SCRIPT").arg("FLUSH"))
     }
+    /// `SCRIPT FLUSH ASYNC|SYNC`.
+    fn script_flush_with(self, mode: FlushMode) -> Self::Out<()> {
+        self.submit(command!("SCRIPT").arg("FLUSH").arg(mode))
+    }
     /// `SCRIPT KILL`: stops a running script; Upstash always answers `NOTBUSY`.
     fn script_kill(self) -> Self::Out<()> {
         self.submit(command!("SCRIPT").arg("KILL"))
@@ -94,6 +101,10 @@ pub trait FunctionCommands: Surface {
     /// `FUNCTION FLUSH`: deletes every library.
     fn function_flush(self) -> Self::Out<()> {
         self.submit(command!("FUNCTION").arg("FLUSH"))
+    }
+    /// `FUNCTION FLUSH ASYNC|SYNC`.
+    fn function_flush_with(self, mode: FlushMode) -> Self::Out<()> {
+        self.submit(command!("FUNCTION").arg("FLUSH").arg(mode))
     }
     /// `FUNCTION KILL`: stops a running function; Upstash always answers `NOTBUSY`.
     fn function_kill(self) -> Self::Out<()> {

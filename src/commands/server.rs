@@ -1,7 +1,10 @@
 //! Server, connection, publish and access commands.
 //! Source: <https://upstash.com/docs/redis/commands/server>.
 
-use super::replies::Fields;
+use super::{
+    options::{FlushMode, pairs},
+    replies::Fields,
+};
 use crate::{FromReply, Pairs, Reply, Result, Surface, ToArg};
 
 /// The text of `INFO`, by section and name.
@@ -110,9 +113,12 @@ pub trait ServerCommands: Surface {
     ) -> Self::Out<Pairs<String, String>> {
         self.submit(command!("CONFIG").arg("GET").args(parameters))
     }
-    /// `CONFIG SET`: sets one parameter.
-    fn config_set(self, parameter: impl ToArg, value: impl ToArg) -> Self::Out<()> {
-        self.submit(command!("CONFIG").arg("SET").arg(parameter).arg(value))
+    /// `CONFIG SET`: sets (parameter, value) pairs, all or none.
+    fn config_set(
+        self,
+        parameters: impl IntoIterator<Item = (impl ToArg, impl ToArg)>,
+    ) -> Self::Out<()> {
+        self.submit(command!("CONFIG").arg("SET").opt(pairs(parameters)))
     }
     /// `DBSIZE`: the number of keys.
     fn dbsize(self) -> Self::Out<i64> {
@@ -122,9 +128,17 @@ pub trait ServerCommands: Surface {
     fn flushall(self) -> Self::Out<()> {
         self.submit(command!("FLUSHALL"))
     }
+    /// `FLUSHALL ASYNC|SYNC`.
+    fn flushall_with(self, mode: FlushMode) -> Self::Out<()> {
+        self.submit(command!("FLUSHALL").arg(mode))
+    }
     /// `FLUSHDB`: deletes everything in the database.
     fn flushdb(self) -> Self::Out<()> {
         self.submit(command!("FLUSHDB"))
+    }
+    /// `FLUSHDB ASYNC|SYNC`.
+    fn flushdb_with(self, mode: FlushMode) -> Self::Out<()> {
+        self.submit(command!("FLUSHDB").arg(mode))
     }
     /// `INFO`: every section.
     fn info(self) -> Self::Out<Info> {
@@ -156,13 +170,21 @@ pub trait AclCommands: Surface {
     fn acl_deluser(self, names: impl IntoIterator<Item: ToArg>) -> Self::Out<i64> {
         self.submit(command!("ACL").arg("DELUSER").args(names))
     }
-    /// `ACL GENPASS`: a random password.
+    /// `ACL GENPASS`: a random password of 64 hexadecimal digits.
     fn acl_genpass(self) -> Self::Out<String> {
         self.submit(command!("ACL").arg("GENPASS"))
+    }
+    /// `ACL GENPASS bits`: a random password of this many bits, 1 to 4096.
+    fn acl_genpass_bits(self, bits: u32) -> Self::Out<String> {
+        self.submit(command!("ACL").arg("GENPASS").arg(bits))
     }
     /// `ACL GENTOKEN`: a token for a user; Upstash only.
     fn acl_gentoken(self, name: impl ToArg) -> Self::Out<String> {
         self.submit(command!("ACL").arg("GENTOKEN").arg(name))
+    }
+    /// `ACL GENTOKEN … password`: a token made of a password; Upstash only.
+    fn acl_gentoken_with(self, name: impl ToArg, password: impl ToArg) -> Self::Out<String> {
+        self.submit(command!("ACL").arg("GENTOKEN").arg(name).arg(password))
     }
     /// `ACL GETUSER`: the user's rules; `None` when absent.
     fn acl_getuser(self, name: impl ToArg) -> Self::Out<Option<Fields>> {
@@ -179,6 +201,14 @@ pub trait AclCommands: Surface {
     /// `ACL LOG`: refused commands; Upstash answers an empty list.
     fn acl_log(self) -> Self::Out<Vec<Fields>> {
         self.submit(command!("ACL").arg("LOG"))
+    }
+    /// `ACL LOG count`: the newest of them.
+    fn acl_log_count(self, count: u64) -> Self::Out<Vec<Fields>> {
+        self.submit(command!("ACL").arg("LOG").arg(count))
+    }
+    /// `ACL LOG RESET`: forgets them.
+    fn acl_log_reset(self) -> Self::Out<()> {
+        self.submit(command!("ACL").arg("LOG").arg("RESET"))
     }
     /// `ACL RESTTOKEN`: the REST token of a user; Upstash only.
     fn acl_resttoken(self, name: impl ToArg, password: impl ToArg) -> Self::Out<String> {

@@ -349,6 +349,20 @@ pub trait SortedSetCommands: Surface {
             .arg(min.into());
         self.submit(command.opt(|a| write_limit(limit, a)))
     }
+    /// `ZREVRANGEBYSCORE … WITHSCORES`.
+    fn zrevrangebyscore_withscores<T: FromReply>(
+        self,
+        key: impl ToArg,
+        max: impl Into<Score>,
+        min: impl Into<Score>,
+        limit: Option<(i64, i64)>,
+    ) -> Self::Out<Pairs<T, f64>> {
+        let command = command!("ZREVRANGEBYSCORE")
+            .arg(key)
+            .arg(max.into())
+            .arg(min.into());
+        self.submit(command.arg("WITHSCORES").opt(|a| write_limit(limit, a)))
+    }
     /// `ZREVRANK`: the member's rank from the greatest score.
     fn zrevrank(self, key: impl ToArg, member: impl ToArg) -> Self::Out<Option<i64>> {
         self.submit(command!("ZREVRANK").arg(key).arg(member))

@@ -4,7 +4,7 @@ use super::{
     options::{counted, flag, pairs, word_and},
     stream_types::{
         AutoClaim, ConsumerInfo, GroupInfo, Pending, PendingSummary, RefPolicy, StreamEntry,
-        StreamInfo, StreamRead, StreamTrim, XAddOptions, XClaimOptions,
+        StreamInfo, StreamRead, StreamTrim, XAddOptions, XClaimOptions, XGroupOptions,
     },
 };
 use crate::{Args, FromReply, Surface, ToArg};
@@ -193,6 +193,17 @@ pub trait StreamCommands: Surface {
     ) -> Self::Out<()> {
         self.submit(command!("XGROUP").arg("CREATE").arg(key).arg(group).arg(id))
     }
+    /// `XGROUP CREATE` with options.
+    fn xgroup_create_with(
+        self,
+        key: impl ToArg,
+        group: impl ToArg,
+        id: impl ToArg,
+        options: XGroupOptions,
+    ) -> Self::Out<()> {
+        let command = command!("XGROUP").arg("CREATE").arg(key).arg(group).arg(id);
+        self.submit(command.opt(|a| options.write_create(a)))
+    }
     /// `XGROUP CREATECONSUMER`: whether the consumer is new.
     fn xgroup_createconsumer(
         self,
@@ -230,6 +241,17 @@ pub trait StreamCommands: Surface {
     /// `XGROUP SETID`: sets the last delivered id.
     fn xgroup_setid(self, key: impl ToArg, group: impl ToArg, id: impl ToArg) -> Self::Out<()> {
         self.submit(command!("XGROUP").arg("SETID").arg(key).arg(group).arg(id))
+    }
+    /// `XGROUP SETID` with options.
+    fn xgroup_setid_with(
+        self,
+        key: impl ToArg,
+        group: impl ToArg,
+        id: impl ToArg,
+        options: XGroupOptions,
+    ) -> Self::Out<()> {
+        let command = command!("XGROUP").arg("SETID").arg(key).arg(group).arg(id);
+        self.submit(command.opt(|a| options.write_setid(a)))
     }
     /// `XINFO CONSUMERS`: the group's consumers.
     fn xinfo_consumers(self, key: impl ToArg, group: impl ToArg) -> Self::Out<Vec<ConsumerInfo>> {

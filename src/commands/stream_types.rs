@@ -133,6 +133,7 @@ impl StreamTrim {
 #[must_use]
 pub struct XAddOptions {
     no_mkstream: bool,
+    references: Option<RefPolicy>,
     trim: Option<StreamTrim>,
 }
 
@@ -146,6 +147,11 @@ impl XAddOptions {
         self.no_mkstream = true;
         self
     }
+    /// How references in groups are treated when entries go; before that of the trim.
+    pub fn references(mut self, policy: RefPolicy) -> Self {
+        self.references = Some(policy);
+        self
+    }
     /// Trims the stream in the same step.
     pub fn trim(mut self, trim: StreamTrim) -> Self {
         self.trim = Some(trim);
@@ -153,11 +159,46 @@ impl XAddOptions {
     }
     pub(super) fn write(&self, a: &mut Args) {
         flag(self.no_mkstream, "NOMKSTREAM", a);
-        if let Some(trim) = &self.trim {
-            if let Some(policy) = trim.references {
-                policy.write(a);
-            }
+        let trim = self.trim.as_ref();
+        if let Some(policy) = self.references.or(trim.and_then(|t| t.references)) {
+            policy.write(a);
+        }
+        if let Some(trim) = trim {
             trim.write_threshold(a);
+        }
+    }
+}
+
+/// Options of `XGROUP CREATE` and `XGROUP SETID`.
+#[derive(Debug, Clone, Copy, Default)]
+#[must_use]
+pub struct XGroupOptions {
+    mkstream: bool,
+    entries_read: Option<i64>,
+}
+
+impl XGroupOptions {
+    /// No option.
+    pub fn new() -> Self {
+        Self::default()
+    }
+    /// Makes the stream when it does not exist: `MKSTREAM`; nothing in `SETID`.
+    pub fn mkstream(mut self) -> Self {
+        self.mkstream = true;
+        self
+    }
+    /// How many entries the group counts as read, for its lag; -1 for unknown: `ENTRIESREAD`.
+    pub fn entries_read(mut self, count: i64) -> Self {
+        self.entries_read = Some(count);
+        self
+    }
+    pub(super) fn write_create(self, a: &mut Args) {
+        flag(self.mkstream, "MKSTREAM", a);
+        self.write_setid(a);
+    }
+    pub(super) fn write_setid(self, a: &mut Args) {
+        if let Some(count) = self.entries_read {
+            word_and("ENTRIESREAD", count, a);
         }
     }
 }

@@ -130,13 +130,19 @@ pub trait StringCommands: Surface {
     fn decrby(self, key: impl ToArg, decrement: i64) -> Self::Out<i64> {
         self.submit(command!("DECRBY").arg(key).arg(decrement))
     }
-    /// `DELEX`: deletes the key if its value fits; whether it was deleted.
-    fn delex(self, key: impl ToArg, condition: DeleteCondition<'_>) -> Self::Out<bool> {
+    /// `DELEX`: deletes the key if its value fits, or in any case with `None`; whether it did.
+    fn delex<'a>(
+        self,
+        key: impl ToArg,
+        condition: impl Into<Option<DeleteCondition<'a>>>,
+    ) -> Self::Out<bool> {
+        let condition = condition.into();
         self.submit(command!("DELEX").arg(key).opt(|a| match condition {
-            DeleteCondition::Equals(v) => word_and("IFEQ", v, a),
-            DeleteCondition::Differs(v) => word_and("IFNE", v, a),
-            DeleteCondition::DigestEquals(d) => word_and("IFDEQ", d, a),
-            DeleteCondition::DigestDiffers(d) => word_and("IFDNE", d, a),
+            Some(DeleteCondition::Equals(v)) => word_and("IFEQ", v, a),
+            Some(DeleteCondition::Differs(v)) => word_and("IFNE", v, a),
+            Some(DeleteCondition::DigestEquals(d)) => word_and("IFDEQ", d, a),
+            Some(DeleteCondition::DigestDiffers(d)) => word_and("IFDNE", d, a),
+            None => {}
         }))
     }
     /// `DIGEST`: XXH3 of the value as 16 hexadecimal digits; `None` when absent.
@@ -151,9 +157,18 @@ pub trait StringCommands: Surface {
     fn getdel<T: FromReply>(self, key: impl ToArg) -> Self::Out<Option<T>> {
         self.submit(command!("GETDEL").arg(key))
     }
-    /// `GETEX`: the value, and changes its time to live.
-    fn getex<T: FromReply>(self, key: impl ToArg, change: ExpiryChange) -> Self::Out<Option<T>> {
-        self.submit(command!("GETEX").arg(key).opt(|a| change.write(a)))
+    /// `GETEX`: the value, and changes its time to live; `None` changes nothing.
+    fn getex<T: FromReply>(
+        self,
+        key: impl ToArg,
+        change: impl Into<Option<ExpiryChange>>,
+    ) -> Self::Out<Option<T>> {
+        let change = change.into();
+        self.submit(command!("GETEX").arg(key).opt(|a| {
+            if let Some(change) = change {
+                change.write(a);
+            }
+        }))
     }
     /// `GETRANGE`: bytes from `start` to `end`, both included; negative counts from the end.
     fn getrange<T: FromReply>(self, key: impl ToArg, start: i64, end: i64) -> Self::Out<T> {
@@ -234,6 +249,10 @@ pub trait StringCommands: Surface {
     /// `SETRANGE`: overwrites from an offset in bytes; the new length.
     fn setrange(self, key: impl ToArg, offset: u64, value: impl ToArg) -> Self::Out<i64> {
         self.submit(command!("SETRANGE").arg(key).arg(offset).arg(value))
+    }
+    /// `SUBSTR`: the old name of [`getrange`](Self::getrange).
+    fn substr<T: FromReply>(self, key: impl ToArg, start: i64, end: i64) -> Self::Out<T> {
+        self.submit(command!("SUBSTR").arg(key).arg(start).arg(end))
     }
     /// `STRLEN`: the length in bytes; 0 when absent.
     fn strlen(self, key: impl ToArg) -> Self::Out<i64> {

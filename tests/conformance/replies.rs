@@ -1,0 +1,83 @@
+//! Typed replies of commands that have several forms.
+
+use restis::prelude::*;
+
+pub(crate) async fn every_form_of_a_geo_search_agrees(redis: &Redis) {
+    let palermo = LonLat(13.361_389, 38.115_556);
+    let catania = LonLat(15.087_269, 37.502_669);
+    let items = [(palermo, "palermo"), (catania, "catania")];
+    redis.geoadd("geo", items).await.unwrap();
+    let (center, radius) = (LonLat(15.0, 37.0), (200.0, GeoUnit::Kilometers));
+    let options = GeoOptions::new()
+        .nearest_first()
+        .count(1)
+        .with_coord()
+        .with_dist()
+        .with_hash();
+    let area = GeoShape::Radius(radius.0, radius.1);
+    let search = GeoSearch::new(GeoCenter::LonLat(center), area).options(options);
+    let found = redis.geosearch::<String>("geo", &search).await.unwrap();
+    assert_eq!((found.len(), &*found[0].member), (1, "catania"));
+    assert!(found[0].distance.is_some_and(|d| (56.0..57.0).contains(&d)));
+    assert!(found[0].hash.is_some() && found[0].position.is_some());
+    let by_radius = redis.georadius("geo", center, radius, options);
+    assert_eq!(by_radius.await.unwrap(), found);
+    let read_only = redis.georadius_ro("geo", center, radius, options);
+    assert_eq!(read_only.await.unwrap(), found);
+
+    let far = GeoOptions::new().farthest_first();
+    for near in [
+        redis.georadiusbymember::<String>("geo", "catania", radius, far),
+        redis.georadiusbymember_ro("geo", "catania", radius, far),
+    ] {
+        let near = near.await.unwrap();
+        let names: Vec<&str> = near.iter().map(|m| &*m.member).collect();
+        assert_eq!(names, ["palermo", "catania"]);
+        assert!(near.iter().all(|m| m.distance.is_none()));
+    }
+    let one = options.farthest_first();
+    let stored = redis.georadius_store_dist("geo", center, radius, one, "far");
+    assert_eq!(stored.await.unwrap(), 1);
+    let distance = redis.zscore("far", "palermo").await.unwrap();
+    assert!(distance.is_some_and(|d| (190.0..191.0).contains(&d)));
+    let stored = redis.georadiusbymember_store("geo", "catania", radius, one, "far");
+    assert_eq!(stored.await.unwrap(), 1);
+    assert!(redis.zscore("far", "palermo").await.unwrap() > Some(1e15));
+}
+
+pub(crate) async fn forms_without_an_option_leave_things_alone(redis: &Redis) {
+    redis.setex("s", 100, "\u{0}\u{0}a").await.unwrap();
+    let value = redis.getex::<String>("s", None).await.unwrap();
+    assert_eq!(value.as_deref(), Some("\u{0}\u{0}a"));
+    assert!(redis.ttl("s").await.unwrap() > 0, "the expiry stays");
+    assert_eq!(redis.bitpos_from("s", true, 1).await.unwrap(), 17);
+    assert_eq!(redis.substr::<String>("s", 2, 2).await.unwrap(), "a");
+    let options = CopyOptions::new().db(0).replace();
+    assert!(redis.copy_with("s", "t", options).await.unwrap());
+    redis.zadd("z", [(1.0, "a"), (2.0, "b")]).await.unwrap();
+    let scored = redis.zrevrangebyscore_withscores::<String>("z", Score::Max, 1.0, Some((0, 1)));
+    assert_eq!(scored.await.unwrap().0, [("b".to_owned(), 2.0)]);
+    redis.flushdb_with(FlushMode::Async).await.unwrap();
+    redis.flushall_with(FlushMode::Sync).await.unwrap();
+    assert_eq!(redis.dbsize().await.unwrap(), 0);
+}
+
+pub(crate) async fn a_group_starts_where_it_is_told(redis: &Redis) {
+    let (none, entry) = (XAddOptions::new(), [("f", "v")]);
+    let id = redis.xadd_with("x", &none, "5-1", entry).await.unwrap();
+    assert_eq!(id.as_deref(), Some("5-1"));
+    let read = XGroupOptions::new().mkstream().entries_read(1);
+    redis
+        .xgroup_create_with("x", "g", "5-1", read)
+        .await
+        .unwrap();
+    let groups = redis.xinfo_groups("x").await.unwrap();
+    assert_eq!((groups[0].entries_read, groups[0].lag), (Some(1), Some(0)));
+    let unread = XGroupOptions::new().entries_read(0);
+    redis
+        .xgroup_setid_with("x", "g", "0", unread)
+        .await
+        .unwrap();
+    let groups = redis.xinfo_groups("x").await.unwrap();
+    assert_eq!((groups[0].entries_read, groups[0].lag), (Some(0), Some(1)));
+}
