@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::{
     builder::ClockSource,
     decision::{Decision, LimitState, Reason},
-    limit::{Kind, Limit},
+    limit::{EXACT, Kind, Limit},
     limiter::{RateLimiter, Who},
     lists,
     query::Query,
@@ -78,12 +78,17 @@ impl RateLimiter {
         self.read(&reply, &members)
     }
 
-    /// One window and nothing else to look up: most decisions.
+    /// One window, a cost that it can hold and nothing else to look up: most decisions.
     fn one_window(&self, ask: Ask) -> Option<(&Limit, u64)> {
         let more = self.0.source == ClockSource::Server || self.0.dynamic || self.0.protection;
         match (&self.0.limits[..], ask) {
             ([limit], Ask::Take(cost @ 1.., most))
-                if matches!(limit.kind, Kind::Fixed | Kind::Sliding) && cost == most && !more =>
+                if matches!(limit.kind, Kind::Fixed | Kind::Sliding)
+                    && cost == most
+                    && !more
+                    // What is counted before it is judged stays exact in a Lua number.
+                    && cost <= limit.amount
+                    && cost <= EXACT - limit.amount =>
             {
                 Some((limit, cost))
             }

@@ -6,7 +6,7 @@ use super::{calendar::Calendar, decision::LimitState};
 use crate::{Error, Result};
 
 /// The largest amount and window (ms) that stay exact in a Lua number.
-const EXACT: u64 = 1 << 53;
+pub(super) const EXACT: u64 = 1 << 53;
 
 /// One limit: how much in how much time, and how it is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

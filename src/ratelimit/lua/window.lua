@@ -1,15 +1,19 @@
 -- Fixed or sliding windows that take their cost or nothing: limit.lua's decision for the common
--- case, for many questions in one call.
+-- case, for many questions in one call. A question is counted first; one that is refused is taken
+-- back within the call.
 -- KEYS for each question: this window, the one before (sliding only)
--- ARGV 1 limit, window ms, keys of a question, now ms and cost above 0, with blanks between them
--- Reply for each question: what is left after it was taken, or {what is left, retry at ms, -1 for
---       never} when it was not, or the text of an error, which is this question's alone
+-- ARGV 1 limit, window ms, keys of a question, now ms and cost from 1 to limit, blanks between them
+-- Reply for each question: what is left after it was taken, or {what is left, retry at ms} when it
+--       was not, or the text of an error, which is this question's alone
 -- TTL: fixed window, sliding 2*window+1000.
 local call, floor, max, tonumber = redis.call, math.floor, math.max, tonumber
 local limit, window, step, now, n = string.match(ARGV[1], '^(%d+) (%d+) (%d) (%d+) (%d+)$')
 limit, window, step, now = tonumber(limit), tonumber(window), tonumber(step), tonumber(now)
 local keys, cost, start, sliding = KEYS, tonumber(n), now - now % window, step == 2
 local ttl, weight = sliding and 2 * window + 1000 or window, 1 - (now - start) / window
+-- Up to this count an expiry may be missing. Old clients leave counters without one: new and
+-- negative counts are looked at always, any other in one millisecond of sixteen.
+local unsure = now % 16 == 5 and limit or cost
 local before, replies, question, questions = {}, {}, 0, #keys / step
 if sliding then
   for i = 2, #keys, 2 do before[i / 2] = keys[i] end
@@ -18,12 +22,12 @@ end
 local function fits(from, room, prev) return from + floor(window * max(0, 1 - (room + 1) / prev)) + 1 end
 local function refuse(room, count, prev)
   local reset = start + window
-  if cost > limit then reset = -1
-  elseif limit - count - cost >= 0 and prev > 0 then reset = fits(start, limit - count - cost, prev)
+  if limit - count - cost >= 0 and prev > 0 then reset = fits(start, limit - count - cost, prev)
   elseif sliding and count > 0 then reset = fits(reset, limit - cost, count) end
   return {max(0, room - count), reset}
 end
 local key, prev, room
+local function heal(sum) if sum <= cost or call('PTTL', key) < 0 then call('PEXPIRE', key, ttl) end end
 -- Counts first: most questions fit. What does not is taken back.
 local function decide()
   while question < questions do
@@ -33,20 +37,24 @@ local function decide()
     local sum = cost == 1 and call('INCR', key) or call('INCRBY', key, n)
     if sum <= room then
       replies[question] = room - sum
-      -- The key is new, or an old client left a negative count without expiry.
-      if sum <= cost then call('PEXPIRE', key, ttl) end
+      if sum <= unsure then heal(sum) end
     else
-      if sum == cost then call('DEL', key) else call('DECRBY', key, n) end
+      if sum == cost then call('DEL', key) else call('DECRBY', key, n); heal(sum) end
       replies[question] = refuse(room, sum - cost, tonumber(prev))
     end
   end
 end
--- What cannot be counted is refused for what is there, or fails alone.
+-- A window before that is no number counts as none. What cannot be counted is refused for what is
+-- there, or fails alone.
 local done, why = pcall(decide)
 while not done do
-  local count = tonumber(redis.pcall('GET', key)) or 0
-  if cost > room - count then replies[question] = refuse(room, count, tonumber(prev) or 0)
-  else replies[question] = type(why) == 'string' and why or why.err end
+  if before[question] and not tonumber(before[question]) then
+    before[question], question = false, question - 1
+  else
+    local count = tonumber(redis.pcall('GET', key)) or 0
+    if cost > room - count then replies[question] = refuse(room, count, tonumber(prev))
+    else replies[question] = type(why) == 'table' and why.err or tostring(why) end
+  end
   done, why = pcall(decide)
 end
 return replies
