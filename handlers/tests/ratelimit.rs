@@ -4,7 +4,7 @@
 use axum::body::Body;
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
-use restis::{Redis, ratelimit::Limit};
+use restis::{Redis, prelude::*, ratelimit::Limit};
 use restis_handlers::{
     AppState, Config, PolicySet, app,
     auth::{Scope, ServiceTokens},
@@ -265,6 +265,8 @@ async fn a_wrong_question_is_told_what_is_wrong() {
         (json!({ "identifier": "" }), 400),
         (json!({ "identifier": "x".repeat(5000) }), 400),
         (json!({ "identifier": "a", "cost": -1 }), 400),
+        (json!({ "identifier": "a", "cost": 1_u64 << 53 }), 400),
+        (json!({ "identifier": "a", "up_to": 1_u64 << 53 }), 400),
         (json!({ "identifier": "a", "policy": "none" }), 404),
         (json!({ "identifier": "a", "organisation": "a/b" }), 400),
         (json!({ "identifier": "a", "surprise": 1 }), 400),
@@ -290,4 +292,40 @@ async fn a_wrong_question_is_told_what_is_wrong() {
         .unwrap();
     let response = router.oneshot(request).await.unwrap();
     assert_eq!(response.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
+}
+
+#[tokio::test]
+async fn a_counter_that_is_none_is_a_failure_of_the_store() {
+    let redis = Redis::embedded(restis_engine::Engine::new(restis_engine::Options::default()));
+    let hour = Duration::from_secs(3600);
+    let config = Config {
+        tokens: ServiceTokens::none().with_full_access("root", "ROOT"),
+        policies: PolicySet::default().with("tiny", vec![Limit::fixed_window(2, hour).unwrap()]),
+        ..Config::default()
+    };
+    let state = AppState::builder(redis.clone()).config(config).build();
+    let router = app(state.unwrap());
+    let since = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
+    for hour in [0, 1].map(|next| since.as_secs() / 3600 + next) {
+        let key = format!("ratelimit:tiny:bad:{hour}");
+        redis.rpush(key, ["x"]).await.unwrap();
+    }
+    let body = json!({ "identifier": "bad", "policy": "tiny" });
+    let target = "/api/ratelimit?identifier=bad&policy=tiny";
+    for (method, target, body) in [
+        ("POST", "/api/ratelimit", Some(body)),
+        ("GET", target, None),
+    ] {
+        let (response, problem) = send(&router, method, target, Some("ROOT"), body).await;
+        assert_eq!(
+            response.status(),
+            StatusCode::SERVICE_UNAVAILABLE,
+            "{method}"
+        );
+        assert_eq!(
+            response.headers()["content-type"],
+            "application/problem+json"
+        );
+        assert_eq!(problem["code"], "store-unavailable");
+    }
 }

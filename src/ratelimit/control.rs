@@ -76,8 +76,8 @@ impl RateLimiter {
     /// Adds identifiers, addresses, networks, user agents or country codes to the deny list.
     ///
     /// # Errors
-    /// A network that is not /8 to /32, or for IPv6 /16 to /128 in steps of four; or whatever the
-    /// client returns.
+    /// A network that is not /8 to /32, or for IPv6 /16 to /128 in steps of four; what is empty or
+    /// longer than 512 bytes; or whatever the client returns.
     pub async fn deny<S: AsRef<str>>(&self, members: &[S]) -> Result<i64> {
         let key = lists::deny_key(&self.0.prefix);
         self.0.redis.sadd(key, written(members)?).await
@@ -89,19 +89,25 @@ impl RateLimiter {
     /// As [`deny`](Self::deny).
     pub async fn allow<S: AsRef<str>>(&self, members: &[S]) -> Result<i64> {
         let key = lists::allow_key(&self.0.prefix);
-        self.0.redis.sadd(key, written(members)?).await
+        let added = self.0.redis.sadd(key, written(members)?).await;
+        self.0.blocks.lift_all();
+        added
     }
 
     /// Removes members from both lists.
     ///
     /// # Errors
-    /// As [`deny`](Self::deny).
+    /// As [`deny`](Self::deny), of any length.
     pub async fn unlist<S: AsRef<str>>(&self, members: &[S]) -> Result<()> {
-        let members = written(members)?;
+        let members: Vec<_> = members
+            .iter()
+            .map(|m| lists::written(m.as_ref()))
+            .collect::<Result<_>>()?;
         let mut pipeline = self.0.redis.pipeline();
         let denied = pipeline.srem(lists::deny_key(&self.0.prefix), &members);
         let allowed = pipeline.srem(lists::allow_key(&self.0.prefix), &members);
         let mut replies = pipeline.exec().await?;
+        self.0.blocks.lift_all();
         replies.take(denied)?;
         replies.take(allowed)?;
         Ok(())

@@ -93,7 +93,8 @@ pub fn write(
             decision.reset_ms().div_ceil(1000).to_string(),
         );
     }
-    if let Some(after) = decision.retry_after() {
+    // Shadow mode lets a refused request go on: its answer is no reason to wait.
+    if let Some(after) = decision.retry_after().filter(|_| !decision.is_allowed()) {
         let seconds = u64::try_from(after.as_millis().div_ceil(1000)).unwrap_or(u64::MAX);
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
     }
@@ -179,6 +180,14 @@ mod tests {
         assert_eq!(written(&[gcra], &allowed)["ratelimit"], "\"ab\";r=7;t=1");
         let full = decision(true, &[state(10, 10, 1_000_000, false)], None);
         assert_eq!(written(&[gcra], &full)["ratelimit"], "\"ab\";r=10;t=0");
+    }
+
+    #[test]
+    fn who_may_go_on_in_shadow_mode_is_not_told_to_wait() {
+        let limit = Limit::fixed_window(10, Duration::from_secs(60)).unwrap();
+        let mut refused = decision(false, &[state(10, 0, 1_050_000, true)], Some(1_050_000));
+        refused.shadowed = true;
+        assert!(!written(&[limit], &refused).contains_key("retry-after"));
     }
 
     #[test]

@@ -48,8 +48,16 @@ pub(super) fn network(text: &str) -> Option<String> {
 /// A member as lookups write it.
 ///
 /// # Errors
-/// A network whose size is never looked up.
+/// What is never looked up: a network of such a size, and what is empty or too long.
 pub(super) fn member(text: &str) -> Result<Cow<'_, str>> {
+    if !(1..=LONGEST).contains(&text.len()) {
+        return Err(Error::invalid_input("a list member has 1 to 512 bytes"));
+    }
+    written(text)
+}
+
+/// The same for a member that is to be removed, however long.
+pub(super) fn written(text: &str) -> Result<Cow<'_, str>> {
     let is_network = text
         .split_once('/')
         .is_some_and(|(address, _)| address.parse::<IpAddr>().is_ok());
@@ -144,9 +152,19 @@ mod tests {
         ] {
             assert_eq!(member(text).unwrap(), written);
         }
-        for text in ["10.0.0.0/7", "2001:db8::/33", "10.0.0.0/33", "10.0.0.0/x"] {
+        let (longest, longer) = ("x".repeat(LONGEST), "x".repeat(LONGEST + 1));
+        assert_eq!(member(&longest).unwrap(), longest);
+        for text in [
+            "10.0.0.0/7",
+            "2001:db8::/33",
+            "10.0.0.0/33",
+            "10.0.0.0/x",
+            "",
+            &longer,
+        ] {
             assert!(member(text).is_err(), "{text}");
         }
+        assert_eq!(written(&longer).unwrap(), longer);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, StatusCode, header};
+use restis::Error;
 use restis::ratelimit::{
     Decision, Limit, Query, RateLimiter, Reason, Usage, headers, headers::HeaderStyle,
 };
@@ -192,8 +193,8 @@ async fn check(
     let mut query = match (body.cost, body.up_to) {
         (Some(_), Some(_)) => return Err(Problem::invalid("give `cost` or `up_to`, not both")),
         (None, Some(0)) => return Err(Problem::invalid("`up_to` is at least 1")),
-        (None, Some(most)) => query.up_to(most),
-        (cost, None) => query.cost(cost.unwrap_or(1)),
+        (None, Some(most)) => query.up_to(amount(most)?),
+        (cost, None) => query.cost(amount(cost.unwrap_or(1))?),
     };
     if let Some(ip) = body.ip {
         query = query.ip(ip);
@@ -208,7 +209,7 @@ async fn check(
         query = query.group(organisation);
     }
     require_group(limiter, body.organisation.as_deref())?;
-    let decision = limiter.decide(query).await?;
+    let decision = limiter.decide(query).await.map_err(no_decision)?;
     let style = state.config().policies.headers();
     let answer = answer(policy, limiter, &decision, style);
     let (limiter, country) = (limiter.clone(), body.country);
@@ -250,7 +251,7 @@ async fn peek(
     let identifier = identifier(organisation, &target.identifier)?;
     let query = Query::new(&identifier);
     let query = organisation.map_or(query, |name| query.group(name));
-    let decision = limiter.peek(query).await?;
+    let decision = limiter.peek(query).await.map_err(no_decision)?;
     let body = Json(DecisionBody::new(policy, &decision));
     let style = state.config().policies.headers();
     Ok((rate_headers(policy, limiter, &decision, style), body).into_response())
@@ -355,6 +356,25 @@ fn identifier(organisation: Option<&str>, identifier: &str) -> Result<String> {
         ));
     }
     Ok(format!("{organisation}/{identifier}"))
+}
+
+/// The most that is exact in JSON and in the store.
+fn amount(n: u64) -> Result<u64> {
+    if n < 1 << 53 {
+        return Ok(n);
+    }
+    Err(Problem::invalid(
+        "`cost` and `up_to` are at most 9007199254740991",
+    ))
+}
+
+/// A counter that does not count is the store's failure, not ours.
+fn no_decision(error: Error) -> Problem {
+    let problem = Problem::from(error);
+    if problem.status() == StatusCode::INTERNAL_SERVER_ERROR {
+        return Problem::unavailable();
+    }
+    problem
 }
 
 fn rate_headers(
