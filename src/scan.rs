@@ -162,22 +162,22 @@ impl Redis {
     }
 
     /// Entries of a stream from `start` to `end`, both included, `page` at a time.
-    pub fn xrange_iter<V>(
+    pub fn xrange_iter<T>(
         &self,
         key: impl ToArg,
         start: impl Into<String>,
         end: impl Into<String>,
         page: u64,
-    ) -> Scan<StreamEntry<V>>
+    ) -> Scan<StreamEntry<T>>
     where
-        V: FromReply + MaybeSend + 'static,
+        T: FromReply + MaybeSend + 'static,
     {
         let (redis, key, end) = (self.clone(), keep(key), end.into());
         pages(start.into(), move |start| {
             let (redis, key, end) = (redis.clone(), key.clone(), end.clone());
             async move {
                 let page = page.max(1);
-                let entries = redis.xrange::<V>(key, start, end, Some(page)).await?;
+                let entries = redis.xrange::<T>(key, start, end, Some(page)).await?;
                 let full = entries.len() as u64 == page;
                 let last = entries.last().filter(|_| full);
                 // After the last one of a full page.

@@ -179,13 +179,16 @@ async fn hashes_sets_and_sorted_sets(redis: &Redis) {
 async fn streams(redis: &Redis) {
     let first = redis.xadd("x", [("f", "1"), ("g", "2")]).await.unwrap();
     let second = redis.xadd("x", [("f", "3")]).await.unwrap();
-    let entries = redis.xrange::<i64>("x", "-", "+", None).await.unwrap();
+    let entries = redis
+        .xrange::<Pairs<String, i64>>("x", "-", "+", None)
+        .await
+        .unwrap();
     assert_eq!(
         entries.iter().map(|e| &e.id).collect::<Vec<_>>(),
         [&first, &second]
     );
     assert_eq!(
-        entries[0].fields,
+        entries[0].fields.0,
         [("f".to_owned(), 1), ("g".to_owned(), 2)]
     );
     assert_eq!(redis.xlen("x").await.unwrap(), 2);
@@ -336,11 +339,11 @@ async fn scans_find_everything_once(redis: &Redis) {
         redis.xadd("entries", [("i", i)]).await.unwrap();
     }
     let entries = redis
-        .xrange_iter::<i64>("entries", "-", "+", 10)
+        .xrange_iter::<Pairs<String, i64>>("entries", "-", "+", 10)
         .all()
         .await
         .unwrap();
-    let numbers: Vec<_> = entries.iter().map(|e| e.fields[0].1).collect();
+    let numbers: Vec<_> = entries.iter().map(|e| e.fields.0[0].1).collect();
     assert_eq!(numbers, (0..25).collect::<Vec<_>>());
     let wrong = redis
         .sscan_iter::<String>("z", ScanOptions::new())
@@ -403,6 +406,8 @@ conformance! {
     every_form_of_a_geo_search_agrees,
     forms_without_an_option_leave_things_alone,
     a_group_starts_where_it_is_told,
+    bytes_in_names_survive,
+    the_fields_of_an_entry_become_any_type,
 }
 
 /// A server that goes away under load: every call ends, with its reply or a typed error.

@@ -118,7 +118,7 @@ async fn a_reader_whose_place_is_gone_is_told_so() {
         // The server trims whole nodes; publish until the first event is gone.
         let last = events.publish(&event("a", 2)).await.unwrap().cursor;
         let kept = redis
-            .xrange::<String>("events:development:history", "-", "+", Some(1))
+            .xrange::<Pairs<String, String>>("events:development:history", "-", "+", Some(1))
             .await
             .unwrap();
         if !kept[0].id.starts_with("1-") && !kept[0].id.starts_with("2-") {

@@ -49,10 +49,17 @@ impl FromReply for LonLat {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum GeoCenter<'a> {
-    /// A member's position.
-    Member(&'a str),
+    /// A member's position; see [`member`](Self::member).
+    Member(&'a [u8]),
     /// Any position.
     LonLat(LonLat),
+}
+
+impl<'a> GeoCenter<'a> {
+    /// A member's position; text or any bytes.
+    pub fn member(member: &'a (impl AsRef<[u8]> + ?Sized)) -> Self {
+        Self::Member(member.as_ref())
+    }
 }
 
 /// The area of a search.

@@ -97,13 +97,13 @@ pub trait ListCommands: Surface {
                 .arg(to),
         )
     }
-    /// `LMPOP`: pops up to `count` elements of the first list that has any.
-    fn lmpop<T: FromReply>(
+    /// `LMPOP`: the key and up to `count` elements popped of the first list that has any.
+    fn lmpop<K: FromReply, T: FromReply>(
         self,
         keys: impl IntoIterator<Item: ToArg>,
         from: Side,
         count: u64,
-    ) -> Self::Out<Option<(String, Vec<T>)>> {
+    ) -> Self::Out<Option<(K, Vec<T>)>> {
         self.submit(
             command!("LMPOP")
                 .opt(counted(keys))

@@ -23,6 +23,7 @@ mod set;
 mod sorted_set;
 mod sorted_set_options;
 mod stream;
+mod stream_options;
 mod stream_types;
 mod string;
 mod vector;
@@ -50,9 +51,12 @@ pub use set::SetCommands;
 pub use sorted_set::{Popped, SortedSetCommands};
 pub use sorted_set_options::{Aggregate, Lex, Score, ZAddOptions, ZCombine, ZEnd, ZRange};
 pub use stream::StreamCommands;
+pub use stream_options::{
+    RefPolicy, StreamTrim, XAddOptions, XClaimOptions, XGroupOptions, XPendingOptions,
+};
 pub use stream_types::{
-    AutoClaim, ConsumerInfo, GroupInfo, Pending, PendingSummary, RefPolicy, StreamEntry,
-    StreamInfo, StreamRead, StreamTrim, XAddOptions, XClaimOptions, XGroupOptions,
+    AutoClaim, ConsumerInfo, GroupInfo, Pending, PendingSummary, StreamEntry, StreamInfo,
+    StreamRead,
 };
 pub use string::{DeleteCondition, SetOptions, SetOutcome, StringCommands};
 pub use vector::{VectorCommands, VectorMatch, VectorMetric, VectorProfile};

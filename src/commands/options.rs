@@ -75,7 +75,7 @@ impl ToArg for ExpireCondition {
 #[derive(Debug, Clone, Default)]
 #[must_use]
 pub struct ScanOptions {
-    pattern: Option<String>,
+    pattern: Option<Vec<u8>>,
     count: Option<u64>,
     kind: Option<String>,
 }
@@ -86,7 +86,7 @@ impl ScanOptions {
         Self::default()
     }
     /// Only names that match a glob pattern.
-    pub fn matching(mut self, pattern: impl Into<String>) -> Self {
+    pub fn matching(mut self, pattern: impl Into<Vec<u8>>) -> Self {
         self.pattern = Some(pattern.into());
         self
     }

@@ -186,7 +186,10 @@ mod tests {
         assert_eq!(place::<GeoMatch<i64>>(geo), "[0]");
         let entry = array([bulk("1-1"), flat(["price", "S3CRET"])]);
         let claim = array([bulk("0-0"), array([entry]), array([])]);
-        assert_eq!(place::<AutoClaim<StreamEntry<u64>>>(claim), "[1][0][1][1]");
+        assert_eq!(
+            place::<AutoClaim<StreamEntry<Pairs<String, u64>>>>(claim),
+            "[1][0][1][1]"
+        );
         let claim = array([bulk("0-0"), array([]), wrong()]);
         assert_eq!(place::<AutoClaim<String>>(claim), "[2]");
         let found = array([bulk("k"), wrong()]);

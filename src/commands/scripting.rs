@@ -6,8 +6,6 @@ use super::{
 };
 use crate::{Command, FromReply, Surface, ToArg};
 
-type Words<'a> = &'a [&'a str];
-
 fn eval<T>(
     command: Command<T>,
     what: impl ToArg,
@@ -82,15 +80,20 @@ impl<S: Surface> ScriptingCommands for S {}
 /// Function commands. Source: <https://upstash.com/docs/redis/commands/functions>.
 pub trait FunctionCommands: Surface {
     /// `FCALL`: calls a function.
-    fn fcall<T: FromReply>(self, function: &str, keys: Words<'_>, args: Words<'_>) -> Self::Out<T> {
+    fn fcall<T: FromReply>(
+        self,
+        function: &str,
+        keys: impl IntoIterator<Item: ToArg>,
+        args: impl IntoIterator<Item: ToArg>,
+    ) -> Self::Out<T> {
         self.submit(eval(command!("FCALL"), function, keys, args))
     }
     /// `FCALL_RO`: calls a function that only reads.
     fn fcall_ro<T: FromReply>(
         self,
         function: &str,
-        keys: Words<'_>,
-        args: Words<'_>,
+        keys: impl IntoIterator<Item: ToArg>,
+        args: impl IntoIterator<Item: ToArg>,
     ) -> Self::Out<T> {
         self.submit(eval(command!("FCALL_RO"), function, keys, args))
     }

@@ -78,11 +78,11 @@ pub trait PubSubCommands: Surface {
         self.submit(command!("PUBLISH").arg(channel).arg(message))
     }
     /// `PUBSUB CHANNELS`: channels with subscribers.
-    fn pubsub_channels(self) -> Self::Out<Vec<String>> {
+    fn pubsub_channels<T: FromReply>(self) -> Self::Out<Vec<T>> {
         self.submit(command!("PUBSUB").arg("CHANNELS"))
     }
     /// `PUBSUB CHANNELS pattern`.
-    fn pubsub_channels_matching(self, pattern: impl ToArg) -> Self::Out<Vec<String>> {
+    fn pubsub_channels_matching<T: FromReply>(self, pattern: impl ToArg) -> Self::Out<Vec<T>> {
         self.submit(command!("PUBSUB").arg("CHANNELS").arg(pattern))
     }
     /// `PUBSUB NUMPAT`: the number of pattern subscriptions.
@@ -90,10 +90,10 @@ pub trait PubSubCommands: Surface {
         self.submit(command!("PUBSUB").arg("NUMPAT"))
     }
     /// `PUBSUB NUMSUB`: the number of subscribers of each channel.
-    fn pubsub_numsub(
+    fn pubsub_numsub<T: FromReply>(
         self,
         channels: impl IntoIterator<Item: ToArg>,
-    ) -> Self::Out<Pairs<String, i64>> {
+    ) -> Self::Out<Pairs<T, i64>> {
         self.submit(command!("PUBSUB").arg("NUMSUB").args(channels))
     }
 }

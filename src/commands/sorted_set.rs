@@ -8,7 +8,7 @@ use super::{
 use crate::{FromReply, Pairs, Surface, ToArg};
 
 /// A key and what was popped of it; `None` when every set is empty.
-pub type Popped<T> = Option<(String, Pairs<T, f64>)>;
+pub type Popped<K, T> = Option<(K, Pairs<T, f64>)>;
 
 /// Sorted set commands. Ranks and scores count from the smallest score.
 pub trait SortedSetCommands: Surface {
@@ -140,12 +140,12 @@ pub trait SortedSetCommands: Surface {
         self.submit(command!("ZLEXCOUNT").arg(key).arg(min).arg(max))
     }
     /// `ZMPOP`: pops up to `count` members of the first set that has any.
-    fn zmpop<T: FromReply>(
+    fn zmpop<K: FromReply, T: FromReply>(
         self,
         keys: impl IntoIterator<Item: ToArg>,
         end: ZEnd,
         count: u64,
-    ) -> Self::Out<Popped<T>> {
+    ) -> Self::Out<Popped<K, T>> {
         self.submit(
             command!("ZMPOP")
                 .opt(counted(keys))

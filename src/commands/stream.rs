@@ -2,9 +2,12 @@
 
 use super::{
     options::{counted, flag, pairs, word_and},
+    stream_options::{
+        RefPolicy, StreamTrim, XAddOptions, XClaimOptions, XGroupOptions, XPendingOptions,
+    },
     stream_types::{
-        AutoClaim, ConsumerInfo, GroupInfo, Pending, PendingSummary, RefPolicy, StreamEntry,
-        StreamInfo, StreamRead, StreamTrim, XAddOptions, XClaimOptions, XGroupOptions,
+        AutoClaim, ConsumerInfo, GroupInfo, Pending, PendingSummary, StreamEntry, StreamInfo,
+        StreamRead,
     },
 };
 use crate::{Args, FromReply, Surface, ToArg};
@@ -92,7 +95,7 @@ pub trait StreamCommands: Surface {
         )
     }
     /// `XAUTOCLAIM`: claims entries idle for at least `min_idle_ms`.
-    fn xautoclaim<V: FromReply>(
+    fn xautoclaim<T: FromReply>(
         self,
         key: impl ToArg,
         group: impl ToArg,
@@ -100,7 +103,7 @@ pub trait StreamCommands: Surface {
         min_idle_ms: u64,
         start: impl ToArg,
         limit: Option<u64>,
-    ) -> Self::Out<AutoClaim<StreamEntry<V>>> {
+    ) -> Self::Out<AutoClaim<StreamEntry<T>>> {
         let command = command!("XAUTOCLAIM").arg(key).arg(group).arg(consumer);
         self.submit(command.arg(min_idle_ms).arg(start).opt(count(limit)))
     }
@@ -124,7 +127,7 @@ pub trait StreamCommands: Surface {
         )
     }
     /// `XCLAIM`: claims entries by id.
-    fn xclaim<V: FromReply>(
+    fn xclaim<T: FromReply>(
         self,
         key: impl ToArg,
         group: impl ToArg,
@@ -132,7 +135,7 @@ pub trait StreamCommands: Surface {
         min_idle_ms: u64,
         entries: impl IntoIterator<Item: ToArg>,
         options: &XClaimOptions,
-    ) -> Self::Out<Vec<StreamEntry<V>>> {
+    ) -> Self::Out<Vec<StreamEntry<T>>> {
         let command = command!("XCLAIM").arg(key).arg(group).arg(consumer);
         self.submit(
             command
@@ -262,15 +265,15 @@ pub trait StreamCommands: Surface {
         self.submit(command!("XINFO").arg("GROUPS").arg(key))
     }
     /// `XINFO STREAM`: what the stream looks like.
-    fn xinfo_stream<V: FromReply>(self, key: impl ToArg) -> Self::Out<StreamInfo<V>> {
+    fn xinfo_stream<T: FromReply>(self, key: impl ToArg) -> Self::Out<StreamInfo<T>> {
         self.submit(command!("XINFO").arg("STREAM").arg(key))
     }
     /// `XINFO STREAM … FULL`: with entries, groups and pending entries.
-    fn xinfo_stream_full<V: FromReply>(
+    fn xinfo_stream_full<T: FromReply>(
         self,
         key: impl ToArg,
         limit: Option<u64>,
-    ) -> Self::Out<StreamInfo<V>> {
+    ) -> Self::Out<StreamInfo<T>> {
         self.submit(
             command!("XINFO")
                 .arg("STREAM")
@@ -287,35 +290,25 @@ pub trait StreamCommands: Surface {
     fn xpending(self, key: impl ToArg, group: impl ToArg) -> Self::Out<PendingSummary> {
         self.submit(command!("XPENDING").arg(key).arg(group))
     }
-    /// `XPENDING` in a range of ids, of one consumer if named, idle for at least `min_idle_ms`.
+    /// `XPENDING` in a range of ids: from, to, and at most how many.
     fn xpending_range(
         self,
         key: impl ToArg,
         group: impl ToArg,
-        min_idle_ms: Option<u64>,
         range: (impl ToArg, impl ToArg, u64),
-        consumer: Option<&str>,
+        options: &XPendingOptions,
     ) -> Self::Out<Vec<Pending>> {
-        let command = command!("XPENDING").arg(key).arg(group).opt(|a| {
-            if let Some(idle) = min_idle_ms {
-                word_and("IDLE", idle, a);
-            }
-        });
-        let command = command.arg(range.0).arg(range.1).arg(range.2);
-        self.submit(command.opt(|a| {
-            if let Some(consumer) = consumer {
-                consumer.write(a);
-            }
-        }))
+        let command = command!("XPENDING").arg(key).arg(group);
+        self.submit(command.opt(|a| options.write(range, a)))
     }
     /// `XRANGE`: entries from `start` (`-`) to `end` (`+`), oldest first.
-    fn xrange<V: FromReply>(
+    fn xrange<T: FromReply>(
         self,
         key: impl ToArg,
         start: impl ToArg,
         end: impl ToArg,
         limit: Option<u64>,
-    ) -> Self::Out<Vec<StreamEntry<V>>> {
+    ) -> Self::Out<Vec<StreamEntry<T>>> {
         self.submit(
             command!("XRANGE")
                 .arg(key)
@@ -325,32 +318,32 @@ pub trait StreamCommands: Surface {
         )
     }
     /// `XREAD`: entries after an id of each stream; `None` when there are none.
-    fn xread<V: FromReply>(
+    fn xread<K: FromReply, T: FromReply>(
         self,
         positions: impl IntoIterator<Item = (impl ToArg, impl ToArg)>,
         limit: Option<u64>,
-    ) -> Self::Out<Option<Vec<StreamRead<V>>>> {
+    ) -> Self::Out<Option<Vec<StreamRead<K, T>>>> {
         self.submit(command!("XREAD").opt(count(limit)).opt(streams(positions)))
     }
     /// `XREADGROUP`: entries for a consumer; `>` asks for new ones.
-    fn xreadgroup<V: FromReply>(
+    fn xreadgroup<K: FromReply, T: FromReply>(
         self,
         group: impl ToArg,
         consumer: impl ToArg,
         positions: impl IntoIterator<Item = (impl ToArg, impl ToArg)>,
         limit: Option<u64>,
-    ) -> Self::Out<Option<Vec<StreamRead<V>>>> {
+    ) -> Self::Out<Option<Vec<StreamRead<K, T>>>> {
         let command = command!("XREADGROUP").arg("GROUP").arg(group).arg(consumer);
         self.submit(command.opt(count(limit)).opt(streams(positions)))
     }
     /// `XREADGROUP … NOACK`: entries count as acknowledged at once.
-    fn xreadgroup_noack<V: FromReply>(
+    fn xreadgroup_noack<K: FromReply, T: FromReply>(
         self,
         group: impl ToArg,
         consumer: impl ToArg,
         positions: impl IntoIterator<Item = (impl ToArg, impl ToArg)>,
         limit: Option<u64>,
-    ) -> Self::Out<Option<Vec<StreamRead<V>>>> {
+    ) -> Self::Out<Option<Vec<StreamRead<K, T>>>> {
         let command = command!("XREADGROUP").arg("GROUP").arg(group).arg(consumer);
         self.submit(
             command
@@ -360,13 +353,13 @@ pub trait StreamCommands: Surface {
         )
     }
     /// `XREVRANGE`: entries from `end` down to `start`, newest first.
-    fn xrevrange<V: FromReply>(
+    fn xrevrange<T: FromReply>(
         self,
         key: impl ToArg,
         end: impl ToArg,
         start: impl ToArg,
         limit: Option<u64>,
-    ) -> Self::Out<Vec<StreamEntry<V>>> {
+    ) -> Self::Out<Vec<StreamEntry<T>>> {
         self.submit(
             command!("XREVRANGE")
                 .arg(key)

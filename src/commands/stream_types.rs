@@ -1,27 +1,34 @@
-//! Typed options and replies of the stream commands.
+//! Typed replies of the stream commands.
 
-use super::{
-    options::{flag, word_and},
-    replies::{Fields, array},
-};
-use crate::{Args, Error, FromReply, Pairs, Reply, Result, ToArg};
+use super::replies::{Fields, array};
+use crate::{Error, FromReply, Pairs, Reply, Result};
 
-/// One entry: its id and its fields in order. A trimmed entry still pending has no fields.
+/// One entry: its id and its fields.
+///
+/// `T` is what the fields become: [`Pairs`](crate::Pairs), in the order they were added, a map, or
+/// a [`Record`](crate::record::Record). An entry that is gone but still pending has no fields:
+/// `None` where `T` is an [`Option`], else empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct StreamEntry<V> {
+pub struct StreamEntry<T> {
     /// `milliseconds-sequence`.
     pub id: String,
-    /// Fields in the order they were added.
-    pub fields: Vec<(String, V)>,
+    /// The fields.
+    pub fields: T,
 }
 
-impl<V: FromReply> FromReply for StreamEntry<V> {
+impl<T: FromReply> FromReply for StreamEntry<T> {
     fn from_reply(reply: Reply) -> Result<Self> {
-        let (id, fields) = <(String, Option<Pairs<String, V>>)>::from_reply(reply)?;
+        let (id, fields) = <(String, Reply)>::from_reply(reply)?;
+        let fields = match fields {
+            Reply::Nil => {
+                T::from_reply(Reply::Nil).or_else(|_| T::from_reply(Reply::Array(Vec::new())))
+            }
+            fields => T::from_reply(fields),
+        };
         Ok(Self {
             id,
-            fields: fields.map(|f| f.0).unwrap_or_default(),
+            fields: fields.map_err(|e| e.at(1))?,
         })
     }
 }
@@ -29,235 +36,17 @@ impl<V: FromReply> FromReply for StreamEntry<V> {
 /// What was read of one stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct StreamRead<V> {
+pub struct StreamRead<K, T> {
     /// The stream's key.
-    pub key: String,
+    pub key: K,
     /// Its entries, oldest first.
-    pub entries: Vec<StreamEntry<V>>,
+    pub entries: Vec<StreamEntry<T>>,
 }
 
-impl<V: FromReply> FromReply for StreamRead<V> {
+impl<K: FromReply, T: FromReply> FromReply for StreamRead<K, T> {
     fn from_reply(reply: Reply) -> Result<Self> {
-        let (key, entries) = <(String, Vec<StreamEntry<V>>)>::from_reply(reply)?;
+        let (key, entries) = FromReply::from_reply(reply)?;
         Ok(Self { key, entries })
-    }
-}
-
-/// How references in groups are treated when entries go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RefPolicy {
-    /// Groups keep their references: `KEEPREF`.
-    Keep,
-    /// References go as well: `DELREF`.
-    Delete,
-    /// Only entries that every group has acknowledged go: `ACKED`.
-    Acked,
-}
-
-impl ToArg for RefPolicy {
-    fn write(&self, a: &mut Args) {
-        match self {
-            Self::Keep => "KEEPREF",
-            Self::Delete => "DELREF",
-            Self::Acked => "ACKED",
-        }
-        .write(a);
-    }
-}
-
-/// What a stream is trimmed to.
-#[derive(Debug, Clone)]
-#[must_use]
-pub struct StreamTrim {
-    strategy: &'static str,
-    threshold: String,
-    approximate: bool,
-    limit: Option<u64>,
-    references: Option<RefPolicy>,
-}
-
-impl StreamTrim {
-    /// Keeps the newest `count` entries, exactly.
-    pub fn max_len(count: u64) -> Self {
-        Self {
-            strategy: "MAXLEN",
-            threshold: count.to_string(),
-            approximate: false,
-            limit: None,
-            references: None,
-        }
-    }
-    /// Keeps entries from an id on, exactly.
-    pub fn min_id(id: impl Into<String>) -> Self {
-        Self {
-            strategy: "MINID",
-            threshold: id.into(),
-            approximate: false,
-            limit: None,
-            references: None,
-        }
-    }
-    /// Lets the server keep a few more where that is cheaper: `~`.
-    pub fn approximate(mut self) -> Self {
-        self.approximate = true;
-        self
-    }
-    /// Removes at most this many entries at once; only with [`approximate`](Self::approximate).
-    pub fn limit(mut self, count: u64) -> Self {
-        self.limit = Some(count);
-        self
-    }
-    /// How references in groups are treated.
-    pub fn references(mut self, policy: RefPolicy) -> Self {
-        self.references = Some(policy);
-        self
-    }
-    fn write_threshold(&self, a: &mut Args) {
-        word_and(self.strategy, if self.approximate { "~" } else { "=" }, a);
-        self.threshold.write(a);
-        if let Some(limit) = self.limit {
-            word_and("LIMIT", limit, a);
-        }
-    }
-    /// As `XTRIM` wants it: the policy last.
-    pub(super) fn write(&self, a: &mut Args) {
-        self.write_threshold(a);
-        if let Some(policy) = self.references {
-            policy.write(a);
-        }
-    }
-}
-
-/// Options of [`StreamCommands::xadd_with`](super::StreamCommands::xadd_with).
-#[derive(Debug, Clone, Default)]
-#[must_use]
-pub struct XAddOptions {
-    no_mkstream: bool,
-    references: Option<RefPolicy>,
-    trim: Option<StreamTrim>,
-}
-
-impl XAddOptions {
-    /// No option.
-    pub fn new() -> Self {
-        Self::default()
-    }
-    /// Adds nothing when the stream does not exist: `NOMKSTREAM`.
-    pub fn nomkstream(mut self) -> Self {
-        self.no_mkstream = true;
-        self
-    }
-    /// How references in groups are treated when entries go; before that of the trim.
-    pub fn references(mut self, policy: RefPolicy) -> Self {
-        self.references = Some(policy);
-        self
-    }
-    /// Trims the stream in the same step.
-    pub fn trim(mut self, trim: StreamTrim) -> Self {
-        self.trim = Some(trim);
-        self
-    }
-    pub(super) fn write(&self, a: &mut Args) {
-        flag(self.no_mkstream, "NOMKSTREAM", a);
-        let trim = self.trim.as_ref();
-        if let Some(policy) = self.references.or(trim.and_then(|t| t.references)) {
-            policy.write(a);
-        }
-        if let Some(trim) = trim {
-            trim.write_threshold(a);
-        }
-    }
-}
-
-/// Options of `XGROUP CREATE` and `XGROUP SETID`.
-#[derive(Debug, Clone, Copy, Default)]
-#[must_use]
-pub struct XGroupOptions {
-    mkstream: bool,
-    entries_read: Option<i64>,
-}
-
-impl XGroupOptions {
-    /// No option.
-    pub fn new() -> Self {
-        Self::default()
-    }
-    /// Makes the stream when it does not exist: `MKSTREAM`; nothing in `SETID`.
-    pub fn mkstream(mut self) -> Self {
-        self.mkstream = true;
-        self
-    }
-    /// How many entries the group counts as read, for its lag; -1 for unknown: `ENTRIESREAD`.
-    pub fn entries_read(mut self, count: i64) -> Self {
-        self.entries_read = Some(count);
-        self
-    }
-    pub(super) fn write_create(self, a: &mut Args) {
-        flag(self.mkstream, "MKSTREAM", a);
-        self.write_setid(a);
-    }
-    pub(super) fn write_setid(self, a: &mut Args) {
-        if let Some(count) = self.entries_read {
-            word_and("ENTRIESREAD", count, a);
-        }
-    }
-}
-
-/// Options of `XCLAIM`.
-#[derive(Debug, Clone, Default)]
-#[must_use]
-pub struct XClaimOptions {
-    idle_ms: Option<u64>,
-    time_ms: Option<u64>,
-    retry_count: Option<u64>,
-    force: bool,
-    last_id: Option<String>,
-}
-
-impl XClaimOptions {
-    /// No option.
-    pub fn new() -> Self {
-        Self::default()
-    }
-    /// Sets the idle time, in milliseconds.
-    pub fn idle_ms(mut self, ms: u64) -> Self {
-        self.idle_ms = Some(ms);
-        self
-    }
-    /// Sets the last delivery, in unix milliseconds.
-    pub fn time_ms(mut self, ms: u64) -> Self {
-        self.time_ms = Some(ms);
-        self
-    }
-    /// Sets the delivery count.
-    pub fn retry_count(mut self, count: u64) -> Self {
-        self.retry_count = Some(count);
-        self
-    }
-    /// Claims entries that nobody has yet.
-    pub fn force(mut self) -> Self {
-        self.force = true;
-        self
-    }
-    /// Sets the group's last delivered id.
-    pub fn last_id(mut self, id: impl Into<String>) -> Self {
-        self.last_id = Some(id.into());
-        self
-    }
-    pub(super) fn write(&self, a: &mut Args) {
-        for (word, value) in [
-            ("IDLE", self.idle_ms),
-            ("TIME", self.time_ms),
-            ("RETRYCOUNT", self.retry_count),
-        ] {
-            if let Some(value) = value {
-                word_and(word, value, a);
-            }
-        }
-        flag(self.force, "FORCE", a);
-        if let Some(id) = &self.last_id {
-            word_and("LASTID", id, a);
-        }
     }
 }
 
@@ -346,7 +135,7 @@ impl FromReply for Pending {
 /// `XINFO STREAM`.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
-pub struct StreamInfo<V> {
+pub struct StreamInfo<T> {
     /// Entries.
     pub length: u64,
     /// Groups; `None` in the full form, which lists them in `rest`.
@@ -356,14 +145,14 @@ pub struct StreamInfo<V> {
     /// Entries ever added.
     pub entries_added: Option<u64>,
     /// The first entry.
-    pub first_entry: Option<StreamEntry<V>>,
+    pub first_entry: Option<StreamEntry<T>>,
     /// The last entry.
-    pub last_entry: Option<StreamEntry<V>>,
+    pub last_entry: Option<StreamEntry<T>>,
     /// Every other field, such as `entries` and `groups` of the full form.
     pub rest: Fields,
 }
 
-impl<V: FromReply> FromReply for StreamInfo<V> {
+impl<T: FromReply> FromReply for StreamInfo<T> {
     fn from_reply(reply: Reply) -> Result<Self> {
         let mut fields = Fields::from_reply(reply)?;
         let length = fields.need("length")?;

@@ -16,8 +16,8 @@ pub struct Backlog {
 }
 
 impl Backlog {
-    fn of(waiting: u64, oldest: &[StreamEntry<bytes::Bytes>]) -> Self {
-        let ms = |entry: &StreamEntry<bytes::Bytes>| entry.id.split('-').next()?.parse().ok();
+    fn of(waiting: u64, oldest: &[StreamEntry<()>]) -> Self {
+        let ms = |entry: &StreamEntry<()>| entry.id.split('-').next()?.parse().ok();
         Self {
             waiting,
             oldest_ms: oldest.first().and_then(ms),
@@ -57,7 +57,7 @@ impl Events {
         let (waiting, oldest) = futures_util::future::try_join(
             self.redis.xlen(stream).into_future(),
             self.redis
-                .xrange::<bytes::Bytes>(stream, "-", "+", Some(1))
+                .xrange::<()>(stream, "-", "+", Some(1))
                 .into_future(),
         )
         .await?;

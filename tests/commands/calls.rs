@@ -150,7 +150,7 @@ fn collections(p: &mut Pipeline) {
     let _ = p.linsert("l", Insert::Before, "a", "i");
     let _ = p.llen("l");
     let _ = p.lmove::<String>("l", "m", Side::Left, Side::Right);
-    let _ = p.lmpop::<String>(["m"], Side::Right, 1);
+    let _ = p.lmpop::<String, String>(["m"], Side::Right, 1);
     let _ = p.lpos("l", "a");
     let _ = p.lpos_with("l", "a", LPosOptions::new().rank(1).max_len(0));
     let _ = p.lpos_count("l", "a", 0, LPosOptions::new());
@@ -201,7 +201,7 @@ fn sorted_sets(p: &mut Pipeline) {
     let _ = p.zintercard(["z"], Some(2));
     let _ = p.zinterstore("z2", ["z"], &combine);
     let _ = p.zlexcount("z", Lex::Min, Lex::Incl(b"b"));
-    let _ = p.zmpop::<String>(["none"], ZEnd::Max, 1);
+    let _ = p.zmpop::<String, String>(["none"], ZEnd::Max, 1);
     let _ = p.zmscore("z", ["a"]);
     let _ = p.zpopmax::<String>("z2", 1);
     let _ = p.zpopmin::<String>("z2", 1);
@@ -257,31 +257,32 @@ fn streams(p: &mut Pipeline) {
     let _ = p.xgroup_setid_with("x2", "g", "$", read);
     let _ = p.xgroup_createconsumer("x", "g", "c");
     let _ = p.xgroup_setid("x", "g", "0");
-    let _ = p.xreadgroup::<String>("g", "c", [("x", ">")], Some(10));
-    let _ = p.xreadgroup_noack::<String>("g", "c", [("x", ">")], None);
+    let _ = p.xreadgroup::<String, Reply>("g", "c", [("x", ">")], Some(10));
+    let _ = p.xreadgroup_noack::<String, Reply>("g", "c", [("x", ">")], None);
     let _ = p.xack("x", "g", ["1-1"]);
     let _ = p.xackdel("x", "g", RefPolicy::Acked, ["1-1"]);
-    let _ = p.xautoclaim::<String>("x", "g", "c", 0, "0", Some(1));
+    let _ = p.xautoclaim::<Reply>("x", "g", "c", 0, "0", Some(1));
     let _ = p.xautoclaim_justid("x", "g", "c", 0, "0", None);
     let claim = XClaimOptions::new()
         .idle_ms(1)
         .retry_count(2)
         .force()
         .last_id("1-1");
-    let _ = p.xclaim::<String>("x", "g", "c", 0, ["1-1"], &claim);
+    let _ = p.xclaim::<Reply>("x", "g", "c", 0, ["1-1"], &claim);
     let _ = p.xclaim_justid("x", "g", "c", 0, ["1-1"], &XClaimOptions::new().time_ms(1));
     let _ = p.xdel("x", ["1-1"]);
     let _ = p.xdelex("x", RefPolicy::Delete, ["1-1"]);
     let _ = p.xinfo_consumers("x", "g");
     let _ = p.xinfo_groups("x");
-    let _ = p.xinfo_stream::<String>("x");
-    let _ = p.xinfo_stream_full::<String>("x", Some(1));
+    let _ = p.xinfo_stream::<Reply>("x");
+    let _ = p.xinfo_stream_full::<Reply>("x", Some(1));
     let _ = p.xlen("x");
     let _ = p.xpending("x", "g");
-    let _ = p.xpending_range("x", "g", Some(0), ("-", "+", 10), Some("c"));
-    let _ = p.xrange::<String>("x", "-", "+", Some(5));
-    let _ = p.xread::<String>([("x", "0")], None);
-    let _ = p.xrevrange::<String>("x", "+", "-", None);
+    let pending = XPendingOptions::new().min_idle_ms(0).consumer("c");
+    let _ = p.xpending_range("x", "g", ("-", "+", 10), &pending);
+    let _ = p.xrange::<Reply>("x", "-", "+", Some(5));
+    let _ = p.xread::<String, Reply>([("x", "0")], None);
+    let _ = p.xrevrange::<Reply>("x", "+", "-", None);
     let _ = p.xtrim("x", &StreamTrim::min_id("0-1"));
     let _ = p.xgroup_delconsumer("x", "g", "c");
     let _ = p.xgroup_destroy("x", "g");
@@ -347,8 +348,8 @@ fn others(p: &mut Pipeline) {
     let library = "#!lua name=lib\nredis.register_function('f', function() return 1 end)";
     let _ = p.function_load(library);
     let _ = p.function_load_replace(library);
-    let _ = p.fcall::<i64>("f", &[], &[]);
-    let _ = p.fcall_ro::<i64>("f", &[], &[]);
+    let _ = p.fcall::<i64>("f", [""; 0], [""; 0]);
+    let _ = p.fcall_ro::<i64>("f", ["k"], [1]);
     let _ = p.function_list(Some("lib"));
     let _ = p.function_list_withcode(None);
     let _ = p.function_stats();
@@ -376,7 +377,7 @@ fn radius(p: &mut Pipeline, here: LonLat, radius: (f64, GeoUnit)) {
             GeoShape::Radius(radius.0, radius.1),
             GeoShape::Box(1.0, 2.0, radius.1),
         ] {
-            for center in [GeoCenter::LonLat(here), GeoCenter::Member("a")] {
+            for center in [GeoCenter::LonLat(here), GeoCenter::member("a")] {
                 let search = GeoSearch::new(center, shape).options(options);
                 let _ = p.geosearch::<String>("geo", &search);
                 let _ = p.geosearchstore("geo2", "geo", &search);
@@ -485,10 +486,10 @@ fn server(p: &mut Pipeline) {
     let _ = p.ping_message::<String>("x");
     let _ = p.select(0);
     let _ = p.publish("ch", "m");
-    let _ = p.pubsub_channels();
-    let _ = p.pubsub_channels_matching("c*");
+    let _ = p.pubsub_channels::<String>();
+    let _ = p.pubsub_channels_matching::<String>("c*");
     let _ = p.pubsub_numpat();
-    let _ = p.pubsub_numsub(["ch"]);
+    let _ = p.pubsub_numsub::<String>(["ch"]);
     let _ = p.command_list();
     let _ = p.config_get(["notify-keyspace-events"]);
     let _ = p.config_set([("notify-keyspace-events", "")]);

@@ -80,7 +80,7 @@ fn collections(p: &mut Pipeline) {
     let _ = p.hset("h", [("f", "1")]);
     let _ = p.rpush("l", ["a"]);
     let _ = p.linsert("l", Insert::After, "a", "b");
-    let _ = p.lmpop::<String>(["l"], Side::Left, 1);
+    let _ = p.lmpop::<String, String>(["l"], Side::Left, 1);
     let _ = p.sadd("set", ["a"]);
     let _ = p.sintercard(["set"], None);
     let _ = p.smismember("set", ["a"]);
@@ -105,7 +105,7 @@ fn sorted_sets(p: &mut Pipeline) {
         let _ = p.zunionstore("z2", ["z"], &combine);
     }
     let _ = p.zintercard(["z"], None);
-    let _ = p.zmpop::<String>(["none"], ZEnd::Min, 1);
+    let _ = p.zmpop::<String, String>(["none"], ZEnd::Min, 1);
     let _ = p.zrange::<String>("z", ZRange::by_rank(0, -1));
     let _ = p.zrangebylex::<String>("z", Lex::Min, Lex::Max, None);
     let _ = p.zrevrangebylex::<String>("z", Lex::Max, Lex::Min, Some((0, 1)));
@@ -131,13 +131,13 @@ fn streams(p: &mut Pipeline) {
         let _ = p.xdelex("x", policy, ["1-1"]);
         let _ = p.xackdel("x", "g", policy, ["1-1"]);
     }
-    let _ = p.xautoclaim::<String>("x", "g", "c", 0, "0", None);
-    let _ = p.xclaim::<String>("x", "g", "c", 0, ["1-1"], &XClaimOptions::new());
-    let _ = p.xpending_range("x", "g", None, ("-", "+", 10), None);
-    let _ = p.xrange::<String>("x", "-", "+", None);
-    let _ = p.xrevrange::<String>("x", "+", "-", Some(5));
-    let _ = p.xread::<String>([("x", "0")], Some(5));
-    let _ = p.xreadgroup::<String>("g", "c", [("x", ">")], None);
+    let _ = p.xautoclaim::<Reply>("x", "g", "c", 0, "0", None);
+    let _ = p.xclaim::<Reply>("x", "g", "c", 0, ["1-1"], &XClaimOptions::new());
+    let _ = p.xpending_range("x", "g", ("-", "+", 10), &XPendingOptions::new());
+    let _ = p.xrange::<Reply>("x", "-", "+", None);
+    let _ = p.xrevrange::<Reply>("x", "+", "-", Some(5));
+    let _ = p.xread::<String, Reply>([("x", "0")], Some(5));
+    let _ = p.xreadgroup::<String, Reply>("g", "c", [("x", ">")], None);
 }
 
 fn others(p: &mut Pipeline) {
@@ -148,8 +148,9 @@ fn others(p: &mut Pipeline) {
     let _ = p.eval_ro::<i64>("return 1", none, none);
     let _ = p.evalsha::<i64>(sha, none, none);
     let _ = p.evalsha_ro::<i64>(sha, none, none);
+    let _ = p.fcall_ro::<i64>("f", none, none);
     let _ = p.function_list(None);
-    let _ = p.pubsub_numsub(none);
+    let _ = p.pubsub_numsub::<String>(none);
     let _ = p.acl_setuser("u", none);
 }
 

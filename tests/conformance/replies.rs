@@ -1,6 +1,9 @@
 //! Typed replies of commands that have several forms.
 
-use restis::prelude::*;
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use restis::{prelude::*, record::Record};
 
 pub(crate) async fn every_form_of_a_geo_search_agrees(redis: &Redis) {
     let palermo = LonLat(13.361_389, 38.115_556);
@@ -80,4 +83,102 @@ pub(crate) async fn a_group_starts_where_it_is_told(redis: &Redis) {
         .unwrap();
     let groups = redis.xinfo_groups("x").await.unwrap();
     assert_eq!((groups[0].entries_read, groups[0].lag), (Some(0), Some(1)));
+}
+
+/// Names that are no text arrive as they were sent.
+pub(crate) async fn bytes_in_names_survive(redis: &Redis) {
+    const NAME: &[u8] = b"\xff\x00name";
+    let name = || Bytes::from_static(NAME);
+    redis.xadd(NAME, [(NAME, NAME)]).await.unwrap();
+    let entries = redis.xrange::<Pairs<Bytes, Bytes>>(NAME, "-", "+", None);
+    assert_eq!(entries.await.unwrap()[0].fields.0, [(name(), name())]);
+    let read = redis.xread::<Bytes, Pairs<Bytes, Bytes>>([(NAME, "0")], None);
+    let read = read.await.unwrap().unwrap();
+    assert_eq!((&read[0].key, read[0].entries.len()), (&name(), 1));
+    redis.xgroup_create(NAME, "g", "0").await.unwrap();
+    let read = redis.xreadgroup::<Bytes, ()>("g", "c", [(NAME, ">")], None);
+    assert_eq!(read.await.unwrap().unwrap()[0].key, name());
+    let pending = |consumer: &[u8]| {
+        let options = XPendingOptions::new().consumer(consumer).min_idle_ms(0);
+        async move {
+            let pending = redis.xpending_range(NAME, "g", ("-", "+", 10), &options);
+            pending.await.unwrap().len()
+        }
+    };
+    assert_eq!((pending(b"c").await, pending(NAME).await), (1, 0));
+
+    redis.rpush("\u{1}list", [NAME]).await.unwrap();
+    redis
+        .rename("\u{1}list", [NAME, b"l"].concat())
+        .await
+        .unwrap();
+    let popped = redis.lmpop::<Bytes, Bytes>([[NAME, b"l"].concat()], Side::Left, 1);
+    let (key, items) = popped.await.unwrap().unwrap();
+    assert_eq!((&key[..], items), (&b"\xff\x00namel"[..], vec![name()]));
+    let set = [NAME, b"z"].concat();
+    redis.zadd(&set, [(1.0, NAME)]).await.unwrap();
+    let popped = redis.zmpop::<Vec<u8>, Bytes>([&set], ZEnd::Max, 1);
+    let (key, items) = popped.await.unwrap().unwrap();
+    assert_eq!((key, items.0), (set, vec![(name(), 1.0)]));
+
+    let place = LonLat(13.0, 38.0);
+    redis.geoadd("geo", [(place, NAME)]).await.unwrap();
+    let area = GeoShape::Radius(1.0, GeoUnit::Meters);
+    let search = GeoSearch::new(GeoCenter::member(NAME), area);
+    let found = redis.geosearch::<Bytes>("geo", &search).await.unwrap();
+    assert_eq!(found[0].member, name());
+    let options = ScanOptions::new().matching(b"\xff*");
+    let keys = redis.scan_iter::<Bytes>(options).all().await.unwrap();
+    assert_eq!(keys, [name()]);
+    let counts = redis.pubsub_numsub::<Bytes>([NAME]).await.unwrap();
+    assert_eq!(counts.0, [(name(), 0)]);
+    assert!(
+        redis
+            .pubsub_channels_matching::<Bytes>(NAME)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+
+    let library =
+        "#!lua name=bytes\nredis.register_function('both', function(k, a) return {k[1], a[1]} end)";
+    redis.function_load_replace(library).await.unwrap();
+    let both = redis.fcall::<(Bytes, Bytes)>("both", [NAME], [NAME]).await;
+    assert_eq!(both.unwrap(), (name(), name()));
+    redis.function_delete("bytes").await.unwrap();
+}
+
+pub(crate) async fn the_fields_of_an_entry_become_any_type(redis: &Redis) {
+    redis
+        .xadd_with("x", &XAddOptions::new(), "1-1", [("n", "1")])
+        .await
+        .unwrap();
+    redis
+        .xadd_with("x", &XAddOptions::new(), "1-2", [("n", "2")])
+        .await
+        .unwrap();
+    let maps = redis.xrange::<HashMap<String, i64>>("x", "-", "+", None);
+    assert_eq!(maps.await.unwrap()[1].fields["n"], 2);
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    struct Number {
+        n: i64,
+    }
+    let numbers = redis.xrevrange::<Record<Number>>("x", "+", "-", Some(1));
+    assert_eq!(numbers.await.unwrap()[0].fields, Record(Number { n: 2 }));
+
+    redis.xgroup_create("x", "g", "0").await.unwrap();
+    let all = redis.xreadgroup::<String, ()>("g", "c", [("x", ">")], None);
+    assert_eq!(all.await.unwrap().unwrap()[0].entries.len(), 2);
+    redis.xdel("x", ["1-1"]).await.unwrap();
+    let again = redis.xreadgroup::<String, Option<Record<Number>>>("g", "c", [("x", "0")], None);
+    let again = &again.await.unwrap().unwrap()[0].entries;
+    assert_eq!((&*again[0].id, &again[0].fields), ("1-1", &None));
+    assert_eq!(again[1].fields, Some(Record(Number { n: 2 })));
+    let again = redis.xreadgroup::<String, Pairs<String, i64>>("g", "c", [("x", "0")], None);
+    assert!(
+        again.await.unwrap().unwrap()[0].entries[0]
+            .fields
+            .0
+            .is_empty()
+    );
 }
