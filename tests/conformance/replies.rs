@@ -148,6 +148,11 @@ pub(crate) async fn bytes_in_names_survive(redis: &Redis) {
     redis.function_delete("bytes").await.unwrap();
 }
 
+#[derive(Debug, PartialEq, serde::Deserialize)]
+struct Number {
+    n: i64,
+}
+
 pub(crate) async fn the_fields_of_an_entry_become_any_type(redis: &Redis) {
     redis
         .xadd_with("x", &XAddOptions::new(), "1-1", [("n", "1")])
@@ -159,10 +164,6 @@ pub(crate) async fn the_fields_of_an_entry_become_any_type(redis: &Redis) {
         .unwrap();
     let maps = redis.xrange::<HashMap<String, i64>>("x", "-", "+", None);
     assert_eq!(maps.await.unwrap()[1].fields["n"], 2);
-    #[derive(Debug, PartialEq, serde::Deserialize)]
-    struct Number {
-        n: i64,
-    }
     let numbers = redis.xrevrange::<Record<Number>>("x", "+", "-", Some(1));
     assert_eq!(numbers.await.unwrap()[0].fields, Record(Number { n: 2 }));
 
