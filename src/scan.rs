@@ -98,6 +98,14 @@ fn turn<T>(page: Page<impl IntoIterator<Item = T>>) -> (Vec<T>, Option<String>) 
     (page.items.into_iter().collect(), next)
 }
 
+/// Entries, and that it goes on after the last one of a full page.
+fn after<T>(entries: Vec<StreamEntry<T>>, page: u64) -> (Vec<StreamEntry<T>>, Option<String>) {
+    let full = entries.len() as u64 == page;
+    let last = entries.last().filter(|_| full);
+    let next = last.map(|entry| format!("({}", entry.id));
+    (entries, next)
+}
+
 /// A key kept for later pages.
 fn keep(key: impl ToArg) -> Vec<u8> {
     let mut args = Args::new();
@@ -115,6 +123,18 @@ impl Redis {
         pages("0".into(), move |cursor| {
             let (redis, options) = (redis.clone(), options.clone());
             async move { Ok(turn(redis.scan::<T>(cursor, &options).await?)) }
+        })
+    }
+
+    /// All keys that match, with their types, by `SCAN … WITHTYPE`; Upstash only.
+    pub fn scan_withtype_iter<T>(&self, options: ScanOptions) -> Scan<(T, String)>
+    where
+        T: FromReply + MaybeSend + 'static,
+    {
+        let redis = self.clone();
+        pages("0".into(), move |cursor| {
+            let (redis, options) = (redis.clone(), options.clone());
+            async move { Ok(turn(redis.scan_withtype::<T>(cursor, &options).await?)) }
         })
     }
 
@@ -141,6 +161,21 @@ impl Redis {
             let (redis, key, options) = (redis.clone(), key.clone(), options.clone());
             async move {
                 let page: Page<Pairs<F, V>> = redis.hscan(key, cursor, &options).await?;
+                Ok(turn(page))
+            }
+        })
+    }
+
+    /// The names of all fields of a hash, by `HSCAN … NOVALUES`.
+    pub fn hscan_novalues_iter<F>(&self, key: impl ToArg, options: ScanOptions) -> Scan<F>
+    where
+        F: FromReply + MaybeSend + 'static,
+    {
+        let (redis, key) = (self.clone(), keep(key));
+        pages("0".into(), move |cursor| {
+            let (redis, key, options) = (redis.clone(), key.clone(), options.clone());
+            async move {
+                let page = redis.hscan_novalues::<F>(key, cursor, &options).await?;
                 Ok(turn(page))
             }
         })
@@ -178,11 +213,29 @@ impl Redis {
             async move {
                 let page = page.max(1);
                 let entries = redis.xrange::<T>(key, start, end, Some(page)).await?;
-                let full = entries.len() as u64 == page;
-                let last = entries.last().filter(|_| full);
-                // After the last one of a full page.
-                let next = last.map(|entry| format!("({}", entry.id));
-                Ok((entries, next))
+                Ok(after(entries, page))
+            }
+        })
+    }
+
+    /// Entries of a stream from `end` down to `start`, both included, `page` at a time.
+    pub fn xrevrange_iter<T>(
+        &self,
+        key: impl ToArg,
+        end: impl Into<String>,
+        start: impl Into<String>,
+        page: u64,
+    ) -> Scan<StreamEntry<T>>
+    where
+        T: FromReply + MaybeSend + 'static,
+    {
+        let (redis, key, start) = (self.clone(), keep(key), start.into());
+        pages(end.into(), move |end| {
+            let (redis, key, start) = (redis.clone(), key.clone(), start.clone());
+            async move {
+                let page = page.max(1);
+                let entries = redis.xrevrange::<T>(key, end, start, Some(page)).await?;
+                Ok(after(entries, page))
             }
         })
     }

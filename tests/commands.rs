@@ -282,3 +282,16 @@ async fn a_json_path_gives_one_result_or_one_for_each_match() {
     assert_eq!(*popped, [Some(1)]);
     assert_eq!(redis.json_del("j", None).await.unwrap(), 1);
 }
+
+#[tokio::test]
+async fn a_scan_with_types_goes_through_every_page() {
+    let redis = Redis::with_transport(EmbeddedTransport::new(Engine::new(Options::default())));
+    let strings = (0..300).map(|n| (format!("s{n}"), "1"));
+    redis.mset(strings).await.unwrap();
+    redis.rpush("list", ["1"]).await.unwrap();
+    let options = ScanOptions::new().count(20);
+    let all = redis.scan_withtype_iter::<String>(options).all().await;
+    let all: std::collections::BTreeMap<_, _> = all.unwrap().into_iter().collect();
+    assert_eq!(all.len(), 301);
+    assert_eq!((&*all["s299"], &*all["list"]), ("string", "list"));
+}

@@ -408,6 +408,9 @@ conformance! {
     a_group_starts_where_it_is_told,
     bytes_in_names_survive,
     the_fields_of_an_entry_become_any_type,
+    a_stream_is_told_in_full,
+    iterators_find_every_page,
+    a_section_of_info_lists_its_fields,
 }
 
 /// A server that goes away under load: every call ends, with its reply or a typed error.

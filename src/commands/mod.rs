@@ -23,6 +23,7 @@ mod set;
 mod sorted_set;
 mod sorted_set_options;
 mod stream;
+mod stream_info;
 mod stream_options;
 mod stream_types;
 mod string;
@@ -51,12 +52,13 @@ pub use set::SetCommands;
 pub use sorted_set::{Popped, SortedSetCommands};
 pub use sorted_set_options::{Aggregate, Lex, Score, ZAddOptions, ZCombine, ZEnd, ZRange};
 pub use stream::StreamCommands;
+pub use stream_info::{
+    ConsumerInfo, FullConsumerInfo, FullGroupInfo, FullPending, FullStreamInfo, GroupInfo,
+    StreamInfo,
+};
 pub use stream_options::{
     RefPolicy, StreamTrim, XAddOptions, XClaimOptions, XGroupOptions, XPendingOptions,
 };
-pub use stream_types::{
-    AutoClaim, ConsumerInfo, GroupInfo, Pending, PendingSummary, StreamEntry, StreamInfo,
-    StreamRead,
-};
+pub use stream_types::{AutoClaim, Pending, PendingSummary, StreamEntry, StreamRead};
 pub use string::{DeleteCondition, SetOptions, SetOutcome, StringCommands};
 pub use vector::{VectorCommands, VectorMatch, VectorMetric, VectorProfile};

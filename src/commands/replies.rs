@@ -112,12 +112,6 @@ impl Fields {
             .ok_or_else(|| Error::decode(format!("field `{name}` is missing")))
     }
 
-    pub(super) fn put(&mut self, name: &str, value: Reply) {
-        if let Some((_, slot)) = self.0.iter_mut().find(|(n, _)| n == name) {
-            *slot = value;
-        }
-    }
-
     /// The names, in reply order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(name, _)| name.as_str())

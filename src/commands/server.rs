@@ -14,14 +14,14 @@ pub struct Info(Vec<(String, Vec<(String, String)>)>);
 impl Info {
     /// One value, such as `("Server", "redis_version")`; the section's case does not matter.
     pub fn get(&self, section: &str, name: &str) -> Option<&str> {
-        let (_, fields) = self
-            .0
-            .iter()
-            .find(|(s, _)| s.eq_ignore_ascii_case(section))?;
-        fields
-            .iter()
-            .find(|(n, _)| n == name)
-            .map(|(_, value)| value.as_str())
+        let mut fields = self.fields(section);
+        fields.find(|(n, _)| *n == name).map(|(_, value)| value)
+    }
+    /// The names and values of a section, in order; nothing when there is no such section.
+    pub fn fields(&self, section: &str) -> impl Iterator<Item = (&str, &str)> {
+        let same = |(name, _): &&(String, _)| name.eq_ignore_ascii_case(section);
+        let fields = self.0.iter().filter(same).flat_map(|(_, fields)| fields);
+        fields.map(|(name, value)| (name.as_str(), value.as_str()))
     }
     /// The sections' names.
     pub fn sections(&self) -> impl Iterator<Item = &str> {

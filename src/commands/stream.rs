@@ -2,13 +2,11 @@
 
 use super::{
     options::{counted, flag, pairs, word_and},
+    stream_info::{ConsumerInfo, FullStreamInfo, GroupInfo, StreamInfo},
     stream_options::{
         RefPolicy, StreamTrim, XAddOptions, XClaimOptions, XGroupOptions, XPendingOptions,
     },
-    stream_types::{
-        AutoClaim, ConsumerInfo, GroupInfo, Pending, PendingSummary, StreamEntry, StreamInfo,
-        StreamRead,
-    },
+    stream_types::{AutoClaim, Pending, PendingSummary, StreamEntry, StreamRead},
 };
 use crate::{Args, FromReply, Surface, ToArg};
 
@@ -268,12 +266,13 @@ pub trait StreamCommands: Surface {
     fn xinfo_stream<T: FromReply>(self, key: impl ToArg) -> Self::Out<StreamInfo<T>> {
         self.submit(command!("XINFO").arg("STREAM").arg(key))
     }
-    /// `XINFO STREAM … FULL`: with entries, groups and pending entries.
+    /// `XINFO STREAM … FULL`: with entries, groups and pending entries, up to a limit of each
+    /// list; 10 without one, all with 0.
     fn xinfo_stream_full<T: FromReply>(
         self,
         key: impl ToArg,
         limit: Option<u64>,
-    ) -> Self::Out<StreamInfo<T>> {
+    ) -> Self::Out<FullStreamInfo<T>> {
         self.submit(
             command!("XINFO")
                 .arg("STREAM")

@@ -1,6 +1,6 @@
 //! Typed replies of the stream commands.
 
-use super::replies::{Fields, array};
+use super::replies::array;
 use crate::{Error, FromReply, Pairs, Reply, Result};
 
 /// One entry: its id and its fields.
@@ -128,112 +128,6 @@ impl FromReply for Pending {
             consumer,
             idle_ms,
             deliveries,
-        })
-    }
-}
-
-/// `XINFO STREAM`.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct StreamInfo<T> {
-    /// Entries.
-    pub length: u64,
-    /// Groups; `None` in the full form, which lists them in `rest`.
-    pub groups: Option<u64>,
-    /// The last id that was given out.
-    pub last_generated_id: String,
-    /// Entries ever added.
-    pub entries_added: Option<u64>,
-    /// The first entry.
-    pub first_entry: Option<StreamEntry<T>>,
-    /// The last entry.
-    pub last_entry: Option<StreamEntry<T>>,
-    /// Every other field, such as `entries` and `groups` of the full form.
-    pub rest: Fields,
-}
-
-impl<T: FromReply> FromReply for StreamInfo<T> {
-    fn from_reply(reply: Reply) -> Result<Self> {
-        let mut fields = Fields::from_reply(reply)?;
-        let length = fields.need("length")?;
-        let last_generated_id = fields.need("last-generated-id")?;
-        let entries_added = fields.take("entries-added")?;
-        let first_entry = fields.take("first-entry")?;
-        let last_entry = fields.take("last-entry")?;
-        let groups = match fields.take::<Reply>("groups")? {
-            Some(full @ Reply::Array(_)) => {
-                fields.put("groups", full);
-                None
-            }
-            Some(count) => Some(u64::from_reply(count).map_err(|e| e.at_field(b"groups"))?),
-            None => None,
-        };
-        Ok(Self {
-            length,
-            groups,
-            last_generated_id,
-            entries_added,
-            first_entry,
-            last_entry,
-            rest: fields,
-        })
-    }
-}
-
-/// One group of `XINFO GROUPS`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct GroupInfo {
-    /// The group's name.
-    pub name: String,
-    /// Its consumers.
-    pub consumers: u64,
-    /// Entries delivered and not acknowledged.
-    pub pending: u64,
-    /// The last id delivered.
-    pub last_delivered_id: String,
-    /// Entries read, where the server knows it.
-    pub entries_read: Option<u64>,
-    /// Entries not yet delivered, where the server knows it.
-    pub lag: Option<u64>,
-}
-
-impl FromReply for GroupInfo {
-    fn from_reply(reply: Reply) -> Result<Self> {
-        let mut fields = Fields::from_reply(reply)?;
-        Ok(Self {
-            name: fields.need("name")?,
-            consumers: fields.need("consumers")?,
-            pending: fields.need("pending")?,
-            last_delivered_id: fields.need("last-delivered-id")?,
-            entries_read: fields.take("entries-read")?,
-            lag: fields.take("lag")?,
-        })
-    }
-}
-
-/// One consumer of `XINFO CONSUMERS`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ConsumerInfo {
-    /// The consumer's name.
-    pub name: String,
-    /// Entries it has and did not acknowledge.
-    pub pending: u64,
-    /// Milliseconds since it last asked.
-    pub idle_ms: u64,
-    /// Milliseconds since it last got something.
-    pub inactive_ms: Option<i64>,
-}
-
-impl FromReply for ConsumerInfo {
-    fn from_reply(reply: Reply) -> Result<Self> {
-        let mut fields = Fields::from_reply(reply)?;
-        Ok(Self {
-            name: fields.need("name")?,
-            pending: fields.need("pending")?,
-            idle_ms: fields.need("idle")?,
-            inactive_ms: fields.take("inactive")?,
         })
     }
 }

@@ -183,3 +183,85 @@ pub(crate) async fn the_fields_of_an_entry_become_any_type(redis: &Redis) {
             .is_empty()
     );
 }
+
+pub(crate) async fn a_stream_is_told_in_full(redis: &Redis) {
+    for n in 1..=3 {
+        let id = format!("1-{n}");
+        let options = XAddOptions::new();
+        redis
+            .xadd_with("x", &options, id, [("n", n)])
+            .await
+            .unwrap();
+    }
+    redis.xgroup_create("x", "g", "0").await.unwrap();
+    for (consumer, count) in [("a", 2), ("b", 1)] {
+        let read = redis.xreadgroup::<String, ()>("g", consumer, [("x", ">")], Some(count));
+        assert!(read.await.unwrap().is_some());
+    }
+    let short = redis.xinfo_stream::<Record<Number>>("x").await.unwrap();
+    assert_eq!((short.length, short.groups), (3, 1));
+    let last = short.last_entry.unwrap();
+    assert_eq!((&*last.id, last.fields), ("1-3", Record(Number { n: 3 })));
+
+    let full = redis.xinfo_stream_full::<Record<Number>>("x", Some(2));
+    let full = full.await.unwrap();
+    assert_eq!((full.length, &*full.last_generated_id), (3, "1-3"));
+    let ids: Vec<&str> = full.entries.iter().map(|e| &*e.id).collect();
+    assert_eq!(ids, ["1-1", "1-2"]);
+    let group = &full.groups[0];
+    assert_eq!((&*group.name, &*group.last_delivered_id), ("g", "1-3"));
+    assert_eq!((group.pending_count, group.lag), (3, Some(0)));
+    let who: Vec<_> = group
+        .pending
+        .iter()
+        .map(|p| (&*p.id, &*p.consumer))
+        .collect();
+    assert_eq!(who, [("1-1", "a"), ("1-2", "a")]);
+    let (a, b) = (&group.consumers[0], &group.consumers[1]);
+    assert_eq!((&*a.name, a.pending_count, a.pending.len()), ("a", 2, 2));
+    assert_eq!((&*b.pending[0].id, &*b.pending[0].consumer), ("1-3", "b"));
+    assert_eq!(b.pending[0].deliveries, 1);
+    assert!(b.seen_at_ms >= b.pending[0].delivered_at_ms && b.pending[0].delivered_at_ms > 0);
+    assert!(redis.xinfo_stream_full::<()>("none", None).await.is_err());
+}
+
+pub(crate) async fn iterators_find_every_page(redis: &Redis) {
+    for n in 0..25 {
+        redis.xadd("entries", [("n", n)]).await.unwrap();
+    }
+    let back = redis.xrevrange_iter::<Record<Number>>("entries", "+", "-", 5);
+    let back: Vec<i64> = back
+        .all()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|e| e.fields.0.n)
+        .collect();
+    assert_eq!(back, (0..25).rev().collect::<Vec<_>>());
+    let fields = (0..1000).map(|n| (format!("f{n}"), "value"));
+    redis.hset("h", fields).await.unwrap();
+    let options = ScanOptions::new().count(50);
+    // Redis 7.4 and later.
+    match redis
+        .hscan_novalues_iter::<String>("h", options)
+        .all()
+        .await
+    {
+        Ok(mut names) => {
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(names.len(), 1000);
+            assert!(names.iter().all(|n| n.starts_with('f')));
+        }
+        Err(error) => assert_eq!(error.server_message(), Some("syntax error"), "{error}"),
+    }
+}
+
+pub(crate) async fn a_section_of_info_lists_its_fields(redis: &Redis) {
+    let info = redis.info_section("server").await.unwrap();
+    let fields: Vec<_> = info.fields("SERVER").collect();
+    let version = info.get("Server", "redis_version").unwrap();
+    assert!(fields.contains(&("redis_version", version)), "{fields:?}");
+    assert!(fields.len() > 3);
+    assert_eq!(info.fields("none").count(), 0);
+}
