@@ -11,7 +11,7 @@ use std::time::Duration;
 use restis::{
     Redis,
     prelude::*,
-    ratelimit::{Limit, Query, RateLimiter},
+    ratelimit::{Calendar, ClockSource, Decision, Limit, Query, RateLimiter},
     testing::ManualClock,
 };
 
@@ -129,5 +129,80 @@ on_every_store! {
         let fraction = fraction.as_ref().unwrap_err().to_string();
         assert!(fraction.contains("not an integer"), "{fraction}");
         assert_eq!(hash.as_ref().unwrap_err().kind(), restis::ErrorKind::WrongType);
+    }
+
+    async fn limits_of_one_decision_never_count_in_the_same_key(redis) {
+        let hour = secs(3600);
+        let pairs = [
+            [Limit::token_bucket(1, hour, 5), Limit::token_bucket(1, secs(7200), 8)],
+            [Limit::fixed_window(5, hour), Limit::sliding_window(8, hour)],
+            [Limit::sliding_window(5, hour), Limit::fixed_window(8, hour)],
+            [Limit::fixed_window(5, hour), Limit::fixed_window(8, hour)],
+            [Limit::sliding_window(5, hour), Limit::sliding_window(8, hour)],
+            [Limit::gcra(5, hour, 5), Limit::gcra(5, hour, 8)],
+            [
+                Limit::calendar(5, Calendar::DAY),
+                Limit::calendar(8, Calendar::DAY.at_offset(60).unwrap()),
+            ],
+        ];
+        for (number, pair) in pairs.into_iter().enumerate() {
+            let [first, second] = pair.map(Result::unwrap);
+            for source in [ClockSource::Client, ClockSource::Server] {
+                let prefix = format!("{number}{source:?}");
+                let build = |limit| {
+                    RateLimiter::builder(redis.clone(), limit)
+                        .prefix(&prefix)
+                        .clock_source(source)
+                        .block_cache(0)
+                };
+                let both = build(first).and(second).build();
+                let left = |decision: Decision| {
+                    let states: Vec<u64> = decision.limits().iter().map(|s| s.remaining).collect();
+                    (decision.is_allowed(), states)
+                };
+                for taken in 1..=5 {
+                    let decision = both.limit("a").await.unwrap();
+                    assert_eq!(left(decision), (true, vec![5 - taken, 8 - taken]), "{prefix}");
+                }
+                let refused = both.limit("a").await.unwrap();
+                assert_eq!(left(refused), (false, vec![0, 3]), "{prefix}");
+                let first = build(first).build();
+                assert_eq!(first.peek("a").await.unwrap().remaining(), 0, "{prefix}");
+                let refunded = both.refund("a", 2).await.unwrap();
+                assert_eq!(left(refunded), (true, vec![2, 5]), "{prefix}");
+                both.reset("a").await.unwrap();
+                assert_eq!(left(both.peek("a").await.unwrap()), (true, vec![5, 8]), "{prefix}");
+            }
+        }
+    }
+
+    async fn no_identifier_writes_the_counter_of_another(redis) {
+        let bucket = Limit::token_bucket(1, secs(10), 5).unwrap();
+        let day = Calendar::DAY;
+        for (name, other) in [
+            ("fixed", Limit::fixed_window(5, secs(10)).unwrap()),
+            ("sliding", Limit::sliding_window(5, secs(10)).unwrap()),
+            ("day", Limit::calendar(5, day).unwrap()),
+            ("group", Limit::fixed_window(5, secs(10)).unwrap().per_group()),
+        ] {
+            let bucket = if other.is_per_group() { bucket.per_group() } else { bucket };
+            let limiter = RateLimiter::builder(redis.clone(), bucket)
+                .and(other)
+                .prefix(name)
+                .clock(ManualClock::new(START))
+                .build();
+            // 2027-01-15 is the day of `START`.
+            for end in [(START / 10_000).to_string(), "2027-01-15".to_owned()] {
+                let hostile = format!("bob:{end}");
+                let query = Query::new(&hostile).group(&hostile);
+                assert!(limiter.decide(query).await.unwrap().is_allowed(), "{name}");
+            }
+            let bob = limiter.decide(Query::new("bob").group("bob")).await.unwrap();
+            assert_eq!((bob.is_allowed(), bob.remaining()), (true, 4), "{name}");
+        }
+        // Where no keys can meet, they stay those of other clients.
+        let (alone, _) = limiter(&redis, bucket);
+        assert!(alone.limit("bob:1").await.unwrap().is_allowed());
+        assert_eq!(redis.exists(["@upstash/ratelimit:bob:1"]).await.unwrap(), 1);
     }
 }

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::{
     builder::ClockSource,
     decision::{Decision, LimitState, Reason},
+    identifier::twin_part,
     limit::{EXACT, Kind, Limit},
     limiter::{RateLimiter, Who},
     lists,
@@ -31,6 +32,7 @@ impl RateLimiter {
         keys: &mut Vec<String>,
     ) {
         let prefix = &self.0.prefix;
+        let id = twin_part(id, limit.twins);
         match limit.kind {
             Kind::Fixed | Kind::Sliding if base => keys.push(format!("{prefix}:{id}")),
             Kind::Fixed => keys.push(format!("{prefix}:{id}:{}", now / limit.window_ms)),

@@ -132,6 +132,8 @@ impl RateLimiterBuilder {
         if self.0.limits.len() > 1 || self.0.limits.iter().any(Limit::is_per_group) {
             self.0.ahead = None;
         }
+        Limit::tell_apart(&mut self.0.limits);
+        self.0.can_meet = Limit::can_meet(&self.0.limits);
         if let Some(limit) = self.0.limits.first() {
             let keys = 1 + u8::from(limit.kind == Kind::Sliding);
             self.0.window = format!("{} {} {keys} ", limit.amount, limit.window_ms);
@@ -147,6 +149,7 @@ impl RateLimiter {
             redis,
             limits: vec![limit],
             window: String::new(),
+            can_meet: false,
             prefix: "@upstash/ratelimit".into(),
             hash_tags: false,
             clock: Arc::new(SystemClock::new()),

@@ -83,6 +83,11 @@ impl Calendar {
         days * 24 * HOUR_MS + change
     }
 
+    /// Whether both give their periods the same names.
+    pub(super) fn is_named_like(self, other: Self) -> bool {
+        self.unit == other.unit
+    }
+
     /// The period's name and its end in unix milliseconds.
     pub(super) fn period(self, now_ms: u64) -> (String, u64) {
         let (year, month, day) = match self.place {

@@ -35,9 +35,26 @@ pub(super) fn key_part(identifier: &str) -> Result<Cow<'_, str>> {
     Ok(Cow::Owned(hashed(identifier)))
 }
 
+/// A part that cannot be taken for another's with the number or date of a window behind it.
+pub(super) fn apart(part: Cow<'_, str>) -> Cow<'_, str> {
+    let counter = |c: char| c.is_ascii_digit() || c == '-';
+    match part.rsplit_once(':') {
+        Some((_, end)) if end.chars().all(counter) => Cow::Owned(hashed(&part)),
+        _ => part,
+    }
+}
+
 /// The part of the key that stands for a group; no identifier has it.
-pub(super) fn group_part(group: &str) -> Result<String> {
-    Ok(format!("#group:{}", key_part(group)?))
+pub(super) fn group_part(part: &str) -> String {
+    format!("#group:{part}")
+}
+
+/// The part for another limit that would count in the same key; no identifier has it.
+pub(super) fn twin_part(part: &str, twins: u8) -> Cow<'_, str> {
+    match twins {
+        0 => Cow::Borrowed(part),
+        _ => Cow::Owned(format!("#{}:{part}", u16::from(twins) + 1)),
+    }
 }
 
 /// The same in braces, which a Redis Cluster takes for what to place the key by.
@@ -104,9 +121,31 @@ mod tests {
 
     #[test]
     fn no_identifier_is_a_group() {
-        assert_eq!(group_part("acme").unwrap(), "#group:acme");
+        assert_eq!(group_part("acme"), "#group:acme");
         assert_ne!(key_part("#group:acme").unwrap(), "#group:acme");
-        assert!(group_part("").is_err());
+    }
+
+    #[test]
+    fn no_identifier_is_another_limit_of_anyone() {
+        assert_eq!(twin_part("acme", 0), "acme");
+        assert_eq!(twin_part("acme", 1), "#2:acme");
+        assert_ne!(key_part("#2:acme").unwrap(), "#2:acme");
+    }
+
+    #[test]
+    fn what_looks_like_the_counter_of_another_is_hashed_where_they_could_meet() {
+        for id in [
+            "bob:180000000",
+            "a:b:7",
+            "bob:2026-11",
+            "bob:2026-11-20",
+            "::1",
+        ] {
+            assert!(apart(id.into()).starts_with('#'), "{id}");
+        }
+        for id in ["bob", "180000000", "bob:7a", "bob:x-1", "2026-11"] {
+            assert_eq!(apart(id.into()), id);
+        }
     }
 
     #[test]

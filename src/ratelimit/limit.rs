@@ -19,6 +19,8 @@ pub struct Limit {
     pub(super) rate: u64,
     /// Whether a group counts in it together.
     pub(super) per_group: bool,
+    /// How many limits of the same decision before it would count in the same key.
+    pub(super) twins: u8,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -85,6 +87,7 @@ impl Limit {
             window_ms: calendar.longest_ms(),
             rate: 0,
             per_group: false,
+            twins: 0,
         })
     }
 
@@ -101,6 +104,7 @@ impl Limit {
             window_ms,
             rate,
             per_group: false,
+            twins: 0,
         })
     }
 
@@ -129,6 +133,38 @@ impl Limit {
     /// The window, interval or period; the longest day or month of a calendar.
     pub fn window(&self) -> Duration {
         Duration::from_millis(self.window_ms)
+    }
+
+    /// Whether both would count in the same key.
+    fn is_twin_of(&self, other: &Self) -> bool {
+        use Kind::{Bucket, Calendar, Fixed, Gcra, Sliding};
+        self.per_group == other.per_group
+            && match (self.kind, other.kind) {
+                (Fixed | Sliding, Fixed | Sliding) => self.window_ms == other.window_ms,
+                (Bucket, Bucket) => true,
+                (Gcra, Gcra) => (self.window_ms, self.amount) == (other.window_ms, other.amount),
+                (Calendar(one), Calendar(other)) => one.is_named_like(other),
+                _ => false,
+            }
+    }
+
+    /// Counts the twins of each limit, so that every one gets keys of its own.
+    pub(super) fn tell_apart(limits: &mut [Self]) {
+        for at in 0..limits.len() {
+            let (before, rest) = limits.split_at_mut(at);
+            if let Some(limit) = rest.first_mut() {
+                let twins = before.iter().filter(|other| limit.is_twin_of(other));
+                limit.twins = u8::try_from(twins.count()).unwrap_or(u8::MAX);
+            }
+        }
+    }
+
+    /// Whether the key of one identifier can be that of another: a bucket's key is the identifier
+    /// alone, a window's has the window's number behind it.
+    pub(super) fn can_meet(limits: &[Self]) -> bool {
+        let has = |is: fn(&Kind) -> bool| limits.iter().any(|limit| is(&limit.kind));
+        has(|kind| matches!(kind, Kind::Bucket))
+            && has(|kind| matches!(kind, Kind::Fixed | Kind::Sliding | Kind::Calendar(_)))
     }
 
     /// When there is more than is left now.

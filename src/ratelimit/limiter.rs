@@ -9,7 +9,7 @@ use super::{
     builder::{ClockSource, FailurePolicy},
     decision::{Decision, LimitState, Reason},
     feed::DenyFeed,
-    identifier::{group_part, key_part, tagged},
+    identifier::{apart, group_part, key_part, tagged},
     limit::Limit,
     local::Local,
     query::Query,
@@ -26,6 +26,8 @@ pub(super) struct Inner {
     pub(super) limits: Vec<Limit>,
     /// The first limit as [`window_call`](RateLimiter::window_call) writes it.
     pub(super) window: String,
+    /// Whether keys of different identifiers can be the same.
+    pub(super) can_meet: bool,
     pub(super) prefix: String,
     pub(super) hash_tags: bool,
     pub(super) clock: Arc<dyn Clock>,
@@ -249,12 +251,17 @@ impl RateLimiter {
 
     /// The part of a key that stands for an identifier.
     pub(super) fn part<'i>(&self, identifier: &'i str) -> Result<Cow<'i, str>> {
-        let part = key_part(identifier)?;
+        let part = self.own_part(identifier)?;
         Ok(if self.0.hash_tags {
             Cow::Owned(tagged(&part))
         } else {
             part
         })
+    }
+
+    fn own_part<'i>(&self, name: &'i str) -> Result<Cow<'i, str>> {
+        let part = key_part(name)?;
+        Ok(if self.0.can_meet { apart(part) } else { part })
     }
 
     /// Forgets that an identifier is blocked, in any group.
@@ -282,7 +289,7 @@ impl RateLimiter {
     }
 
     pub(super) fn group_part(&self, group: &str) -> Result<String> {
-        let part = group_part(group)?;
+        let part = group_part(&self.own_part(group)?);
         Ok(if self.0.hash_tags {
             tagged(&part)
         } else {
