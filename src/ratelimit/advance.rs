@@ -18,7 +18,10 @@ struct Held {
     /// What the store had left beside them.
     beyond: u64,
     limit: u64,
-    until_ms: u64,
+    /// The window's end by the clock that decided, which tells it from others.
+    reset_ms: u64,
+    /// The same by this machine's clock.
+    ends_ms: u64,
 }
 
 /// A permit that was handed out without asking.
@@ -51,7 +54,7 @@ impl Advance {
     pub(super) fn spend(&self, identifier: &str, cost: u64, now_ms: u64) -> Option<Spent> {
         let mut all = self.held();
         let held = all.get(identifier)?;
-        if held.until_ms <= now_ms {
+        if held.ends_ms <= now_ms {
             all.remove(identifier);
             return None;
         }
@@ -59,15 +62,22 @@ impl Advance {
         Some(Spent {
             limit: held.limit,
             remaining: held.beyond + held.permits,
-            reset_ms: held.until_ms,
+            reset_ms: held.ends_ms,
         })
     }
 
+    /// How much is held and still counts.
+    pub(super) fn held_by(&self, identifier: &str, now_ms: u64) -> u64 {
+        let mut all = self.held();
+        let live = all.get(identifier).filter(|held| held.ends_ms > now_ms);
+        live.map_or(0, |held| held.permits)
+    }
+
     /// Keeps what was taken beyond the cost, and says what is left in all.
-    pub(super) fn keep(&self, identifier: &str, permits: u64, store: &Spent) -> u64 {
+    pub(super) fn keep(&self, identifier: &str, permits: u64, store: &Spent, ends_ms: u64) -> u64 {
         let mut all = self.held();
         let held = all.get_or_insert(identifier, Held::default);
-        let still = if held.until_ms == store.reset_ms {
+        let still = if held.reset_ms == store.reset_ms {
             held.permits
         } else {
             0
@@ -76,7 +86,8 @@ impl Advance {
             permits: still + permits,
             beyond: store.remaining,
             limit: store.limit,
-            until_ms: store.reset_ms,
+            reset_ms: store.reset_ms,
+            ends_ms,
         };
         held.beyond + held.permits
     }
@@ -91,7 +102,7 @@ impl Advance {
         let all = self.held().take_all();
         let live = all
             .into_iter()
-            .filter(|(_, held)| held.until_ms > now_ms && held.permits > 0);
+            .filter(|(_, held)| held.ends_ms > now_ms && held.permits > 0);
         live.map(|(identifier, held)| (identifier, held.permits))
             .collect()
     }
@@ -113,20 +124,24 @@ mod tests {
     fn what_is_held_is_handed_out_once_and_ends_with_its_window() {
         let advance = Advance::new(3, 8);
         assert_eq!(advance.spend("a", 1, 0), None);
-        assert_eq!(advance.keep("a", 2, &store(7)), 9);
+        assert_eq!(advance.keep("a", 2, &store(7), 100), 9);
         assert_eq!(advance.spend("a", 3, 0), None);
         assert_eq!(advance.spend("a", 1, 0), Some(store(8)));
+        assert_eq!(
+            (advance.held_by("a", 99), advance.held_by("a", 100)),
+            (1, 0)
+        );
         assert_eq!(advance.spend("a", 1, 99), Some(store(7)));
         assert_eq!(advance.spend("a", 1, 99), None);
-        advance.keep("a", 2, &store(4));
+        advance.keep("a", 2, &store(4), 100);
         assert_eq!(advance.spend("a", 1, 100), None);
     }
 
     #[test]
     fn what_is_left_is_given_back_once() {
         let advance = Advance::new(3, 8);
-        advance.keep("a", 2, &store(7));
-        advance.keep("b", 1, &store(7));
+        advance.keep("a", 2, &store(7), 100);
+        advance.keep("b", 1, &store(7), 100);
         advance.forget("b");
         assert_eq!(advance.take_all(99), [("a".into(), 2)]);
         assert!(advance.take_all(99).is_empty());

@@ -22,6 +22,9 @@ pub enum ClockSource {
     #[default]
     Client,
     /// The server; its script computes key names and locks the whole database on Upstash.
+    ///
+    /// The days and months of a [calendar](super::Limit::calendar) are still those of the machine
+    /// that asks: Redis knows no calendar.
     Server,
 }
 
@@ -112,6 +115,8 @@ impl RateLimiterBuilder {
         self
     }
     /// How many blocked identifiers are remembered; 10,000 by default, 0 for none.
+    ///
+    /// With lists or dynamic limits, which another process may change, for a second at a time.
     pub fn block_cache(mut self, capacity: usize) -> Self {
         self.0.blocks = BlockCache::new(capacity);
         self

@@ -10,11 +10,17 @@ use super::{
     decision::{Decision, LimitState, Reason},
     feed::DenyFeed,
     identifier::{apart, group_part, key_part, tagged},
-    limit::Limit,
+    limit::{Kind, Limit},
     local::Local,
     query::Query,
 };
-use crate::{Clock, Error, Redis, Result, commands::GenericCommands as _};
+use crate::{
+    Clock, Error, Redis, Result,
+    commands::{GenericCommands as _, ServerCommands as _},
+};
+
+/// How long a block is known where a list or a limit in the store can lift it.
+const SHORT_MS: u64 = 1000;
 
 /// Limits requests; cheap to clone, clones share the block cache.
 #[derive(Debug, Clone)]
@@ -95,6 +101,7 @@ impl RateLimiter {
         let who = Who::new(&key, &group);
         let now = self.0.clock.now_ms();
         let known = who.known_as();
+        let mark = self.0.blocks.mark();
         if let Some(block) = self.0.blocks.find(&known, query.cost, now) {
             let decision = Decision {
                 allowed: false,
@@ -102,16 +109,16 @@ impl RateLimiter {
                 reason: Reason::CacheBlock,
                 taken: 0,
                 now_ms: now,
-                retry_at_ms: Some(block.until_ms),
+                retry_at_ms: block.retry_at_ms,
                 states: block.states,
                 listed: None,
             };
-            return Ok(self.finish(&known, query.cost, decision));
+            return Ok(self.finish(&known, query.cost, mark, decision));
         }
         let asked = if let Some(ahead) = &self.0.ahead {
             if let Some(spent) = ahead.spend(&key, query.cost, now) {
                 let decision = self.spent(&spent, query.cost, now);
-                return Ok(self.finish(&known, query.cost, decision));
+                return Ok(self.finish(&known, query.cost, mark, decision));
             }
             self.ask_ahead(ahead, &key, &query, now).await
         } else {
@@ -119,7 +126,7 @@ impl RateLimiter {
             self.ask(who, ask, Some(&query), now).await
         };
         match asked {
-            Ok(decision) => Ok(self.finish(&known, query.cost, decision)),
+            Ok(decision) => Ok(self.finish(&known, query.cost, mark, decision)),
             Err(error) => self.without_store(who, &query, error, now),
         }
     }
@@ -142,7 +149,12 @@ impl RateLimiter {
                 remaining: state.remaining,
                 reset_ms: state.reset_ms,
             };
-            state.remaining = ahead.keep(key, decision.taken - query.most, &store);
+            // By this machine's clock, and not later: the time of asking is before that of deciding.
+            let ends_ms = match self.0.source {
+                ClockSource::Client => store.reset_ms,
+                ClockSource::Server => (now + store.reset_ms).saturating_sub(decision.now_ms),
+            };
+            state.remaining = ahead.keep(key, decision.taken - query.most, &store, ends_ms);
             decision.taken = query.most;
         }
         Ok(decision)
@@ -179,7 +191,9 @@ impl RateLimiter {
         let refunds = held
             .iter()
             .map(|(key, permits)| self.ask(Who::alone(key), Ask::GiveBack(*permits), None, now));
-        for refunded in futures_util::future::join_all(refunds).await {
+        let refunds = futures_util::future::join_all(refunds).await;
+        self.0.blocks.lift_all();
+        for refunded in refunds {
             let _ = refunded?;
         }
         Ok(held.iter().map(|(_, permits)| permits).sum())
@@ -194,19 +208,29 @@ impl RateLimiter {
         futures_util::future::join_all(queries.iter().map(|q| self.decide(*q))).await
     }
 
-    /// What a request of cost 1 would get; takes nothing.
+    /// What a request of cost 1 would get, lists and permits taken ahead included; takes nothing.
     ///
     /// # Errors
     /// As [`limit`](Self::limit).
     pub async fn peek<'q>(&self, query: impl Into<Query<'q>>) -> Result<Decision> {
-        let query = query.into();
+        let query = query.into().cost(1);
         let (key, group) = (self.part(query.identifier)?, self.group(&query)?);
         let who = Who::new(&key, &group);
         let now = self.0.clock.now_ms();
-        match self.ask(who, Ask::Peek, None, now).await {
-            Ok(decision) => Ok(decision),
-            Err(error) => self.without_store(who, &query.cost(0), error, now),
+        let mut decision = match self.ask(who, Ask::Peek, Some(&query), now).await {
+            Ok(decision) => decision,
+            // Judges a cost of 1 and takes 0.
+            Err(error) => return self.without_store(who, &Query { most: 0, ..query }, error, now),
+        };
+        let held = self.0.ahead.as_ref().map_or(0, |a| a.held_by(&key, now));
+        if held > 0 && decision.reason == Reason::Limit {
+            (decision.allowed, decision.retry_at_ms) = (true, None);
+            for state in &mut decision.states {
+                state.remaining += held;
+                state.exceeded = false;
+            }
         }
+        Ok(decision)
     }
 
     /// Gives back what was taken, never more than is counted now.
@@ -217,26 +241,42 @@ impl RateLimiter {
         let query = query.into();
         let (key, group) = (self.part(query.identifier)?, self.group(&query)?);
         let who = Who::new(&key, &group);
-        self.0.blocks.lift(&who.known_as());
         let now = self.0.clock.now_ms();
-        self.ask(who, Ask::GiveBack(cost), None, now).await
+        let refunded = self.ask(who, Ask::GiveBack(cost), None, now).await;
+        self.lift(&key);
+        refunded
     }
 
     /// Forgets what an identifier has used: deletes its few keys, without a scan. What its group has
-    /// used stays.
+    /// used stays. With [`ClockSource::Server`] windows take a second request, for the server's time.
     ///
     /// # Errors
     /// An invalid identifier, or whatever the client returns.
     pub async fn reset(&self, identifier: &str) -> Result<()> {
         let key = self.part(identifier)?;
-        self.lift(&key);
+        let forgotten = self.forget(&key).await;
         if let Some(ahead) = &self.0.ahead {
             ahead.forget(&key);
         }
-        let now = self.0.clock.now_ms();
+        self.lift(&key);
+        forgotten
+    }
+
+    async fn forget(&self, key: &str) -> Result<()> {
+        let own = || self.0.limits.iter().filter(|limit| !limit.per_group);
+        let here = self.0.clock.now_ms();
+        let windows = own().any(|limit| matches!(limit.kind, Kind::Fixed | Kind::Sliding));
+        let there = if windows && self.0.source == ClockSource::Server {
+            let (seconds, micros) = self.0.redis.time().await?;
+            seconds * 1000 + u64::from(micros) / 1000
+        } else {
+            here
+        };
         let mut keys = Vec::with_capacity(self.0.limits.len() * 2);
-        for limit in self.0.limits.iter().filter(|limit| !limit.per_group) {
-            self.counters(limit, &key, now, false, &mut keys);
+        for limit in own() {
+            let calendar = matches!(limit.kind, Kind::Calendar(_));
+            let now = if calendar { here } else { there };
+            self.counters(limit, key, now, false, &mut keys);
         }
         if !keys.is_empty() {
             self.0.redis.del(keys).await?;
@@ -297,7 +337,7 @@ impl RateLimiter {
         })
     }
 
-    fn finish(&self, id: &str, cost: u64, decision: Decision) -> Decision {
+    fn finish(&self, id: &str, cost: u64, mark: u64, decision: Decision) -> Decision {
         let metrics = self.0.redis.metrics();
         metrics.count(
             if decision.allowed {
@@ -320,12 +360,15 @@ impl RateLimiter {
             states
                 .iter_mut()
                 .for_each(|s| s.reset_ms = here(s.reset_ms));
+            let until_ms = here(until);
+            let elsewhere = self.0.protection || self.0.dynamic;
             let block = Block {
-                until_ms: here(until),
+                until_ms,
+                known_until_ms: until_ms.min(if elsewhere { now + SHORT_MS } else { u64::MAX }),
                 cost,
                 states,
             };
-            self.0.blocks.block(id, block, now);
+            self.0.blocks.block(id, block, now, mark);
         }
         decision
     }
