@@ -219,10 +219,8 @@ impl<T: FromReply> Future for Call<'_, T> {
         };
         let result = done
             .pop()
-            .unwrap_or_else(|| Err(Error::protocol("no reply")))
-            .and_then(T::from_reply)
-            .map_err(|e| e.in_command(&this.name));
+            .unwrap_or_else(|| Err(Error::protocol("no reply")));
         this.ticket = None;
-        Poll::Ready(result)
+        Poll::Ready(this.client.metrics().decode(&this.name, result))
     }
 }

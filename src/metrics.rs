@@ -11,10 +11,10 @@ use std::{
 
 use crate::{
     clock::{Clock as _, SystemClock},
-    commands::properties::TABLE,
+    commands::properties::{self, TABLE},
     dispatch::breaker::BreakerState,
     error::{Error, ErrorKind, Result},
-    reply::Reply,
+    reply::{FromReply, Reply},
     transport::Answer,
 };
 
@@ -45,7 +45,8 @@ struct Inner {
 
 #[derive(Default)]
 struct Cell {
-    errors: AtomicU64,
+    /// In the order of `ErrorKind::ALL`.
+    errors: [AtomicU64; ErrorKind::ALL.len()],
     total_us: AtomicU64,
     /// Every command is in one of them: their sum is the count.
     latency: [AtomicU64; BUCKETS],
@@ -86,6 +87,12 @@ fn get(from: &AtomicU64) -> u64 {
     from.load(Ordering::Relaxed)
 }
 
+/// Those that occurred.
+fn by_kind(errors: &[AtomicU64; ErrorKind::ALL.len()]) -> Vec<(ErrorKind, u64)> {
+    let errors = ErrorKind::ALL.into_iter().zip(errors.iter().map(get));
+    errors.filter(|(_, n)| *n > 0).collect()
+}
+
 impl Metrics {
     /// All zero.
     pub fn new() -> Self {
@@ -121,15 +128,41 @@ impl Metrics {
             Ok(Reply::Error(e)) => ErrorKind::of_server_error(e),
             Ok(_) => return,
         };
-        add(&cell.errors, 1);
-        if let Some(at) = ErrorKind::ALL.iter().position(|k| *k == kind) {
-            add(&self.0.errors[at], 1);
-            // Neither is why something fails: the one follows from errors, the other mends itself.
-            if !matches!(kind, ErrorKind::CircuitOpen | ErrorKind::NoScript) {
-                let last = SystemClock::new().now_ms() << 8 | at as u64;
-                self.0.last_error.store(last, Ordering::Relaxed);
-            }
+        self.error(cell, kind);
+    }
+
+    /// A call that failed before it was sent, or after its answer had come.
+    #[cold]
+    pub(crate) fn failed(&self, index: usize, kind: ErrorKind) {
+        if let Some(cell) = self.0.commands.get(index) {
+            self.error(cell.get_or_init(Box::default), kind);
         }
+    }
+
+    fn error(&self, cell: &Cell, kind: ErrorKind) {
+        let Some(at) = ErrorKind::ALL.iter().position(|k| *k == kind) else {
+            return;
+        };
+        add(&cell.errors[at], 1);
+        add(&self.0.errors[at], 1);
+        // Neither is why something fails: the one follows from errors, the other mends itself.
+        if !matches!(kind, ErrorKind::CircuitOpen | ErrorKind::NoScript) {
+            let last = SystemClock::new().now_ms() << 8 | at as u64;
+            self.0.last_error.store(last, Ordering::Relaxed);
+        }
+    }
+
+    /// The typed reply of a command whose result has been counted.
+    pub(crate) fn decode<T: FromReply>(&self, name: &str, result: Result<Reply>) -> Result<T> {
+        let result = result.and_then(|reply| {
+            let counted = matches!(reply, Reply::Error(_));
+            T::from_reply(reply).inspect_err(|e| {
+                if !counted {
+                    self.failed(properties::index_of(name.as_bytes()), e.kind());
+                }
+            })
+        });
+        result.map_err(|e| e.in_command(name))
     }
 
     pub(crate) fn request(&self, commands: usize, answer: Result<&Answer, &Error>) {
@@ -168,19 +201,16 @@ impl Metrics {
             let buckets: Vec<u64> = cell.latency.iter().map(get).collect();
             let stats = CommandStats {
                 count: buckets.iter().sum(),
-                errors: get(&cell.errors),
+                errors: cell.errors.iter().map(get).sum(),
+                errors_by_kind: by_kind(&cell.errors),
                 total: Duration::from_micros(get(&cell.total_us)),
                 buckets,
             };
             Some((name, stats))
         });
-        let errors = ErrorKind::ALL.into_iter().zip(&inner.errors);
         Snapshot {
             commands: commands.collect(),
-            errors: errors
-                .map(|(kind, n)| (kind, get(n)))
-                .filter(|(_, n)| *n > 0)
-                .collect(),
+            errors: by_kind(&inner.errors),
             requests: get(&inner.requests),
             retries: get(&inner.retries),
             batched_commands: get(&inner.batched),
@@ -220,7 +250,7 @@ impl Metrics {
 pub struct Snapshot {
     /// By command name; `other` are commands without a method.
     pub commands: BTreeMap<&'static str, CommandStats>,
-    /// Failed commands by kind of error.
+    /// Failed commands by kind of error, also unsent ones and replies that did not fit.
     pub errors: Vec<(ErrorKind, u64)>,
     /// Requests, retries included.
     pub requests: u64,
@@ -248,10 +278,12 @@ pub struct Snapshot {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CommandStats {
-    /// Calls that ended.
+    /// Calls that ended, without those that failed unsent.
     pub count: u64,
-    /// Calls that ended with an error of the server or the network.
+    /// Calls that failed, also unsent or because their reply did not fit.
     pub errors: u64,
+    /// The same by kind of error.
+    pub errors_by_kind: Vec<(ErrorKind, u64)>,
     /// Time of all calls together, from submission to result.
     pub total: Duration,
     /// Calls below 128 µs, below 256 µs, and so on.
@@ -306,11 +338,13 @@ impl fmt::Display for Snapshot {
         f.write_str("# TYPE restis_command_failures_total counter\n")?;
         for (name, stats) in self.commands.iter().filter(|(_, s)| s.errors > 0) {
             let name = name.to_ascii_lowercase();
-            writeln!(
-                f,
-                "restis_command_failures_total{{command=\"{name}\"}} {}",
-                stats.errors
-            )?;
+            for (kind, n) in &stats.errors_by_kind {
+                let kind = kind.as_str();
+                writeln!(
+                    f,
+                    "restis_command_failures_total{{command=\"{name}\",kind=\"{kind}\"}} {n}"
+                )?;
+            }
         }
         f.write_str("# TYPE restis_errors_total counter\n")?;
         for (kind, n) in &self.errors {

@@ -12,6 +12,7 @@ use crate::{
     commands::properties,
     dispatch::CallOptions,
     error::{Error, Result},
+    metrics::Metrics,
     reply::{FromReply, Reply},
     transport::Mode,
 };
@@ -68,11 +69,13 @@ impl Collected {
             options,
         } = self;
         let names = commands.iter().map(properties::name_of).collect();
+        let metrics = client.metrics().clone();
         if commands.is_empty() {
             return Ok(Replies {
                 owner: id,
                 names,
                 items: Vec::new(),
+                metrics,
             });
         }
         let items = client.core.submit_many(mode, commands, options).await?;
@@ -80,6 +83,7 @@ impl Collected {
             owner: id,
             names,
             items: items.into_iter().map(Some).collect(),
+            metrics,
         })
     }
 }
@@ -159,6 +163,7 @@ pub struct Replies {
     owner: u64,
     names: Vec<Cow<'static, str>>,
     items: Vec<Option<Result<Reply>>>,
+    metrics: Metrics,
 }
 
 impl Replies {
@@ -172,12 +177,9 @@ impl Replies {
             return Err(Error::invalid_input("handle of another pipeline"));
         }
         let name = self.names.get(handle.index).map_or("", |n| n);
-        self.items
-            .get_mut(handle.index)
-            .and_then(Option::take)
-            .unwrap_or_else(|| Err(Error::invalid_input("reply taken before")))
-            .and_then(T::from_reply)
-            .map_err(|e| e.in_command(name))
+        let result = self.items.get_mut(handle.index).and_then(Option::take);
+        let result = result.unwrap_or_else(|| Err(Error::invalid_input("reply taken before")));
+        self.metrics.decode(name, result)
     }
 
     /// Number of commands.

@@ -154,6 +154,9 @@ impl Dispatcher {
             Ok(()) => None,
         });
         if let Some(problem) = problem {
+            for args in &commands {
+                self.metrics().failed(args.index(), problem.kind());
+            }
             return Ticket::failed(commands.len(), &problem);
         }
         let timeout = options.timeout.unwrap_or(self.shared.policy.timeout);
@@ -183,10 +186,9 @@ impl Dispatcher {
     ) -> Result<T> {
         let name = properties::name_of(&command.args);
         let mut results = self.submit_one(command.args, options).await;
-        results
+        let result = results
             .pop()
-            .unwrap_or_else(|| Err(Error::protocol("no reply")))
-            .and_then(T::from_reply)
-            .map_err(|e| e.in_command(&name))
+            .unwrap_or_else(|| Err(Error::protocol("no reply")));
+        self.metrics().decode(&name, result)
     }
 }
