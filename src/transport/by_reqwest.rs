@@ -105,6 +105,7 @@ fn head_of(response: &reqwest::Response) -> Head {
         get(header::CONTENT_TYPE).unwrap_or_default(),
         get(SYNC_TOKEN).unwrap_or_default(),
         get(header::RETRY_AFTER).unwrap_or_default(),
+        get(header::DATE).unwrap_or_default(),
     )
 }
 

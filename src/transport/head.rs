@@ -29,6 +29,7 @@ impl Head {
         content_type: &[u8],
         sync: &[u8],
         after: &[u8],
+        date: &[u8],
     ) -> Self {
         let (format, is_event_stream) = match content_type {
             // Nearly every answer.
@@ -39,11 +40,11 @@ impl Head {
             Ok(text) if !text.is_empty() => SyncToken::new(text).ok(),
             _ => None,
         };
-        // Only the form in seconds: a date would need a trusted clock.
-        let retry_after = std::str::from_utf8(after)
-            .ok()
-            .and_then(|v| v.trim().parse().ok())
-            .map(|s: u32| Duration::from_secs(s.into()));
+        let retry_after = if after.is_empty() {
+            None
+        } else {
+            pause(after, date)
+        };
         Self {
             status,
             format,
@@ -57,6 +58,20 @@ impl Head {
     pub(super) fn is_page(&self) -> bool {
         self.format == Format::Other
     }
+}
+
+/// What `Retry-After` asks for: seconds, or a date, which is compared with the answer's own
+/// `Date`, as the clock here may be wrong.
+fn pause(after: &[u8], date: &[u8]) -> Option<Duration> {
+    let text = |value| std::str::from_utf8(value).ok().map(str::trim);
+    let after = text(after)?;
+    if let Ok(seconds) = after.parse::<u32>() {
+        return Some(Duration::from_secs(seconds.into()));
+    }
+    let time = |text| httpdate::parse_http_date(text).ok();
+    let (until, now) = (time(after)?, time(text(date)?)?);
+    let pause = until.duration_since(now).unwrap_or_default();
+    Some(pause.min(Duration::from_secs(u32::MAX.into())))
 }
 
 /// The format of a content type, and whether it is an event stream.
@@ -77,4 +92,39 @@ fn kind(content_type: &[u8]) -> (Format, bool) {
         Format::Other
     };
     (format, is("text/event-stream"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date_by_the_clock_of_the_answer() {
+        let now = "Sun, 06 Nov 1994 08:49:37 GMT";
+        let pause = |after: &str, date: &str| {
+            let [after, date] = [after, date].map(str::as_bytes);
+            let head = Head::from_parts(StatusCode::OK, b"", b"", after, date);
+            head.retry_after.map(|pause| pause.as_secs())
+        };
+        for (after, wanted) in [
+            ("30", Some(30)),
+            (" 4294967295 ", Some(u32::MAX.into())),
+            ("Sun, 06 Nov 1994 08:51:37 GMT", Some(120)),
+            ("Sunday, 06-Nov-94 08:49:38 GMT", Some(1)),
+            ("Sun Nov  6 08:49:40 1994", Some(3)),
+            // Past, and further than any number of seconds.
+            ("Sun, 06 Nov 1994 08:49:36 GMT", Some(0)),
+            ("Fri, 31 Dec 9999 23:59:59 GMT", Some(u32::MAX.into())),
+            ("", None),
+            ("soon", None),
+            ("-1", None),
+            ("4294967296", None),
+            ("Sun, 31 Feb 1994 08:49:37 GMT", None),
+        ] {
+            assert_eq!(pause(after, now), wanted, "{after}");
+        }
+        assert_eq!(pause(now, ""), None);
+        assert_eq!(pause(now, "now"), None);
+        assert_eq!(pause("30", "now"), Some(30));
+    }
 }

@@ -305,7 +305,7 @@ fn parse(bytes: &[u8]) -> Result<Option<(Start, usize)>> {
     };
     let status = StatusCode::from_u16(response.code.unwrap_or_default())
         .map_err(|_| Error::protocol("an unknown status"))?;
-    let (mut content_type, mut sync_token, mut retry_after) = (&b""[..], &b""[..], &b""[..]);
+    let [mut content_type, mut sync_token, mut retry_after, mut date] = [&b""[..]; 4];
     let mut framing = Framing::UntilClose;
     let mut keep = response.version == Some(1);
     for header in response.headers.iter() {
@@ -341,9 +341,11 @@ fn parse(bytes: &[u8]) -> Result<Option<(Start, usize)>> {
             sync_token = value;
         } else if is("retry-after") {
             retry_after = value;
+        } else if is("date") {
+            date = value;
         }
     }
-    let head = Head::from_parts(status, content_type, sync_token, retry_after);
+    let head = Head::from_parts(status, content_type, sync_token, retry_after, date);
     let start = Start {
         head,
         framing,
