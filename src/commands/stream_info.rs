@@ -1,5 +1,7 @@
 //! Typed replies of `XINFO`.
 
+use bytes::Bytes;
+
 use super::{replies::Fields, stream_types::StreamEntry};
 use crate::{FromReply, Reply, Result};
 
@@ -75,7 +77,7 @@ impl<T: FromReply> FromReply for FullStreamInfo<T> {
 #[non_exhaustive]
 pub struct FullGroupInfo {
     /// The group's name.
-    pub name: String,
+    pub name: Bytes,
     /// The last id delivered.
     pub last_delivered_id: String,
     /// Entries read, where the server knows it.
@@ -93,7 +95,7 @@ pub struct FullGroupInfo {
 impl FromReply for FullGroupInfo {
     fn from_reply(reply: Reply) -> Result<Self> {
         let mut fields = Fields::from_reply(reply)?;
-        let pending: Vec<(String, String, u64, u64)> = fields.need("pending")?;
+        let pending: Vec<(String, Bytes, u64, u64)> = fields.need("pending")?;
         let pending = pending.into_iter().map(FullPending::of).collect();
         Ok(Self {
             name: fields.need("name")?,
@@ -112,7 +114,7 @@ impl FromReply for FullGroupInfo {
 #[non_exhaustive]
 pub struct FullConsumerInfo {
     /// The consumer's name.
-    pub name: String,
+    pub name: Bytes,
     /// When it last asked, in unix milliseconds.
     pub seen_at_ms: u64,
     /// When it last got something, in unix milliseconds; -1 never; `None` before Redis 7.2.
@@ -126,7 +128,7 @@ pub struct FullConsumerInfo {
 impl FromReply for FullConsumerInfo {
     fn from_reply(reply: Reply) -> Result<Self> {
         let mut fields = Fields::from_reply(reply)?;
-        let name: String = fields.need("name")?;
+        let name: Bytes = fields.need("name")?;
         let pending: Vec<(String, u64, u64)> = fields.need("pending")?;
         let own = |(id, at, deliveries)| FullPending::of((id, name.clone(), at, deliveries));
         let pending = pending.into_iter().map(own).collect();
@@ -147,7 +149,7 @@ pub struct FullPending {
     /// The entry's id.
     pub id: String,
     /// Who has it.
-    pub consumer: String,
+    pub consumer: Bytes,
     /// Its last delivery, in unix milliseconds.
     pub delivered_at_ms: u64,
     /// How often it was delivered.
@@ -155,7 +157,7 @@ pub struct FullPending {
 }
 
 impl FullPending {
-    fn of((id, consumer, delivered_at_ms, deliveries): (String, String, u64, u64)) -> Self {
+    fn of((id, consumer, delivered_at_ms, deliveries): (String, Bytes, u64, u64)) -> Self {
         Self {
             id,
             consumer,
@@ -170,7 +172,7 @@ impl FullPending {
 #[non_exhaustive]
 pub struct GroupInfo {
     /// The group's name.
-    pub name: String,
+    pub name: Bytes,
     /// Its consumers.
     pub consumers: u64,
     /// Entries delivered and not acknowledged.
@@ -202,7 +204,7 @@ impl FromReply for GroupInfo {
 #[non_exhaustive]
 pub struct ConsumerInfo {
     /// The consumer's name.
-    pub name: String,
+    pub name: Bytes,
     /// Entries it has and did not acknowledge.
     pub pending: u64,
     /// Milliseconds since it last asked.

@@ -1,5 +1,7 @@
 //! Typed replies of the stream commands.
 
+use bytes::Bytes;
+
 use super::replies::array;
 use crate::{Error, FromReply, Pairs, Reply, Result};
 
@@ -87,7 +89,7 @@ pub struct PendingSummary {
     /// The smallest and greatest pending id.
     pub range: Option<(String, String)>,
     /// Pending entries of each consumer.
-    pub consumers: Vec<(String, u64)>,
+    pub consumers: Vec<(Bytes, u64)>,
 }
 
 impl FromReply for PendingSummary {
@@ -96,7 +98,7 @@ impl FromReply for PendingSummary {
             u64,
             Option<String>,
             Option<String>,
-            Option<Pairs<String, u64>>,
+            Option<Pairs<Bytes, u64>>,
         )>::from_reply(reply)?;
         Ok(Self {
             count,
@@ -113,7 +115,7 @@ pub struct Pending {
     /// The entry's id.
     pub id: String,
     /// Who has it.
-    pub consumer: String,
+    pub consumer: Bytes,
     /// Milliseconds since its last delivery.
     pub idle_ms: u64,
     /// How often it was delivered.

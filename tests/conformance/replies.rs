@@ -85,6 +85,23 @@ pub(crate) async fn a_group_starts_where_it_is_told(redis: &Redis) {
     assert_eq!((groups[0].entries_read, groups[0].lag), (Some(0), Some(1)));
 }
 
+async fn a_group_with_bytes_in_its_names(redis: &Redis, name: &'static [u8]) {
+    redis.xgroup_create("groups", name, "0").await.unwrap();
+    redis.xadd("groups", [("n", 1)]).await.unwrap();
+    let read = redis.xreadgroup::<String, ()>(name, name, [("groups", ">")], None);
+    assert!(read.await.unwrap().is_some());
+    let all = XPendingOptions::new();
+    let pending = redis.xpending_range("groups", name, ("-", "+", 1), &all);
+    assert_eq!(pending.await.unwrap()[0].consumer, name);
+    let summary = redis.xpending("groups", name).await.unwrap();
+    assert_eq!(summary.consumers, [(Bytes::from_static(name), 1)]);
+    assert_eq!(redis.xinfo_groups("groups").await.unwrap()[0].name, name);
+    let consumers = redis.xinfo_consumers("groups", name).await.unwrap();
+    assert_eq!(consumers[0].name, name);
+    let full = redis.xinfo_stream_full::<()>("groups", None).await.unwrap();
+    assert_eq!(full.groups[0].consumers[0].pending[0].consumer, name);
+}
+
 /// Names that are no text arrive as they were sent.
 pub(crate) async fn bytes_in_names_survive(redis: &Redis) {
     const NAME: &[u8] = b"\xff\x00name";
@@ -106,6 +123,7 @@ pub(crate) async fn bytes_in_names_survive(redis: &Redis) {
         }
     };
     assert_eq!((pending(b"c").await, pending(NAME).await), (1, 0));
+    a_group_with_bytes_in_its_names(redis, NAME).await;
 
     redis.rpush("\u{1}list", [NAME]).await.unwrap();
     redis
@@ -209,17 +227,24 @@ pub(crate) async fn a_stream_is_told_in_full(redis: &Redis) {
     let ids: Vec<&str> = full.entries.iter().map(|e| &*e.id).collect();
     assert_eq!(ids, ["1-1", "1-2"]);
     let group = &full.groups[0];
-    assert_eq!((&*group.name, &*group.last_delivered_id), ("g", "1-3"));
+    assert_eq!(group.name, "g");
+    assert_eq!(&group.last_delivered_id, "1-3");
     assert_eq!((group.pending_count, group.lag), (3, Some(0)));
     let who: Vec<_> = group
         .pending
         .iter()
-        .map(|p| (&*p.id, &*p.consumer))
+        .map(|p| (&*p.id, &p.consumer[..]))
         .collect();
-    assert_eq!(who, [("1-1", "a"), ("1-2", "a")]);
+    assert_eq!(who, [("1-1", &b"a"[..]), ("1-2", b"a")]);
     let (a, b) = (&group.consumers[0], &group.consumers[1]);
-    assert_eq!((&*a.name, a.pending_count, a.pending.len()), ("a", 2, 2));
-    assert_eq!((&*b.pending[0].id, &*b.pending[0].consumer), ("1-3", "b"));
+    assert_eq!(
+        (&a.name[..], a.pending_count, a.pending.len()),
+        (&b"a"[..], 2, 2)
+    );
+    assert_eq!(
+        (&*b.pending[0].id, &b.pending[0].consumer[..]),
+        ("1-3", &b"b"[..])
+    );
     assert_eq!(b.pending[0].deliveries, 1);
     assert!(b.seen_at_ms >= b.pending[0].delivered_at_ms && b.pending[0].delivered_at_ms > 0);
     assert!(redis.xinfo_stream_full::<()>("none", None).await.is_err());
