@@ -98,6 +98,7 @@ async fn waiting_exactly_as_told_is_enough_and_less_is_not() {
         Limit::sliding_window(5, secs(10)).unwrap(),
         Limit::token_bucket(2, secs(3), 5).unwrap(),
         Limit::gcra(5, secs(10), 5).unwrap(),
+        Limit::gcra(7, secs(10), 5).unwrap(),
     ] {
         for cost in [1, 3, 5] {
             let (limiter, clock) = limiter(limit);
@@ -775,6 +776,26 @@ async fn usage_counts_what_was_allowed_and_refused_by_hour() {
 }
 
 #[tokio::test]
+async fn usage_counts_every_identifier_of_an_hour_or_says_that_it_does_not() {
+    let (builder, _, redis) = builder(Limit::fixed_window(1, secs(10)).unwrap());
+    let limiter = builder.analytics().build();
+    let key = format!("@upstash/ratelimit:events:{START}");
+    let mut added = 0;
+    for (total, counted, truncated) in [(2500, 2500, false), (10_500, 10_000, true)] {
+        let members = (added..total).map(|n| {
+            let member = format!(r#"{{"identifier":"id{n}","success":false}}"#);
+            (1.0, member)
+        });
+        redis.zadd(&key, members).await.unwrap();
+        added = total;
+        let usage = limiter.usage(2).await.unwrap();
+        let hour = usage.hours[1];
+        assert_eq!((hour.refused, hour.truncated), (counted, truncated));
+        assert!(!usage.hours[0].truncated);
+    }
+}
+
+#[tokio::test]
 async fn permits_taken_ahead_cost_no_request_and_never_exceed_the_limit() {
     let (builder, clock, redis) = builder(Limit::fixed_window(10, secs(10)).unwrap());
     let limiter = builder.take_ahead(4).build();
@@ -1134,6 +1155,7 @@ proptest! {
             vec![Limit::sliding_window(4, secs(10))],
             vec![Limit::token_bucket(2, secs(3), 5)],
             vec![Limit::gcra(4, secs(10), 3)],
+            vec![Limit::gcra(7, secs(10), 5)],
             vec![Limit::calendar(6, Calendar::DAY)],
             vec![Limit::fixed_window(3, secs(2)), Limit::sliding_window(9, secs(20))],
         ] {

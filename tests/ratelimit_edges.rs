@@ -11,7 +11,7 @@ use std::time::Duration;
 use restis::{
     Redis,
     prelude::*,
-    ratelimit::{Calendar, ClockSource, Decision, Limit, Query, RateLimiter},
+    ratelimit::{Calendar, ClockSource, Decision, FailurePolicy, Limit, Query, RateLimiter},
     testing::ManualClock,
 };
 
@@ -204,5 +204,133 @@ on_every_store! {
         let (alone, _) = limiter(&redis, bucket);
         assert!(alone.limit("bob:1").await.unwrap().is_allowed());
         assert_eq!(redis.exists(["@upstash/ratelimit:bob:1"]).await.unwrap(), 1);
+    }
+
+    async fn gcra_hands_out_its_whole_burst_and_then_one_a_step(redis) {
+        let away = Redis::builder("http://127.0.0.1:9", "TOKEN").max_retries(0);
+        let away = away.build().unwrap();
+        for (amount, window, burst) in [
+            (6, 1000, 6),
+            (6, 2500, 6),
+            (7, 3000, 40),
+            (60, 1000, 10),
+            (7, 1000, 40),
+            (3, 1000, 1),
+            (3, 10_000, 100),
+            (997, 60_000, 50),
+            (1_000_000, 1000, 30),
+            (7, 3, 20),
+            (1, 86_400_000, 2),
+            (999_983, 86_400_000, 30),
+        ] {
+            let case = format!("{amount} in {window} ms, burst {burst}");
+            let limit = Limit::gcra(amount, Duration::from_millis(window), burst).unwrap();
+            // The store's keys end by its own clock: only where a step outlasts the test.
+            let stores = [&away, &redis];
+            for store in &stores[..if window / amount > 400 { 2 } else { 1 }] {
+                let clock = ManualClock::new(START);
+                let gcra = RateLimiter::builder((*store).clone(), limit)
+                    .clock(clock.clone())
+                    .prefix("burst")
+                    .block_cache(0)
+                    .on_failure(FailurePolicy::Local)
+                    .build();
+                clock.advance(Duration::from_millis(123));
+                for left in (0..burst).rev() {
+                    let decision = gcra.limit("a").await.unwrap();
+                    assert_eq!((decision.is_allowed(), decision.remaining()), (true, left), "{case}");
+                }
+                let refused = gcra.limit("a").await.unwrap();
+                let step = Duration::from_millis(window.div_ceil(amount));
+                assert_eq!((refused.is_allowed(), refused.retry_after()), (false, Some(step)), "{case}");
+                // In a whole window all of its amount, as far as the burst holds it.
+                clock.advance(Duration::from_millis(window));
+                let back = amount.min(burst);
+                assert_eq!(gcra.peek("a").await.unwrap().remaining(), back, "{case}");
+                let decision = gcra.decide(Query::new("a").cost(back)).await.unwrap();
+                assert_eq!((decision.is_allowed(), decision.remaining()), (true, 0), "{case}");
+                let refunded = gcra.refund("a", burst).await;
+                if let Ok(refunded) = refunded {
+                    assert_eq!(refunded.remaining(), burst, "{case}");
+                }
+            }
+        }
+    }
+
+    async fn a_gcra_of_an_older_version_goes_on(redis) {
+        let limit = Limit::gcra(6, secs(1), 6).unwrap();
+        let (limiter, _) = limiter(&redis, limit);
+        let key = "@upstash/ratelimit:gcra:1000:6:a";
+        // Four of six were taken, rounded to three digits.
+        redis.set(key, "1800000000666.667").await.unwrap();
+        for left in [1, 0] {
+            assert_eq!(limiter.limit("a").await.unwrap().remaining(), left);
+        }
+        assert!(!limiter.limit("a").await.unwrap().is_allowed());
+        for text in ["", "abc", "nan", "-5", "1e99"] {
+            redis.set(key, text).await.unwrap();
+            assert_eq!(limiter.limit("a").await.unwrap().remaining(), 5, "{text}");
+        }
+    }
+
+    async fn a_limit_of_zero_refuses_and_one_that_is_none_is_passed_over(redis) {
+        for limit in [
+            Limit::fixed_window(5, secs(10)),
+            Limit::sliding_window(5, secs(10)),
+            Limit::token_bucket(1, secs(10), 5),
+            Limit::gcra(5, secs(10), 5),
+        ] {
+            let limit = limit.unwrap();
+            let limiter = RateLimiter::builder(redis.clone(), limit)
+                .clock(ManualClock::new(START))
+                .prefix(format!("{limit:?}"))
+                .block_cache(0)
+                .dynamic_limits()
+                .build();
+            limiter.set_dynamic_limit(Some(0)).await.unwrap();
+            let refused = limiter.limit("a").await.unwrap();
+            assert_eq!((refused.is_allowed(), refused.retry_after()), (false, None), "{limit:?}");
+            assert_eq!((refused.limit(), refused.remaining()), (0, 0), "{limit:?}");
+            assert!(!limiter.peek("a").await.unwrap().is_allowed(), "{limit:?}");
+            for none in ["inf", "nan", "-1", "1e300", "9007199254740992", "many"] {
+                let global = format!("{limit:?}:dynamic:global");
+                redis.set(global, none).await.unwrap();
+                let decision = limiter.peek("a").await.unwrap();
+                assert_eq!((decision.limit(), decision.remaining()), (5, 5), "{limit:?} {none}");
+            }
+        }
+    }
+
+    async fn a_counter_that_is_no_integer_fails_before_anything_is_taken(redis) {
+        let minute = START / 60_000;
+        for (number, second) in [
+            Limit::fixed_window(9, secs(60)),
+            Limit::sliding_window(9, secs(60)),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let prefix = format!("broken{number}");
+            let limiter = RateLimiter::builder(redis.clone(), Limit::fixed_window(5, secs(10)).unwrap())
+                .and(second.unwrap())
+                .prefix(&prefix)
+                .clock(ManualClock::new(START))
+                .block_cache(0)
+                .build();
+            for text in ["1.5", "abc", "", "01", "nan"] {
+                let key = format!("{prefix}:a:{minute}");
+                redis.set(&key, text).await.unwrap();
+                let error = limiter.limit("a").await.unwrap_err().to_string();
+                assert!(error.contains("not an integer"), "{error}");
+                let first: Option<i64> = redis
+                    .get(format!("{prefix}:a:{}", START / 10_000))
+                    .await
+                    .unwrap();
+                assert_eq!(first, None, "{text}");
+                let neighbour = limiter.limit_many(&[Query::new("a"), Query::new("b")]).await;
+                assert!(neighbour[0].is_err() && neighbour[1].is_ok(), "{text}");
+                limiter.reset("b").await.unwrap();
+            }
+        }
     }
 }

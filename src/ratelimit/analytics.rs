@@ -13,8 +13,10 @@ use crate::{
 const HOUR_MS: u64 = 3_600_000;
 /// Hours are kept for ninety days; the JavaScript client keeps them for ever.
 const KEPT_SECONDS: i64 = 90 * 86_400;
-/// The busiest members of an hour that a query reads.
-const READ_PER_HOUR: i64 = 1000;
+/// Members of an hour that are read at once.
+const PAGE: i64 = 1000;
+/// Pages of an hour that are read, the busiest members first.
+const PAGES: i64 = 10;
 
 /// One member of an hour's sorted set; compact JSON in this order, as other readers expect it.
 #[derive(Serialize, Deserialize)]
@@ -87,46 +89,66 @@ pub struct UsageHour {
     pub refused: u64,
     /// Requests that a list denied.
     pub denied: u64,
+    /// Whether only its 10,000 busiest entries, each an identifier with an outcome, are counted.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub truncated: bool,
 }
 
-pub(super) async fn usage(redis: &Redis, prefix: &str, now_ms: u64, hours: u32) -> Result<Usage> {
-    let last = now_ms / HOUR_MS;
-    let first = last.saturating_sub(u64::from(hours.clamp(1, 24 * 90)) - 1);
-    let mut pipeline = redis.pipeline();
-    let range = ZRange::by_rank(0, READ_PER_HOUR - 1).rev();
-    let handles: Vec<_> = (first..=last)
-        .map(|hour| {
-            (
-                hour,
-                pipeline.zrange_withscores::<String>(key(prefix, hour), range),
-            )
-        })
-        .collect();
-    let mut replies = pipeline.exec().await?;
-    let mut usage = Usage::default();
-    let mut tops = [BTreeMap::new(), BTreeMap::new(), BTreeMap::new()];
-    for (hour, handle) in handles {
-        let mut counted = UsageHour {
-            start_ms: hour * HOUR_MS,
-            ..UsageHour::default()
-        };
-        for (member, score) in replies.take(handle)? {
+impl UsageHour {
+    /// Adds members; `tops` are the allowed, refused and denied by name.
+    fn count(&mut self, members: Vec<(String, f64)>, tops: &mut [BTreeMap<String, u64>; 3]) {
+        for (member, score) in members {
             // Foreign members, as of newer clients, are passed over.
             let Ok(event) = serde_json::from_str::<Event<'_>>(&member) else {
                 continue;
             };
             let count = score.max(0.0) as u64;
             let (total, top) = match event.success.as_bool() {
-                Some(true) => (&mut counted.allowed, 0),
-                Some(false) => (&mut counted.refused, 1),
-                None => (&mut counted.denied, 2),
+                Some(true) => (&mut self.allowed, 0),
+                Some(false) => (&mut self.refused, 1),
+                None => (&mut self.denied, 2),
             };
             *total += count;
             if let Some(top) = tops.get_mut(top) {
                 *top.entry(event.identifier.into_owned()).or_insert(0) += count;
             }
         }
-        usage.hours.push(counted);
+    }
+}
+
+pub(super) async fn usage(redis: &Redis, prefix: &str, now_ms: u64, hours: u32) -> Result<Usage> {
+    let last = now_ms / HOUR_MS;
+    let first = last.saturating_sub(u64::from(hours.clamp(1, 24 * 90)) - 1);
+    let mut usage = Usage::default();
+    usage.hours.extend((first..=last).map(|hour| UsageHour {
+        start_ms: hour * HOUR_MS,
+        ..UsageHour::default()
+    }));
+    let mut tops = [BTreeMap::new(), BTreeMap::new(), BTreeMap::new()];
+    let mut unread: Vec<&mut UsageHour> = usage.hours.iter_mut().collect();
+    for page in 0..PAGES {
+        let range = ZRange::by_rank(page * PAGE, (page + 1) * PAGE - 1).rev();
+        let mut pipeline = redis.pipeline();
+        let read: Vec<_> = unread
+            .into_iter()
+            .map(|hour| {
+                let key = key(prefix, hour.start_ms / HOUR_MS);
+                (hour, pipeline.zrange_withscores::<String>(key, range))
+            })
+            .collect();
+        let mut replies = pipeline.exec().await?;
+        unread = Vec::new();
+        for (hour, handle) in read {
+            let members = replies.take(handle)?.0;
+            hour.truncated = members.len() as i64 == PAGE;
+            hour.count(members, &mut tops);
+            if hour.truncated {
+                unread.push(hour);
+            }
+        }
+        if unread.is_empty() {
+            break;
+        }
     }
     let [allowed, refused, denied] = tops.map(most);
     (usage.most_allowed, usage.most_refused, usage.most_denied) = (allowed, refused, denied);

@@ -135,6 +135,9 @@ impl RateLimiter {
 
     /// What was allowed, refused and denied in the last hours.
     ///
+    /// Reads the 10,000 busiest entries of each hour, a thousand in a request for all hours; an
+    /// hour with more is marked as [truncated](super::UsageHour::truncated).
+    ///
     /// # Errors
     /// Whatever the client returns.
     pub async fn usage(&self, hours: u32) -> Result<Usage> {

@@ -18,9 +18,9 @@ pub(super) struct Local(Mutex<Generations<SmallVec<[Cell; 1]>>>);
 /// What one limit has counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct Cell {
-    /// Fixed window and period: the end. Sliding window: its number. Bucket: the last refill. GCRA: when it is full again.
+    /// Fixed window and period: the end. Sliding window: its number. Bucket: the last refill. GCRA: now.
     mark: f64,
-    /// Windows: what was taken. Bucket: what is missing.
+    /// Windows: what was taken. Bucket: what is missing. GCRA: the same, in 1/amount ms.
     used: f64,
     /// Sliding window: what was taken in the one before.
     before: f64,
@@ -73,10 +73,10 @@ impl Local {
         let each = limits.iter().zip(cells.iter_mut()).zip(&mut judged);
         for (at, ((limit, cell), judged)) in each.enumerate() {
             if allowed {
-                cell.take(limit, taken, now);
+                cell.take(limit, taken);
             }
             if allowed && limit.kind == Kind::Gcra {
-                judged.reset_ms = cell.mark.ceil() as u64;
+                judged.reset_ms = cell.full_at(limit) as u64;
             }
             let own = known.get(who.of(limit)).and_then(|own| own.get_mut(at));
             if let Some(own) = own {
@@ -152,11 +152,13 @@ impl Cell {
                 (amount - self.used, next, self.mark + intervals * window)
             }
             Kind::Gcra => {
-                let (step, burst) = (window / amount, limit.rate as f64);
-                self.mark = self.mark.clamp(at, at + burst * step);
-                let left = ((at + burst * step - self.mark) / step + 1e-6).floor();
-                let retry = (self.mark + (wanted - burst) * step).ceil();
-                (left, self.mark.ceil(), retry)
+                // In units of 1/amount ms every number is whole.
+                let all = limit.rate as f64 * window;
+                self.used = (self.used - (at - self.mark) * amount).clamp(0.0, all);
+                self.mark = at;
+                let left = ((all - self.used) / window).floor();
+                let retry = at + ((self.used + wanted * window - all) / amount).ceil();
+                (left, self.full_at(limit), retry)
             }
         };
         Judged {
@@ -174,13 +176,17 @@ impl Cell {
         self.used
     }
 
+    /// GCRA: when nothing is missing.
+    fn full_at(&self, limit: &Limit) -> f64 {
+        self.mark + (self.used / limit.amount as f64).ceil()
+    }
+
     /// Takes a cost that fits, right after it was judged.
-    fn take(&mut self, limit: &Limit, cost: u64, now: u64) {
-        if limit.kind == Kind::Gcra {
-            let step = limit.window_ms as f64 / limit.amount as f64;
-            self.mark = self.mark.max(now as f64) + cost as f64 * step;
-        } else {
-            self.used += cost as f64;
-        }
+    fn take(&mut self, limit: &Limit, cost: u64) {
+        let unit = match limit.kind {
+            Kind::Gcra => limit.window_ms as f64,
+            _ => 1.0,
+        };
+        self.used += cost as f64 * unit;
     }
 }

@@ -140,7 +140,8 @@ fn reason(reason: Reason) -> &'static str {
 /// Usage by hour.
 #[derive(Debug, Serialize, ToSchema)]
 struct UsageBody {
-    /// Each hour, oldest first: `start_ms`, `allowed`, `refused`, `denied`.
+    /// Each hour, oldest first: `start_ms`, `allowed`, `refused`, `denied`; `truncated` where only
+    /// the 10,000 busiest entries are counted.
     #[schema(value_type = Vec<Object>)]
     hours: serde_json::Value,
     /// Identifiers that were allowed most.

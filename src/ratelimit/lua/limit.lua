@@ -15,6 +15,7 @@ local take, members, limits = ARGV[1] == 'take', tonumber(ARGV[2]), tonumber(ARG
 local first, own = 4 + 5 * limits, 3 + members
 local questions = (#ARGV + 1 - first) / own
 local int = function(n) return string.format('%.0f', n) end
+local number = function(text) local n = tonumber(text); if n and n - n == 0 then return n end end
 local add = function(key, amount, ttl)
   call('INCRBY', key, int(amount))
   if call('PTTL', key) < 0 then call('PEXPIRE', key, int(max(1, ttl))) end
@@ -34,7 +35,13 @@ local decide = function(from, to, at)
     if denied then return {2, denied, now} end
   end
   local next_key = function() from = from + 1; return KEYS[from] end
-  local yes, retry, room, states = 1, 0, most, {}
+  local yes, retry, room, states, broken = 1, 0, most, {}, false
+  local count = function(key)
+    local text = call('GET', key)
+    local n = number(text) or 0
+    if text and (text ~= int(n) or n >= 2^53) then broken = true end
+    return n
+  end
   for a = 4, first - 1, 5 do
     local kind, limit, window, rate = ARGV[a], tonumber(ARGV[a + 1]), tonumber(ARGV[a + 2]), tonumber(ARGV[a + 3])
     local key, index = next_key(), floor(now / window)
@@ -43,19 +50,19 @@ local decide = function(from, to, at)
       key, previous = key .. ':' .. int(index), key .. ':' .. int(index - 1)
     elseif kind == 'S' then previous = next_key() end
     for _ = 1, tonumber(ARGV[a + 4]) do
-      local override = tonumber(call('GET', next_key()))
-      if override and override >= 0 then limit = floor(override) end
+      local override = number(call('GET', next_key()))
+      if override and override >= 0 and override < 2^53 then limit = floor(override) end
     end
     -- What is left, when it resets, when the cost fits, what can be given back, how to take; taking
     -- returns when it then resets, if that is another time.
     local left, reset, fits, back, write
     if kind == 'F' or kind == 'C' then
-      local used = tonumber(call('GET', key)) or 0
+      local used = count(key)
       left, reset = limit - used, kind == 'F' and (index + 1) * window or window
       fits, back = reset, max(used, 0)
       write = function(n) add(key, n, kind == 'F' and window or window - now) end
     elseif kind == 'S' then
-      local cur, prev = tonumber(call('GET', key)) or 0, tonumber(call('GET', previous)) or 0
+      local cur, prev = count(key), number(call('MGET', previous)[1]) or 0
       local start = index * window
       left, reset, back = limit - cur - floor((1 - (now - start) / window) * prev), start + window, max(cur, 0)
       local when = function(start, room, weight) return start + floor(window * max(0, 1 - (room + 1) / weight)) + 1 end
@@ -65,7 +72,7 @@ local decide = function(from, to, at)
       write = function(n) add(key, n, 2 * window + 1000) end
     elseif kind == 'T' then
       local bucket = call('HMGET', key, 'refilledAt', 'tokens')
-      local filled, tokens = tonumber(bucket[1]), tonumber(bucket[2])
+      local filled, tokens = number(bucket[1]), number(bucket[2])
       if not filled or not tokens or filled > now + window then filled, tokens = now, tokens and min(tokens, limit) or limit end
       local steps = floor((now - filled) / window)
       if steps > 0 then tokens, filled = min(limit, tokens + steps * rate), filled + steps * window end
@@ -77,15 +84,20 @@ local decide = function(from, to, at)
         call('PEXPIRE', key, int(max(1, ceil((limit - rest) / rate)) * window))
       end
     else
-      local step = window / limit
-      local tat = max(now, tonumber(call('GET', key)) or 0)
-      tat = min(tat, now + rate * step)
-      left, reset = floor((now + rate * step - tat) / step + 1e-6), ceil(tat)
-      fits, back = ceil(tat + (cost - rate) * step), floor((tat - now) / step + 1e-6)
+      -- In units of 1/limit ms every number is whole: what is taken ahead of now, and all that can be.
+      if limit == 0 then limit, rate = 1, 0 end
+      local ms, part = string.match(call('GET', key) or '', '^(%d+)%.?(%d*)$')
+      local all, ahead = rate * window, 0
+      if ms then ahead = (tonumber(ms) - now) * limit + floor(tonumber('0.' .. part .. '0') * limit + 0.5) end
+      ahead = min(max(ahead, 0), all)
+      left, reset = floor((all - ahead) / window), now + ceil(ahead / limit)
+      fits, back = now + ceil((ahead + cost * window - all) / limit), floor(ahead / window)
       write = function(n)
-        local next = max(now, tat + n * step)
-        if next > now then call('SET', key, string.format('%.3f', next), 'PX', int(ceil(next - now))) else call('DEL', key) end
-        return ceil(next)
+        local next = max(0, ahead + n * window)
+        local at, part, ttl = int(now + floor(next / limit)), next % limit, ceil(next / limit)
+        if part > 0 then at = at .. string.format('.%015.0f', floor(part / limit * 1e15)) end
+        if ttl > 0 then call('SET', key, at, 'PX', int(ttl)) else call('DEL', key) end
+        return now + ttl
       end
     end
     local full = kind == 'G' and rate or limit
@@ -98,6 +110,8 @@ local decide = function(from, to, at)
     states[#states + 1] = {full, left, reset, fits, back, write}
   end
   local taken = take and yes == 1 and max(cost, room) or 0
+  -- What INCRBY would refuse fails before another limit has taken.
+  if broken and taken ~= 0 then error({err = 'ERR value is not an integer or out of range'}) end
   local reply = {yes, yes == 1 and taken or retry, now}
   for _, state in ipairs(states) do
     local n = taken < 0 and -min(-taken, state[5]) or taken
@@ -112,6 +126,6 @@ end
 local replies, keys = {}, #KEYS / questions
 for q = 1, questions do
   local ok, reply = pcall(decide, (q - 1) * keys, q * keys, first + (q - 1) * own)
-  replies[q] = (ok or type(reply) == 'string') and reply or reply.err
+  replies[q] = ok and reply or type(reply) == 'table' and reply.err or tostring(reply)
 end
 return replies
