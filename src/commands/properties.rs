@@ -85,8 +85,8 @@ pub(crate) const TABLE: &[Properties] = &[
     row("GEODIST", Read),
     row("GEOHASH", Read),
     row("GEOPOS", Read),
-    row("GEORADIUS", Other),
-    row("GEORADIUSBYMEMBER", Other),
+    row("GEORADIUS", Read),
+    row("GEORADIUSBYMEMBER", Read),
     row("GEORADIUSBYMEMBER_RO", Read),
     row("GEORADIUS_RO", Read),
     row("GEOSEARCH", Read),
@@ -94,7 +94,7 @@ pub(crate) const TABLE: &[Properties] = &[
     row("GET", Read),
     row("GETBIT", Read),
     row("GETDEL", Other),
-    row("GETEX", Other),
+    row("GETEX", Read),
     row("GETRANGE", Read),
     row("GETSET", Other),
     row("HDEL", Other),
@@ -364,8 +364,15 @@ pub fn safety_of(args: &Args) -> Safety {
         // Conditions and GET make the second reply differ from the first.
         "SET" if args.iter().skip(3).any(changes_second_reply) => Other,
         "JSON.SET" if args.iter().skip(4).any(changes_second_reply) => Other,
+        // What reads, until an option makes it write.
+        "GETEX" if args.len() > 2 => Other,
+        "GEORADIUS" | "GEORADIUSBYMEMBER" if args.iter().skip(5).any(stores) => Other,
         _ => known.safety,
     }
+}
+
+fn stores(option: &[u8]) -> bool {
+    option.eq_ignore_ascii_case(b"STORE") || option.eq_ignore_ascii_case(b"STOREDIST")
 }
 
 fn changes_second_reply(option: &[u8]) -> bool {
@@ -417,6 +424,24 @@ mod tests {
         assert_eq!(safety_of(&set), Idempotent);
         set.add("nx");
         assert_eq!(safety_of(&set), Other);
+    }
+
+    fn safety(line: &str) -> Safety {
+        let mut args = Args::new();
+        for word in line.split(' ') {
+            args.add(word);
+        }
+        safety_of(&args)
+    }
+
+    #[test]
+    fn an_option_can_make_a_read_write() {
+        assert_eq!(safety("GETEX k"), Read);
+        assert_eq!(safety("GETEX k PERSIST"), Other);
+        assert_eq!(safety("GEORADIUS store 1 2 3 km ASC"), Read);
+        assert_eq!(safety("GEORADIUS k 1 2 3 km STORE to"), Other);
+        assert_eq!(safety("georadiusbymember k store 3 km"), Read);
+        assert_eq!(safety("georadiusbymember k m 3 km storedist to"), Other);
     }
 
     #[test]
