@@ -1,7 +1,7 @@
 //! The error of every call: opaque, with predicates.
 use std::{borrow::Cow, error::Error as StdError, fmt, sync::Arc, time::Duration};
 
-use crate::reply::ServerError;
+use crate::{dispatch::Came, reply::ServerError};
 
 /// Result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -299,6 +299,15 @@ impl Error {
 
     pub(crate) fn with_retry_after(mut self, after: Option<Duration>) -> Self {
         self.0.retry_after = after;
+        self
+    }
+
+    /// Adds what is known of the answer that it came with.
+    pub(crate) fn coming_with(mut self, answer: Came) -> Self {
+        if self.0.attempts == 0 {
+            self.0.attempts = answer.attempts;
+        }
+        self.0.status = self.0.status.or(answer.status);
         self
     }
 

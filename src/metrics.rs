@@ -12,7 +12,7 @@ use std::{
 use crate::{
     clock::{Clock as _, SystemClock},
     commands::properties::{self, TABLE},
-    dispatch::breaker::BreakerState,
+    dispatch::{Came, breaker::BreakerState},
     error::{Error, ErrorKind, Result},
     reply::{FromReply, Reply},
     transport::Answer,
@@ -153,7 +153,12 @@ impl Metrics {
     }
 
     /// The typed reply of a command whose result has been counted.
-    pub(crate) fn decode<T: FromReply>(&self, name: &str, result: Result<Reply>) -> Result<T> {
+    pub(crate) fn decode<T: FromReply>(
+        &self,
+        name: &str,
+        came: Came,
+        result: Result<Reply>,
+    ) -> Result<T> {
         let result = result.and_then(|reply| {
             let counted = matches!(reply, Reply::Error(_));
             T::from_reply(reply).inspect_err(|e| {
@@ -162,7 +167,7 @@ impl Metrics {
                 }
             })
         });
-        result.map_err(|e| e.in_command(name))
+        result.map_err(|e| e.in_command(name).coming_with(came))
     }
 
     pub(crate) fn request(&self, commands: usize, answer: Result<&Answer, &Error>) {

@@ -10,7 +10,7 @@ use crate::{
     client::{Redis, Surface},
     command::{Args, Command},
     commands::properties,
-    dispatch::CallOptions,
+    dispatch::{CallOptions, Came},
     error::{Error, Result},
     metrics::Metrics,
     reply::{FromReply, Reply},
@@ -75,14 +75,16 @@ impl Collected {
                 owner: id,
                 names,
                 items: Vec::new(),
+                came: Came::default(),
                 metrics,
             });
         }
-        let items = client.core.submit_many(mode, commands, options).await?;
+        let (came, items) = client.core.submit_many(mode, commands, options).await?;
         Ok(Replies {
             owner: id,
             names,
             items: items.into_iter().map(Some).collect(),
+            came,
             metrics,
         })
     }
@@ -163,6 +165,7 @@ pub struct Replies {
     owner: u64,
     names: Vec<Cow<'static, str>>,
     items: Vec<Option<Result<Reply>>>,
+    came: Came,
     metrics: Metrics,
 }
 
@@ -179,7 +182,7 @@ impl Replies {
         let name = self.names.get(handle.index).map_or("", |n| n);
         let result = self.items.get_mut(handle.index).and_then(Option::take);
         let result = result.unwrap_or_else(|| Err(Error::invalid_input("reply taken before")));
-        self.metrics.decode(name, result)
+        self.metrics.decode(name, self.came, result)
     }
 
     /// Number of commands.
@@ -194,25 +197,22 @@ impl Replies {
 
     /// The replies not yet taken, in order.
     pub fn into_results(self) -> impl Iterator<Item = Result<Reply>> {
-        let named = self.items.into_iter().zip(self.names);
-        named.filter_map(|(item, name)| {
-            Some(
-                item?
-                    .and_then(Reply::from_reply)
-                    .map_err(|e| e.in_command(&name)),
-            )
+        let (came, named) = (self.came, self.items.into_iter().zip(self.names));
+        named.filter_map(move |(item, name)| {
+            let told = |e: Error| e.in_command(&name).coming_with(came);
+            Some(item?.and_then(Reply::from_reply).map_err(told))
         })
     }
 
     /// The first error among the replies not yet taken.
     pub fn first_error(&self) -> Option<Error> {
-        self.items
-            .iter()
-            .zip(&self.names)
-            .find_map(|(item, name)| match item {
-                Some(Err(e)) => Some(e.clone().in_command(name)),
-                Some(Ok(Reply::Error(e))) => Some(Error::from_server(e.clone()).in_command(name)),
-                _ => None,
-            })
+        self.items.iter().zip(&self.names).find_map(|(item, name)| {
+            let error = match item {
+                Some(Err(e)) => e.clone(),
+                Some(Ok(Reply::Error(e))) => Error::from_server(e.clone()),
+                _ => return None,
+            };
+            Some(error.in_command(name).coming_with(self.came))
+        })
     }
 }

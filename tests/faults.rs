@@ -549,6 +549,27 @@ async fn a_call_that_trips_the_breaker_tells_what_happened() {
 }
 
 #[tokio::test]
+async fn an_error_of_the_server_tells_how_it_came() {
+    let wrong = r#"{"error":"WRONGTYPE of k"}"#;
+    let json = "content-type: application/json\r\n";
+    let server = FaultServer::start([
+        Fault::Answer(503, "", ""),
+        Fault::Answer(400, json, wrong),
+        Fault::Json(r#"[{"result":"eA=="},{"error":"WRONGTYPE of k"}]"#),
+    ])
+    .await;
+    let redis = builder(&server).build().unwrap();
+    let error = redis.get::<String>("k").await.unwrap_err();
+    assert_eq!((error.attempts(), error.status()), (2, Some(400)));
+    let mut pipeline = redis.pipeline();
+    let (bad, wrong) = (pipeline.get::<i64>("k"), pipeline.get::<i64>("k"));
+    let mut replies = pipeline.exec().await.unwrap();
+    let came = |error: restis::Error| (error.attempts(), error.status());
+    assert_eq!(came(replies.take(bad).unwrap_err()), (1, Some(200)));
+    assert_eq!(came(replies.take(wrong).unwrap_err()), (1, Some(200)));
+}
+
+#[tokio::test]
 async fn a_long_value_that_is_not_text_is_the_body_wherever_it_stands() {
     let server = FaultServer::start([OK]).await;
     let redis = builder(&server).build().unwrap();

@@ -158,6 +158,7 @@ impl Tries<'_> {
             .metrics
             .request(exchange.commands.len(), answer.as_ref());
         let answer = answer?;
+        self.board.answered(answer.status);
         if shared.policy.read_your_writes {
             let wrote = answer.sync_token.is_some() && plan::writes(&exchange.commands);
             self.core.chain.advance(mark, answer.sync_token, wrote);

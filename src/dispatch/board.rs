@@ -12,7 +12,7 @@ use std::{
 use smallvec::SmallVec;
 
 use super::{
-    Dispatcher, Results,
+    Came, Dispatcher, Results,
     plan::{Limits, Part, Plan},
     time::{self, Instant},
 };
@@ -35,6 +35,8 @@ pub(crate) struct Entry {
     slots: SmallVec<[Slot; 1]>,
     /// Slots without a result.
     missing: usize,
+    /// The last answer.
+    came: Came,
     waker: Option<Waker>,
 }
 
@@ -81,6 +83,7 @@ impl Entry {
             state: EntryState::Waiting,
             slots: commands.iter().map(slot).collect(),
             missing: commands.len(),
+            came: Came::default(),
             commands,
             waker: None,
         }
@@ -119,7 +122,7 @@ struct State {
     /// An earlier attempt of the exchange under way may have been executed.
     doubtful: bool,
     /// Of the exchange under way.
-    attempts: u32,
+    came: Came,
 }
 
 impl Board {
@@ -164,7 +167,7 @@ impl Board {
     }
 
     /// The results of a call, or its waker is noted.
-    pub(super) fn take(&self, number: usize, waker: &Waker) -> Option<Results> {
+    pub(super) fn take(&self, number: usize, waker: &Waker) -> Option<(Came, Results)> {
         let mut state = self.lock();
         let entry = state.entries.get_mut(number)?;
         if entry.state != EntryState::Complete {
@@ -179,7 +182,8 @@ impl Board {
         }
         entry.state = EntryState::Gone;
         let slots = std::mem::take(&mut entry.slots);
-        Some(slots.into_iter().map(Slot::into_result).collect())
+        let results = slots.into_iter().map(Slot::into_result).collect();
+        Some((entry.came, results))
     }
 
     /// Notes that a caller is gone; true when nobody is left.
@@ -230,13 +234,18 @@ impl Board {
         }
         state.sent = Some(sent);
         state.doubtful = false;
-        state.attempts = 0;
+        state.came = Came::default();
         wanted
     }
 
     /// Notes that an attempt of the exchange under way starts.
     pub(super) fn attempt(&self, number: u32) {
-        self.lock().attempts = number;
+        self.lock().came.attempts = number;
+    }
+
+    /// Notes the status of the last answer.
+    pub(super) fn answered(&self, status: Option<u16>) {
+        self.lock().came.status = status;
     }
 
     /// Notes that an attempt of the exchange under way may have been executed.
@@ -273,6 +282,7 @@ impl Board {
         let mut wakers: SmallVec<[Waker; 8]> = SmallVec::new();
         let mut state = self.lock();
         state.sent = None;
+        let came = state.came;
         let mut completed = 0;
         let (mut of, mut waited) = (None, Duration::ZERO);
         for ((number, slot), result) in items.iter().zip(results) {
@@ -292,6 +302,7 @@ impl Board {
             }
             self.metrics.command(slot.index.into(), waited, &result);
             slot.state = SlotState::Done(result);
+            entry.came = came;
             entry.missing -= 1;
             if entry.missing == 0 {
                 entry.state = EntryState::Complete;
@@ -328,8 +339,8 @@ impl Board {
             for slot in &mut entry.slots {
                 let (delivery, attempts) = match &slot.state {
                     SlotState::Done(_) => continue,
-                    SlotState::Started if sent => (Delivery::MaybeExecuted, state.attempts),
-                    SlotState::Started => (Delivery::NotSent, state.attempts),
+                    SlotState::Started if sent => (Delivery::MaybeExecuted, state.came.attempts),
+                    SlotState::Started => (Delivery::NotSent, state.came.attempts),
                     SlotState::Queued => (Delivery::NotSent, 0),
                 };
                 let error = Error::new(ErrorKind::Timeout, delivery, "no answer in time")

@@ -19,7 +19,7 @@ use std::{
 };
 
 use super::{
-    Dispatcher, Results, attempt,
+    Came, Dispatcher, Results, attempt,
     board::{Board, Entry},
     time::{self, Instant},
 };
@@ -331,11 +331,11 @@ impl Ticket {
 }
 
 impl Future for Ticket {
-    type Output = Results;
+    type Output = (Came, Results);
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Results> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<(Came, Results)> {
         if let Some(results) = self.failed.take() {
-            return Poll::Ready(results);
+            return Poll::Ready((Came::default(), results));
         }
         // Polled after completion: there is nothing left to wait for.
         let Some(place) = &mut self.seat else {
@@ -358,9 +358,9 @@ impl Future for Ticket {
             }
         }
         match done {
-            Some(results) => {
+            Some(done) => {
                 self.seat = None;
-                Poll::Ready(results)
+                Poll::Ready(done)
             }
             None => Poll::Pending,
         }

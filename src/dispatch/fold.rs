@@ -240,6 +240,7 @@ mod tests {
                 sync_token: None,
                 request_bytes: 0,
                 reply_bytes: 0,
+                status: None,
             })))
         }
     }

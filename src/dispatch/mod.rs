@@ -42,6 +42,13 @@ pub(crate) struct CallOptions {
 /// One result a command.
 pub(crate) type Results = SmallVec<[Result<Reply>; 1]>;
 
+/// How the last answer to a call came.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Came {
+    pub(crate) attempts: u32,
+    pub(crate) status: Option<u16>,
+}
+
 /// What a client and its forks share.
 #[derive(Debug)]
 struct Shared {
@@ -164,17 +171,17 @@ impl Dispatcher {
         Ticket::join(self, entry)
     }
 
-    /// Runs several commands; an error means that none was answered.
+    /// Runs several commands, and how they were answered; an error means that none was.
     pub(crate) async fn submit_many(
         self: &Arc<Self>,
         mode: Mode,
         commands: Vec<Args>,
         options: CallOptions,
-    ) -> Result<Results> {
-        let results = self.submit(mode, commands.into(), options).await;
+    ) -> Result<(Came, Results)> {
+        let (came, results) = self.submit(mode, commands.into(), options).await;
         match results.first() {
             Some(Err(first)) if results.iter().all(Result::is_err) => Err(first.clone()),
-            _ => Ok(results),
+            _ => Ok((came, results)),
         }
     }
 
@@ -185,10 +192,10 @@ impl Dispatcher {
         options: CallOptions,
     ) -> Result<T> {
         let name = properties::name_of(&command.args);
-        let mut results = self.submit_one(command.args, options).await;
+        let (came, mut results) = self.submit_one(command.args, options).await;
         let result = results
             .pop()
             .unwrap_or_else(|| Err(Error::protocol("no reply")));
-        self.metrics().decode(&name, result)
+        self.metrics().decode(&name, came, result)
     }
 }

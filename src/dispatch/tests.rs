@@ -124,6 +124,7 @@ impl Future for Answering {
             sync_token: None,
             request_bytes: 0,
             reply_bytes: 0,
+            status: None,
         }))
     }
 }

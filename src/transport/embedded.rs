@@ -87,6 +87,7 @@ impl EmbeddedTransport {
             sync_token: None,
             request_bytes: 0,
             reply_bytes: 0,
+            status: None,
         })
     }
 }

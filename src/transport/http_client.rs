@@ -182,6 +182,7 @@ impl HttpTransport {
             sync_token: head.sync_token,
             request_bytes,
             reply_bytes,
+            status: Some(head.status.as_u16()),
         })
     }
 

@@ -193,6 +193,8 @@ pub struct Answer {
     pub request_bytes: usize,
     /// Bytes of the reply body.
     pub reply_bytes: usize,
+    /// HTTP status, where there is one.
+    pub status: Option<u16>,
 }
 
 /// What a subscription listens to.

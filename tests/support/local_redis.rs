@@ -161,6 +161,7 @@ impl Transport for LocalTransport {
                 sync_token: None,
                 request_bytes: 0,
                 reply_bytes: 0,
+                status: None,
             })
         })
     }
