@@ -9,7 +9,7 @@ use std::time::Duration;
 use restis::{
     Redis,
     ratelimit::{
-        ClockSource, FailurePolicy, Limit, Query, RateLimiter, RateLimiterBuilder, Reason,
+        Calendar, ClockSource, FailurePolicy, Limit, Query, RateLimiter, RateLimiterBuilder, Reason,
     },
     testing::ManualClock,
 };
@@ -155,11 +155,15 @@ async fn with_the_servers_clock_this_machines_time_does_not_matter() {
     for limit in [
         Limit::fixed_window(2, secs(3600)),
         Limit::sliding_window(2, secs(3600)),
+        Limit::calendar(2, Calendar::DAY),
+        Limit::calendar(2, Calendar::MONTH),
     ] {
         let (limiter, _) = builder(&redis, limit.unwrap());
         let limiter = limiter.clock_source(ClockSource::Server).build();
         for round in 0..2 {
             assert_eq!(limiter.limit("a").await.unwrap().remaining(), 1, "{round}");
+            let peeked = limiter.peek("a").await.unwrap();
+            assert!(peeked.reset_ms() > peeked.decided_at_ms());
             limiter.reset("a").await.unwrap();
         }
     }

@@ -21,6 +21,11 @@ static WINDOW: Script = Script::new(include_str!("lua/window.lua")).key_locking(
 /// The same text without the flag: with the server's clock it computes key names.
 static LIMIT_BY_SERVER_CLOCK: Script = Script::new(include_str!("lua/limit.lua"));
 
+/// The script's verdict where the server's time is in another day or month than was asked for.
+const OTHER_PERIOD: i64 = 4;
+/// How often a period is asked for: with this machine's time, the server's, and once at midnight.
+const PERIODS: usize = 3;
+
 impl RateLimiter {
     /// The keys that a limit counts in; a base for each with the server's clock.
     pub(super) fn counters(
@@ -76,8 +81,15 @@ impl RateLimiter {
             }
             _ => Vec::new(),
         };
-        let reply: Vec<i64> = self.run(self.limit_call(who, ask, &members, now)).await?;
-        self.read(&reply, &members)
+        let mut at = now;
+        for _ in 0..PERIODS {
+            let reply: Vec<i64> = self.run(self.limit_call(who, ask, &members, at)).await?;
+            match reply[..] {
+                [OTHER_PERIOD, server] => at = unsigned(server),
+                _ => return self.read(&reply, &members),
+            }
+        }
+        Err(Error::protocol("the store's time jumps from day to day"))
     }
 
     /// One window, a cost that it can hold and nothing else to look up: most decisions.
@@ -147,9 +159,9 @@ impl RateLimiter {
         for limit in &self.0.limits {
             let id = who.of(limit);
             self.counters(limit, id, now, server, &mut keys);
-            let window = match limit.kind {
-                Kind::Calendar(calendar) => calendar.period(now).1,
-                _ => limit.window_ms,
+            let (window, rate) = match limit.kind {
+                Kind::Calendar(calendar) => (calendar.period(now).1, calendar.start(now)),
+                _ => (limit.window_ms, limit.rate),
             };
             if self.0.dynamic {
                 keys.push(format!("{}:dynamic:global", self.0.prefix));
@@ -159,7 +171,7 @@ impl RateLimiter {
                 .arg(limit.letter())
                 .arg(limit.amount)
                 .arg(window)
-                .arg(limit.rate)
+                .arg(rate)
                 .arg(overrides);
         }
         if !members.is_empty() {

@@ -23,8 +23,8 @@ pub enum ClockSource {
     Client,
     /// The server; its script computes key names and locks the whole database on Upstash.
     ///
-    /// The days and months of a [calendar](super::Limit::calendar) are still those of the machine
-    /// that asks: Redis knows no calendar.
+    /// Redis knows no calendar: a day or month takes a second request where the machine that asks is
+    /// in another.
     Server,
 }
 

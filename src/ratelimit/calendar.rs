@@ -90,13 +90,7 @@ impl Calendar {
 
     /// The period's name and its end in unix milliseconds.
     pub(super) fn period(self, now_ms: u64) -> (String, u64) {
-        let (year, month, day) = match self.place {
-            Place::Offset(minutes) => {
-                civil((now_ms as i64 + i64::from(minutes) * 60_000).div_euclid(DAY_MS))
-            }
-            #[cfg(feature = "time-zones")]
-            Place::Zone(zone) => zone.date(now_ms),
-        };
+        let (year, month, day) = self.date(now_ms);
         let (name, next) = match self.unit {
             Unit::Day => (
                 format!("{year:04}-{month:02}-{day:02}"),
@@ -105,14 +99,38 @@ impl Calendar {
             Unit::Month if month == 12 => (format!("{year:04}-{month:02}"), (year + 1, 1, 1)),
             Unit::Month => (format!("{year:04}-{month:02}"), (year, month + 1, 1)),
         };
-        let end = match self.place {
+        (name, self.start_of(next))
+    }
+
+    /// The period's start in unix milliseconds.
+    pub(super) fn start(self, now_ms: u64) -> u64 {
+        let (year, month, day) = self.date(now_ms);
+        self.start_of(match self.unit {
+            Unit::Day => (year, month, day),
+            Unit::Month => (year, month, 1),
+        })
+    }
+
+    fn date(self, now_ms: u64) -> (i64, i64, i64) {
+        match self.place {
             Place::Offset(minutes) => {
-                days(next.0, next.1, next.2) * DAY_MS - i64::from(minutes) * 60_000
+                civil((now_ms as i64 + i64::from(minutes) * 60_000).div_euclid(DAY_MS))
             }
             #[cfg(feature = "time-zones")]
-            Place::Zone(zone) => zone.start_of(next),
+            Place::Zone(zone) => zone.date(now_ms),
+        }
+    }
+
+    /// When a day starts.
+    fn start_of(self, date: (i64, i64, i64)) -> u64 {
+        let start = match self.place {
+            Place::Offset(minutes) => {
+                days(date.0, date.1, date.2) * DAY_MS - i64::from(minutes) * 60_000
+            }
+            #[cfg(feature = "time-zones")]
+            Place::Zone(zone) => zone.start_of(date),
         };
-        (name, end.max(0) as u64)
+        start.max(0) as u64
     }
 }
 
@@ -225,6 +243,8 @@ mod tests {
             Calendar::MONTH.period(now),
             ("2024-02".into(), 1_709_251_200_000)
         );
+        assert_eq!(Calendar::DAY.start(now), 1_709_164_800_000);
+        assert_eq!(Calendar::MONTH.start(now), 1_706_745_600_000);
         let tokyo = Calendar::DAY.at_offset(9 * 60).unwrap();
         // 21:00 in Tokyo; midnight there is 15:00 UTC.
         assert_eq!(tokyo.period(now), ("2024-02-29".into(), 1_709_218_800_000));
@@ -297,6 +317,8 @@ mod tests {
                 for calendar in [Calendar::DAY, Calendar::MONTH] {
                     let calendar = calendar.in_zone(zone).unwrap();
                     let (name, end) = calendar.period(now);
+                    prop_assert!(calendar.start(now) <= now);
+                    prop_assert_eq!(calendar.start(end), end);
                     prop_assert!(now < end && end - now <= calendar.longest_ms(), "{zone} {now} {end}");
                     prop_assert_eq!(&calendar.period(end - 1), &(name.clone(), end));
                     prop_assert!(calendar.period(end).0 > name);

@@ -248,7 +248,7 @@ impl RateLimiter {
     }
 
     /// Forgets what an identifier has used: deletes its few keys, without a scan. What its group has
-    /// used stays. With [`ClockSource::Server`] windows take a second request, for the server's time.
+    /// used stays. With [`ClockSource::Server`] windows and periods take a second request, for the server's time.
     ///
     /// # Errors
     /// An invalid identifier, or whatever the client returns.
@@ -264,18 +264,15 @@ impl RateLimiter {
 
     async fn forget(&self, key: &str) -> Result<()> {
         let own = || self.0.limits.iter().filter(|limit| !limit.per_group);
-        let here = self.0.clock.now_ms();
-        let windows = own().any(|limit| matches!(limit.kind, Kind::Fixed | Kind::Sliding));
-        let there = if windows && self.0.source == ClockSource::Server {
+        let timed = |limit: &Limit| !matches!(limit.kind, Kind::Bucket | Kind::Gcra);
+        let now = if self.0.source == ClockSource::Server && own().any(timed) {
             let (seconds, micros) = self.0.redis.time().await?;
             seconds * 1000 + u64::from(micros) / 1000
         } else {
-            here
+            self.0.clock.now_ms()
         };
         let mut keys = Vec::with_capacity(self.0.limits.len() * 2);
         for limit in own() {
-            let calendar = matches!(limit.kind, Kind::Calendar(_));
-            let now = if calendar { here } else { there };
             self.counters(limit, key, now, false, &mut keys);
         }
         if !keys.is_empty() {

@@ -3,11 +3,12 @@
 -- KEYS for each question: for each limit its counters (client clock: F 1, S 2; server clock: a base;
 --      T G C always 1), then its override keys; at the end the deny and allow sets
 -- ARGV 1 take | peek  2 members of a question to look up in the deny and allow sets, 0 none  3 limits;
---      for each limit: kind, limit, window ms (C: end of the period), rate, override keys;
+--      for each limit: kind, limit, window ms (C: end of the period), rate (C: its start), override keys;
 --      for each question: now ms, 0 takes the server's clock; cost, negative gives back;
 --      what to take at most instead; the members
 -- Reply for each question: {verdict (1 yes, 0 no, 2 denied, 3 allowed by list), taken or retry at ms,
 --       now ms, for each limit: limit, remaining, reset ms, retry at ms} or {2 | 3, member index, now}
+--       or {4, now} when the server's time is in another period,
 --       or the text of an error, which is this question's alone
 -- TTL: F window, S 2*window+1000, T and G until full again, C until the period ends.
 local call, floor, ceil, max, min = redis.call, math.floor, math.ceil, math.max, math.min
@@ -45,6 +46,7 @@ local decide = function(from, to, at)
   for a = 4, first - 1, 5 do
     local kind, limit, window, rate = ARGV[a], tonumber(ARGV[a + 1]), tonumber(ARGV[a + 2]), tonumber(ARGV[a + 3])
     local key, index = next_key(), floor(now / window)
+    if server and kind == 'C' and (now < rate or now >= window) then return {4, now} end
     local previous = key
     if server and (kind == 'F' or kind == 'S') then
       key, previous = key .. ':' .. int(index), key .. ':' .. int(index - 1)

@@ -27,7 +27,6 @@ local function refuse(room, count, prev)
   return {max(0, room - count), reset}
 end
 local key, prev, room
-local function heal(sum) if sum <= cost or call('PTTL', key) < 0 then call('PEXPIRE', key, ttl) end end
 -- Counts first: most questions fit. What does not is taken back.
 local function decide()
   while question < questions do
@@ -37,9 +36,10 @@ local function decide()
     local sum = cost == 1 and call('INCR', key) or call('INCRBY', key, n)
     if sum <= room then
       replies[question] = room - sum
-      if sum <= unsure then heal(sum) end
+      if sum <= unsure and (sum <= cost or call('PTTL', key) < 0) then call('PEXPIRE', key, ttl) end
     else
-      if sum == cost then call('DEL', key) else call('DECRBY', key, n); heal(sum) end
+      if sum == cost then call('DEL', key)
+      else call('DECRBY', key, n); if call('PTTL', key) < 0 then call('PEXPIRE', key, ttl) end end
       replies[question] = refuse(room, sum - cost, tonumber(prev))
     end
   end
