@@ -5,7 +5,7 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 use super::{
     advance::{Advance, Spent},
     ask::Ask,
-    block_cache::{Block, BlockCache},
+    block_cache::{Block, BlockCache, Mark},
     builder::{ClockSource, FailurePolicy},
     decision::{Decision, LimitState, Reason},
     feed::DenyFeed,
@@ -101,8 +101,8 @@ impl RateLimiter {
         let who = Who::new(&key, &group);
         let now = self.0.clock.now_ms();
         let known = who.known_as();
-        let mark = self.0.blocks.mark();
-        if let Some(block) = self.0.blocks.find(&known, query.cost, now) {
+        let mark = self.0.blocks.mark(&key, &group);
+        if let Some(block) = self.0.blocks.find(&known, query.cost, now, mark) {
             let decision = Decision {
                 allowed: false,
                 shadowed: self.0.shadow,
@@ -243,7 +243,7 @@ impl RateLimiter {
         let who = Who::new(&key, &group);
         let now = self.0.clock.now_ms();
         let refunded = self.ask(who, Ask::GiveBack(cost), None, now).await;
-        self.lift(&key);
+        self.0.blocks.lift(&key, &group);
         refunded
     }
 
@@ -306,7 +306,7 @@ impl RateLimiter {
         if self.has_groups() {
             self.0.blocks.lift_all();
         } else {
-            self.0.blocks.lift(key);
+            self.0.blocks.lift(key, "");
         }
     }
 
@@ -334,7 +334,7 @@ impl RateLimiter {
         })
     }
 
-    fn finish(&self, id: &str, cost: u64, mark: u64, decision: Decision) -> Decision {
+    fn finish(&self, id: &str, cost: u64, mark: Mark, decision: Decision) -> Decision {
         let metrics = self.0.redis.metrics();
         metrics.count(
             if decision.allowed {
@@ -363,9 +363,10 @@ impl RateLimiter {
                 until_ms,
                 known_until_ms: until_ms.min(if elsewhere { now + SHORT_MS } else { u64::MAX }),
                 cost,
+                mark,
                 states,
             };
-            self.0.blocks.block(id, block, now, mark);
+            self.0.blocks.block(id, block, now);
         }
         decision
     }
