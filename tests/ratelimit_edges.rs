@@ -287,6 +287,7 @@ on_every_store! {
                 .block_cache(0)
                 .dynamic_limits()
                 .build();
+            assert!(limiter.set_dynamic_limit(Some(EXACT)).await.is_err());
             limiter.set_dynamic_limit(Some(0)).await.unwrap();
             let refused = limiter.limit("a").await.unwrap();
             assert_eq!((refused.is_allowed(), refused.retry_after()), (false, None), "{limit:?}");
@@ -331,6 +332,24 @@ on_every_store! {
                 assert!(neighbour[0].is_err() && neighbour[1].is_ok(), "{text}");
                 limiter.reset("b").await.unwrap();
             }
+        }
+    }
+
+    async fn a_limit_that_takes_ages_to_refill_is_charged_like_any_other(redis) {
+        let month = secs(30 * 86_400);
+        for (prefix, slow) in [
+            ("bucket", Limit::token_bucket(1, month, EXACT - 1)),
+            ("gcra", Limit::gcra(1, month, 1 << 21)),
+        ] {
+            let slow = slow.unwrap();
+            let limiter = RateLimiter::builder(redis.clone(), slow)
+                .prefix(prefix)
+                .clock(ManualClock::new(START))
+                .build();
+            let all = slow.amount();
+            let half = Query::new("a").cost(all / 2 + 1);
+            assert!(limiter.decide(half).await.unwrap().is_allowed(), "{prefix}");
+            assert!(!limiter.decide(half).await.unwrap().is_allowed(), "{prefix}");
         }
     }
 }

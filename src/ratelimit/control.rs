@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::{
     analytics::{self, Usage},
     decision::Decision,
+    limit::EXACT,
     limiter::RateLimiter,
     lists,
     query::Query,
@@ -18,7 +19,8 @@ impl RateLimiter {
     /// Sets what every identifier may use, `None` for the limiter's own; one limit only.
     ///
     /// # Errors
-    /// Without [`dynamic_limits`](super::RateLimiterBuilder::dynamic_limits), or whatever the client returns.
+    /// Without [`dynamic_limits`](super::RateLimiterBuilder::dynamic_limits), for a limit of 2^53 and
+    /// more, or whatever the client returns.
     pub async fn set_dynamic_limit(&self, limit: Option<u64>) -> Result<()> {
         self.set_override(format!("{}:dynamic:global", self.0.prefix), limit)
             .await?;
@@ -57,6 +59,7 @@ impl RateLimiter {
             ));
         }
         match limit {
+            Some(EXACT..) => Err(Error::invalid_input("a dynamic limit is below 2^53")),
             Some(limit) => self.0.redis.set(key, limit).await,
             None => self.0.redis.del([key]).await.map(drop),
         }

@@ -66,14 +66,15 @@ impl Limit {
     /// `amount` in a period, evenly, with up to `burst` at once.
     ///
     /// # Errors
-    /// As [`fixed_window`](Self::fixed_window), and for a burst of 0.
+    /// As [`fixed_window`](Self::fixed_window), for a burst of 0, and for one that takes 2^53 ms and
+    /// more to come back.
     pub fn gcra(amount_per_period: u64, period: Duration, burst: u64) -> Result<Self> {
-        Self::new(
-            Kind::Gcra,
-            amount_per_period,
-            period,
-            amount("a burst", burst)?,
-        )
+        let burst = amount("a burst", burst)?;
+        let limit = Self::new(Kind::Gcra, amount_per_period, period, burst)?;
+        if limit.refill_ms() >= EXACT {
+            return Err(Error::invalid_input("a burst comes back within 2^53 ms"));
+        }
+        Ok(limit)
     }
 
     /// `amount` in each day or month of the calendar.
@@ -226,6 +227,7 @@ mod tests {
         assert!(Limit::fixed_window(1, Duration::from_micros(10)).is_err());
         assert!(Limit::token_bucket(0, Duration::from_secs(1), 5).is_err());
         assert!(Limit::gcra(1, Duration::from_secs(1), 0).is_err());
+        assert!(Limit::gcra(1, Duration::from_secs(1), 1 << 50).is_err());
         assert!(Limit::fixed_window(u64::MAX, Duration::from_secs(1)).is_err());
     }
 }

@@ -15,7 +15,8 @@ local call, floor, ceil, max, min = redis.call, math.floor, math.ceil, math.max,
 local take, members, limits = ARGV[1] == 'take', tonumber(ARGV[2]), tonumber(ARGV[3])
 local first, own = 4 + 5 * limits, 3 + members
 local questions = (#ARGV + 1 - first) / own
-local int = function(n) return string.format('%.0f', n) end
+-- No expiry is longer than Redis takes.
+local int = function(n) return string.format('%.0f', min(n, 2^62)) end
 local number = function(text) local n = tonumber(text); if n and n - n == 0 then return n end end
 local add = function(key, amount, ttl)
   call('INCRBY', key, int(amount))
