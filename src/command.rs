@@ -287,7 +287,7 @@ macro_rules! floats {
         impl ToArg for $t {
             fn write(&self, out: &mut Args) {
                 if self.is_finite() {
-                    let mut buffer = ryu::Buffer::new();
+                    let mut buffer = zmij::Buffer::new();
                     let text = buffer.format_finite(*self);
                     out.push(text.strip_suffix(".0").unwrap_or(text).as_bytes());
                 } else if self.is_nan() {

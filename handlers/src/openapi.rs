@@ -4,7 +4,12 @@ use crate::{
     problem::{ProblemType, TYPES},
     routes::Group,
 };
-use axum::{Router, http::header, routing::get};
+use axum::{
+    Router,
+    http::{StatusCode, header},
+    routing::get,
+};
+use miniz_oxide::inflate::decompress_to_vec_with_limit;
 use utoipa::{
     Modify, OpenApi,
     openapi::extensions::ExtensionsBuilder,
@@ -108,7 +113,13 @@ fn operation_id(method: &str, path: &str) -> String {
 
 /// `GET /api/openapi.json`.
 pub(crate) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    const DOCUMENT: &str = include_str!("../openapi.json");
+    const PACKED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/openapi.json.deflate"));
+    const MOST_BYTES: usize = 1 << 20;
     let headers = [(header::CONTENT_TYPE, "application/json")];
-    Router::new().route("/api/openapi.json", get(async move || (headers, DOCUMENT)))
+    let document = async move || {
+        let document = decompress_to_vec_with_limit(PACKED, MOST_BYTES);
+        let document = document.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+        Ok::<_, StatusCode>((headers, document))
+    };
+    Router::new().route("/api/openapi.json", get(document))
 }
