@@ -427,7 +427,8 @@ impl fmt::Display for Error {
         } else if let Some(detail) = &inner.detail {
             write!(f, ": {detail}")?;
         }
-        if let Some(status) = inner.status {
+        // What an answer holds is no matter of its status.
+        if let Some(status) = inner.status.filter(|s| *s != 200) {
             write!(f, " (status {status})")?;
         }
         if inner.attempts > 1 {
