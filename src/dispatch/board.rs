@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use super::{
     Came, Dispatcher, Results,
@@ -81,7 +81,11 @@ impl Entry {
             deadline: time::after(now, timeout),
             submitted: now,
             state: EntryState::Waiting,
-            slots: commands.iter().map(slot).collect(),
+            // Most calls are of one command: collecting costs more than all else here.
+            slots: match &commands[..] {
+                [one] => smallvec![slot(one)],
+                all => all.iter().map(slot).collect(),
+            },
             missing: commands.len(),
             came: Came::default(),
             commands,
@@ -126,13 +130,17 @@ struct State {
 }
 
 impl Board {
-    pub(super) fn new(metrics: Metrics, core: Weak<Dispatcher>) -> Self {
+    /// Made for so many calls; more are no harm.
+    pub(super) fn new(metrics: Metrics, core: Weak<Dispatcher>, calls: usize) -> Self {
         #[cfg(target_family = "wasm")]
         drop(core);
         Self {
             #[cfg(not(target_family = "wasm"))]
             core,
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                entries: Vec::with_capacity(calls),
+                ..State::default()
+            }),
             woken: AtomicBool::new(true),
             roused: AtomicBool::new(false),
             expired: AtomicBool::new(false),
@@ -142,6 +150,11 @@ impl Board {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many calls there were, also those that are gone.
+    pub(super) fn calls(&self) -> usize {
+        self.lock().entries.len()
     }
 
     /// Adds a call; returns its number.
@@ -181,8 +194,10 @@ impl Board {
             return None;
         }
         entry.state = EntryState::Gone;
-        let slots = std::mem::take(&mut entry.slots);
-        let results = slots.into_iter().map(Slot::into_result).collect();
+        let results = match std::mem::take(&mut entry.slots).into_inner() {
+            Ok(one) => one.map(Slot::into_result).into(),
+            Err(slots) => slots.into_iter().map(Slot::into_result).collect(),
+        };
         Some((entry.came, results))
     }
 

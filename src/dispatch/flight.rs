@@ -28,6 +28,9 @@ use crate::{error::Error, transport::BoxFuture};
 /// How long callers wait for the first one to be polled again.
 pub(super) const PATIENCE: Duration = Duration::from_millis(1);
 
+/// A flight is made for no more calls than that at once.
+const MOST_EXPECTED: usize = 256;
+
 /// Which flight gathers and how many are under way.
 #[derive(Debug)]
 pub(crate) struct Merger {
@@ -42,6 +45,8 @@ struct State {
     open: Option<Arc<Flight>>,
     under_way: Vec<(u64, Weak<Flight>)>,
     next: u64,
+    /// Calls of the last flight that left: the next one is made for as many.
+    calls: usize,
 }
 
 impl Merger {
@@ -65,6 +70,7 @@ impl Merger {
             return None;
         }
         self.gated.store(false, Ordering::Release);
+        state.calls = board.calls();
         let number = state.next;
         state.next += 1;
         if let Some(flight) = state.open.take_if(|f| Arc::ptr_eq(&f.board, board)) {
@@ -305,11 +311,13 @@ impl Ticket {
     /// Joins the gathering flight or opens one.
     pub(super) fn join(core: &Arc<Dispatcher>, entry: Entry) -> Self {
         let mut state = core.merger.lock();
+        let calls = state.calls.min(MOST_EXPECTED);
         let flight = state.open.get_or_insert_with(|| {
             Arc::new(Flight {
                 board: Arc::new(Board::new(
                     core.shared.metrics.clone(),
                     Arc::downgrade(core),
+                    calls,
                 )),
                 driver: Mutex::new(Driver::Gathering(None)),
                 place: time::place(),

@@ -91,6 +91,7 @@ impl<'a> Plan<'a> {
             });
             return;
         }
+        let mut left = commands.len();
         for (command, place) in commands.zip(places) {
             let bytes = weight(&command);
             let alone = !self.transport.can_batch(&command);
@@ -101,11 +102,17 @@ impl<'a> Plan<'a> {
             if alone || full {
                 self.close();
             }
+            let room = if alone {
+                1
+            } else {
+                left.min(self.limits.commands)
+            };
             let part = self.open.get_or_insert_with(|| Part {
                 mode: Mode::Pipeline,
-                commands: Vec::new(),
-                places: Vec::new(),
+                commands: Vec::with_capacity(room),
+                places: Vec::with_capacity(room),
             });
+            left -= 1;
             part.commands.push(command);
             part.places.push(place);
             self.bytes += bytes;

@@ -23,17 +23,18 @@ pub(crate) fn command(args: &Args, out: &mut Vec<u8>) -> bool {
         return false;
     }
     out.reserve(args.bytes() + 3 * args.len() + 2);
-    out.push(b'[');
-    for (i, arg) in args.iter().enumerate() {
-        out.extend_from_slice(if i == 0 { b"\"" } else { b",\"" });
+    debug_assert!(!args.is_empty(), "a command has a name");
+    let mut before = &b"[\""[..];
+    for arg in args.iter() {
+        out.extend_from_slice(before);
         if plain {
             out.extend_from_slice(arg);
         } else {
             escaped(arg, out);
         }
-        out.push(b'"');
+        before = b"\",\"";
     }
-    out.push(b']');
+    out.extend_from_slice(b"\"]");
     true
 }
 
