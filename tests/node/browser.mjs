@@ -75,6 +75,7 @@ export async function withPage(use) {
     clearTimeout(limit);
     browser.kill();
     await ended;
-    rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+    // Its other processes end a little later, and write until then.
+    rmSync(profile, { recursive: true, force: true, maxRetries: 20 });
   }
 }
