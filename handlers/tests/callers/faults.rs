@@ -15,7 +15,7 @@ use serde_json::Value;
 use std::time::Duration;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpListener,
+    net::TcpSocket,
 };
 
 /// `REQUEST_TIMEOUT` of the functions: nothing is answered later.
@@ -61,10 +61,18 @@ impl Fault {
     }
 
     /// A client of a store that fails like this.
-    async fn store(self) -> Redis {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        if self != Self::Away {
+    fn store(self) -> Redis {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let url = format!("http://{}", socket.local_addr().unwrap());
+        if self == Self::Away {
+            // Held, so that nobody else gets the address and listens.
+            tokio::spawn(async move {
+                let _held = socket;
+                std::future::pending::<()>().await;
+            });
+        } else {
+            let listener = socket.listen(1024).unwrap();
             let answer = self.answer();
             tokio::spawn(async move {
                 while let Ok((mut stream, _)) = listener.accept().await {
@@ -132,12 +140,12 @@ async fn rightful(healthy: &World, route: &Route) -> Option<Request<Body>> {
 }
 
 /// The functions over a store that fails.
-async fn over(fault: Fault) -> World {
+fn over(fault: Fault) -> World {
     let config = Config {
         request_timeout: ANSWER,
         ..Config::default()
     };
-    World::over(fault.store().await, config)
+    World::over(fault.store(), config)
 }
 
 async fn check(
@@ -200,7 +208,7 @@ async fn every_route_answers_in_time_and_says_why_while_the_store_fails() {
     for fault in Fault::ALL {
         for route in ROUTES {
             if let Some(request) = rightful(&healthy, route).await {
-                checks.push(check(over(fault).await, request, &document, route, fault));
+                checks.push(check(over(fault), request, &document, route, fault));
             }
         }
     }
