@@ -76,6 +76,14 @@ export async function withPage(use) {
     browser.kill();
     await ended;
     // Its other processes end a little later, and write until then.
-    rmSync(profile, { recursive: true, force: true, maxRetries: 20 });
+    for (let left = 100; ; left -= 1) {
+      try {
+        rmSync(profile, { recursive: true, force: true });
+        break;
+      } catch (error) {
+        if (left === 0) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+    }
   }
 }
