@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::RangeBounds;
 
-use super::filter::{Clauses, Query};
 use super::index::{Doc, Index, Postings, TextPostings};
+use super::query::{Clauses, Query};
 use super::schema::Value;
 
 /// Documents with their scores, in the order they were indexed.
