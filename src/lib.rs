@@ -29,6 +29,7 @@ pub mod error;
 pub mod events;
 #[cfg(feature = "tower")]
 pub mod gate;
+pub mod identity;
 mod json;
 pub mod metrics;
 pub mod pipeline;
