@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::acl::{Acl, Caller};
+use crate::budget::Budget;
 use crate::command::{Args, Flags, Spec};
 use crate::commands;
 use crate::db::Db;
@@ -26,11 +27,14 @@ pub(crate) struct Side {
     /// When the engine started.
     pub(crate) started: Duration,
     pub(crate) scripting: Scripting,
+    /// What the running command may still do.
+    pub(crate) budget: Budget,
 }
 
 impl Side {
     pub(crate) fn new(options: Options, hub: Arc<Hub>) -> Self {
         let started = options.clock.now();
+        let budget = Budget::new(&options);
         Self {
             options,
             hub,
@@ -38,6 +42,7 @@ impl Side {
             commands: 0,
             started,
             scripting: Scripting::default(),
+            budget,
         }
     }
 }
@@ -71,15 +76,33 @@ impl Ctx<'_> {
 
     /// Runs a command: checks, execution, settling. Errors are replies.
     pub(crate) fn call(&mut self, args: Args<'_>) -> Reply {
+        if let Err(error) = self.begin() {
+            return Reply::Error(error);
+        }
         let spec = match admit(self.side, self.caller, self.script, args) {
             Ok(spec) => spec,
             Err(error) => return Reply::Error(error),
         };
-        self.run(spec, args)
+        self.execute(spec, args)
+    }
+
+    /// The commands of a script share what the script may do.
+    fn begin(&mut self) -> Result<(), Error> {
+        match self.script {
+            None => self.side.budget.begin(),
+            Some(_) => Ok(()),
+        }
     }
 
     /// Runs a command that was admitted.
     pub(crate) fn run(&mut self, spec: &Spec, args: Args<'_>) -> Reply {
+        match self.begin() {
+            Ok(()) => self.execute(spec, args),
+            Err(error) => Reply::Error(error),
+        }
+    }
+
+    fn execute(&mut self, spec: &Spec, args: Args<'_>) -> Reply {
         if spec.flags.has(Flags::DENYOOM)
             && !self.script.is_some_and(|script| script.memory_checked)
             && !self.make_room()
@@ -90,10 +113,25 @@ impl Ctx<'_> {
             self.side.hub.feed_monitors(&self.monitor_line(args));
         }
         self.side.commands += 1;
-        self.db.set_reading(spec.flags.has(Flags::READ));
-        let reply = (spec.run)(self, args);
+        self.db.begin(spec.flags.has(Flags::READ));
+        let mut reply = (spec.run)(self, args);
         self.db.settle();
-        reply.into()
+        if let Err(stopped) = self.side.budget.check() {
+            reply = Err(stopped);
+        }
+        if self.script.is_some() {
+            return reply.into();
+        }
+        self.bounded(spec, reply.into())
+    }
+
+    /// The reply, or an error if it is too large for the call.
+    fn bounded(&mut self, spec: &Spec, reply: Reply) -> Reply {
+        match self.side.budget.reply(|| reply.size()) {
+            Ok(()) => reply,
+            Err(error) if spec.flags.has(Flags::READ) => Reply::Error(error),
+            Err(error) => Reply::Error(Error::new(format!("{error}; the command was executed"))),
+        }
     }
 
     /// Evicts until the data fits the limit; `false`: it does not.
@@ -195,6 +233,6 @@ pub(crate) fn admit(
             ));
         }
     }
-    side.acl.check(caller, spec, args)?;
+    side.acl.check(&side.budget, caller, spec, args)?;
     Ok(spec)
 }

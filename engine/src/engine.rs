@@ -14,6 +14,7 @@ use crate::ctx::{self, Ctx, Side};
 use crate::db::Db;
 use crate::error::Error;
 use crate::hub::{Hub, Sink};
+use crate::limits::CallLimits;
 use crate::options::Options;
 use crate::reply::Reply;
 use crate::snapshot::{self, SnapshotError};
@@ -40,6 +41,7 @@ struct Shared {
 #[derive(Clone)]
 pub struct Engine {
     shared: Arc<Shared>,
+    limits: CallLimits,
 }
 
 impl Default for Engine {
@@ -83,6 +85,19 @@ impl Engine {
                 waiting: AtomicUsize::new(0),
                 hub,
             }),
+            limits: CallLimits::default(),
+        }
+    }
+
+    /// A handle to the same database, each of whose calls, batches and transactions obeys `limits`.
+    ///
+    /// A command that is stopped on the way has changed nothing, unless its reply says otherwise; a
+    /// script may have changed something before.
+    #[must_use]
+    pub fn with_limits(&self, limits: CallLimits) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            limits,
         }
     }
 
@@ -143,16 +158,20 @@ impl Engine {
         channels: &[A],
         patterns: &[A],
     ) -> Result<(), Error> {
-        self.lock()
-            .side
-            .acl
-            .check_channels(caller, channels, patterns)
+        let state = self.lock();
+        state.side.budget.open(&self.limits);
+        state.side.budget.begin()?;
+        let Side { acl, budget, .. } = &state.side;
+        acl.check_channels(budget, caller, channels, patterns)
     }
 
     /// Runs one command on behalf of a caller.
     pub fn call_as<A: AsRef<[u8]>>(&self, caller: &Caller, args: &[A]) -> Reply {
         let args = list(args);
-        self.with(|state| state.ctx(caller).call(&args))
+        self.with(|state| {
+            state.side.budget.open(&self.limits);
+            state.ctx(caller).call(&args)
+        })
     }
 
     /// Runs commands in order and hands each reply to `sink`.
@@ -167,9 +186,16 @@ impl Engine {
     {
         let mut commands = commands.into_iter().fuse();
         let mut replies = Vec::with_capacity(CHUNK);
-        loop {
+        let mut limits = self.limits.clone();
+        let mut done = false;
+        while !done {
             self.with(|state| {
-                for command in commands.by_ref().take(CHUNK) {
+                state.side.budget.open(&limits);
+                while replies.len() < CHUNK && !state.side.budget.was_long() {
+                    let Some(command) = commands.next() else {
+                        done = true;
+                        break;
+                    };
                     let args = list(command.as_ref());
                     replies.push(if args.is_empty() {
                         Reply::Error(Error::fixed("ERR empty pipeline command"))
@@ -177,13 +203,12 @@ impl Engine {
                         state.ctx(caller).call(&args)
                     });
                 }
+                limits.reply_bytes = state.side.budget.reply_left();
             });
-            let done = replies.len() < CHUNK;
             replies.drain(..).for_each(&mut sink);
-            if done {
-                return;
+            if !done {
+                self.give_way();
             }
-            self.give_way();
         }
     }
 
@@ -197,6 +222,7 @@ impl Engine {
         A: AsRef<[u8]>,
     {
         self.with(|state| {
+            state.side.budget.open(&self.limits);
             let mut queue: Vec<(&'static Spec, ArgList<'_>)> = Vec::with_capacity(commands.len());
             for command in commands {
                 let args = list(command.as_ref());

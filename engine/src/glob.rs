@@ -1,8 +1,13 @@
 //! Glob patterns, as Redis matches them.
 
+use crate::budget::Budget;
+
 /// Whether `text` matches `pattern`: `*`, `?`, `[a-z]`, `[^a]`, `\` escapes.
-pub(crate) fn matches(pattern: &[u8], text: &[u8]) -> bool {
-    Matcher { skip: false }.run(pattern, text, 0)
+///
+/// When the budget is over nothing matches.
+pub(crate) fn matches(pattern: &[u8], text: &[u8], budget: &Budget) -> bool {
+    let skip = false;
+    Matcher { skip, budget }.run(pattern, text, 0)
 }
 
 /// Whether a pattern matches every text.
@@ -10,18 +15,23 @@ pub(crate) fn is_all(pattern: &[u8]) -> bool {
     pattern == b"*"
 }
 
-struct Matcher {
+struct Matcher<'b> {
     /// A later star has failed to match to the end: earlier stars cannot do better.
     skip: bool,
+    budget: &'b Budget,
 }
 
-impl Matcher {
+impl Matcher<'_> {
     fn run(&mut self, mut pattern: &[u8], mut text: &[u8], depth: u32) -> bool {
         // As Redis: a bound against patterns that nest without end.
         if depth > 1000 {
             return false;
         }
         while let (Some(&first), false) = (pattern.first(), text.is_empty()) {
+            if self.budget.spend(1).is_err() {
+                self.skip = true;
+                return false;
+            }
             match first {
                 b'*' => {
                     while pattern.get(1) == Some(&b'*') {
@@ -45,6 +55,7 @@ impl Matcher {
                 b'?' => text = &text[1..],
                 b'[' => {
                     let (hit, rest) = class(&pattern[1..], text[0]);
+                    let _ = self.budget.spend(pattern.len() - rest.len());
                     if !hit {
                         return false;
                     }

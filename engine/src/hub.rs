@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
+use crate::budget::Budget;
+use crate::error::Error;
 use crate::glob;
 
 /// What a subscriber receives.
@@ -163,12 +165,22 @@ impl Hub {
             .store(tables.monitors.len(), Ordering::Release);
     }
 
-    /// Delivers a message; returns how many consumers took it.
-    pub(crate) fn publish(&self, channel: &Bytes, payload: &Bytes) -> usize {
+    /// Delivers a message; returns how many consumers took it. Delivers nothing when the budget
+    /// ends before all patterns are compared.
+    pub(crate) fn publish(
+        &self,
+        channel: &Bytes,
+        payload: &Bytes,
+        budget: &Budget,
+    ) -> Result<usize, Error> {
         if self.subscriptions.load(Ordering::Acquire) == 0 {
-            return 0;
+            return Ok(0);
         }
         let mut tables = self.lock();
+        let fits = |(pattern, _): &(Bytes, Consumer)| glob::matches(pattern, channel, budget);
+        let fitting: Vec<bool> = tables.patterns.iter().map(fits).collect();
+        budget.check()?;
+        let mut fitting = fitting.into_iter();
         let mut taken = 0;
         let mut gone = false;
         let mut deliver = |consumer: &Consumer, frame: Frame| {
@@ -187,7 +199,7 @@ impl Hub {
             }
         }
         tables.patterns.retain(|(pattern, consumer)| {
-            if !glob::matches(pattern, channel) {
+            if fitting.next() != Some(true) {
                 return true;
             }
             let frame = Frame::PatternMessage {
@@ -200,7 +212,7 @@ impl Hub {
         if gone {
             self.recount(&tables);
         }
-        taken
+        Ok(taken)
     }
 
     pub(crate) fn has_monitors(&self) -> bool {
@@ -224,11 +236,12 @@ impl Hub {
     }
 
     /// Channels with subscribers, in no order.
-    pub(crate) fn channels(&self, pattern: Option<&[u8]>) -> Vec<Bytes> {
+    pub(crate) fn channels(&self, pattern: &[u8], budget: &Budget) -> Vec<Bytes> {
+        let all = glob::is_all(pattern);
         self.lock()
             .channels
             .keys()
-            .filter(|channel| pattern.is_none_or(|p| glob::is_all(p) || glob::matches(p, channel)))
+            .filter(|channel| all || glob::matches(pattern, channel, budget))
             .cloned()
             .collect()
     }

@@ -21,6 +21,7 @@
 
 mod acl;
 mod array;
+mod budget;
 mod command;
 mod commands;
 mod ctx;
@@ -34,6 +35,7 @@ mod hash;
 mod hll;
 mod hub;
 mod json;
+mod limits;
 mod longdouble;
 mod lua;
 mod num;
@@ -55,6 +57,7 @@ pub use acl::Caller;
 pub use engine::{Engine, Subscription};
 pub use error::Error;
 pub use hub::{Frame, Sink};
+pub use limits::{CallLimits, CancelToken};
 pub use options::{Clock, Eviction, Options};
 pub use reply::Reply;
 pub use snapshot::SnapshotError;

@@ -73,6 +73,19 @@ impl Reply {
         matches!(self, Self::Error(_))
     }
 
+    /// Roughly the bytes this reply takes when it is sent, before any encoding.
+    pub fn size(&self) -> usize {
+        const FRAMING: usize = 16;
+        FRAMING
+            + match self {
+                Self::Nil | Self::NilArray | Self::Int(_) => 0,
+                Self::Bulk(bytes) => bytes.len(),
+                Self::Simple(text) => text.len(),
+                Self::Error(error) => error.message().len(),
+                Self::Array(items) => items.iter().map(Self::size).sum(),
+            }
+    }
+
     /// A size as an integer.
     pub(crate) fn len(value: usize) -> Self {
         Self::Int(i64::try_from(value).unwrap_or(i64::MAX))

@@ -7,6 +7,7 @@ mod user;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::budget::Budget;
 use crate::command::{Args, Flags, Keys, Spec};
 use crate::error::Error;
 use user::Needs;
@@ -69,7 +70,13 @@ pub(crate) struct Acl {
 
 impl Acl {
     /// Whether the caller may run this command with these arguments.
-    pub(crate) fn check(&self, caller: &Caller, spec: &Spec, args: Args<'_>) -> Result<(), Error> {
+    pub(crate) fn check(
+        &self,
+        budget: &Budget,
+        caller: &Caller,
+        spec: &Spec,
+        args: Args<'_>,
+    ) -> Result<(), Error> {
         if &*caller.user == DEFAULT {
             return Ok(());
         }
@@ -93,7 +100,7 @@ impl Acl {
             let needs = needs(spec, args, std::mem::take(&mut first));
             refused |= args
                 .get(at)
-                .is_some_and(|key| !user.may_use_key(key, needs));
+                .is_some_and(|key| !user.may_use_key(budget, key, needs));
         });
         if refused {
             return Err(Error::fixed(
@@ -103,7 +110,7 @@ impl Acl {
         if spec.name == "PUBLISH" {
             let allowed = args
                 .get(1)
-                .is_none_or(|channel| user.may_use_channel(channel, false));
+                .is_none_or(|channel| user.may_use_channel(budget, channel, false));
             return channel_outcome(allowed);
         }
         Ok(())
@@ -112,6 +119,7 @@ impl Acl {
     /// Whether the caller may listen to these channels and patterns.
     pub(crate) fn check_channels<A: AsRef<[u8]>>(
         &self,
+        budget: &Budget,
         caller: &Caller,
         channels: &[A],
         patterns: &[A],
@@ -131,10 +139,10 @@ impl Acl {
         channel_outcome(
             channels
                 .iter()
-                .all(|name| user.may_use_channel(name.as_ref(), false))
+                .all(|name| user.may_use_channel(budget, name.as_ref(), false))
                 && patterns
                     .iter()
-                    .all(|name| user.may_use_channel(name.as_ref(), true)),
+                    .all(|name| user.may_use_channel(budget, name.as_ref(), true)),
         )
     }
 

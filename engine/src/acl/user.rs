@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::category::{CATEGORIES, in_category};
 use super::token::{Digested, Token};
+use crate::budget::Budget;
 use crate::commands;
 use crate::error::Error;
 use crate::glob;
@@ -48,8 +49,8 @@ impl User {
         self.allowed.contains(name)
     }
 
-    pub(super) fn may_use_key(&self, key: &[u8], needs: Needs) -> bool {
-        let fits = |rule: &KeyRule| glob::matches(&rule.pattern, key);
+    pub(super) fn may_use_key(&self, budget: &Budget, key: &[u8], needs: Needs) -> bool {
+        let fits = |rule: &KeyRule| glob::matches(&rule.pattern, key, budget);
         // One pattern must allow all of it.
         self.keys
             .iter()
@@ -57,12 +58,12 @@ impl User {
     }
 
     /// `literal`: the name is a pattern itself and must be one of the user's.
-    pub(super) fn may_use_channel(&self, name: &[u8], literal: bool) -> bool {
+    pub(super) fn may_use_channel(&self, budget: &Budget, name: &[u8], literal: bool) -> bool {
         self.channels.iter().any(|pattern| {
             if literal {
                 pattern == b"*" || pattern == name
             } else {
-                glob::matches(pattern, name)
+                glob::matches(pattern, name, budget)
             }
         })
     }

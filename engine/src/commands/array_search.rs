@@ -5,6 +5,7 @@ use regex_lite::{Regex, RegexBuilder};
 
 use super::array::{index, shown};
 use crate::array::{Array, LAST};
+use crate::budget::Budget;
 use crate::command::{Args, Category, Keys, Outcome, Spec};
 use crate::ctx::Ctx;
 use crate::error::{Error, NOT_POSITIVE, SYNTAX};
@@ -122,7 +123,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn accepts(&self, value: &[u8]) -> bool {
+    fn accepts(&self, value: &[u8], budget: &Budget) -> bool {
         let folded = |text: &[u8]| {
             if self.no_case {
                 text.to_ascii_lowercase()
@@ -133,7 +134,7 @@ impl<'a> Search<'a> {
         let same = folded(value);
         let holds = |predicate: &Predicate<'_>| match predicate {
             Predicate::Exact(text) => same == folded(text),
-            Predicate::Glob(pattern) => glob::matches(&folded(pattern), &same),
+            Predicate::Glob(pattern) => glob::matches(&folded(pattern), &same, budget),
             Predicate::Contains([]) => true,
             Predicate::Contains(part) => {
                 let part = folded(part);
@@ -168,7 +169,7 @@ fn grep(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let search = Search::parse(Walk::new(args, 4))?;
     let array = ctx.db.read::<Array>(args[1])?;
     let found = walk_range(array, start, end)
-        .filter(|(_, value)| search.accepts(value))
+        .filter(|(_, value)| search.accepts(value, &ctx.side.budget))
         .take(search.limit.unwrap_or(usize::MAX));
     Ok(if search.with_values {
         Reply::array(found.map(pair))

@@ -203,7 +203,8 @@ fn list(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     }
     let libraries = ctx.side.scripting.libraries();
     let chosen = libraries.filter(|library| {
-        pattern.is_none_or(|pattern| glob::matches(pattern, library.name.as_bytes()))
+        pattern
+            .is_none_or(|pattern| glob::matches(pattern, library.name.as_bytes(), &ctx.side.budget))
     });
     Ok(Reply::array(
         chosen.map(|library| describe(library, with_code)),

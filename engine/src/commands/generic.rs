@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::budget::Budget;
 use crate::command::{Args, Category, Keys, Outcome, Spec};
 use crate::ctx::Ctx;
 use crate::db::Event;
@@ -115,7 +116,7 @@ fn keys(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     Ok(Reply::Array(
         ctx.db
             .iter()
-            .filter(|(key, _, _)| all || glob::matches(pattern, key))
+            .filter(|(key, _, _)| all || glob::matches(pattern, key, &ctx.side.budget))
             .map(|(key, _, _)| Reply::bulk(key))
             .collect(),
     ))
@@ -182,9 +183,9 @@ impl<'a> ScanOptions<'a> {
         Ok(options)
     }
 
-    pub(crate) fn fits(&self, name: &[u8]) -> bool {
+    pub(crate) fn fits(&self, name: &[u8], budget: &Budget) -> bool {
         self.pattern
-            .is_none_or(|pattern| glob::matches(pattern, name))
+            .is_none_or(|pattern| glob::matches(pattern, name, budget))
     }
 
     fn fits_type(&self, value: &Value) -> bool {
@@ -203,12 +204,14 @@ pub(crate) fn scan_reply(cursor: u64, found: Vec<Reply>) -> Reply {
 
 fn scan(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let options = ScanOptions::parse(args, 1, true)?;
+    let budget = &ctx.side.budget;
     let mut found = Vec::new();
     if options
         .type_name
         .is_some_and(|name| parse::is(name, "search"))
     {
-        for (name, _) in ctx.db.search.names().filter(|(name, _)| options.fits(name)) {
+        let names = ctx.db.search.names();
+        for (name, _) in names.filter(|(name, _)| options.fits(name, budget)) {
             found.push(Reply::Bulk(name.clone()));
             found.extend(options.with_type.then(|| Reply::bulk("search")));
         }
@@ -216,7 +219,7 @@ fn scan(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     }
     let mut results = 0;
     let cursor = ctx.db.scan(options.cursor, SCAN_STEPS, |key, value| {
-        if options.fits(key) && options.fits_type(value) {
+        if options.fits(key, budget) && options.fits_type(value) {
             found.push(Reply::bulk(key));
             if options.with_type {
                 found.push(Reply::bulk(value.type_name()));

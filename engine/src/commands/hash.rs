@@ -264,7 +264,7 @@ fn hscan(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let cursor = hash
         .dict()
         .scan(options.cursor, SCAN_STEPS, |_, field, value| {
-            if options.fits(field) {
+            if options.fits(field, &ctx.side.budget) {
                 found.push(Reply::bulk(field));
                 if !options.no_values {
                     found.push(Reply::Bulk(value.clone()));

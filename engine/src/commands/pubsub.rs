@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::command::{Args, Category, Outcome, Spec};
-use crate::ctx::Ctx;
+use crate::ctx::{Ctx, Side};
 use crate::error::Error;
 use crate::parse;
 use crate::reply::Reply;
@@ -11,17 +11,18 @@ use crate::reply::Reply;
 fn publish(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let channel = Bytes::copy_from_slice(args[1]);
     let payload = Bytes::copy_from_slice(args[2]);
-    Ok(Reply::len(ctx.side.hub.publish(&channel, &payload)))
+    let Side { hub, budget, .. } = &*ctx.side;
+    Ok(Reply::len(hub.publish(&channel, &payload, budget)?))
 }
 
 fn pubsub(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let hub = &ctx.side.hub;
+    let Side { hub, budget, .. } = &*ctx.side;
     match args {
         [_, sub] if parse::is(sub, "CHANNELS") => Ok(Reply::array(
-            hub.channels(None).into_iter().map(Reply::Bulk),
+            hub.channels(b"*", budget).into_iter().map(Reply::Bulk),
         )),
         [_, sub, pattern] if parse::is(sub, "CHANNELS") => Ok(Reply::array(
-            hub.channels(Some(pattern)).into_iter().map(Reply::Bulk),
+            hub.channels(pattern, budget).into_iter().map(Reply::Bulk),
         )),
         [_, sub, channels @ ..] if parse::is(sub, "NUMSUB") => {
             Ok(Reply::array(channels.iter().flat_map(|channel| {

@@ -264,7 +264,7 @@ fn list_indexes(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         .db
         .search
         .names()
-        .filter(|(name, _)| glob::matches(pattern, name))
+        .filter(|(name, _)| glob::matches(pattern, name, &ctx.side.budget))
         .skip(offset)
         .take(limit);
     Ok(Reply::array(found.map(|(name, index)| {

@@ -71,7 +71,7 @@ fn section(ctx: &Ctx<'_>, name: &str, out: &mut String) {
         "clients" => write!(
             out,
             "# {title}\r\npubsub_channels:{}\r\npubsub_patterns:{}\r\n",
-            side.hub.channels(None).len(),
+            side.hub.channels(b"*", &side.budget).len(),
             side.hub.patterns(),
         ),
         "memory" => write!(
@@ -194,7 +194,8 @@ fn config(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         [_, sub, patterns @ ..] if parse::is(sub, "GET") && !patterns.is_empty() => {
             let hit = patterns
                 .iter()
-                .any(|pattern| glob::matches(&pattern.to_ascii_lowercase(), NOTIFY.as_bytes()));
+                .map(|pattern| pattern.to_ascii_lowercase())
+                .any(|pattern| glob::matches(&pattern, NOTIFY.as_bytes(), &ctx.side.budget));
             if !hit {
                 return Ok(Reply::empty());
             }

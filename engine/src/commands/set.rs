@@ -149,7 +149,7 @@ fn sscan(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     };
     let mut found = Vec::new();
     let cursor = set.0.scan(options.cursor, SCAN_STEPS, |_, member, ()| {
-        if options.fits(member) {
+        if options.fits(member, &ctx.side.budget) {
             found.push(Reply::bulk(member));
         }
         found.len() < options.count

@@ -330,7 +330,7 @@ fn zscan(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let cursor = zset
         .dict()
         .scan(options.cursor, SCAN_STEPS, |_, member, score| {
-            if options.fits(member) {
+            if options.fits(member, &ctx.side.budget) {
                 found.push(Reply::bulk(member));
                 found.push(Reply::double(*score));
             }

@@ -44,11 +44,12 @@ impl Db {
         let key = Bytes::copy_from_slice(key);
         if self.notify & Event::KEYSPACE.0 != 0 {
             let channel = Bytes::from([b"__keyspace@0__:", &key[..]].concat());
-            self.hub.publish(&channel, &event);
+            // Who changed the key is not told that its patterns took too long.
+            let _ = self.hub.publish(&channel, &event, &self.notices);
         }
         if self.notify & Event::KEYEVENT.0 != 0 {
             let channel = Bytes::from([b"__keyevent@0__:", &event[..]].concat());
-            self.hub.publish(&channel, &key);
+            let _ = self.hub.publish(&channel, &key, &self.notices);
         }
     }
 }

@@ -8,9 +8,11 @@ mod expiry;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::budget::Budget;
 use crate::dict::{Dict, Rng};
 use crate::error::{Error, WRONGTYPE};
 use crate::hash::Hash;
@@ -23,6 +25,8 @@ pub(crate) use events::Event;
 /// Values of this weight are freed outside the lock.
 const LARGE: usize = 64 * 1024;
 const NOT_VOLATILE: u32 = u32::MAX;
+/// The longest that patterns are compared with the notifications of one command.
+const NOTICES_LIMIT: Duration = Duration::from_millis(500);
 /// What an entry costs besides its key and value.
 const ENTRY_OVERHEAD: usize = size_of::<Entry>() + 40;
 
@@ -86,6 +90,8 @@ pub(crate) struct Db {
     used: usize,
     notify: u32,
     hub: Arc<Hub>,
+    /// What the notifications of the running command may still do.
+    notices: Budget,
     /// Search indexes, told of every key that is written or removed.
     pub(crate) search: Registry,
     pub(crate) rng: Rng,
@@ -108,6 +114,7 @@ impl Db {
             used: 0,
             notify: 0,
             hub,
+            notices: Budget::with_time_limit(NOTICES_LIMIT),
             search: Registry::default(),
             rng: Rng::new(),
             counters: Counters::default(),
@@ -165,9 +172,10 @@ impl Db {
         }
     }
 
-    /// Tells whether the command that runs now only reads.
-    pub(crate) fn set_reading(&mut self, reading: bool) {
+    /// A command begins, which only reads or not.
+    pub(crate) fn begin(&mut self, reading: bool) {
         self.reading = reading;
+        self.notices.renew();
     }
 
     /// The value of a key, whatever its type.

@@ -162,7 +162,8 @@ impl Frame {
             .ok_or(Error::fixed(
                 "ERR Invalid command passed to redis.acl_check_cmd()",
             ))?;
-        Ok(self.side.acl.check(&self.caller, spec, args).is_ok())
+        let Side { acl, budget, .. } = &self.side;
+        Ok(acl.check(budget, &self.caller, spec, args).is_ok())
     }
 
     fn ctx(&mut self) -> Ctx<'_> {

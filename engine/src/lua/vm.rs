@@ -1,8 +1,7 @@
 //! The interpreter of one database.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mlua::chunk::ChunkMode;
 use mlua::state::{GcIncParams, GcMode};
@@ -25,8 +24,6 @@ const GC_PAUSE: i32 = 250;
 ///
 /// Lua does not collect when memory runs out, so the next script would fail for this one's garbage.
 const LEFT_BEHIND: usize = 32 << 20;
-/// The longest a script may run, unless configured: nobody else is served meanwhile.
-const TIME_LIMIT: Duration = Duration::from_secs(5);
 /// Instructions between two looks at the clock.
 const HOOK_EVERY: u32 = 10_000;
 /// The most keys and arguments, as `unpack` has to take them.
@@ -64,36 +61,8 @@ struct Inner {
     function_env: Table,
     run_script: Function,
     run_function: Function,
-    watch: Arc<Watch>,
     /// Bytes in use after the last whole collection.
     alive: AtomicUsize,
-}
-
-/// Stops scripts that run too long.
-#[derive(Debug)]
-struct Watch {
-    base: Instant,
-    limit: Duration,
-    /// Milliseconds since `base`; 0: to be set at the next look.
-    deadline: AtomicU64,
-}
-
-impl Watch {
-    fn look(&self) -> mlua::Result<VmState> {
-        let now = self.base.elapsed().as_millis() as u64;
-        match self.deadline.load(Ordering::Relaxed) {
-            0 => {
-                let deadline = now + self.limit.as_millis() as u64;
-                self.deadline.store(deadline, Ordering::Relaxed);
-                Ok(VmState::Continue)
-            }
-            deadline if now <= deadline => Ok(VmState::Continue),
-            _ => Err(raise_fatal(format!(
-                "BUSY Script ran longer than {} ms and was stopped",
-                self.limit.as_millis()
-            ))),
-        }
-    }
 }
 
 impl Vm {
@@ -115,14 +84,12 @@ impl Vm {
             .set_name(native::SANDBOX)
             .set_mode(ChunkMode::Text)
             .call(native)?;
-        let watch = Arc::new(Watch {
-            base: Instant::now(),
-            limit: side.options.script_time_limit.unwrap_or(TIME_LIMIT),
-            deadline: AtomicU64::new(0),
-        });
-        let looker = Arc::clone(&watch);
+        let budget = side.budget.clone();
         let triggers = HookTriggers::new().every_nth_instruction(HOOK_EVERY);
-        lua.set_global_hook(triggers, move |_, _| looker.look())?;
+        lua.set_global_hook(triggers, move |_, _| match budget.look() {
+            Ok(()) => Ok(VmState::Continue),
+            Err(stopped) => Err(raise_fatal(stopped.message().to_owned())),
+        })?;
         Ok(Self(Arc::new(Inner {
             lua,
             frame,
@@ -131,7 +98,6 @@ impl Vm {
             function_env,
             run_script,
             run_function,
-            watch,
             alive: AtomicUsize::new(0),
         })))
     }
@@ -212,7 +178,6 @@ impl Vm {
         name: impl FnOnce() -> String,
     ) -> Reply {
         let loan = Loan::new(&self.0.frame, ctx, mode);
-        self.0.watch.deadline.store(0, Ordering::Relaxed);
         let outcome = self.invoke(runner, function, keys, args);
         let (resp3, failure) = {
             let mut frame = frame::lock(&self.0.frame);
@@ -282,7 +247,6 @@ impl Vm {
             frame.loading = Some(Vec::new());
             frame.failure = None;
         }
-        self.0.watch.deadline.store(0, Ordering::Relaxed);
         let outcome = self.invoke(&self.0.run_function, &main, &[], &[]);
         let (registered, failure) = {
             let mut frame = frame::lock(&self.0.frame);

@@ -228,6 +228,7 @@ pub(crate) fn fresh(db: &Db, side: &Side) -> (Db, Side) {
     let mut copy = Db::new(Arc::clone(&side.hub));
     copy.set_now(db.now());
     copy.set_notify_flags(0);
-    let side = Side::new(side.options.clone(), Arc::clone(&side.hub));
-    (copy, side)
+    let mut new = Side::new(side.options.clone(), Arc::clone(&side.hub));
+    new.budget = side.budget.clone();
+    (copy, new)
 }

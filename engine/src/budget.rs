@@ -1,0 +1,236 @@
+//! The work that the running command has left.
+//!
+//! Every loop that can take longer than its arguments and its reply are long spends steps. The
+//! clock is read once in [`SLICE`] steps, so a short command never reads it. What is over stays
+//! over, and the command's reply is then the reason: a loop that cannot fail may just end. A
+//! command that writes spends what it needs before it changes anything.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::error::Error;
+use crate::limits::{CallLimits, Ended};
+use crate::options::Options;
+
+/// Steps between two looks at the clock; a step is some nanoseconds.
+const SLICE: usize = 50_000;
+/// The longest a command may run, unless configured: nobody else is served meanwhile.
+const TIME_LIMIT: Duration = Duration::from_secs(5);
+
+/// Why a command was stopped.
+#[derive(Clone, Copy, Debug)]
+enum Stop {
+    Call(Ended),
+    Time,
+}
+
+/// What is left for the running command; shared by the commands of a script and by all that run
+/// it. A cheap clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Budget(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    time_limit: Duration,
+    /// Steps until the next look at the clock.
+    steps: AtomicUsize,
+    /// Whether the call has limits.
+    limited: AtomicBool,
+    /// Whether the command looked at the clock or was stopped.
+    long: AtomicBool,
+    call: Mutex<Call>,
+}
+
+/// What is seldom needed.
+#[derive(Debug, Default)]
+struct Call {
+    limits: CallLimits,
+    /// Bytes that the call's replies may still have.
+    reply_left: usize,
+    /// Set at the first look at the clock.
+    deadline: Option<Instant>,
+    over: Option<Stop>,
+}
+
+impl Budget {
+    pub(crate) fn new(options: &Options) -> Self {
+        Self::with_time_limit(options.script_time_limit.unwrap_or(TIME_LIMIT))
+    }
+
+    pub(crate) fn with_time_limit(time_limit: Duration) -> Self {
+        Self(Arc::new(Inner {
+            time_limit,
+            steps: AtomicUsize::new(SLICE),
+            limited: AtomicBool::new(false),
+            long: AtomicBool::new(false),
+            call: Mutex::default(),
+        }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Call> {
+        self.0.call.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts a call with these limits.
+    pub(crate) fn open(&self, limits: &CallLimits) {
+        let limited = !limits.is_default();
+        if self.0.limited.swap(limited, Relaxed) || limited {
+            let mut call = self.lock();
+            call.reply_left = limits.reply_bytes.unwrap_or(usize::MAX);
+            call.limits.clone_from(limits);
+        }
+        self.renew();
+    }
+
+    /// Forgets what was spent.
+    pub(crate) fn renew(&self) {
+        self.0.steps.store(SLICE, Relaxed);
+        if self.0.long.swap(false, Relaxed) {
+            let mut call = self.lock();
+            (call.deadline, call.over) = (None, None);
+        }
+    }
+
+    /// Starts a command; fails if the call is over.
+    pub(crate) fn begin(&self) -> Result<(), Error> {
+        self.renew();
+        if !self.0.limited.load(Relaxed) {
+            return Ok(());
+        }
+        let limits = &self.lock().limits;
+        limits.check(Instant::now()).map_err(Ended::error)
+    }
+
+    /// Fails if the command was stopped.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if !self.was_long() {
+            return Ok(());
+        }
+        match self.lock().over {
+            None => Ok(()),
+            Some(Stop::Call(ended)) => Err(ended.error()),
+            Some(Stop::Time) => Err(Error::new(format!(
+                "BUSY Command ran longer than {} ms and was stopped",
+                self.0.time_limit.as_millis()
+            ))),
+        }
+    }
+
+    /// Takes steps; fails when the command has run too long.
+    pub(crate) fn spend(&self, steps: usize) -> Result<(), Error> {
+        match self.0.steps.load(Relaxed).checked_sub(steps) {
+            Some(left) => {
+                self.0.steps.store(left, Relaxed);
+                Ok(())
+            }
+            None => self.look(),
+        }
+    }
+
+    /// Looks at the clock; fails when the command has run too long.
+    #[cold]
+    pub(crate) fn look(&self) -> Result<(), Error> {
+        self.check()?;
+        let now = Instant::now();
+        let mut call = self.lock();
+        self.0.long.store(true, Relaxed);
+        let stop = match (call.limits.check(now), call.deadline) {
+            (Err(ended), _) => Some(Stop::Call(ended)),
+            (Ok(()), Some(deadline)) => (now > deadline).then_some(Stop::Time),
+            (Ok(()), None) => {
+                call.deadline = now.checked_add(self.0.time_limit);
+                None
+            }
+        };
+        drop(call);
+        if let Some(stop) = stop {
+            return self.stop(stop);
+        }
+        self.0.steps.store(SLICE, Relaxed);
+        Ok(())
+    }
+
+    fn stop(&self, why: Stop) -> Result<(), Error> {
+        self.0.long.store(true, Relaxed);
+        self.0.steps.store(0, Relaxed);
+        self.lock().over.get_or_insert(why);
+        self.check()
+    }
+
+    /// Whether the command took so many steps that the clock was read.
+    pub(crate) fn was_long(&self) -> bool {
+        self.0.long.load(Relaxed)
+    }
+
+    /// Counts a reply; fails if the call's replies would be too large.
+    pub(crate) fn reply(&self, size: impl FnOnce() -> usize) -> Result<(), Error> {
+        if self.reply_left().is_none() {
+            return Ok(());
+        }
+        let size = size();
+        let mut call = self.lock();
+        match call.reply_left.checked_sub(size) {
+            Some(left) => {
+                call.reply_left = left;
+                Ok(())
+            }
+            None => Err(Error::new(format!(
+                "ERR the reply of {size} bytes does not fit the {} bytes that are left for this call",
+                call.reply_left
+            ))),
+        }
+    }
+
+    /// Bytes that the call's replies may still have; `None`: any number.
+    pub(crate) fn reply_left(&self) -> Option<usize> {
+        if !self.0.limited.load(Relaxed) {
+            return None;
+        }
+        let call = self.lock();
+        call.limits.reply_bytes.map(|_| call.reply_left)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+    use crate::limits::CancelToken;
+
+    fn budget(limit: Duration) -> Budget {
+        Budget::new(&Options::default().script_time_limit(limit))
+    }
+
+    #[test]
+    fn steps_end_when_the_time_is_over() {
+        let budget = budget(Duration::ZERO);
+        budget.begin().unwrap();
+        assert!(budget.spend(SLICE).is_ok());
+        assert!(!budget.was_long());
+        assert!(budget.spend(1).is_ok(), "the time starts at the first look");
+        assert!(budget.was_long());
+        while budget.spend(SLICE).is_ok() {}
+        assert_eq!(budget.check().unwrap_err().code(), "BUSY");
+        assert!(budget.spend(1).is_err(), "over is over");
+        budget.begin().unwrap();
+        assert!(budget.spend(1).is_ok(), "the next command starts anew");
+    }
+
+    #[test]
+    fn a_call_that_is_over_begins_nothing() {
+        let budget = budget(Duration::from_secs(1));
+        let token = CancelToken::default();
+        budget.open(&CallLimits::default().cancel(token.clone()));
+        assert!(budget.begin().is_ok());
+        token.cancel();
+        assert_eq!(budget.begin(), Err(Ended::Cancelled.error()));
+        assert_eq!(budget.spend(SLICE + 1), Err(Ended::Cancelled.error()));
+        let past = Instant::now().checked_sub(Duration::from_millis(1));
+        budget.open(&CallLimits::default().deadline(past.unwrap()));
+        assert_eq!(budget.begin(), Err(Ended::OutOfTime.error()));
+        budget.open(&CallLimits::default());
+        assert!(budget.begin().is_ok());
+    }
+}
