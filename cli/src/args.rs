@@ -9,7 +9,7 @@ use clap::builder::Resettable;
 use clap::{Arg, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use restis_server::FaultPlan;
 
-use crate::{bench, dev, serve, token};
+use crate::{dev, serve, token};
 
 /// Where the REST server listens unless told otherwise.
 pub(crate) const REST_ADDR: &str = "127.0.0.1:8079";
@@ -88,9 +88,6 @@ enum Command {
     /// Run the REST server alone
     #[command(after_long_help = SERVE_EXAMPLES, after_help = "More, with examples: restis serve --help")]
     Serve(ServeArgs),
-    /// Measure this software against its peers
-    #[command(after_help = bench::HELP)]
-    Bench(bench::BenchArgs),
     /// Make service tokens for the functions
     Token {
         #[command(subcommand)]
@@ -316,7 +313,6 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Token {
             command: TokenCommand::New(args),
         }) => token::new(&args),
-        Some(Command::Bench(args)) => bench::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,7 +2,6 @@
 
 mod args;
 mod banner;
-mod bench;
 mod dev;
 mod docs;
 mod files;

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use super::Common;
-use super::contest::{Side, say};
-use super::store::TOKEN;
-use crate::args::Failure;
+use crate::args::Common;
+use crate::contest::{Side, say};
+use crate::failure::Failure;
+use crate::store::TOKEN;
 
 /// A runtime that was found.
 #[derive(Debug)]

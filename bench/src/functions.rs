@@ -1,4 +1,4 @@
-//! `restis bench functions`: from the start of a function to its first answer, and warm.
+//! `restis-bench functions`: from the start of a function to its first answer, and warm.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -10,11 +10,13 @@ use clap::Args;
 use restis::Redis;
 use restis::ratelimit::{Limit, RateLimiter};
 
-use super::contest::{median, say};
-use super::javascript::Runtime;
-use super::store::{Store, TOKEN};
-use super::{Common, event_loop};
-use crate::args::Failure;
+use crate::args::Common;
+use crate::contest::{median, say};
+use crate::failure::Failure;
+use crate::javascript::Runtime;
+use crate::program::Program;
+use crate::runtime::event_loop;
+use crate::store::{Store, TOKEN};
 
 const SCRIPT: &str = include_str!("function.cjs");
 /// What callers of the function present.
@@ -26,9 +28,9 @@ const STARTS: usize = 15;
 const CONNECTIONS: usize = 64;
 const REQUESTS: usize = 10_000;
 
-/// Options of `restis bench functions`.
+/// Options of `restis-bench functions`.
 #[derive(Debug, Args)]
-pub(super) struct FunctionsArgs {
+pub(crate) struct FunctionsArgs {
     #[command(flatten)]
     common: Common,
     /// The function's binary; `app` beside this program by default
@@ -36,20 +38,13 @@ pub(super) struct FunctionsArgs {
     app: Option<PathBuf>,
 }
 
-pub(super) fn run(args: &FunctionsArgs) -> Result<(), Failure> {
+pub(crate) fn run(args: &FunctionsArgs) -> Result<(), Failure> {
     let app = match &args.app {
         Some(path) => path.clone(),
-        None => std::env::current_exe()
-            .map_err(|error| Failure::new(format!("no path of this program: {error}")))?
-            .with_file_name("app"),
+        None => Program::App.path()?,
     };
-    let size = std::fs::metadata(&app).map_err(|error| {
-        let build = "cargo build --release -p restis-handlers --bin app";
-        Failure::new(format!(
-            "{}: {error}: {build}, or --app PATH",
-            app.display()
-        ))
-    })?;
+    let size = std::fs::metadata(&app)
+        .map_err(|error| Failure::new(format!("{}: {error}", app.display())))?;
     let certificate = Certificate::new()?;
     let store = Store::with(&[
         "--tls-cert",
@@ -104,7 +99,7 @@ pub(super) fn run(args: &FunctionsArgs) -> Result<(), Failure> {
     say("\nsize\n")?;
     let megabytes = size.len() as f64 / 1e6;
     say(&format!(
-        "  binary {megabytes:>37.2} MB   wanted 4 at most\n"
+        "  binary {megabytes:>37.2} MB   wanted 8 at most\n"
     ))?;
     match function.peak_bytes() {
         Some(peak) => say(&format!(

@@ -12,18 +12,18 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use super::contest::say;
-use super::events::failed;
-use super::javascript::percentile;
-use super::store::{TOKEN, resident_bytes};
-use crate::args::Failure;
+use crate::contest::say;
+use crate::events::failed;
+use crate::failure::Failure;
+use crate::javascript::percentile;
+use crate::store::{TOKEN, resident_bytes};
 
 const CLIENTS: usize = 1000;
 const EVENTS: usize = 50;
 const LONGEST: Duration = Duration::from_secs(60);
 
 /// The functions on a thread of their own, the clients on this one.
-pub(super) fn run(redis: &Redis) -> Result<(), Failure> {
+pub(crate) fn run(redis: &Redis) -> Result<(), Failure> {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").map_err(io)?;
     let address = listener.local_addr().map_err(io)?;
     let tokens = ServiceTokens::none().with_full_access("bench", TOKEN);
@@ -31,7 +31,7 @@ pub(super) fn run(redis: &Redis) -> Result<(), Failure> {
     let app = app(state.build().map_err(Failure::new)?);
     listener.set_nonblocking(true).map_err(io)?;
     let (stop, stopped) = tokio::sync::oneshot::channel();
-    let functions = super::event_loop()?;
+    let functions = crate::runtime::event_loop()?;
     let thread = std::thread::spawn(move || {
         functions.block_on(async {
             let served = restis_handlers::serve(TcpListener::from_std(listener)?, app, async {
@@ -42,7 +42,7 @@ pub(super) fn run(redis: &Redis) -> Result<(), Failure> {
         })
     });
     let address = address.to_string();
-    let measured = super::event_loop()?.block_on(async {
+    let measured = crate::runtime::event_loop()?.block_on(async {
         let measure = tokio::time::timeout(LONGEST, measure(redis, &address));
         measure.await.unwrap_or_else(|_| {
             let files = 2 * CLIENTS + 100;

@@ -1,4 +1,4 @@
-//! `restis bench sessions`: a session's round trip against `connect-redis` and `tower-sessions`, and its memory.
+//! `restis-bench sessions`: a session's round trip against `connect-redis` and `tower-sessions`, and its memory.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,12 +12,12 @@ use restis::session::{
     Touched, Updated,
 };
 
-use super::Common;
-use super::contest::{Side, contest, say};
-use super::javascript::{Script, peers};
-use super::redis::RedisServer;
-use super::store::{Store, TOKEN, resident_bytes};
-use crate::args::Failure;
+use crate::args::Common;
+use crate::contest::{Side, contest, say};
+use crate::failure::Failure;
+use crate::javascript::{Script, peers};
+use crate::redis::RedisServer;
+use crate::store::{Store, TOKEN, resident_bytes};
 
 const SCRIPT: &str = include_str!("sessions.cjs");
 /// What the program of `tower-sessions` is called here.
@@ -26,15 +26,15 @@ const CONCURRENT: usize = 64;
 /// What a session may take in Redis, its index included.
 const WANTED_BYTES: u32 = 700;
 
-/// Options of `restis bench sessions`.
+/// Options of `restis-bench sessions`.
 #[derive(Debug, Args)]
-pub(super) struct SessionsArgs {
+pub(crate) struct SessionsArgs {
     #[command(flatten)]
     common: Common,
     /// How many sessions the memory is measured with, each of a user of its own
     #[arg(long, value_name = "N", default_value = "1000000", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     sessions: u32,
-    /// The program that is built from cli/peers/tower_sessions
+    /// The program that is built from bench/peers/tower_sessions
     #[arg(
         long,
         value_name = "PATH",
@@ -43,8 +43,8 @@ pub(super) struct SessionsArgs {
     tower_sessions: PathBuf,
 }
 
-pub(super) fn run(args: &SessionsArgs) -> Result<(), Failure> {
-    let runtime = super::event_loop()?;
+pub(crate) fn run(args: &SessionsArgs) -> Result<(), Failure> {
+    let runtime = crate::runtime::event_loop()?;
     let own = Store::start()?;
     let Some(redis) = RedisServer::start()? else {
         say("redis-server is not installed: the peers are not measured\n")?;
@@ -106,7 +106,7 @@ fn connect(store: &Store) -> Result<Redis, Failure> {
 fn tower_sessions(program: &Path, redis_url: &str) -> Result<Option<Script>, Failure> {
     if !program.is_file() {
         say("tower-sessions is not measured: cargo build --release \
-             --manifest-path cli/peers/tower_sessions/Cargo.toml --target-dir target/peers\n")?;
+             --manifest-path bench/peers/tower_sessions/Cargo.toml --target-dir target/peers\n")?;
         return Ok(None);
     }
     Script::launch(TOWER, Command::new(program).env("BENCH_URL", redis_url)).map(Some)

@@ -3,8 +3,8 @@
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
-use super::Schedule;
-use crate::args::Failure;
+use crate::args::Schedule;
+use crate::failure::Failure;
 
 /// Measures for about so long; operations a second.
 type Measure<'a> = Box<dyn FnMut(Duration) -> Result<f64, Failure> + 'a>;

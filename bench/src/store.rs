@@ -3,7 +3,8 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 
-use crate::args::Failure;
+use crate::failure::Failure;
+use crate::program::Program;
 
 /// The token of the measured server.
 pub(crate) const TOKEN: &str = "TOKEN";
@@ -23,7 +24,7 @@ impl Store {
     /// With further arguments.
     pub(crate) fn with(arguments: &[&str]) -> Result<Self, Failure> {
         let failed = |error: std::io::Error| Failure::new(format!("no server: {error}"));
-        let mut command = Command::new(std::env::current_exe().map_err(failed)?);
+        let mut command = Command::new(Program::Restis.path()?);
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("RESTIS_") {
                 command.env_remove(name);

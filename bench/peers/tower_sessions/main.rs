@@ -1,4 +1,4 @@
-//! The Redis store of `tower-sessions`, measured for `restis bench sessions`: a line "WORK MILLISECONDS" in, a figure out.
+//! The Redis store of `tower-sessions`, measured for `restis-bench sessions`: a line "WORK MILLISECONDS" in, a figure out.
 
 use std::error::Error;
 use std::io::{BufRead as _, Write as _};

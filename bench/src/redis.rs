@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Child, Command, Stdio};
 
-use crate::args::Failure;
+use crate::failure::Failure;
 
 /// Keeps nothing on disk; ends when dropped.
 #[derive(Debug)]

@@ -4,8 +4,8 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use super::store::TOKEN;
-use crate::args::Failure;
+use crate::failure::Failure;
+use crate::store::TOKEN;
 
 /// A request as bytes and the length of its reply.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl Bare {
     /// Requests a second, one after another.
     pub(crate) fn rate(&mut self, time: Duration, step: u64) -> Result<f64, Failure> {
         let mut broken = None;
-        let rate = super::contest::rate(time, step, || {
+        let rate = crate::contest::rate(time, step, || {
             if let Err(error) = self.turn() {
                 broken = Some(error);
             }

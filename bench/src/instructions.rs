@@ -4,10 +4,10 @@ use std::process::{Command, Stdio};
 
 use clap::ValueEnum as _;
 
-use super::contest::say;
-use super::ours::{Ours, Work};
-use super::store::Store;
-use crate::args::Failure;
+use crate::contest::say;
+use crate::failure::Failure;
+use crate::ours::{Ours, Work};
+use crate::store::Store;
 
 /// Turns of the shorter and the longer run: what both do once cancels out.
 const TURNS: [u32; 2] = [10, 60];
@@ -49,7 +49,7 @@ fn count(store: &Store, work: Work, turns: u32) -> Result<u64, Failure> {
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
         .arg(program)
-        .args(["bench", "load", work, store.url(), &turns.to_string()])
+        .args(["load", work, store.url(), &turns.to_string()])
         .stdin(Stdio::null())
         .output()
         .map_err(|error| failed(&error))?;

@@ -1,17 +1,17 @@
-//! `restis bench client`: the client against a bare socket, `wrk` and `@upstash/redis`.
+//! `restis-bench client`: the client against a bare socket, `wrk` and `@upstash/redis`.
 
 use std::time::{Duration, Instant};
 
 use restis::Redis;
 
-use super::Common;
-use super::bare::Bare;
-use super::contest::{Side, contest, say};
-use super::javascript::{Script, peers, sides};
-use super::ours::{Ours, Work, failed};
-use super::store::{Store, TOKEN};
-use super::wrk::Wrk;
-use crate::args::Failure;
+use crate::args::Common;
+use crate::bare::Bare;
+use crate::contest::{Side, contest, say};
+use crate::failure::Failure;
+use crate::javascript::{Script, peers, sides};
+use crate::ours::{Ours, Work, failed};
+use crate::store::{Store, TOKEN};
+use crate::wrk::Wrk;
 
 const COMMAND: &str = r#"["GET","k"]"#;
 const SCRIPT: &str = include_str!("client.cjs");
@@ -49,13 +49,13 @@ fn sequential(
     peers: &mut [Script],
 ) -> Result<(), Failure> {
     let mut bare = Bare::new(store.addr(), "/", COMMAND)?;
-    let mut wrk = Wrk::find(store.url(), COMMAND)?;
+    let mut wrk = Wrk::find(store.url(), COMMAND, 1)?;
     let mut all = vec![
         Side::new("restis", |time| ours.rate(Work::Sequential, time)),
         Side::new("bare socket", |time| bare.rate(time, 1)),
     ];
     match &mut wrk {
-        Some(wrk) => all.push(Side::new("wrk -t1 -c1", |time| wrk.rate(time)).bar(0.9)),
+        Some(wrk) => all.push(Side::new("wrk -t1 -c1", |time| wrk.rate(time)).bar(0.8)),
         None => say("wrk is not installed: apt install wrk\n")?,
     }
     all.extend(sides(peers, "@upstash/redis", "sequential", 3.0, 1.1));
@@ -67,7 +67,7 @@ fn merged(common: &Common, ours: &Ours, peers: &mut [Script]) -> Result<(), Fail
         Side::new("restis, 64 futures", |time| ours.rate(Work::Merged, time)),
         Side::new("restis, 64 tasks", |time| ours.rate_of_tasks(time)),
     ];
-    all.extend(sides(peers, "auto-pipelining", "merged", 5.0, 2.0));
+    all.extend(sides(peers, "auto-pipelining", "merged", 5.0, 1.8));
     contest("64 concurrent GETs, merged", common.seconds, all)
 }
 

@@ -1,28 +1,34 @@
-//! `wrk`, a load generator in C: the yardstick of one connection.
+//! `wrk`, a load generator in C.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::store::TOKEN;
-use crate::args::Failure;
+use crate::failure::Failure;
+use crate::store::TOKEN;
+
+/// Numbers the script files of this process.
+static SCRIPTS: AtomicUsize = AtomicUsize::new(0);
 
 /// Requests that `wrk` sends, as a script; removed when dropped.
 #[derive(Debug)]
 pub(crate) struct Wrk {
     script: PathBuf,
     url: String,
+    connections: usize,
 }
 
 impl Wrk {
-    /// `None` where it is not installed.
-    pub(crate) fn find(url: &str, body: &str) -> Result<Option<Self>, Failure> {
+    /// POSTs `body` to `url` over so many connections; `None` where `wrk` is not installed.
+    pub(crate) fn find(url: &str, body: &str, connections: usize) -> Result<Option<Self>, Failure> {
         let mut probe = Command::new("wrk");
         probe.arg("--version").stdout(Stdio::null());
         if probe.stderr(Stdio::null()).status().is_err() {
             return Ok(None);
         }
-        let script = std::env::temp_dir().join(format!("restis-{}.lua", std::process::id()));
+        let (process, next) = (std::process::id(), SCRIPTS.fetch_add(1, Ordering::Relaxed));
+        let script = std::env::temp_dir().join(format!("restis-bench-{process}-{next}.lua"));
         let text = format!(
             "wrk.method='POST'\nwrk.body='{body}'\n\
              wrk.headers['authorization']='Bearer {TOKEN}'\n\
@@ -32,14 +38,19 @@ impl Wrk {
         std::fs::write(&script, text)
             .map_err(|error| Failure::new(format!("no script for wrk: {error}")))?;
         let url = url.to_owned();
-        Ok(Some(Self { script, url }))
+        Ok(Some(Self {
+            script,
+            url,
+            connections,
+        }))
     }
 
-    /// Requests a second of one connection; `wrk` counts in whole seconds.
+    /// Requests a second; `wrk` counts in whole seconds.
     pub(crate) fn rate(&mut self, time: Duration) -> Result<f64, Failure> {
         let seconds = time.as_secs_f64().ceil();
         let output = Command::new("wrk")
-            .args(["-t1", "-c1", &format!("-d{seconds}s"), "-s"])
+            .args(["-t1", &format!("-c{}", self.connections)])
+            .args([&format!("-d{seconds}s"), "-s"])
             .args([self.script.as_os_str(), self.url.as_ref()])
             .output()
             .map_err(|error| Failure::new(format!("wrk failed: {error}")))?;

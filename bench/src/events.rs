@@ -1,4 +1,4 @@
-//! `restis bench events`: publishing, live delivery and catching up against `@upstash/realtime`.
+//! `restis-bench events`: publishing, live delivery and catching up against `@upstash/realtime`.
 
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
@@ -9,11 +9,11 @@ use restis::pubsub::{self, Subscription};
 use restis::{Error, Redis};
 use serde_json::json;
 
-use super::Common;
-use super::contest::{Side, contest, say};
-use super::javascript::{latencies, peers, sides};
-use super::store::{Store, TOKEN};
-use crate::args::Failure;
+use crate::args::Common;
+use crate::contest::{Side, contest, say};
+use crate::failure::Failure;
+use crate::javascript::{latencies, peers, sides};
+use crate::store::{Store, TOKEN};
 
 const SCRIPT: &str = include_str!("events.cjs");
 const PEER: &str = "@upstash/realtime";
@@ -26,7 +26,7 @@ const PAST: usize = 10_000;
 
 pub(crate) fn run(common: &Common) -> Result<(), Failure> {
     let store = Store::start()?;
-    let runtime = super::event_loop()?;
+    let runtime = crate::runtime::event_loop()?;
     let redis = Redis::builder(store.url(), TOKEN).build().map_err(failed)?;
     let packages = ["@upstash/redis", "@upstash/realtime", "zod"];
     let script = SCRIPT.replace("process.env.BENCH_DATA", &json!(TEXT).to_string());
@@ -104,10 +104,10 @@ pub(crate) fn run(common: &Common) -> Result<(), Failure> {
         side,
     )?;
 
-    super::fanout::run(&redis)
+    crate::fanout::run(&redis)
 }
 
-pub(super) fn failed(error: Error) -> Failure {
+pub(crate) fn failed(error: Error) -> Failure {
     Failure::new(format!("events failed: {error}"))
 }
 

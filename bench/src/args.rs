@@ -1,34 +1,24 @@
-//! `restis bench`: this software against its peers, each comparison within one run.
+//! The command line, and what every benchmark can be told.
 
-mod bare;
-mod client;
-mod contest;
-mod events;
-mod fanout;
-mod functions;
-mod instructions;
-mod javascript;
-mod ours;
-mod ratelimit;
-mod redis;
-mod sessions;
-mod store;
-mod wrk;
-
+use std::io::Write as _;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
-use crate::args::Failure;
+use crate::failure::Failure;
+use crate::{
+    client, contest, events, functions, instructions, latency, ours, ratelimit, server, sessions,
+};
 
-pub(crate) const HELP: &str = "\
+const HELP: &str = "\
 What is printed are operations a second, the median of as many rounds as --seconds says, and
 beside every peer how many times as fast restis was. All take turns of a second against the same
 server, a process of its own on this machine. Only ratios of one run are worth quoting.
 
 Peers are used where they are found:
-  wrk               apt install wrk, brew install wrk
+  wrk               apt install wrk, brew install wrk (client, server)
   node, bun         with @upstash/redis, @upstash/ratelimit, @upstash/realtime and zod:
                     npm install @upstash/redis @upstash/ratelimit @upstash/realtime zod bun
                     npm install connect-redis express-session redis, for sessions
@@ -36,21 +26,25 @@ Peers are used where they are found:
   valgrind          apt install valgrind, for --instructions
 
 Examples:
-  restis bench client
-  restis bench client --seconds 9 --node-modules ./node_modules
-  restis bench client --instructions";
+  cargo run --release -p restis-bench -- client
+  cargo run --release -p restis-bench -- client --seconds 9 --node-modules ./node_modules
+  cargo run --release -p restis-bench -- client --instructions";
 
-/// Options of `restis bench`.
-#[derive(Debug, Args)]
-pub(crate) struct BenchArgs {
+#[derive(Debug, Parser)]
+#[command(name = "restis-bench", about = "Measures restis beside its peers", after_help = HELP, max_term_width = 100)]
+struct Cli {
     #[command(subcommand)]
-    what: What,
+    benchmark: Benchmark,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
+enum Benchmark {
     /// The client: one GET after another, concurrent GETs, pipelines
     Client(ClientArgs),
+    /// The client over a network: time of a call at a steady rate of calls
+    Latency(Common),
+    /// The REST server beside a minimal axum server
+    Server(Common),
     /// Rate limits: concurrent and single decisions, blocked clients, a million organisations
     Ratelimit(Common),
     /// Events: publishing, live delivery, catching up, a thousand clients
@@ -59,16 +53,19 @@ enum What {
     Sessions(sessions::SessionsArgs),
     /// The functions: start to first answer, warm decisions, many connections, size
     Functions(functions::FunctionsArgs),
-    /// What --instructions counts
+    /// The work that `client --instructions` counts
     #[command(hide = true)]
     Load {
         work: ours::Work,
         url: String,
         turns: u32,
     },
+    /// The axum server that `server` compares with
+    #[command(hide = true)]
+    Yardstick,
 }
 
-/// Options of `restis bench client`.
+/// Options of `client`.
 #[derive(Debug, Args)]
 struct ClientArgs {
     #[command(flatten)]
@@ -80,20 +77,20 @@ struct ClientArgs {
 
 /// What every benchmark can be told.
 #[derive(Debug, Args)]
-struct Common {
+pub(crate) struct Common {
     /// How long each side of a comparison is measured, in rounds of a second at most
     #[arg(long, value_name = "SECONDS", default_value = "3", value_parser = schedule)]
-    seconds: Schedule,
+    pub(crate) seconds: Schedule,
     /// A node_modules directory with the peers that npm installed
     #[arg(long, value_name = "DIR", default_value = "node_modules")]
-    node_modules: PathBuf,
+    pub(crate) node_modules: PathBuf,
 }
 
 /// How often and how long each side has its turn.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Schedule {
-    rounds: u32,
-    turn: Duration,
+pub(crate) struct Schedule {
+    pub(crate) rounds: u32,
+    pub(crate) turn: Duration,
 }
 
 fn schedule(text: &str) -> Result<Schedule, String> {
@@ -108,36 +105,32 @@ fn schedule(text: &str) -> Result<Schedule, String> {
     })
 }
 
-/// One thread, as in a function.
-fn event_loop() -> Result<tokio::runtime::Runtime, Failure> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(format!("no event loop: {error}")))
-}
-
-/// Works in a task, as in a server; blocking on a future costs a system call a wake-up.
-fn in_task<T: Send + 'static>(
-    runtime: &tokio::runtime::Runtime,
-    work: impl Future<Output = Result<T, Failure>> + Send + 'static,
-) -> Result<T, Failure> {
-    runtime
-        .block_on(runtime.spawn(work))
-        .map_err(|error| Failure::new(format!("the task failed: {error}")))?
-}
-
-pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
+fn measure(benchmark: &Benchmark) -> Result<(), Failure> {
     if cfg!(debug_assertions) {
         contest::say("This is a debug build: its figures mean nothing. Use --release.\n")?;
     }
-    match &args.what {
-        What::Client(args) if args.instructions => instructions::run(),
-        What::Client(args) => client::run(&args.common),
-        What::Load { work, url, turns } => instructions::load(*work, url, *turns),
-        What::Ratelimit(common) => ratelimit::run(common),
-        What::Events(common) => events::run(common),
-        What::Sessions(args) => sessions::run(args),
-        What::Functions(args) => functions::run(args),
+    match benchmark {
+        Benchmark::Client(args) if args.instructions => instructions::run(),
+        Benchmark::Client(args) => client::run(&args.common),
+        Benchmark::Latency(common) => latency::run(common),
+        Benchmark::Server(common) => server::run(common),
+        Benchmark::Load { work, url, turns } => instructions::load(*work, url, *turns),
+        Benchmark::Yardstick => server::yardstick(),
+        Benchmark::Ratelimit(common) => ratelimit::run(common),
+        Benchmark::Events(common) => events::run(common),
+        Benchmark::Sessions(args) => sessions::run(args),
+        Benchmark::Functions(args) => functions::run(args),
+    }
+}
+
+/// Parses the command line and runs the benchmark it names.
+pub(crate) fn run() -> ExitCode {
+    match measure(&Cli::parse().benchmark) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let _ = writeln!(std::io::stderr(), "restis-bench: {failure}");
+            ExitCode::FAILURE
+        }
     }
 }
 

@@ -8,8 +8,8 @@ use restis::prelude::*;
 use restis::ratelimit::{Limit, RateLimiter};
 use restis::transport::Encoding;
 
-use super::store::TOKEN;
-use crate::args::Failure;
+use crate::failure::Failure;
+use crate::store::TOKEN;
 
 const VALUE: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
@@ -98,7 +98,7 @@ pub(crate) struct Ours {
 
 impl Ours {
     pub(crate) fn new(url: &str) -> Result<Self, Failure> {
-        let runtime = super::event_loop()?;
+        let runtime = crate::runtime::event_loop()?;
         let redis = Redis::builder(url, TOKEN).build().map_err(failed)?;
         let resp = Redis::builder(url, TOKEN).encoding(Encoding::Resp2);
         let resp = resp.build().map_err(failed)?;
@@ -115,7 +115,7 @@ impl Ours {
         &self,
         work: impl Future<Output = restis::Result<T>> + Send + 'static,
     ) -> Result<T, Failure> {
-        super::in_task(&self.runtime, async { work.await.map_err(failed) })
+        crate::runtime::in_task(&self.runtime, async { work.await.map_err(failed) })
     }
 
     /// Commands a second.

@@ -1,4 +1,4 @@
-//! `restis bench ratelimit`: decisions against `@upstash/ratelimit`, and what they cost at scale.
+//! `restis-bench ratelimit`: decisions against `@upstash/ratelimit`, and what they cost at scale.
 
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
@@ -7,11 +7,12 @@ use futures_util::future::join_all;
 use restis::Redis;
 use restis::ratelimit::{Limit, RateLimiter};
 
-use super::contest::{Side, contest, say};
-use super::javascript::{latencies, peers, sides};
-use super::store::{Store, TOKEN, resident_bytes};
-use super::{Common, in_task};
-use crate::args::Failure;
+use crate::args::Common;
+use crate::contest::{Side, contest, say};
+use crate::failure::Failure;
+use crate::javascript::{latencies, peers, sides};
+use crate::runtime::in_task;
+use crate::store::{Store, TOKEN, resident_bytes};
 
 const SCRIPT: &str = include_str!("ratelimit.cjs");
 const WINDOW: Duration = Duration::from_secs(60);
@@ -21,7 +22,7 @@ const CONCURRENT: u32 = 64;
 
 pub(crate) fn run(common: &Common) -> Result<(), Failure> {
     let store = Store::start()?;
-    let runtime = super::event_loop()?;
+    let runtime = crate::runtime::event_loop()?;
     let redis = Redis::builder(store.url(), TOKEN).build().map_err(failed)?;
     let mut peers = peers(
         common,

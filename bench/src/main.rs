@@ -1,0 +1,26 @@
+//! Every benchmark of restis beside its peers, one command each.
+
+mod args;
+mod bare;
+mod client;
+mod contest;
+mod events;
+mod failure;
+mod fanout;
+mod functions;
+mod instructions;
+mod javascript;
+mod latency;
+mod ours;
+mod program;
+mod ratelimit;
+mod redis;
+mod runtime;
+mod server;
+mod sessions;
+mod store;
+mod wrk;
+
+fn main() -> std::process::ExitCode {
+    args::run()
+}
