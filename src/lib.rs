@@ -15,56 +15,48 @@
 //! # Ok(())
 //! # }
 //! ```
-mod address;
-mod buffer;
-pub mod client;
-pub mod clock;
 #[macro_use]
-pub mod command;
+mod protocol;
+pub mod client;
 pub mod commands;
-pub mod config;
-mod dispatch;
-mod env;
-pub mod error;
 pub mod events;
-#[cfg(feature = "tower")]
-pub mod gate;
-pub mod identity;
-mod json;
-pub mod metrics;
-pub mod pipeline;
-#[cfg(feature = "tower")]
-mod problem;
-pub mod pubsub;
 pub mod ratelimit;
-pub mod record;
-pub mod reply;
-pub mod scan;
-pub mod script;
-#[cfg(feature = "tower")]
-pub mod service;
 pub mod session;
-pub mod testing;
 pub mod transport;
+mod web;
 
-pub use client::{Redis, Surface};
-pub use clock::{Clock, SystemClock};
-pub use command::{Args, Command, ToArg};
-pub use error::{Delivery, Error, ErrorKind, Result};
-pub use metrics::Metrics;
-pub use pipeline::{Handle, Pipeline, Replies, Transaction};
-pub use reply::{FromReply, Json, Pairs, Reply, ServerError};
-pub use script::Script;
+pub use client::{
+    Redis, Surface,
+    clock::{self, Clock, SystemClock},
+    config,
+    metrics::{self, Metrics},
+    pipeline::{self, Handle, Pipeline, Replies, Transaction},
+    pubsub, scan,
+    script::{self, Script},
+    testing,
+};
+pub use protocol::{
+    command::{self, Args, Command, ToArg},
+    error::{self, Delivery, Error, ErrorKind, Result},
+    hash_record as record, identity,
+    reply::{self, FromReply, Json, Pairs, Reply, ServerError},
+};
+#[cfg(feature = "tower")]
+pub use web::{gate, service};
 
 /// Everything for everyday use: `use restis::prelude::*;`.
 pub mod prelude {
     pub use crate::{
-        client::{Redis, Surface},
+        client::{
+            Redis, Surface,
+            pipeline::{Handle, Pipeline, Replies, Transaction},
+            script::Script,
+        },
         commands::*,
-        error::{Delivery, Error, ErrorKind},
-        pipeline::{Handle, Pipeline, Replies, Transaction},
-        reply::{FromReply, Json, Pairs, Reply},
-        script::Script,
+        protocol::{
+            error::{Delivery, Error, ErrorKind},
+            reply::{FromReply, Json, Pairs, Reply},
+        },
     };
 }
 

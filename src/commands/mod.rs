@@ -14,7 +14,6 @@ mod hyperloglog;
 mod json;
 mod list;
 mod options;
-pub(crate) mod properties;
 mod replies;
 mod scripting;
 mod search;
@@ -29,6 +28,7 @@ mod stream_types;
 mod string;
 mod vector;
 
+pub use crate::protocol::command_table::{Safety, documented, safety_of};
 pub use array::{ArrayCommands, ArrayGrep, ArrayOp};
 pub use bitmap::{
     BitEncoding, BitFieldOps, BitOffset, BitOp, BitOverflow, BitUnit, BitmapCommands,
@@ -43,7 +43,6 @@ pub use hyperloglog::HyperLogLogCommands;
 pub use json::{JsonCommands, JsonFormat, JsonSetCondition};
 pub use list::{Insert, LPosOptions, ListCommands};
 pub use options::{ExpireCondition, Expiry, ExpiryChange, FlushMode, ScanOptions, Side};
-pub use properties::{Safety, documented, safety_of};
 pub use replies::{Fields, ObjectKeys, Page, PerPath};
 pub use scripting::{FunctionCommands, ScriptingCommands};
 pub use search::{SearchCommands, SearchMatch};

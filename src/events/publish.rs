@@ -190,7 +190,7 @@ impl Events {
     }
 
     /// Listens to the hints of other processes.
-    pub fn hints(&self) -> crate::pubsub::Subscription {
+    pub fn hints(&self) -> crate::client::pubsub::Subscription {
         self.redis.subscribe([self.keys.coordination()])
     }
 

@@ -11,7 +11,7 @@ use percent_encoding::percent_decode_str;
 use url::Url;
 
 use super::{Event, WebhookClient, breaker::EndpointBreaker, signature::WebhookKeys};
-use crate::{Error, ErrorKind, Result, address};
+use crate::{Error, ErrorKind, Result, transport::address};
 
 const TIMEOUT: Duration = Duration::from_secs(15);
 const LONGEST_PAUSE: Duration = Duration::from_secs(86_400);

@@ -12,8 +12,9 @@ use super::{
     query::Query,
 };
 use crate::{
-    Command, Error, FromReply, Reply, Result, Script, command::Fold, dispatch::CallOptions,
-    script::ScriptCall,
+    Command, Error, FromReply, Reply, Result, Script,
+    client::{batch::CallOptions, script::ScriptCall},
+    protocol::command::Fold,
 };
 
 static LIMIT: Script = Script::new(include_str!("lua/limit.lua")).key_locking();

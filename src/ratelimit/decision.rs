@@ -42,15 +42,15 @@ pub struct LimitState {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub struct Decision {
-    pub(super) allowed: bool,
-    pub(super) shadowed: bool,
-    pub(super) reason: Reason,
-    pub(super) taken: u64,
-    pub(super) now_ms: u64,
+    pub(crate) allowed: bool,
+    pub(crate) shadowed: bool,
+    pub(crate) reason: Reason,
+    pub(crate) taken: u64,
+    pub(crate) now_ms: u64,
     /// `None`: the same cost never fits.
-    pub(super) retry_at_ms: Option<u64>,
-    pub(super) states: SmallVec<[LimitState; 1]>,
-    pub(super) listed: Option<String>,
+    pub(crate) retry_at_ms: Option<u64>,
+    pub(crate) states: SmallVec<[LimitState; 1]>,
+    pub(crate) listed: Option<String>,
 }
 
 impl Decision {

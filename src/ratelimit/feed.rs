@@ -9,9 +9,9 @@ use url::Url;
 
 use super::{limiter::RateLimiter, lists};
 use crate::{
-    Error, Result, address,
+    Error, Result,
     commands::{GenericCommands as _, SetCommands as _, SetOptions, StringCommands as _},
-    transport::fetch,
+    transport::{address, fetch},
 };
 
 const DAY_MS: u64 = 86_400_000;

@@ -169,7 +169,7 @@ impl Limit {
     }
 
     /// When there is more than is left now.
-    pub(super) fn more_at_ms(&self, state: &LimitState) -> u64 {
+    pub(crate) fn more_at_ms(&self, state: &LimitState) -> u64 {
         if self.kind != Kind::Gcra {
             return state.reset_ms;
         }
@@ -182,7 +182,7 @@ impl Limit {
     }
 
     /// In which time all of it comes back.
-    pub(super) fn refill_ms(&self) -> u64 {
+    pub(crate) fn refill_ms(&self) -> u64 {
         match self.kind {
             Kind::Fixed | Kind::Sliding | Kind::Calendar(_) => self.window_ms,
             Kind::Bucket => self

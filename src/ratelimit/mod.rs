@@ -58,15 +58,11 @@ mod ask;
 mod block_cache;
 mod builder;
 mod calendar;
-mod client_ip;
 mod control;
 mod decision;
 mod feed;
 mod generations;
-pub mod headers;
 mod identifier;
-#[cfg(feature = "tower")]
-mod layer;
 mod lease;
 mod limit;
 mod limiter;
@@ -75,15 +71,16 @@ mod local;
 mod query;
 mod wait;
 
+pub use crate::web::client_ip::{client_ip, parse_ip};
+pub use crate::web::ratelimit_headers as headers;
+#[cfg(feature = "tower")]
+pub use crate::web::ratelimit_layer::{RateLimitLayer, Subject};
 pub use analytics::{Usage, UsageHour};
 pub use builder::{ClockSource, FailurePolicy, RateLimiterBuilder};
 pub use calendar::Calendar;
-pub use client_ip::{client_ip, parse_ip};
 pub use decision::{Decision, LimitState, Reason};
 pub use feed::DenyFeed;
 pub use identifier::group_ipv6;
-#[cfg(feature = "tower")]
-pub use layer::{RateLimitLayer, Subject};
 pub use lease::{Lease, LeaseLimiter};
 pub use limit::Limit;
 pub use limiter::RateLimiter;

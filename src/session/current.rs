@@ -224,7 +224,7 @@ impl CurrentSession {
     }
 
     /// The session if it is loaded, live and due for an extension.
-    pub(super) fn due(&self) -> Option<Session> {
+    pub(crate) fn due(&self) -> Option<Session> {
         let loaded = self.0.loaded.try_lock()?;
         match &*loaded {
             Some(Loaded::Live(session)) if session.needs_touch(self.0.sessions.now_ms()) => {

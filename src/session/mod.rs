@@ -40,11 +40,7 @@ mod device;
 mod env;
 mod error;
 mod event;
-#[cfg(feature = "axum")]
-mod extract;
 mod keys;
-#[cfg(feature = "tower")]
-mod layer;
 mod list;
 mod load;
 mod new_session;
@@ -58,6 +54,10 @@ mod tests;
 mod token;
 mod touch;
 
+#[cfg(feature = "axum")]
+pub use crate::web::session_extract::SessionRejection;
+#[cfg(feature = "tower")]
+pub use crate::web::session_layer::SessionLayer;
 pub use assertion::{Assertion, AssertionError, AssertionKeys, MAX_ASSERTION_AGE};
 pub use change::{Changes, Updated, is_prefetch};
 pub use codec::{Encryption, MAX_NAME_BYTES};
@@ -69,11 +69,7 @@ pub use csrf::{CSRF_HEADER, CsrfPolicy, Origin};
 pub use current::{CurrentSession, SaveError};
 pub use device::{Device, MAX_LABEL_BYTES};
 pub use event::{EventKind, SessionEvent, SessionListener};
-#[cfg(feature = "axum")]
-pub use extract::SessionRejection;
 use keys::Keys;
-#[cfg(feature = "tower")]
-pub use layer::SessionLayer;
 pub use list::{Active, SessionInfo};
 pub use load::{Absence, Loaded};
 pub use new_session::{LoginEpoch, MAX_ID_BYTES, NewSession};

@@ -4,13 +4,13 @@ use bytes::Bytes;
 use super::{
     Encoding, Exchange, Mode,
     head::{Format, Head},
-    json::{self, Body, Malformed},
     refusal::{gateway, refusal},
-    resp,
 };
-use crate::{
+use crate::protocol::{
     error::{Error, Result},
+    json_codec::{self as json, Body, Malformed},
     reply::Reply,
+    resp,
 };
 
 /// One reply a command, or why the body holds none.

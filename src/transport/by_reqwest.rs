@@ -12,7 +12,7 @@ use super::{
     refusal::too_large,
     request::{Outgoing, SYNC_TOKEN, at_path},
 };
-use crate::error::{Delivery, Error, ErrorKind, Result};
+use crate::protocol::error::{Delivery, Error, ErrorKind, Result};
 
 /// A client, and what is the same in all requests.
 pub(super) struct ByReqwest {

@@ -10,7 +10,7 @@ use futures_core::Stream;
 use restis_engine::{Caller, Engine, Frame as EngineFrame, Sink, Subscription};
 
 use super::{Answer, BoxFuture, Exchange, Frame, FrameStream, Listen, Mode, Transport};
-use crate::{
+use crate::protocol::{
     command::Args,
     error::{Error, ErrorKind, Result},
     reply::{Reply, ServerError},

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use url::Url;
 
-use crate::error::{Delivery, Error, ErrorKind, Result};
+use crate::protocol::error::{Delivery, Error, ErrorKind, Result};
 
 /// Reads what is at an address, up to `max` bytes within `time`.
 ///

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use proptest::{collection::vec, prelude::*};
 use serde_json::{Value, json};
 
-use super::{Frame, Listen, json, resp, sse};
-use crate::reply::Reply;
+use super::{Frame, Listen};
+use crate::protocol::{json_codec, reply::Reply, resp, sse};
 
 /// A value as a server may answer it: no object and no `OK`, which have meanings of their own.
 fn value() -> impl Strategy<Value = Value> {
@@ -73,9 +73,9 @@ proptest! {
         let expected: Vec<_> = values.iter().map(reply).collect();
         let body: Vec<_> = values.into_iter().map(|v| json!({"result": v})).collect();
         for text in [serde_json::to_vec(&body).unwrap(), serde_json::to_vec_pretty(&body).unwrap()] {
-            match json::parse(&text, false, 8) {
-                Ok(json::Body::Many(replies)) => prop_assert_eq!(&replies, &expected),
-                Ok(json::Body::One(_)) => prop_assert!(false, "one reply"),
+            match json_codec::parse(&text, false, 8) {
+                Ok(json_codec::Body::Many(replies)) => prop_assert_eq!(&replies, &expected),
+                Ok(json_codec::Body::One(_)) => prop_assert!(false, "one reply"),
                 Err(why) => prop_assert!(false, "{}", why),
             }
         }
@@ -84,17 +84,17 @@ proptest! {
     #[test]
     fn hurt_json_is_read_or_refused(value in value(), at: prop::sample::Index, how: u8, byte: u8, base64: bool) {
         let text = serde_json::to_vec(&json!({"result": value})).unwrap();
-        let _ = json::parse(&hurt(text, at, how, byte), base64, 1);
+        let _ = json_codec::parse(&hurt(text, at, how, byte), base64, 1);
     }
 
     #[test]
     fn json_of_any_bytes_is_read_or_refused(text in vec(any::<u8>(), 0..200), base64: bool) {
-        let _ = json::parse(&text, base64, usize::MAX);
+        let _ = json_codec::parse(&text, base64, usize::MAX);
     }
 
     #[test]
     fn json_of_its_own_letters_is_read_or_refused(text in r#"(\{|\}|\[|\]|"|:|,|\\|u|d8|result|error|null|true|-|[0-9]|e|\.| ){0,60}"#, base64: bool) {
-        let _ = json::parse(text.as_bytes(), base64, 1);
+        let _ = json_codec::parse(text.as_bytes(), base64, 1);
     }
 
     #[test]
@@ -150,9 +150,9 @@ proptest! {
 fn nesting_is_bounded() {
     let deep = 100_000;
     let text = format!(r#"{{"result":{}"#, "[".repeat(deep));
-    assert!(json::parse(text.as_bytes(), false, 1).is_err());
+    assert!(json_codec::parse(text.as_bytes(), false, 1).is_err());
     let text = format!(r#"{{"result":{}"#, r#"{"a":"#.repeat(deep));
-    assert!(json::parse(text.as_bytes(), false, 1).is_err());
+    assert!(json_codec::parse(text.as_bytes(), false, 1).is_err());
     assert!(resp::parse(&"*1\r\n".repeat(deep).into(), 1).is_err());
 }
 

@@ -8,11 +8,9 @@ use url::Url;
 #[cfg(any(feature = "reqwest", target_family = "wasm"))]
 use super::by_reqwest::ByReqwest;
 use super::{
-    Answer, BoxFuture, Exchange, FrameStream, Listen, Mode, PieceStream, Transport, answer, encode,
-    json::{self, Body},
+    Answer, BoxFuture, Exchange, FrameStream, Listen, Mode, PieceStream, Transport, answer,
     refusal::{refusal, too_large},
     request::Outgoing,
-    sse,
     tls::Roots,
 };
 #[cfg(not(target_family = "wasm"))]
@@ -20,10 +18,13 @@ use super::{
     direct,
     request::{fixed_head, subscription, whole_request},
 };
-use crate::{
+use crate::protocol::{
     command::Args,
+    encode,
     error::{Error, Result},
+    json_codec::{self as json, Body},
     reply::Reply,
+    sse,
 };
 
 /// How the server is asked to write replies.

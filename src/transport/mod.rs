@@ -16,8 +16,9 @@ use std::{
 use bytes::Bytes;
 use http::HeaderValue;
 
-use crate::{command::Args, error::Result, reply::Reply};
+use crate::protocol::{command::Args, error::Result, reply::Reply};
 
+pub(crate) mod address;
 mod answer;
 #[cfg(any(feature = "reqwest", target_family = "wasm"))]
 mod by_reqwest;
@@ -25,17 +26,13 @@ mod by_reqwest;
 mod direct;
 #[cfg(feature = "embedded")]
 pub mod embedded;
-pub(crate) mod encode;
 mod fetch;
 #[cfg(test)]
 mod fuzz;
 mod head;
 pub mod http_client;
-pub(crate) mod json;
 mod refusal;
 mod request;
-pub(crate) mod resp;
-pub(crate) mod sse;
 pub(crate) mod telemetry;
 mod tls;
 #[cfg(all(feature = "reqwest", not(target_family = "wasm")))]

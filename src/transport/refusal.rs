@@ -1,7 +1,8 @@
 //! Answers that are no replies, and requests without an answer, as errors.
-use super::{Mode, head::Head, json::Body};
-use crate::{
+use super::{Mode, head::Head};
+use crate::protocol::{
     error::{Delivery, Error, ErrorKind},
+    json_codec::Body,
     reply::{Reply, ServerError},
 };
 

@@ -6,8 +6,11 @@ use http::HeaderMap;
 use http::HeaderName;
 use url::Url;
 
-use super::{Encoding, Exchange, Mode, encode};
-use crate::error::{Error, Result};
+use super::{Encoding, Exchange, Mode};
+use crate::protocol::{
+    encode,
+    error::{Error, Result},
+};
 
 pub(super) const SYNC_TOKEN: HeaderName = HeaderName::from_static("upstash-sync-token");
 const ENCODING: HeaderName = HeaderName::from_static("upstash-encoding");

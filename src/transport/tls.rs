@@ -1,5 +1,5 @@
 //! Whom a client trusts.
-use crate::error::{Error, Result};
+use crate::protocol::error::{Error, Result};
 
 /// Certificate authorities in PEM that are trusted besides those of the web.
 #[derive(Debug, Clone, Default)]

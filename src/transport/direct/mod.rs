@@ -24,7 +24,7 @@ use tokio::{
 use url::Url;
 
 use super::{PieceStream, head::Head, tls::Roots};
-use crate::error::{Delivery, Error, ErrorKind, Result};
+use crate::protocol::error::{Delivery, Error, ErrorKind, Result};
 
 mod connect;
 mod response;

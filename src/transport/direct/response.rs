@@ -6,7 +6,7 @@ use http::StatusCode;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use super::super::{head::Head, refusal::too_large};
-use crate::error::{Delivery, Error, ErrorKind, Result};
+use crate::protocol::error::{Delivery, Error, ErrorKind, Result};
 
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 const MAX_HEADERS: usize = 64;

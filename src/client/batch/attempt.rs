@@ -1,0 +1,300 @@
+//! One exchange with its retries.
+use std::{sync::Arc, task::Poll, time::Duration};
+
+use tracing::Instrument as _;
+
+use super::{
+    Dispatcher,
+    board::Board,
+    breaker::Permit,
+    fold,
+    plan::{self, Part},
+    time::{self, Instant},
+};
+use crate::{
+    protocol::{
+        command_table,
+        error::{Delivery, Error, ErrorKind, Result},
+        reply::Reply,
+    },
+    transport::{Answer, Exchange, Mode},
+};
+
+const BASE: Duration = Duration::from_millis(20);
+const CAP: Duration = Duration::from_millis(500);
+
+/// Runs one part of a flight and hands out its results.
+pub(super) async fn run(core: &Arc<Dispatcher>, board: &Arc<Board>, part: Part) {
+    let Part {
+        mode,
+        commands,
+        places,
+    } = part;
+    let mut exchange = Exchange::new(mode, commands);
+    if !board.start(&places, exchange.sent_flag()) {
+        return;
+    }
+    let mut tries = Tries {
+        core,
+        board,
+        attempts: 0,
+    };
+    let results = tries.results(&mut exchange).await;
+    let results = tries.items(&exchange, results).await;
+    board.deliver(&places, results.into_iter());
+}
+
+struct Tries<'a> {
+    core: &'a Arc<Dispatcher>,
+    board: &'a Arc<Board>,
+    attempts: u32,
+}
+
+impl Tries<'_> {
+    /// One result a command, after every script was found.
+    async fn results(&mut self, exchange: &mut Exchange) -> Vec<Result<Reply>> {
+        let mut results = spread(self.until_answered(exchange).await, exchange.commands.len());
+        self.repair(exchange, &mut results).await;
+        results
+    }
+
+    /// Attempts until an answer comes, a retry would be wrong or time is up.
+    async fn until_answered(&mut self, exchange: &mut Exchange) -> Result<Vec<Reply>> {
+        let shared = &self.core.shared;
+        let mut doubtful = false;
+        let mut retries = 0;
+        let mut last = None;
+        loop {
+            let permit = match shared.breaker.admit() {
+                Ok(permit) => permit,
+                // What happened says more than that it happened too often.
+                Err(open) => return Err(last.unwrap_or(open)),
+            };
+            let error = match self.once(permit, exchange).await {
+                Ok(replies)
+                    if refused_for_upgrade(&replies) && retries < shared.policy.max_retries =>
+                {
+                    // Nothing ran; the same commands may be accepted in a moment.
+                    match self.pause(retries, None) {
+                        Some(pause) => pause.await,
+                        None => return Ok(replies),
+                    }
+                    retries += 1;
+                    continue;
+                }
+                Ok(replies) => return Ok(replies),
+                Err(error) => error,
+            };
+            if error.delivery() == Delivery::MaybeExecuted {
+                doubtful = true;
+                self.board.doubt();
+            }
+            // A later attempt that was not sent does not undo an earlier one that was.
+            let error = if doubtful && error.delivery() == Delivery::NotSent {
+                error.with_delivery(Delivery::MaybeExecuted)
+            } else {
+                error
+            };
+            let error = error.with_attempts(self.attempts);
+            let ends = retries >= shared.policy.max_retries || shared.breaker.refuses();
+            if ends || !may_repeat(&error, doubtful, exchange) {
+                return Err(error);
+            }
+            let Some(pause) = self.pause(retries, error.retry_after()) else {
+                return Err(error);
+            };
+            pause.await;
+            retries += 1;
+            last = Some(error);
+        }
+    }
+
+    /// The wait before a retry, or `None` when there is no time or budget for one.
+    fn pause(
+        &self,
+        retries: u32,
+        asked: Option<Duration>,
+    ) -> Option<impl Future<Output = ()> + use<>> {
+        let ceiling = BASE.saturating_mul(1 << retries.min(16)).min(CAP);
+        // Between half and all of it, so that clients do not retry in step.
+        let own = ceiling.mul_f64(0.5 + time::random() / 2.0);
+        let wait = asked.map_or(own, |asked| asked.saturating_add(own));
+        let left = self
+            .board
+            .latest()?
+            .saturating_duration_since(Instant::now());
+        if wait >= left || !self.core.shared.budget.spend() {
+            return None;
+        }
+        self.core.shared.metrics.retry();
+        Some(time::pause(wait))
+    }
+
+    async fn once(&mut self, permit: Permit<'_>, exchange: &mut Exchange) -> Result<Vec<Reply>> {
+        let shared = &self.core.shared;
+        if self.attempts == 0 {
+            shared.budget.earn();
+        }
+        self.attempts += 1;
+        self.board.attempt(self.attempts);
+        let (token, mark) = self.core.chain.start();
+        exchange.sync_token = token.filter(|_| shared.policy.read_your_writes);
+        exchange.timeout = self.board.latest().map_or(Duration::MAX, |end| {
+            end.saturating_duration_since(Instant::now())
+        });
+        exchange.rewind(shared.transport.sends_at_once());
+        let span = tracing::debug_span!(
+            "redis",
+            mode = exchange.mode.as_str(),
+            commands = exchange.commands.len(),
+            command = exchange
+                .commands
+                .first()
+                .map(command_table::name_of)
+                .as_deref(),
+            attempt = self.attempts,
+        );
+        let answer = self.answer(exchange).instrument(span).await;
+        settle(permit, &answer);
+        shared
+            .metrics
+            .request(exchange.commands.len(), answer.as_ref());
+        let answer = answer?;
+        self.board.answered(answer.status);
+        if shared.policy.read_your_writes {
+            let wrote = answer.sync_token.is_some() && plan::writes(&exchange.commands);
+            self.core.chain.advance(mark, answer.sync_token, wrote);
+        }
+        if answer.replies.len() != exchange.commands.len() {
+            return Err(Error::protocol("another number of replies than commands"));
+        }
+        Ok(answer.replies)
+    }
+
+    /// The answer, or a timeout once every caller has given up.
+    async fn answer(&self, exchange: &Exchange) -> Result<Answer> {
+        let mut execute = self.core.shared.transport.execute(exchange);
+        std::future::poll_fn(|cx| {
+            if self.board.is_expired() {
+                let delivery = if exchange.is_sent() {
+                    Delivery::MaybeExecuted
+                } else {
+                    Delivery::NotSent
+                };
+                let error = Error::new(ErrorKind::Timeout, delivery, "no answer in time");
+                return Poll::Ready(Err(error));
+            }
+            execute.as_mut().poll(cx)
+        })
+        .await
+    }
+
+    /// One result an item; asks item by item where a call was refused for the company of its keys.
+    async fn items(
+        &mut self,
+        exchange: &Exchange,
+        results: Vec<Result<Reply>>,
+    ) -> Vec<Result<Reply>> {
+        let calls = &exchange.commands;
+        if calls.iter().all(|call| call.fold.is_none()) {
+            return results;
+        }
+        let refused = fold::refused(&self.core.shared.folding, calls, &results);
+        let each = calls.iter().zip(results);
+        let mut each: Vec<_> = each
+            .flat_map(|(call, result)| fold::spread(call, result))
+            .collect();
+        if refused.is_empty() {
+            return each;
+        }
+        let (places, singles): (Vec<usize>, Vec<_>) = refused.into_iter().unzip();
+        let mut again = Exchange::new(Mode::Pipeline, singles).sharing_sent_flag(exchange);
+        let answers = self.results(&mut again).await;
+        let answers = again.commands.iter().zip(answers);
+        let answers = answers.flat_map(|(call, result)| fold::spread(call, result));
+        for (place, answer) in places.into_iter().zip(answers) {
+            if let Some(to) = each.get_mut(place) {
+                *to = answer;
+            }
+        }
+        each
+    }
+
+    /// Runs scripts by text that the server does not know by hash, inside the same call.
+    async fn repair(&mut self, exchange: &mut Exchange, results: &mut [Result<Reply>]) {
+        // In a transaction the other commands have run; it cannot be mended.
+        if exchange.mode == Mode::Transaction {
+            return;
+        }
+        // Once for the text, once more where the server rejects the flag in it.
+        for _ in 0..2 {
+            let fixes =
+                crate::client::script::fixes(self.core.key_locking(), &exchange.commands, results);
+            if fixes.is_empty() {
+                return;
+            }
+            let (places, commands): (Vec<usize>, Vec<_>) = fixes.into_iter().unzip();
+            let mode = if commands.len() == 1 {
+                Mode::Single
+            } else {
+                Mode::Pipeline
+            };
+            let mut again = Exchange::new(mode, commands).sharing_sent_flag(exchange);
+            let fixed = spread(self.until_answered(&mut again).await, places.len());
+            let fixed = fixed.into_iter().zip(again.commands);
+            for (place, (result, args)) in places.into_iter().zip(fixed) {
+                if let (Some(to), Some(from)) =
+                    (results.get_mut(place), exchange.commands.get_mut(place))
+                {
+                    *to = result;
+                    *from = args;
+                }
+            }
+        }
+    }
+}
+
+/// One result a command.
+fn spread(answer: Result<Vec<Reply>>, commands: usize) -> Vec<Result<Reply>> {
+    match answer {
+        Ok(replies) => replies.into_iter().map(Ok).collect(),
+        Err(error) => (0..commands).map(|_| Err(error.clone())).collect(),
+    }
+}
+
+/// Every command was refused because the server is being upgraded.
+fn refused_for_upgrade(replies: &[Reply]) -> bool {
+    replies
+        .iter()
+        .all(|r| matches!(r, Reply::Error(e) if e.is_upgrade()))
+}
+
+/// Tells the breaker: a server that answers anything of its own is not down.
+fn settle(permit: Permit<'_>, answer: &Result<Answer>) {
+    match answer {
+        Ok(_) => permit.success(),
+        Err(e) => match e.kind() {
+            ErrorKind::Connect
+            | ErrorKind::Timeout
+            | ErrorKind::Interrupted
+            | ErrorKind::Gateway
+            | ErrorKind::Protocol => permit.failure(),
+            // Never left this process.
+            ErrorKind::InvalidInput => drop(permit),
+            _ => permit.success(),
+        },
+    }
+}
+
+fn may_repeat(error: &Error, doubtful: bool, exchange: &Exchange) -> bool {
+    let passing = match error.kind() {
+        ErrorKind::Connect
+        | ErrorKind::Timeout
+        | ErrorKind::Interrupted
+        | ErrorKind::RateLimited => true,
+        ErrorKind::Gateway => matches!(error.status(), Some(500 | 502 | 503 | 504)),
+        ErrorKind::ReadOnly => error.is_server_upgrade(),
+        _ => false,
+    };
+    passing && (!doubtful || plan::is_safe(&exchange.commands))
+}

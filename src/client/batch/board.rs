@@ -1,0 +1,447 @@
+//! The calls of one flight: what they want, what they got, whom to wake.
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Wake, Waker},
+    time::Duration,
+};
+
+use smallvec::{SmallVec, smallvec};
+
+use super::{
+    Came, Dispatcher, Results,
+    plan::{Limits, Part, Plan},
+    time::{self, Instant},
+};
+use crate::{
+    client::metrics::Metrics,
+    protocol::{
+        command::Args,
+        error::{Delivery, Error, ErrorKind, Result},
+        reply::Reply,
+    },
+    transport::{Mode, Transport},
+};
+
+/// One call: the commands of one caller, kept together and in order.
+pub(crate) struct Entry {
+    pub(super) mode: Mode,
+    deadline: Instant,
+    submitted: Instant,
+    state: EntryState,
+    /// Until a flight takes them.
+    commands: SmallVec<[Args; 1]>,
+    slots: SmallVec<[Slot; 1]>,
+    /// Slots without a result.
+    missing: usize,
+    /// The last answer.
+    came: Came,
+    waker: Option<Waker>,
+}
+
+#[derive(PartialEq, Eq, Clone, Copy)]
+enum EntryState {
+    Waiting,
+    /// Every slot has its result.
+    Complete,
+    /// The caller has it or does not want it any more.
+    Gone,
+}
+
+struct Slot {
+    /// Of the command in the table.
+    index: u16,
+    state: SlotState,
+}
+
+enum SlotState {
+    Queued,
+    Started,
+    Done(Result<Reply>),
+}
+
+impl Entry {
+    pub(super) fn new(
+        mode: Mode,
+        mut commands: SmallVec<[Args; 1]>,
+        idempotent: bool,
+        timeout: Duration,
+    ) -> Self {
+        let now = Instant::now();
+        if idempotent {
+            commands.iter_mut().for_each(|args| args.repeatable = true);
+        }
+        let slot = |args: &Args| Slot {
+            index: args.index() as u16,
+            state: SlotState::Queued,
+        };
+        Self {
+            mode,
+            deadline: time::after(now, timeout),
+            submitted: now,
+            state: EntryState::Waiting,
+            // Most calls are of one command: collecting costs more than all else here.
+            slots: match &commands[..] {
+                [one] => smallvec![slot(one)],
+                all => all.iter().map(slot).collect(),
+            },
+            missing: commands.len(),
+            came: Came::default(),
+            commands,
+            waker: None,
+        }
+    }
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Entry({} commands)", self.slots.len())
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Board {
+    state: Mutex<State>,
+    /// Something happened that the driver has not looked at.
+    pub(super) woken: AtomicBool,
+    /// The driver's waker was used, or the timer of those who wait for the first caller.
+    pub(super) roused: AtomicBool,
+    /// Nobody waits any more because every deadline passed.
+    expired: AtomicBool,
+    metrics: Metrics,
+    // Futures are not `Send` there, and wakers must be.
+    #[cfg(not(target_family = "wasm"))]
+    core: Weak<Dispatcher>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    entries: Vec<Entry>,
+    live: usize,
+    earliest: Option<Instant>,
+    latest: Option<Instant>,
+    /// Of the exchange under way.
+    sent: Option<Arc<AtomicBool>>,
+    /// An earlier attempt of the exchange under way may have been executed.
+    doubtful: bool,
+    /// Of the exchange under way.
+    came: Came,
+}
+
+impl Board {
+    /// Made for so many calls; more are no harm.
+    pub(super) fn new(metrics: Metrics, core: Weak<Dispatcher>, calls: usize) -> Self {
+        #[cfg(target_family = "wasm")]
+        drop(core);
+        Self {
+            #[cfg(not(target_family = "wasm"))]
+            core,
+            state: Mutex::new(State {
+                entries: Vec::with_capacity(calls),
+                ..State::default()
+            }),
+            woken: AtomicBool::new(true),
+            roused: AtomicBool::new(false),
+            expired: AtomicBool::new(false),
+            metrics,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many calls there were, also those that are gone.
+    pub(super) fn calls(&self) -> usize {
+        self.lock().entries.len()
+    }
+
+    /// Adds a call; returns its number.
+    pub(super) fn push(&self, entry: Entry) -> usize {
+        let mut state = self.lock();
+        state.live += 1;
+        // The timer of a driver that waits at the gate must be set anew.
+        if state.earliest.is_some_and(|d| entry.deadline < d) {
+            self.woken.store(true, Ordering::Release);
+        }
+        state.earliest = Some(
+            state
+                .earliest
+                .map_or(entry.deadline, |d| d.min(entry.deadline)),
+        );
+        state.latest = Some(
+            state
+                .latest
+                .map_or(entry.deadline, |d| d.max(entry.deadline)),
+        );
+        state.entries.push(entry);
+        state.entries.len() - 1
+    }
+
+    /// The results of a call, or its waker is noted.
+    pub(super) fn take(&self, number: usize, waker: &Waker) -> Option<(Came, Results)> {
+        let mut state = self.lock();
+        let entry = state.entries.get_mut(number)?;
+        if entry.state != EntryState::Complete {
+            let old = match &mut entry.waker {
+                Some(old) if old.will_wake(waker) => None,
+                other => other.replace(waker.clone()),
+            };
+            // A waker may own a task that owns tickets: not under the lock.
+            drop(state);
+            drop(old);
+            return None;
+        }
+        entry.state = EntryState::Gone;
+        let results = match std::mem::take(&mut entry.slots).into_inner() {
+            Ok(one) => one.map(Slot::into_result).into(),
+            Err(slots) => slots.into_iter().map(Slot::into_result).collect(),
+        };
+        Some((entry.came, results))
+    }
+
+    /// Notes that a caller is gone; true when nobody is left.
+    pub(super) fn leave(&self, number: usize) -> bool {
+        let mut state = self.lock();
+        let Some(entry) = state.entries.get_mut(number) else {
+            return false;
+        };
+        let was_waiting = entry.state == EntryState::Waiting;
+        entry.state = EntryState::Gone;
+        let waker = entry.waker.take();
+        if was_waiting {
+            state.live -= 1;
+        }
+        let deserted = state.live == 0;
+        drop(state);
+        drop(waker);
+        deserted
+    }
+
+    /// Takes what the live calls want to have sent, as exchanges.
+    pub(super) fn take_parts(
+        &self,
+        limits: Limits,
+        folds: bool,
+        transport: &dyn Transport,
+    ) -> Vec<Part> {
+        let mut plan = Plan::new(limits, folds, transport);
+        for (number, entry) in self.lock().entries.iter_mut().enumerate() {
+            if entry.state == EntryState::Waiting {
+                plan.add(entry.mode, number as u32, entry.commands.drain(..));
+            }
+        }
+        plan.finish()
+    }
+
+    /// Notes that an exchange with these commands starts; false when nobody wants it.
+    pub(super) fn start(&self, items: &[(u32, u32)], sent: Arc<AtomicBool>) -> bool {
+        let mut state = self.lock();
+        let mut wanted = false;
+        for (entry, slot) in items {
+            if let Some(entry) = state.entries.get_mut(*entry as usize) {
+                wanted |= entry.state == EntryState::Waiting;
+                if let Some(slot) = entry.slots.get_mut(*slot as usize) {
+                    slot.state = SlotState::Started;
+                }
+            }
+        }
+        state.sent = Some(sent);
+        state.doubtful = false;
+        state.came = Came::default();
+        wanted
+    }
+
+    /// Notes that an attempt of the exchange under way starts.
+    pub(super) fn attempt(&self, number: u32) {
+        self.lock().came.attempts = number;
+    }
+
+    /// Notes the status of the last answer.
+    pub(super) fn answered(&self, status: Option<u16>) {
+        self.lock().came.status = status;
+    }
+
+    /// Notes that an attempt of the exchange under way may have been executed.
+    pub(super) fn doubt(&self) {
+        self.lock().doubtful = true;
+    }
+
+    /// When the last caller gives up.
+    pub(super) fn latest(&self) -> Option<Instant> {
+        self.lock().latest
+    }
+
+    /// When the next caller gives up; `None` when nobody waits.
+    pub(super) fn earliest(&self) -> Option<Instant> {
+        let state = self.lock();
+        if state.live == 0 {
+            None
+        } else {
+            state.earliest
+        }
+    }
+
+    pub(super) fn is_expired(&self) -> bool {
+        self.expired.load(Ordering::Acquire)
+    }
+
+    /// Hands out the results of one exchange and wakes the calls that are complete.
+    pub(super) fn deliver(
+        &self,
+        items: &[(u32, u32)],
+        results: impl Iterator<Item = Result<Reply>>,
+    ) {
+        let now = Instant::now();
+        let mut wakers: SmallVec<[Waker; 8]> = SmallVec::new();
+        let mut state = self.lock();
+        state.sent = None;
+        let came = state.came;
+        let mut completed = 0;
+        let (mut of, mut waited) = (None, Duration::ZERO);
+        for ((number, slot), result) in items.iter().zip(results) {
+            let Some(entry) = state.entries.get_mut(*number as usize) else {
+                continue;
+            };
+            if of != Some(*number) {
+                of = Some(*number);
+                waited = now.saturating_duration_since(entry.submitted);
+            }
+            let Some(slot) = entry.slots.get_mut(*slot as usize) else {
+                continue;
+            };
+            // Who gave up has its verdict already.
+            if entry.state != EntryState::Waiting || matches!(slot.state, SlotState::Done(_)) {
+                continue;
+            }
+            self.metrics.command(slot.index.into(), waited, &result);
+            slot.state = SlotState::Done(result);
+            entry.came = came;
+            entry.missing -= 1;
+            if entry.missing == 0 {
+                entry.state = EntryState::Complete;
+                completed += 1;
+                wakers.extend(entry.waker.take());
+            }
+        }
+        state.live -= completed;
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Gives calls whose deadline has passed their verdict.
+    pub(super) fn expire(&self, now: Instant) {
+        let mut wakers: SmallVec<[Waker; 8]> = SmallVec::new();
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        let sent = state.doubtful
+            || state
+                .sent
+                .as_ref()
+                .is_some_and(|s| s.load(Ordering::Acquire));
+        let mut earliest = None;
+        let mut completed = 0;
+        for entry in &mut state.entries {
+            if entry.state != EntryState::Waiting {
+                continue;
+            }
+            if entry.deadline > now {
+                earliest =
+                    Some(earliest.map_or(entry.deadline, |d: Instant| d.min(entry.deadline)));
+                continue;
+            }
+            for slot in &mut entry.slots {
+                let (delivery, attempts) = match &slot.state {
+                    SlotState::Done(_) => continue,
+                    SlotState::Started if sent => (Delivery::MaybeExecuted, state.came.attempts),
+                    SlotState::Started => (Delivery::NotSent, state.came.attempts),
+                    SlotState::Queued => (Delivery::NotSent, 0),
+                };
+                let error = Error::new(ErrorKind::Timeout, delivery, "no answer in time")
+                    .with_attempts(attempts);
+                let result = Err(error);
+                let waited = now.saturating_duration_since(entry.submitted);
+                self.metrics.command(slot.index.into(), waited, &result);
+                slot.state = SlotState::Done(result);
+            }
+            entry.missing = 0;
+            entry.state = EntryState::Complete;
+            completed += 1;
+            wakers.extend(entry.waker.take());
+        }
+        state.live -= completed;
+        state.earliest = earliest;
+        if state.live == 0 {
+            self.expired.store(true, Ordering::Release);
+        }
+        drop(guard);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// The driver is gone without an end, because it panicked: nobody may wait for ever.
+    pub(super) fn abandon(&self) {
+        let error = Error::new(
+            ErrorKind::Interrupted,
+            Delivery::MaybeExecuted,
+            "transport failed",
+        );
+        let mut wakers: SmallVec<[Waker; 8]> = SmallVec::new();
+        let mut state = self.lock();
+        for entry in &mut state.entries {
+            if entry.state == EntryState::Waiting {
+                for slot in &mut entry.slots {
+                    if !matches!(slot.state, SlotState::Done(_)) {
+                        slot.state = SlotState::Done(Err(error.clone()));
+                    }
+                }
+                entry.state = EntryState::Complete;
+                wakers.extend(entry.waker.take());
+            }
+        }
+        state.live = 0;
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Wakes every caller: whoever is polled first drives on.
+    pub(super) fn wake_all(&self) {
+        self.woken.store(true, Ordering::Release);
+        let mut state = self.lock();
+        let wakers: SmallVec<[Waker; 8]> = state
+            .entries
+            .iter_mut()
+            .filter_map(|e| e.waker.take())
+            .collect();
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// What the driver registers with the network: any caller may take over.
+impl Wake for Board {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.roused.store(true, Ordering::Release);
+        self.wake_all();
+        // Callers at the gate drive this flight on if its own are not polled.
+        #[cfg(not(target_family = "wasm"))]
+        if let Some(core) = self.core.upgrade() {
+            core.merger.wake_gated();
+        }
+    }
+}
+
+impl Slot {
+    fn into_result(self) -> Result<Reply> {
+        match self.state {
+            SlotState::Done(result) => result,
+            // Complete means that every slot is done.
+            SlotState::Queued | SlotState::Started => Err(Error::protocol("no result")),
+        }
+    }
+}

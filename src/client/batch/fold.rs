@@ -1,0 +1,350 @@
+//! Folding: calls of one script that stand next to each other become one call.
+//!
+//! A script that decides for [items](crate::client::script::ScriptCall::item) gets the keys of all, the
+//! arguments that they share, and the arguments of each. It answers a list with one reply an item,
+//! in order; an item that failed answers the text of its error, and leaves the others alone.
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use crate::protocol::{
+    command::{Args, Fold},
+    error::{Error, Result},
+    reply::{Reply, ServerError},
+};
+
+/// Items of one call: a script holds up the keys of all of them while it runs.
+const MOST: usize = 128;
+
+/// Whether keys of different items may meet in one call; believed until the server objects.
+#[derive(Debug, Default)]
+pub(crate) struct Folding {
+    rejected: AtomicBool,
+}
+
+impl Folding {
+    pub(super) fn is_rejected(&self) -> bool {
+        self.rejected.load(Ordering::Relaxed)
+    }
+}
+
+/// How the arguments of a call are laid out: `EVALSHA`, hash, number of keys, keys, shared, own.
+#[derive(Clone, Copy)]
+struct Shape {
+    /// Keys of an item.
+    keys: usize,
+    /// Where the arguments that all items share are.
+    shared: (usize, usize),
+    /// Arguments of an item.
+    own: usize,
+}
+
+const HEAD: usize = 3;
+
+impl Shape {
+    fn of(call: &Args) -> Option<Self> {
+        let fold = call.fold?;
+        let items = fold.items as usize;
+        let keys: usize = std::str::from_utf8(call.get(2)?).ok()?.parse().ok()?;
+        let shared = (HEAD + keys, HEAD + keys + fold.shared as usize);
+        Some(Self {
+            keys: keys.checked_div(items)?,
+            shared,
+            own: call.len().checked_sub(shared.1)?.checked_div(items)?,
+        })
+    }
+
+    /// The same of so many of one.
+    fn put_together(self, first: &Args, calls: &[Args]) -> Args {
+        let mut all = first.same_script();
+        all.fold = first.fold.map(|fold| Fold {
+            items: calls.len() as u32,
+            ..fold
+        });
+        let sum = |of: fn(&Args) -> usize| calls.iter().map(of).sum();
+        all.reserve(sum(Args::len), sum(Args::bytes));
+        all.append(first, 0..HEAD - 1);
+        all.add(self.keys * calls.len());
+        for call in calls {
+            all.append(call, HEAD..self.shared.0);
+        }
+        all.append(first, self.shared.0..self.shared.1);
+        for call in calls {
+            all.append(call, self.shared.1..call.len());
+        }
+        all
+    }
+
+    /// One of all.
+    fn take_apart(self, all: &Args, item: usize) -> Args {
+        let mut call = all.same_script();
+        call.fold = all.fold.map(|fold| Fold { items: 1, ..fold });
+        call.append(all, 0..HEAD - 1);
+        call.add(self.keys);
+        let keys = HEAD + item * self.keys;
+        call.append(all, keys..keys + self.keys);
+        call.append(all, self.shared.0..self.shared.1);
+        let own = self.shared.1 + item * self.own;
+        call.append(all, own..own + self.own);
+        call
+    }
+}
+
+/// Whether a call may join the first of a run.
+fn alike(first: &Args, shape: Shape, call: &Args) -> bool {
+    let same_script = match (&first.script, &call.script) {
+        (Some(first), Some(call)) => Arc::ptr_eq(first, call),
+        _ => false,
+    };
+    same_script
+        && first.fold == call.fold
+        && first.repeatable == call.repeatable
+        // The same hash, number of keys and number of arguments are the same shape.
+        && first.len() == call.len()
+        && (0..HEAD).all(|place| first.get(place) == call.get(place))
+        && (shape.shared.0..shape.shared.1).all(|place| first.get(place) == call.get(place))
+}
+
+/// Joins neighbours that are alike; the order stays.
+pub(super) fn fold(mut calls: Vec<Args>) -> Vec<Args> {
+    if calls.iter().all(|call| call.fold.is_none()) {
+        return calls;
+    }
+    let mut folded = Vec::new();
+    let mut from = 0;
+    while let Some(first) = calls.get(from) {
+        let shape = Shape::of(first);
+        let run = shape.map_or(1, |shape| {
+            let others = calls[from..].iter().take(MOST).skip(1);
+            1 + others.take_while(|call| alike(first, shape, call)).count()
+        });
+        folded.push(match shape {
+            Some(shape) if run > 1 => shape.put_together(first, &calls[from..from + run]),
+            _ => std::mem::take(&mut calls[from]),
+        });
+        from += run;
+    }
+    folded
+}
+
+/// The single calls of those that were refused for the company of their keys, with the number of
+/// the item among all of the exchange.
+///
+/// Nothing of such a call ran: the keys lie apart in a cluster, or one of them is not permitted.
+pub(super) fn refused(
+    folding: &Folding,
+    calls: &[Args],
+    results: &[Result<Reply>],
+) -> Vec<(usize, Args)> {
+    let (mut refused, mut number) = (Vec::new(), 0);
+    for (call, result) in calls.iter().zip(results) {
+        let first = number;
+        number += call.items().max(1);
+        let (2.., Ok(Reply::Error(error))) = (call.items(), result) else {
+            continue;
+        };
+        match error.code() {
+            "CROSSSLOT" => folding.rejected.store(true, Ordering::Relaxed),
+            "NOPERM" => {}
+            _ => continue,
+        }
+        if let Some(shape) = Shape::of(call) {
+            refused
+                .extend((0..call.items()).map(|item| (first + item, shape.take_apart(call, item))));
+        }
+    }
+    refused
+}
+
+/// The results of one call, one an item.
+pub(super) fn spread(call: &Args, result: Result<Reply>) -> impl Iterator<Item = Result<Reply>> {
+    let items = call.items().max(1);
+    let (list, one) = match result {
+        result if call.fold.is_none() => (None, result),
+        Ok(Reply::Array(list)) if list.len() == items => (Some(list), Ok(Reply::Nil)),
+        Ok(Reply::Error(error)) => (None, Ok(Reply::Error(error))),
+        Ok(_) => (None, Err(Error::protocol("not one reply an item"))),
+        Err(error) => (None, Err(error)),
+    };
+    let same = if list.is_none() { items } else { 0 };
+    let own = list.into_iter().flatten().map(|reply| match reply {
+        Reply::Bulk(text) => {
+            let line = String::from_utf8_lossy(&text).into_owned();
+            Ok(Reply::Error(ServerError::new(line)))
+        }
+        reply => Ok(reply),
+    });
+    own.chain(std::iter::repeat_n(one, same))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::{
+        Redis, Script,
+        transport::{Answer, BoxFuture, Exchange, Transport},
+    };
+
+    static PAIRS: Script = Script::new("pairs");
+    static OTHERS: Script = Script::new("others");
+
+    /// Answers each question by its key; refuses the company of keys when told to.
+    #[derive(Debug, Clone, Default)]
+    struct Server {
+        refusal: Option<&'static str>,
+        seen: Arc<Mutex<Vec<Vec<String>>>>,
+    }
+
+    impl Server {
+        fn client(&self) -> Redis {
+            crate::client::config::Builder::over(self.clone())
+                .build()
+                .unwrap()
+        }
+        fn seen(&self) -> Vec<Vec<String>> {
+            std::mem::take(&mut self.seen.lock().unwrap())
+        }
+    }
+
+    impl Transport for Server {
+        fn execute<'a>(&'a self, exchange: &'a Exchange) -> BoxFuture<'a, Result<Answer>> {
+            let texts = |call: &Args| -> Vec<String> {
+                let each = call.iter().skip(2);
+                each.map(|a| String::from_utf8_lossy(a).into_owned())
+                    .collect()
+            };
+            let calls: Vec<_> = exchange.commands.iter().map(texts).collect();
+            let replies = calls.iter().map(|call| {
+                let keys: usize = call[0].parse().unwrap();
+                if let (Some(line), 2..) = (self.refusal, keys) {
+                    return Reply::Error(ServerError::new(line));
+                }
+                let each = call[1..=keys].iter();
+                Reply::Array(
+                    each.map(|key| match key.as_str() {
+                        "bad" => Reply::Bulk("WRONGTYPE of bad".into()),
+                        key => Reply::Int(key.parse().unwrap()),
+                    })
+                    .collect(),
+                )
+            });
+            let replies = replies.collect();
+            self.seen
+                .lock()
+                .unwrap()
+                .extend(calls.iter().map(|call| call[1..].to_vec()));
+            Box::pin(std::future::ready(Ok(Answer {
+                replies,
+                sync_token: None,
+                request_bytes: 0,
+                reply_bytes: 0,
+                status: None,
+            })))
+        }
+    }
+
+    async fn ask(redis: &Redis, script: &'static Script, key: &str, shared: u8) -> Result<i64> {
+        let mut call = script.key(key).arg(shared);
+        call.item().add(key);
+        call.run(redis).await
+    }
+
+    #[tokio::test]
+    async fn neighbours_become_one_call_and_each_gets_its_own_reply() {
+        let server = Server::default();
+        let redis = server.client();
+        let replies = tokio::join!(
+            ask(&redis, &PAIRS, "1", 7),
+            ask(&redis, &PAIRS, "bad", 7),
+            ask(&redis, &PAIRS, "3", 7),
+            ask(&redis, &PAIRS, "4", 8),
+            ask(&redis, &OTHERS, "5", 8),
+            ask(&redis, &PAIRS, "6", 8),
+        );
+        assert_eq!(replies.0.unwrap(), 1);
+        assert_eq!(replies.1.unwrap_err().code(), Some("WRONGTYPE"));
+        assert_eq!(replies.2.unwrap(), 3);
+        assert_eq!(replies.3.unwrap(), 4);
+        assert_eq!(replies.4.unwrap(), 5);
+        assert_eq!(replies.5.unwrap(), 6);
+        let seen = server.seen();
+        let expected: [&[&str]; 4] = [
+            &["1", "bad", "3", "7", "1", "bad", "3"],
+            &["4", "8", "4"],
+            &["5", "8", "5"],
+            &["6", "8", "6"],
+        ];
+        assert_eq!(seen, expected);
+    }
+
+    #[tokio::test]
+    async fn a_dropped_call_is_no_part_of_it() {
+        let server = Server::default();
+        let redis = server.client();
+        let mut dropped = Box::pin(ask(&redis, &PAIRS, "2", 7));
+        let first = ask(&redis, &PAIRS, "1", 7);
+        assert!(futures_util::poll!(&mut dropped).is_pending());
+        drop(dropped);
+        assert_eq!(first.await.unwrap(), 1);
+        assert_eq!(server.seen(), [["1", "7", "1"]]);
+    }
+
+    #[tokio::test]
+    async fn keys_that_lie_apart_are_asked_for_one_by_one_from_then_on() {
+        let server = Server {
+            refusal: Some("CROSSSLOT Keys in request don't hash to the same slot"),
+            ..Server::default()
+        };
+        let redis = server.client();
+        let both = || async {
+            let both = tokio::join!(ask(&redis, &PAIRS, "1", 7), ask(&redis, &PAIRS, "2", 7));
+            assert_eq!((both.0.unwrap(), both.1.unwrap()), (1, 2));
+            server.seen().len()
+        };
+        assert_eq!(both().await, 3);
+        assert_eq!(both().await, 2);
+    }
+
+    #[tokio::test]
+    async fn one_forbidden_key_is_no_reason_to_refuse_its_neighbours() {
+        let server = Server {
+            refusal: Some("NOPERM No permissions to access a key"),
+            ..Server::default()
+        };
+        let redis = server.client();
+        let both = tokio::join!(ask(&redis, &PAIRS, "1", 7), ask(&redis, &PAIRS, "2", 7));
+        assert_eq!((both.0.unwrap(), both.1.unwrap()), (1, 2));
+        assert_eq!(server.seen().len(), 3);
+    }
+
+    #[tokio::test]
+    async fn what_may_have_run_is_not_asked_again() {
+        let server = Server {
+            refusal: Some("BUSY Script ran longer than 5000 ms and was stopped"),
+            ..Server::default()
+        };
+        let redis = server.client();
+        let both = tokio::join!(ask(&redis, &PAIRS, "1", 7), ask(&redis, &PAIRS, "2", 7));
+        assert_eq!(both.0.unwrap_err().code(), Some("BUSY"));
+        assert_eq!(both.1.unwrap_err().code(), Some("BUSY"));
+        assert_eq!(server.seen().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_call_holds_a_bounded_number_of_items() {
+        let server = Server::default();
+        let redis = server.client();
+        let keys: Vec<String> = (0..300).map(|n| n.to_string()).collect();
+        let asked = keys.iter().map(|key| ask(&redis, &PAIRS, key, 7));
+        let replies = futures_util::future::join_all(asked).await;
+        for (n, reply) in (0..).zip(replies) {
+            assert_eq!(reply.unwrap(), n);
+        }
+        let calls: Vec<usize> = server.seen().iter().map(|call| call.len() / 2).collect();
+        assert_eq!(calls, [128, 128, 44]);
+    }
+}
