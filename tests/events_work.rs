@@ -153,7 +153,7 @@ async fn failures_are_retried_and_then_dead_and_come_back_by_redrive(redis: Redi
         ("mail", "exhausted", 2)
     );
     assert_eq!(letter.tries.lines().count(), 2);
-    assert_eq!(letter.event.data, Some(json!({ "n": 7 })));
+    assert_eq!(letter.event.as_ref().unwrap().data, Some(json!({ "n": 7 })));
     assert_eq!(
         events.dead_letter(&letter.id).await.unwrap().unwrap().id,
         letter.id
@@ -164,7 +164,7 @@ async fn failures_are_retried_and_then_dead_and_come_back_by_redrive(redis: Redi
     let back = worker.receive(1).await.unwrap().remove(0);
     assert_eq!(
         (back.event.id.clone(), back.deliveries),
-        (letter.event.id.clone(), 1)
+        (letter.event.as_ref().unwrap().id.clone(), 1)
     );
     worker
         .settle(&back, Settle::Dead("schema".into(), "no address".into()))

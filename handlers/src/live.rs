@@ -1,6 +1,7 @@
 //! Live events: one upstream subscription for each history, however many clients listen.
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
@@ -8,7 +9,7 @@ use std::{
 
 use axum::response::sse;
 use restis::{
-    events::{Cursor, Event, Events, Stored},
+    events::{Cursor, Event, Events, Stored, is_reserved_type},
     pubsub,
 };
 use tokio::{
@@ -56,8 +57,19 @@ pub(crate) struct Live {
 pub(crate) fn frame(stored: &Stored) -> sse::Event {
     sse::Event::default()
         .id(stored.cursor.to_string())
-        .event(&stored.event.kind)
+        .event(message_name(&stored.event.kind))
         .data(serde_json::to_string(&stored.event).unwrap_or_default())
+}
+
+/// The name of an event's message: its type, unless a message of the stream itself has that name.
+///
+/// No such type is published, but one may have been before it was reserved. No type has a colon.
+pub(crate) fn message_name(kind: &str) -> Cow<'_, str> {
+    if is_reserved_type(kind) {
+        Cow::Owned(format!("stored:{kind}"))
+    } else {
+        Cow::Borrowed(kind)
+    }
 }
 
 /// The upstream subscriptions of this process.

@@ -242,6 +242,16 @@ impl From<Error> for Problem {
                 .detail("the operator has to correct the store's URL or token")
                 .retry_after(Duration::from_secs(30))
             }
+            ErrorKind::WrongType | ErrorKind::Decode | ErrorKind::Server => {
+                tracing::error!(%error, "the store holds what cannot be read");
+                Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "store-damaged",
+                    "The store holds what the service cannot read",
+                )
+                .detail("the operator has to look at the log and remove what another program wrote")
+                .retry_after(Duration::from_secs(30))
+            }
             _ => {
                 tracing::error!(%error, "store error");
                 Self::internal()

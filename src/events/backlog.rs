@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Events;
+use super::{Events, keys::unless_lost, subscribers::subscribers};
 use crate::{Result, commands::StreamEntry, prelude::*};
 
 /// Work or dead letters that wait.
@@ -33,10 +33,9 @@ impl Events {
     /// # Errors
     /// Whatever the client returns.
     pub async fn backlogs(&self) -> Result<BTreeMap<String, Backlog>> {
-        let mut names: BTreeMap<String, bytes::Bytes> =
-            self.redis.hgetall(self.keys.subscribers()).await?;
-        names.remove("#");
-        let waiting = names.into_keys().map(|name| async move {
+        let fields = self.redis.hgetall(self.keys.subscribers()).await;
+        let names = subscribers(unless_lost(fields)?);
+        let waiting = names.map(|(name, _)| async move {
             let backlog = self.waiting(&self.keys.work(&name)).await?;
             Ok((name, backlog))
         });
@@ -54,13 +53,14 @@ impl Events {
     }
 
     async fn waiting(&self, stream: &str) -> Result<Backlog> {
-        let (waiting, oldest) = futures_util::future::try_join(
+        let (waiting, oldest) = futures_util::future::join(
             self.redis.xlen(stream).into_future(),
             self.redis
                 .xrange::<()>(stream, "-", "+", Some(1))
                 .into_future(),
         )
-        .await?;
-        Ok(Backlog::of(waiting.unsigned_abs(), &oldest))
+        .await;
+        let waiting = unless_lost(waiting)?.unsigned_abs();
+        Ok(Backlog::of(waiting, &unless_lost(oldest)?))
     }
 }

@@ -1,9 +1,16 @@
 //! Dead letters: what nobody could process, and giving it another chance.
 
-use super::{Event, Events, work::stored};
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::{
+    Event, Events,
+    keys::{check_scope, unless_lost},
+};
 use crate::{Error, FromReply, Reply, Result, Script};
 
-static REDRIVE: Script = Script::new(include_str!("lua/redrive.lua")).key_locking();
+static REDRIVE: Script = script!("redrive.lua");
 
 /// An event nobody could process.
 #[derive(Debug, Clone)]
@@ -13,7 +20,7 @@ pub struct DeadLetter {
     pub id: String,
     /// The subscriber that gave up.
     pub subscriber: String,
-    /// `poison`, `exhausted` or what the subscriber said.
+    /// `poison`, `exhausted`, `unreadable` or what the subscriber said.
     pub reason: String,
     /// How often it was handed out.
     pub attempts: u32,
@@ -23,8 +30,8 @@ pub struct DeadLetter {
     pub position: String,
     /// The history it comes from.
     pub history: String,
-    /// The event.
-    pub event: Event,
+    /// The event; `None` when it cannot be read.
+    pub event: Option<Event>,
 }
 
 impl Events {
@@ -38,7 +45,8 @@ impl Events {
             Some(_) => return Err(Error::invalid_input("not the id of a dead letter")),
             None => "-".into(),
         };
-        self.redis
+        let letters = self
+            .redis
             .command("XRANGE")
             .arg(self.keys.dead_letters())
             .arg(from)
@@ -46,7 +54,8 @@ impl Events {
             .arg("COUNT")
             .arg(limit.clamp(1, 500))
             .query()
-            .await
+            .await;
+        unless_lost(letters)
     }
 
     /// One dead letter.
@@ -57,22 +66,26 @@ impl Events {
         if !is_stream_id(id) {
             return Err(Error::invalid_input("not the id of a dead letter"));
         }
-        let mut found: Vec<DeadLetter> = self
+        let found = self
             .redis
             .command("XRANGE")
             .args([self.keys.dead_letters().as_str(), id, id])
             .query()
-            .await?;
+            .await;
+        let mut found: Vec<DeadLetter> = unless_lost(found)?;
         Ok(found.pop())
     }
 
     /// Moves dead letters back to their subscribers' work; says how many.
     ///
-    /// Each id is moved at most once, however often this is called.
+    /// Each id is moved at most once, however often this is called; those that cannot be read stay.
     ///
     /// # Errors
     /// The store's error; calling again is safe.
     pub async fn redrive(&self, letters: &[DeadLetter]) -> Result<u64> {
+        let readable = letters.iter().filter(|letter| letter.event.is_some());
+        let known = readable.filter(|letter| check_scope(&letter.subscriber).is_ok());
+        let letters: Vec<&DeadLetter> = known.collect();
         let mut subscribers: Vec<&str> = letters.iter().map(|l| l.subscriber.as_str()).collect();
         subscribers.sort_unstable();
         subscribers.dedup();
@@ -101,12 +114,14 @@ impl Events {
         if !ids.iter().all(|id| is_stream_id(id)) {
             return Err(Error::invalid_input("not the id of a dead letter"));
         }
-        self.redis
+        let count = self
+            .redis
             .command("XDEL")
             .arg(self.keys.dead_letters())
             .args(ids)
             .query()
-            .await
+            .await;
+        unless_lost(count)
     }
 
     /// How many dead letters there are.
@@ -114,11 +129,13 @@ impl Events {
     /// # Errors
     /// The store's error.
     pub async fn dead_letter_count(&self) -> Result<u64> {
-        self.redis
+        let count = self
+            .redis
             .command("XLEN")
             .arg(self.keys.dead_letters())
             .query()
-            .await
+            .await;
+        unless_lost(count)
     }
 }
 
@@ -130,9 +147,12 @@ fn is_stream_id(id: &str) -> bool {
 
 impl FromReply for DeadLetter {
     fn from_reply(reply: Reply) -> Result<Self> {
-        let (id, mut fields): (String, std::collections::BTreeMap<String, String>) =
-            FromReply::from_reply(reply)?;
-        let mut take = |name: &str| fields.remove(name).unwrap_or_default();
+        let (id, mut fields): (String, BTreeMap<Bytes, Bytes>) = FromReply::from_reply(reply)?;
+        let event = fields.get("d".as_bytes()).map(|d| Event::from_stored(d));
+        let mut take = |name: &str| {
+            let text = fields.remove(name.as_bytes()).unwrap_or_default();
+            String::from_utf8_lossy(&text).into_owned()
+        };
         Ok(Self {
             id,
             subscriber: take("s"),
@@ -141,7 +161,7 @@ impl FromReply for DeadLetter {
             tries: take("t"),
             position: take("o"),
             history: take("h"),
-            event: stored(take("d").as_bytes())?,
+            event: event.and_then(Result::ok),
         })
     }
 }

@@ -21,8 +21,34 @@ const RESERVED: [&str; 10] = [
     "client",
     "work",
 ];
+/// Names of the messages of a stream itself, and those that browsers give meaning to.
+const CONTROL: [&str; 10] = [
+    "ready",
+    "reset",
+    "bye",
+    "outage",
+    "resumed",
+    "hint",
+    "unreadable",
+    "error",
+    "message",
+    "open",
+];
+/// Names of attributes, which no extension may have.
+const ATTRIBUTES: [&str; 8] = [
+    "specversion",
+    "id",
+    "source",
+    "type",
+    "time",
+    "subject",
+    "datacontenttype",
+    "data",
+];
 const LONGEST_NAME: usize = 128;
 const LONGEST_ATTRIBUTE: usize = 512;
+/// Levels of arrays and objects in an event's data; every reader takes nearly twice as many.
+const DEEPEST: usize = 64;
 
 /// One event: CloudEvents attributes and data.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -97,6 +123,22 @@ impl Event {
         Ok(event)
     }
 
+    /// Reads what is stored, which another program may have written.
+    pub(super) fn from_stored(json: &[u8]) -> Result<Self> {
+        let event: Self = serde_json::from_slice(json)
+            .map_err(|_| Error::decode("a stored event is malformed"))?;
+        event.if_readable()
+    }
+
+    /// The event, if its type is a name that keys, channels and messages can hold.
+    pub(super) fn if_readable(self) -> Result<Self> {
+        if is_name(&self.kind) {
+            Ok(self)
+        } else {
+            Err(Error::decode("a stored event is malformed"))
+        }
+    }
+
     /// The extension that ties related events together.
     pub fn correlation_id(&self) -> Option<&str> {
         self.extensions.get("correlationid").and_then(Value::as_str)
@@ -116,11 +158,22 @@ impl Event {
         self
     }
 
-    fn check(&self) -> Result<()> {
+    /// What publishing takes, so that every reader can read it.
+    pub(super) fn check(&self) -> Result<()> {
         if self.specversion != "1.0" {
             return Err(Error::invalid_input("`specversion` must be `1.0`"));
         }
         check_name(&self.kind)?;
+        if is_reserved_type(&self.kind) {
+            return Err(Error::invalid_input(
+                "this event type is reserved: streams have messages of this name",
+            ));
+        }
+        if self.data.as_ref().is_some_and(|data| !is_flat(data)) {
+            return Err(Error::invalid_input(format!(
+                "the data of an event nests {DEEPEST} levels at most"
+            )));
+        }
         for (name, value) in [("id", &self.id), ("source", &self.source)] {
             if value.is_empty()
                 || value.len() > LONGEST_ATTRIBUTE
@@ -152,6 +205,11 @@ impl Event {
                     "an extension's name has 1 to 20 lower-case letters and digits",
                 ));
             }
+            if ATTRIBUTES.contains(&name.as_str()) {
+                return Err(Error::invalid_input(format!(
+                    "`{name}` is an attribute, no extension"
+                )));
+            }
             if !matches!(value, Value::String(_) | Value::Bool(_) | Value::Number(_)) {
                 return Err(Error::invalid_input(format!(
                     "the extension `{name}` is text, a number or a boolean"
@@ -167,10 +225,7 @@ impl Event {
 /// # Errors
 /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) that tells the rule.
 pub fn check_name(name: &str) -> Result<()> {
-    let part = |part: &str| {
-        !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-    };
-    if name.len() > LONGEST_NAME || !name.split('.').all(part) {
+    if !is_name(name) {
         return Err(Error::invalid_input(
             "an event's type is words of letters, digits and `_`, joined by dots, at most 128 bytes",
         ));
@@ -179,6 +234,35 @@ pub fn check_name(name: &str) -> Result<()> {
         return Err(Error::invalid_input("this event type is reserved"));
     }
     Ok(())
+}
+
+/// Whether no event may have this type: a key, a channel or a message of a stream has this name.
+pub fn is_reserved_type(name: &str) -> bool {
+    RESERVED.contains(&name) || CONTROL.contains(&name)
+}
+
+fn is_name(name: &str) -> bool {
+    let part = |part: &str| {
+        !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+    };
+    name.len() <= LONGEST_NAME && name.split('.').all(part)
+}
+
+/// Whether a value nests no deeper than is allowed; without recursion, as it may nest at will.
+fn is_flat(value: &Value) -> bool {
+    let mut waiting = vec![(value, 0)];
+    while let Some((value, above)) = waiting.pop() {
+        let inner: Vec<&Value> = match value {
+            Value::Array(items) => items.iter().collect(),
+            Value::Object(members) => members.values().collect(),
+            _ => continue,
+        };
+        if above >= DEEPEST {
+            return false;
+        }
+        waiting.extend(inner.into_iter().map(|value| (value, above + 1)));
+    }
+    true
 }
 
 pub(super) fn random_id() -> Result<String> {

@@ -2,13 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use serde::Deserialize;
 
 use super::{Cursor, Event, Events, TypeFilter, cursor::Tag, event::random_id, publish::millis};
 use crate::{Error, Result, Script};
 
-static HISTORY: Script = Script::new(include_str!("lua/history.lua")).key_locking();
-static BEGIN: Script = Script::new(include_str!("lua/begin.lua")).key_locking();
+static HISTORY: Script = script!("history.lua");
+static BEGIN: Script = script!("begin.lua");
 
 /// How long a history's epoch and last offset outlive its events.
 pub(super) const OUTLIVES: Duration = Duration::from_secs(30 * 86_400);
@@ -43,15 +44,16 @@ impl Stored {
             event: Event,
         }
         let told: Announcement = serde_json::from_slice(payload)
-            .map_err(|e| Error::decode(format!("an announced event: {e}")))?;
+            .map_err(|_| Error::decode("an announced event is malformed"))?;
+        let event = told.event.if_readable()?;
         Ok(Self {
             cursor: Cursor {
                 epoch: told.epoch.into(),
                 offset: told.offset,
-                tag: Some(Tag::of(&told.event)),
+                tag: Some(Tag::of(&event)),
             },
             received_ms: told.at,
-            event: told.event,
+            event,
         })
     }
 }
@@ -85,6 +87,8 @@ impl Reset {
 pub struct HistoryPage {
     /// The events that fit the query, oldest first.
     pub events: Vec<Stored>,
+    /// Places of this page that hold no event that can be read, whatever the query; oldest first.
+    pub unreadable: Vec<Cursor>,
     /// Where the next page begins.
     pub cursor: Cursor,
     /// Whether more events follow.
@@ -152,6 +156,10 @@ impl HistoryQuery {
         self.among = types;
         self
     }
+    fn covers(&self, received_ms: u64) -> bool {
+        self.since_ms.is_none_or(|since| received_ms >= since)
+            && self.until_ms.is_none_or(|until| received_ms < until)
+    }
     /// Whether an event fits the query.
     pub fn wants(&self, event: &Event) -> bool {
         if !self.among.matches(&event.kind) {
@@ -168,11 +176,11 @@ impl HistoryQuery {
 }
 
 /// Epoch, last offset and its tag, first kept offset, last offset in range, whether the tag fits, places, events.
-type Read = (String, u64, String, u64, u64, bool, String, String);
+type Read = (String, u64, String, u64, u64, bool, String, Bytes);
 
 impl Events {
     /// Reads one page of history; a cursor that is too old or of another history gets a reset,
-    /// never a silent gap.
+    /// never a silent gap. What cannot be read is passed over and told.
     ///
     /// # Errors
     /// A limit out of range, or whatever the client returns.
@@ -246,6 +254,7 @@ fn page(query: &HistoryQuery, read: Read) -> Result<HistoryPage> {
     if reset.is_some() {
         return Ok(HistoryPage {
             events: Vec::new(),
+            unreadable: Vec::new(),
             cursor: at(top, &top_tag),
             has_more: false,
             reset,
@@ -257,26 +266,33 @@ fn page(query: &HistoryQuery, read: Read) -> Result<HistoryPage> {
         _ if upto == top || first == 0 => at(top, &top_tag),
         _ => at(upto, ""),
     };
-    let all: Vec<Event> =
-        serde_json::from_str(&events).map_err(|e| Error::decode(format!("stored events: {e}")))?;
     let mut places = places.split(',');
-    let mut events = Vec::with_capacity(all.len());
-    for event in all {
-        let id = places.next().unwrap_or_default();
+    let mut lines = events.split(|byte| *byte == b'\n');
+    let (mut events, mut unreadable) = (Vec::new(), Vec::new());
+    while let (Some(id), Some(tag), Some(ms)) = (places.next(), places.next(), places.next()) {
+        let line = lines
+            .next()
+            .ok_or_else(|| Error::decode("the history gave fewer events than places"))?;
         let offset = id.split('-').next().and_then(|n| n.parse().ok());
         let offset = offset.ok_or_else(|| Error::decode("a stored event has no offset"))?;
-        last = at(offset, places.next().unwrap_or_default());
-        let received = places.next();
-        if query.wants(&event) {
-            events.push(Stored {
-                cursor: last.clone(),
-                received_ms: received.and_then(|ms| ms.parse().ok()).unwrap_or(0),
-                event,
-            });
+        last = at(offset, tag);
+        match Event::from_stored(line) {
+            Ok(event) => {
+                let stored = Stored {
+                    cursor: last.clone(),
+                    received_ms: ms.parse().unwrap_or(0),
+                    event,
+                };
+                if query.wants(&stored.event) && query.covers(stored.received_ms) {
+                    events.push(stored);
+                }
+            }
+            Err(_) => unreadable.push(last.clone()),
         }
     }
     Ok(HistoryPage {
         events,
+        unreadable,
         has_more: last.offset < upto,
         cursor: last,
         reset: None,

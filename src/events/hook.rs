@@ -84,7 +84,9 @@ impl Events {
             if done.paused.is_some() {
                 return Ok(done);
             }
-            let Some(work) = worker.receive(1).await?.pop() else {
+            let (mut work, unreadable) = worker.receive_readable(1).await?;
+            done.dead += unreadable;
+            let Some(work) = work.pop() else {
                 return Ok(done);
             };
             let now_s = self.clock.now_ms() / 1000;

@@ -1,7 +1,7 @@
 //! Keys and channels, by environment and organisation.
 
 use super::Environment;
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// Checks an organisation's name: 1 to 64 letters, digits, `-` and `_`.
 ///
@@ -15,6 +15,17 @@ pub fn check_scope(organisation: &str) -> Result<()> {
     Err(Error::invalid_input(
         "an organisation has 1 to 64 letters, digits, `-` and `_`",
     ))
+}
+
+/// A value of another type under a key of ours is lost: a reader sees nothing there.
+pub(super) fn unless_lost<T: Default>(read: Result<T>) -> Result<T> {
+    read.or_else(|error| match error.kind() {
+        ErrorKind::WrongType => {
+            tracing::warn!(%error, "a key of the events holds something else");
+            Ok(T::default())
+        }
+        _ => Err(error),
+    })
 }
 
 /// The names of one history and what belongs to it.

@@ -19,6 +19,17 @@
 //! # }
 //! ```
 
+/// A script, with what all of them begin with.
+macro_rules! script {
+    ($file:literal) => {
+        crate::Script::new(concat!(
+            include_str!("lua/own.lua"),
+            include_str!(concat!("lua/", $file))
+        ))
+        .key_locking()
+    };
+}
+
 mod attributes;
 mod backlog;
 mod binary;
@@ -53,7 +64,7 @@ pub use breaker::EndpointBreaker;
 pub use cursor::Cursor;
 pub use dead_letters::DeadLetter;
 pub use environment::Environment;
-pub use event::{Event, check_name};
+pub use event::{Event, check_name, is_reserved_type};
 pub use filter::TypeFilter;
 pub use grant::{Grant, GrantError, GrantKeys};
 pub use history::{HistoryPage, HistoryQuery, Reset, Stored};

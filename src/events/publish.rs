@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{Error, FromReply, Reply, Result, Script};
 
-static PUBLISH: Script = Script::new(include_str!("lua/publish.lua")).key_locking();
+static PUBLISH: Script = script!("publish.lua");
 
 /// Events of one batch.
 pub(super) const MOST_IN_BATCH: usize = 100;
@@ -195,6 +195,7 @@ impl Events {
     }
 
     fn draft(&self, event: &Event, key: Option<&str>, number: u64) -> Result<Draft> {
+        event.check()?;
         let body = serde_json::to_string(event)
             .map_err(|_| Error::invalid_input("the event cannot be written as JSON"))?;
         if body.len() > LARGEST_EVENT {
@@ -341,8 +342,9 @@ impl FromReply for Answer {
             .ok_or_else(|| Error::protocol("the script gave no epoch"))?;
         let epoch = String::from_reply(first)?;
         if epoch.is_empty() {
+            let version = String::from_reply(items.next().unwrap_or(Reply::Nil))?;
             let fields = items.next().unwrap_or(Reply::Nil);
-            return Subscribers::from_reply(fields).map(Self::Subscribers);
+            return Subscribers::read(version, fields).map(Self::Subscribers);
         }
         let mut verdicts = Vec::new();
         while let (Some(status), Some(offset), Some(tag)) =

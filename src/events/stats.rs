@@ -7,7 +7,9 @@ use std::{
     time::Duration,
 };
 
-use super::{Events, store::HOUR_MS};
+use bytes::Bytes;
+
+use super::{Events, keys::unless_lost, store::HOUR_MS};
 use crate::{Result, prelude::*};
 
 /// Steps of a doubling: a percentile is known to a fifth.
@@ -96,6 +98,20 @@ pub struct HourStats {
     pub latency: Latencies,
     /// Dead letters by type, of every history of the environment.
     pub failed: BTreeMap<String, u64>,
+    /// Counts that cannot be read.
+    pub unreadable: u64,
+}
+
+/// The fields that are counts of something; the others are counted.
+fn counts(fields: BTreeMap<Bytes, Bytes>, unreadable: &mut u64) -> Vec<(String, u64)> {
+    let count = |(name, n): &(Bytes, Bytes)| {
+        let n = str::from_utf8(n).ok()?.parse().ok()?;
+        Some((str::from_utf8(name).ok()?.to_owned(), n))
+    };
+    let all = fields.len();
+    let read: Vec<_> = fields.into_iter().filter_map(|pair| count(&pair)).collect();
+    *unreadable += (all - read.len()) as u64;
+    read
 }
 
 impl Events {
@@ -106,19 +122,18 @@ impl Events {
     pub async fn hour(&self, at_ms: u64) -> Result<HourStats> {
         let hour_ms = at_ms / HOUR_MS * HOUR_MS;
         let (stats, failures) = (self.keys.stats(hour_ms), self.keys.failures(hour_ms));
-        let (all, failed) = futures_util::future::try_join(
-            self.redis
-                .hgetall::<BTreeMap<String, u64>>(stats)
-                .into_future(),
+        let (all, failed) = futures_util::future::join(
+            self.redis.hgetall(stats).into_future(),
             self.redis.hgetall(failures).into_future(),
         )
-        .await?;
+        .await;
         let mut hour = HourStats {
             hour_ms,
-            failed,
             ..HourStats::default()
         };
-        for (field, n) in all {
+        let failed = counts(unless_lost(failed)?, &mut hour.unreadable);
+        hour.failed = failed.into_iter().collect();
+        for (field, n) in counts(unless_lost(all)?, &mut hour.unreadable) {
             match field.strip_prefix('#') {
                 None => {
                     hour.published.insert(field, n);

@@ -5,15 +5,17 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
+
 use super::{
     Cursor, Environment,
     cursor::Tag,
     gather::Gathering,
-    keys::{Keys, check_scope},
+    keys::{Keys, check_scope, unless_lost},
     stats::Untold,
     subscribers::Subscribers,
 };
-use crate::{Clock, Error, Redis, Result, SystemClock, commands::HashCommands as _};
+use crate::{Clock, Redis, Result, SystemClock, commands::HashCommands as _};
 
 pub(super) const HOUR_MS: u64 = 3_600_000;
 
@@ -151,22 +153,19 @@ impl Events {
     /// # Errors
     /// Whatever the client returns.
     pub async fn end(&self) -> Result<Option<Cursor>> {
-        let meta: Vec<Option<String>> = self
+        let meta = self
             .redis
             .hmget(self.keys.meta(), ["epoch", "offset", "tag"])
-            .await?;
-        let mut meta = meta.into_iter();
-        let (Some(Some(epoch)), Some(Some(offset))) = (meta.next(), meta.next()) else {
+            .await;
+        let meta: Vec<Option<Bytes>> = unless_lost(meta)?;
+        let mut meta = meta.into_iter().map(|part| part.unwrap_or_default());
+        let mut part = || meta.next().and_then(|p| String::from_utf8(p.into()).ok());
+        let (Some(epoch), Some(offset), tag) = (part(), part(), part()) else {
             return Ok(None);
         };
-        let offset = offset
-            .parse()
-            .map_err(|_| Error::decode("a history's offset is no number"))?;
-        let tag = meta.next().flatten().and_then(|tag| Tag::parse(&tag));
-        Ok(Some(Cursor {
-            epoch: epoch.into(),
-            offset,
-            tag,
-        }))
+        // What was never written, or by another program, is no place.
+        let place = format!("{epoch}.{offset}").parse::<Cursor>().ok();
+        let tag = tag.and_then(|tag| Tag::parse(&tag));
+        Ok(place.map(|place| Cursor { tag, ..place }))
     }
 }

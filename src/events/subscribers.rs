@@ -2,10 +2,12 @@
 
 use std::{collections::BTreeMap, sync::PoisonError};
 
+use bytes::Bytes;
+
 use super::{Events, TypeFilter, keys::check_scope};
 use crate::{FromReply, Reply, Result, Script};
 
-static REGISTER: Script = Script::new(include_str!("lua/register.lua")).key_locking();
+static REGISTER: Script = script!("register.lua");
 
 /// The subscribers as the store last told them.
 #[derive(Debug, Clone, Default)]
@@ -23,6 +25,12 @@ impl Subscribers {
         }
     }
 
+    /// The registrations; what is none is passed over.
+    pub(super) fn read(version: String, fields: Reply) -> Result<Self> {
+        let filters = subscribers(BTreeMap::from_reply(fields)?).collect();
+        Ok(Self { version, filters })
+    }
+
     pub(super) fn of<'s>(&'s self, kind: &'s str) -> impl Iterator<Item = &'s str> {
         let wanted =
             |(_, filter): &(&String, &TypeFilter)| !kind.is_empty() && filter.matches(kind);
@@ -33,14 +41,16 @@ impl Subscribers {
     }
 }
 
-impl FromReply for Subscribers {
-    fn from_reply(reply: Reply) -> Result<Self> {
-        let mut fields = BTreeMap::<String, String>::from_reply(reply)?;
-        let version = fields.remove("#").unwrap_or_default();
-        let parse = |(name, types): (String, String)| Ok((name, TypeFilter::parse(&types)?));
-        let filters = fields.into_iter().map(parse).collect::<Result<_>>()?;
-        Ok(Self { version, filters })
-    }
+/// Subscribers by name, of the fields of their hash.
+pub(super) fn subscribers(
+    fields: BTreeMap<Bytes, Bytes>,
+) -> impl Iterator<Item = (String, TypeFilter)> {
+    fields.into_iter().filter_map(|(name, types)| {
+        let name = String::from_utf8(name.into()).ok()?;
+        check_scope(&name).ok()?;
+        let types = TypeFilter::parse(str::from_utf8(&types).ok()?).ok()?;
+        Some((name, types))
+    })
 }
 
 impl Events {

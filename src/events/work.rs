@@ -1,6 +1,8 @@
 //! Work: at-least-once processing with retries and dead letters.
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::{Event, Events, keys::check_scope, publish::millis, store::HOUR_MS};
 use crate::{Error, FromReply, Reply, Result, Script};
 
@@ -9,9 +11,11 @@ const FAILURES_TTL_MS: u64 = 8 * 86_400_000;
 const LONGEST_PAUSE: Duration = Duration::from_secs(86_400);
 /// Dead letters that are kept, about.
 const MOST_DEAD_LETTERS: u64 = 10_000;
+/// How often one call asks again while nothing but unreadable work comes.
+const MOST_ROUNDS: usize = 100;
 
-static RECEIVE: Script = Script::new(include_str!("lua/receive.lua")).key_locking();
-static SETTLE: Script = Script::new(include_str!("lua/settle.lua")).key_locking();
+static RECEIVE: Script = script!("receive.lua");
+static SETTLE: Script = script!("settle.lua");
 
 /// A consumer of one subscriber's work.
 #[derive(Debug, Clone)]
@@ -96,11 +100,30 @@ impl Worker {
 
     /// Takes up to `count` pieces of work: due retries, stalled ones, new ones. Does not wait.
     ///
+    /// Work that cannot be read goes to the dead letters as `unreadable`.
+    ///
     /// # Errors
     /// The store's error.
     pub async fn receive(&self, count: u32) -> Result<Vec<Work>> {
+        self.receive_readable(count).await.map(|(work, _)| work)
+    }
+
+    /// The work, and how many pieces of it could not be read.
+    pub(super) async fn receive_readable(&self, count: u32) -> Result<(Vec<Work>, u64)> {
+        let mut unreadable = 0;
+        for _ in 0..MOST_ROUNDS {
+            let (work, dead) = self.receive_once(count).await?;
+            unreadable += dead;
+            if !work.is_empty() || dead == 0 {
+                return Ok((work, unreadable));
+            }
+        }
+        Ok((Vec::new(), unreadable))
+    }
+
+    async fn receive_once(&self, count: u32) -> Result<(Vec<Work>, u64)> {
         let keys = &self.events.keys;
-        let (lost, poisoned, work): (u64, u64, Vec<Work>) = RECEIVE
+        let (lost, poisoned, mut unreadable, handed): (u64, u64, u64, Vec<Handed>) = RECEIVE
             .key(keys.work(&self.subscriber))
             .key(keys.retry(&self.subscriber))
             .key(keys.tries(&self.subscriber))
@@ -115,16 +138,34 @@ impl Worker {
             .arg(FAILURES_TTL_MS)
             .run(&self.events.redis)
             .await?;
+        let mut work = Vec::with_capacity(handed.len());
+        for piece in handed {
+            match Event::from_stored(&piece.event) {
+                Ok(event) => work.push(Work {
+                    id: piece.id,
+                    event,
+                    deliveries: piece.deliveries,
+                    tries: piece.tries,
+                    history: piece.history,
+                }),
+                Err(error) => {
+                    let dead = Settle::Dead("unreadable".into(), error.to_string());
+                    self.settle_id(&piece.id, piece.deliveries, dead).await?;
+                    unreadable += 1;
+                }
+            }
+        }
         let metrics = self.events.redis.metrics();
         for (name, n) in [
             ("events_work_lost", lost),
             ("events_work_poisoned", poisoned),
+            ("events_work_unreadable", unreadable),
         ] {
             if n > 0 {
                 metrics.count(name, n);
             }
         }
-        Ok(work)
+        Ok((work, unreadable))
     }
 
     /// Settles a piece of work; false when another consumer has taken it over.
@@ -132,18 +173,20 @@ impl Worker {
     /// # Errors
     /// The store's error; settling again is safe.
     pub async fn settle(&self, work: &Work, outcome: Settle) -> Result<bool> {
+        self.settle_id(&work.id, work.deliveries, outcome).await
+    }
+
+    async fn settle_id(&self, id: &str, deliveries: u32, outcome: Settle) -> Result<bool> {
         let keys = &self.events.keys;
         let (verb, delay, reason, error) = match outcome {
             Settle::Done => ("done", 0, String::new(), String::new()),
-            Settle::Retry(error) | Settle::Later(_, error)
-                if work.deliveries >= self.max_deliveries =>
-            {
+            Settle::Retry(error) | Settle::Later(_, error) if deliveries >= self.max_deliveries => {
                 ("dead", 0, "exhausted".to_owned(), error)
             }
-            Settle::Retry(error) => ("retry", backoff_ms(work.deliveries)?, String::new(), error),
+            Settle::Retry(error) => ("retry", backoff_ms(deliveries)?, String::new(), error),
             Settle::Later(least, error) => {
                 let least = millis(least.min(LONGEST_PAUSE));
-                let delay = backoff_ms(work.deliveries)?.max(least);
+                let delay = backoff_ms(deliveries)?.max(least);
                 ("retry", delay, String::new(), error)
             }
             Settle::Dead(reason, error) => ("dead", 0, one_line(&reason, 64), error),
@@ -156,7 +199,7 @@ impl Worker {
             .key(keys.failures(self.events.clock.now_ms() / HOUR_MS * HOUR_MS))
             .arg(&self.subscriber)
             .arg(&self.consumer)
-            .arg(&work.id)
+            .arg(id)
             .arg(verb)
             .arg(delay)
             .arg(reason)
@@ -200,28 +243,29 @@ pub(super) fn backoff_ms(deliveries: u32) -> Result<u64> {
     Ok((ceiling * draw / u64::from(u16::MAX)).max(1))
 }
 
-impl FromReply for Work {
-    fn from_reply(reply: Reply) -> Result<Self> {
-        let (id, json, _position, history, deliveries, tries): (
-            String,
-            Vec<u8>,
-            String,
-            String,
-            u32,
-            String,
-        ) = FromReply::from_reply(reply)?;
-        Ok(Self {
-            id,
-            event: stored(&json)?,
-            deliveries,
-            tries,
-            history,
-        })
-    }
+/// A piece of work as the script gives it; its event may be anything.
+struct Handed {
+    id: String,
+    event: Bytes,
+    deliveries: u32,
+    tries: String,
+    history: String,
 }
 
-pub(super) fn stored(json: &[u8]) -> Result<Event> {
-    serde_json::from_slice(json).map_err(|_| Error::decode("a stored event is malformed"))
+impl FromReply for Handed {
+    fn from_reply(reply: Reply) -> Result<Self> {
+        type Parts = (String, Bytes, Bytes, Bytes, u32, Bytes);
+        let (id, event, _position, history, deliveries, tries): Parts =
+            FromReply::from_reply(reply)?;
+        let text = |bytes: Bytes| String::from_utf8_lossy(&bytes).into_owned();
+        Ok(Self {
+            id,
+            event,
+            deliveries,
+            tries: text(tries),
+            history: text(history),
+        })
+    }
 }
 
 fn random_bytes() -> Result<[u8; 2]> {

@@ -8,6 +8,8 @@ use restis::events::{Event, HistoryPage};
 const BATCH: &str = "application/cloudevents-batch+json";
 /// Where the next page begins; a batch has no room for it.
 static CURSOR: HeaderName = HeaderName::from_static("events-cursor");
+/// Offsets of this page that hold no event that can be read, by comma.
+static UNREADABLE: HeaderName = HeaderName::from_static("events-unreadable");
 
 /// Whether the caller wants a batch rather than a page.
 pub(super) fn wanted(headers: &HeaderMap) -> bool {
@@ -43,6 +45,11 @@ pub(super) fn respond(page: &HistoryPage) -> Result<Response> {
     let mut response = ([(header::CONTENT_TYPE, BATCH)], body).into_response();
     if let Ok(cursor) = cursor.parse() {
         response.headers_mut().insert(CURSOR.clone(), cursor);
+    }
+    let unreadable = page.unreadable.iter().map(|at| at.offset().to_string());
+    let unreadable = unreadable.collect::<Vec<_>>().join(",");
+    if let Some(offsets) = unreadable.parse().ok().filter(|_| !unreadable.is_empty()) {
+        response.headers_mut().insert(UNREADABLE.clone(), offsets);
     }
     Ok(response)
 }

@@ -59,7 +59,7 @@ pub(super) struct Letter {
     id: String,
     /// The subscriber that gave up.
     subscriber: String,
-    /// `exhausted`, `poison`, or the subscriber's own reason.
+    /// `exhausted`, `poison`, `unreadable`, or the subscriber's own reason.
     reason: String,
     /// How often it was handed out.
     attempts: u32,
@@ -67,8 +67,13 @@ pub(super) struct Letter {
     failures: Vec<Failure>,
     /// Where it is in its history.
     cursor: String,
-    /// The CloudEvent.
-    event: Value,
+    /// The CloudEvent; absent when it cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event: Option<Value>,
+    /// What is stored is no event: it can be purged, not redriven.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    unreadable: bool,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -90,7 +95,8 @@ impl From<DeadLetter> for Letter {
         };
         Self {
             failures: letter.tries.lines().filter_map(failure).collect(),
-            event: serde_json::to_value(&letter.event).unwrap_or_default(),
+            unreadable: letter.event.is_none(),
+            event: letter.event.and_then(|e| serde_json::to_value(e).ok()),
             id: letter.id,
             subscriber: letter.subscriber,
             reason: letter.reason,
@@ -174,7 +180,7 @@ pub(super) async fn inspect(
     Ok(([(header::CACHE_CONTROL, "no-store")], body))
 }
 
-/// Gives dead letters back to their subscribers as new work; each letter once.
+/// Gives dead letters back to their subscribers as new work; each letter once, except those that cannot be read.
 #[utoipa::path(post, path = "/api/events/dlq/redrive", tag = "events", security(("service_token" = [])),
     request_body = Selection,
     responses(
@@ -243,7 +249,10 @@ impl Selection {
             |wanted: &Option<String>, value: &str| wanted.as_deref().is_none_or(|w| w == value);
         let fits = |letter: &DeadLetter| {
             is(&self.subscriber, &letter.subscriber)
-                && is(&self.kind, &letter.event.kind)
+                && is(
+                    &self.kind,
+                    letter.event.as_ref().map_or("", |event| &event.kind),
+                )
                 && is(&self.reason, &letter.reason)
         };
         Ok(found.into_iter().filter(fits).collect())

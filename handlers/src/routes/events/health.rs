@@ -92,6 +92,15 @@ struct Hour {
     duplicates: u64,
     /// Dead letters by type.
     failed: BTreeMap<String, u64>,
+    /// Counts that cannot be read; absent when there is none.
+    #[serde(skip_serializing_if = "is_none")]
+    #[schema(required = false)]
+    unreadable: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_none(n: &u64) -> bool {
+    *n == 0
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -265,6 +274,7 @@ impl Hour {
             published: hour.published,
             duplicates: hour.duplicates,
             failed: hour.failed,
+            unreadable: hour.unreadable,
         }
     }
 }

@@ -107,6 +107,10 @@ fn time_of(name: &str, text: Option<&str>) -> Result<Option<u64>> {
 pub(super) struct Page {
     /// CloudEvents, oldest first, each with its `cursor`, `offset` and `received_ms`.
     events: Vec<Placed>,
+    /// Places of this page that hold no event that can be read, whatever its type; absent when there is none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    unreadable: Vec<Unreadable>,
     /// What to send as `after` next.
     cursor: String,
     /// Whether more events follow.
@@ -130,6 +134,15 @@ struct Placed {
     event: Value,
 }
 
+/// A place whose event cannot be read.
+#[derive(Debug, Serialize, ToSchema)]
+struct Unreadable {
+    /// The place.
+    cursor: String,
+    /// Its number.
+    offset: u64,
+}
+
 impl Page {
     pub(super) fn of(page: &HistoryPage) -> Self {
         Self {
@@ -143,6 +156,14 @@ impl Page {
                     event: serde_json::to_value(&stored.event).unwrap_or_default(),
                 })
                 .collect(),
+            unreadable: page
+                .unreadable
+                .iter()
+                .map(|place| Unreadable {
+                    cursor: place.to_string(),
+                    offset: place.offset(),
+                })
+                .collect(),
             cursor: page.cursor.to_string(),
             has_more: page.has_more,
             reset: page.reset.is_some(),
@@ -154,7 +175,8 @@ impl Page {
 /// Reads events after a cursor; a cursor that is too old gets a reset, never a silent gap.
 ///
 /// With `Accept: application/cloudevents-batch+json` the answer is the array of events alone; the header `events-cursor`
-/// has what to send as `after` next, and a reset is answered with 410.
+/// has what to send as `after` next, `events-unreadable` the offsets that hold no event that can be read, and a reset is
+/// answered with 410.
 #[utoipa::path(get, path = "/api/events/history", tag = "events", security(("service_token" = []), ("grant" = []), ("grant_in_query" = [])), params(Filter),
     responses(
         (status = 200, description = "A page", body = Page),

@@ -16,7 +16,7 @@ use axum::{
 use http::{HeaderMap, StatusCode, header};
 use restis::{
     Delivery,
-    events::{Event, Events, EventsConfig, Outcome, Status},
+    events::{Event, Events, EventsConfig, Outcome, Status, is_reserved_type},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -150,7 +150,7 @@ impl Verdict {
         (status = 403, description = "The token lacks `events:publish` or the organisation", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 415, description = "The body is not JSON", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 422, description = "The key was used for another event, or the data does not fit the schema of its type", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 422, description = "The key was used for another event, the type is reserved, or the data does not fit the schema of its type", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 503, description = "The store does not answer; nothing is stored, send again", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 504, description = "`outcome-unknown`: it may be stored; send again with the same key, or the `id` that the answer names", body = ProblemDocument, content_type = "application/problem+json"),
     ))]
@@ -169,6 +169,9 @@ pub(super) async fn publish(
         query.organisation.as_deref(),
     )?;
     let body = body.map_err(|_| Problem::too_large())?;
+    if text(&headers, "ce-type").is_some_and(is_reserved_type) {
+        return Err(reserved_type());
+    }
     if let Some(event) = Event::from_binary(&headers, &body)? {
         let given = headers.contains_key("ce-id");
         return one(&state, &events, origin.mark(event), given, &headers).await;
@@ -176,6 +179,9 @@ pub(super) async fn publish(
     match structured(&headers, &body)? {
         Value::Array(items) => batch(&state, &events, &origin, items, &headers).await,
         json => {
+            if json["type"].as_str().is_some_and(is_reserved_type) {
+                return Err(reserved_type());
+            }
             let given = json.get("id").is_some();
             let event = origin.mark(Event::from_json(json)?);
             one(&state, &events, event, given, &headers).await
@@ -374,6 +380,15 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>> {
         .map_err(|_| Problem::invalid("`Idempotency-Key` is not text"))?;
     let bare = key.strip_prefix('"').and_then(|k| k.strip_suffix('"'));
     Ok(Some(bare.unwrap_or(key)))
+}
+
+fn reserved_type() -> Problem {
+    Problem::new(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "reserved-type",
+        "The event type is reserved",
+    )
+    .detail("streams, keys or channels of the service have this name: choose another one")
 }
 
 /// A header as text, if it is.

@@ -8,7 +8,7 @@ use crate::{
     AppState,
     extract::ApiQuery,
     host::Stopping,
-    live::{COORDINATION, Listener, Signal, frame},
+    live::{COORDINATION, Listener, Signal, frame, message_name},
     problem::{Problem, ProblemDocument, Result},
 };
 use axum::{
@@ -20,7 +20,7 @@ use futures_util::stream::{self, Stream};
 use http::{HeaderMap, StatusCode, header};
 use restis::{
     Result as StoreResult,
-    events::{Cursor, Event, Events, HistoryQuery},
+    events::{Cursor, Event, Events, HistoryPage, HistoryQuery},
 };
 use serde_json::json;
 use std::{collections::VecDeque, convert::Infallible, time::Duration};
@@ -65,7 +65,8 @@ pub(super) async fn poll(
     let _ = tokio::time::timeout_at(deadline, listener.ready()).await;
     loop {
         let page = events.history(&query).await?;
-        let done = !page.events.is_empty() || page.reset.is_some() || Instant::now() >= deadline;
+        let told = !page.events.is_empty() || !page.unreadable.is_empty() || page.reset.is_some();
+        let done = told || Instant::now() >= deadline;
         if done {
             return Ok(([(header::CACHE_CONTROL, "no-store")], Json(Page::of(&page))));
         }
@@ -92,7 +93,7 @@ async fn worth_reading(listener: &mut Listener, query: &HistoryQuery) {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes what is written as text")]
 struct StreamMessage {
-    /// The type of the event, or `ready`, `reset`, `outage`, `resumed`, `bye`.
+    /// The type of the event, or `ready`, `reset`, `unreadable`, `outage`, `resumed`, `bye`.
     event: Option<String>,
     /// JSON: a CloudEvent, or what the stream says of itself.
     data: Option<String>,
@@ -103,7 +104,8 @@ struct StreamMessage {
 /// Streams events as server-sent events: what was missed first, then live, each with its cursor as `id`.
 ///
 /// `Last-Event-ID` (or `after`) continues where a client was. Besides the events' own types the stream sends
-/// `ready` (with the cursor where it begins), `reset` (load the state anew), `outage` and `resumed` (the store broke and
+/// `ready` (with the cursor where it begins), `reset` (load the state anew), `unreadable` (the event of this `offset` cannot
+/// be read), `outage` and `resumed` (the store broke and
 /// came back; nothing is missing after `resumed`), and `bye` with a `reason` before it ends. An event without `id` has
 /// `"durable": false`: only this instance knows it.
 #[utoipa::path(get, path = "/api/events/stream", tag = "events", security(("service_token" = []), ("grant" = []), ("grant_in_query" = [])), params(Filter),
@@ -367,7 +369,7 @@ impl Reader {
             );
             self.ready.push_back(reset.id(cursor));
         } else {
-            self.ready.extend(page.events.iter().map(frame));
+            self.ready.extend(frames(&page));
         }
         self.place = Some(page.cursor);
         if self.again.is_none() && std::mem::take(&mut self.outage) {
@@ -376,6 +378,21 @@ impl Reader {
         }
         Ok(())
     }
+}
+
+/// The events of a page, and what cannot be read, in the order of their places.
+fn frames(page: &HistoryPage) -> impl Iterator<Item = sse::Event> {
+    let mut unreadable = page.unreadable.iter().peekable();
+    let mut events = page.events.iter().peekable();
+    std::iter::from_fn(move || {
+        let next = events.peek().map(|stored| stored.cursor.offset());
+        let earlier = |place: &&Cursor| next.is_none_or(|next| place.offset() < next);
+        if let Some(place) = unreadable.next_if(earlier) {
+            let told = own("unreadable", &json!({ "offset": place.offset() }));
+            return Some(told.id(place.to_string()));
+        }
+        events.next().map(frame)
+    })
 }
 
 async fn begins(stopping: Option<&mut Stopping>) {
@@ -395,7 +412,7 @@ fn local_frame(event: &Event) -> sse::Event {
     let mut event = event.clone();
     event.extensions.insert("durable".into(), false.into());
     sse::Event::default()
-        .event(&event.kind)
+        .event(message_name(&event.kind))
         .data(serde_json::to_string(&event).unwrap_or_default())
 }
 
