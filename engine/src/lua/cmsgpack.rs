@@ -2,12 +2,15 @@
 
 use mlua::{Lua, MultiValue, Result, Table, Value};
 
+use super::bounds::{Bounds, Output};
 use super::error::{bad_argument, bad_type, raise_at};
 
 /// Tables nested deeper are written as nil.
 const MAX_NESTING: usize = 16;
+/// The most values unpacked at once, as the interpreter has to return them.
+const MAX_VALUES: usize = 7_900;
 /// Deeper input is refused: decoding recurses.
-const MAX_DEPTH: usize = 512;
+const MAX_DEPTH: usize = 100;
 
 /// Builds the library's table.
 pub(super) fn library(lua: &Lua) -> Result<Table> {
@@ -63,76 +66,73 @@ fn pack(lua: &Lua, args: MultiValue) -> Result<mlua::LuaString> {
             "MessagePack pack needs input.",
         ));
     }
-    let mut out = Vec::new();
+    let mut out = Output::new(lua)?;
     for value in &args {
         write(&mut out, value, 0)?;
     }
-    lua.create_string(out)
+    lua.create_string(out.as_slice())
 }
 
-fn write(out: &mut Vec<u8>, value: &Value, level: usize) -> Result<()> {
+fn write(out: &mut Output, value: &Value, level: usize) -> Result<()> {
     match value {
         Value::String(text) => write_string(out, &text.as_bytes()),
         Value::Boolean(on) => out.push(if *on { 0xc3 } else { 0xc2 }),
         Value::Integer(n) => write_integer(out, *n),
         Value::Number(n) => write_number(out, *n),
-        Value::Table(table) if level < MAX_NESTING => write_table(out, table, level)?,
+        Value::Table(table) if level < MAX_NESTING => write_table(out, table, level),
         _ => out.push(0xc0),
     }
-    Ok(())
 }
 
-fn write_number(out: &mut Vec<u8>, n: f64) {
+fn write_number(out: &mut Output, n: f64) -> Result<()> {
     let integer = n as i64;
     if n.is_finite() && integer as f64 == n && integer != i64::MAX {
-        write_integer(out, integer);
+        write_integer(out, integer)
     } else if f64::from(n as f32) == n {
-        out.push(0xca);
-        out.extend_from_slice(&(n as f32).to_be_bytes());
+        sized(out, 0xca, &(n as f32).to_be_bytes())
     } else {
-        out.push(0xcb);
-        out.extend_from_slice(&n.to_be_bytes());
+        sized(out, 0xcb, &n.to_be_bytes())
     }
 }
 
-fn write_integer(out: &mut Vec<u8>, n: i64) {
+fn write_integer(out: &mut Output, n: i64) -> Result<()> {
     if n >= 0 {
         match n {
             0..=0x7f => out.push(n as u8),
-            0x80..=0xff => out.extend_from_slice(&[0xcc, n as u8]),
+            0x80..=0xff => out.extend(&[0xcc, n as u8]),
             0x100..=0xffff => sized(out, 0xcd, &(n as u16).to_be_bytes()),
             0x1_0000..=0xffff_ffff => sized(out, 0xce, &(n as u32).to_be_bytes()),
             _ => sized(out, 0xcf, &n.to_be_bytes()),
         }
     } else if n >= -32 {
-        out.push(n as u8);
+        out.push(n as u8)
     } else if let Ok(n) = i8::try_from(n) {
-        out.extend_from_slice(&[0xd0, n as u8]);
+        out.extend(&[0xd0, n as u8])
     } else if let Ok(n) = i16::try_from(n) {
-        sized(out, 0xd1, &n.to_be_bytes());
+        sized(out, 0xd1, &n.to_be_bytes())
     } else if let Ok(n) = i32::try_from(n) {
-        sized(out, 0xd2, &n.to_be_bytes());
+        sized(out, 0xd2, &n.to_be_bytes())
     } else {
-        sized(out, 0xd3, &n.to_be_bytes());
+        sized(out, 0xd3, &n.to_be_bytes())
     }
 }
 
-fn sized(out: &mut Vec<u8>, tag: u8, bytes: &[u8]) {
-    out.push(tag);
-    out.extend_from_slice(bytes);
+fn sized(out: &mut Output, tag: u8, bytes: &[u8]) -> Result<()> {
+    out.push(tag)?;
+    out.extend(bytes)
 }
 
-fn write_string(out: &mut Vec<u8>, text: &[u8]) {
+fn write_string(out: &mut Output, text: &[u8]) -> Result<()> {
     match text.len() {
         n @ 0..=31 => out.push(0xa0 | n as u8),
-        n @ 32..=0xff => out.extend_from_slice(&[0xd9, n as u8]),
+        n @ 32..=0xff => out.extend(&[0xd9, n as u8]),
         n @ 0x100..=0xffff => sized(out, 0xda, &(n as u16).to_be_bytes()),
         n => sized(out, 0xdb, &(n as u32).to_be_bytes()),
-    }
-    out.extend_from_slice(text);
+    }?;
+    out.extend(text)
 }
 
-fn write_table(out: &mut Vec<u8>, table: &Table, level: usize) -> Result<()> {
+fn write_table(out: &mut Output, table: &Table, level: usize) -> Result<()> {
     let (mut max, mut count, mut array) = (0_i64, 0_i64, true);
     for pair in table.pairs::<Value, Value>() {
         match pair?.0 {
@@ -146,7 +146,7 @@ fn write_table(out: &mut Vec<u8>, table: &Table, level: usize) -> Result<()> {
             0..=15 => out.push(0x90 | count as u8),
             16..=0xffff => sized(out, 0xdc, &(count as u16).to_be_bytes()),
             _ => sized(out, 0xdd, &(count as u32).to_be_bytes()),
-        }
+        }?;
         for index in 1..=count {
             write(out, &table.raw_get(index)?, level + 1)?;
         }
@@ -156,7 +156,7 @@ fn write_table(out: &mut Vec<u8>, table: &Table, level: usize) -> Result<()> {
         0..=15 => out.push(0x80 | count as u8),
         16..=0xffff => sized(out, 0xde, &(count as u16).to_be_bytes()),
         _ => sized(out, 0xdf, &(count as u32).to_be_bytes()),
-    }
+    }?;
     for pair in table.pairs::<Value, Value>() {
         let (key, value) = pair?;
         write(out, &key, level + 1)?;
@@ -194,9 +194,16 @@ fn unpack(
     let mut reader = Reader {
         lua,
         rest: &input[offset as usize..],
+        bounds: Bounds::of(lua)?,
     };
     let mut values = Vec::new();
     while !reader.rest.is_empty() && limit.is_none_or(|limit| (values.len() as i64) < limit) {
+        if values.len() >= MAX_VALUES {
+            return Err(raise_at(
+                lua,
+                "stack overflow (in function mp_decode_to_lua_type)",
+            ));
+        }
         match reader.value(0) {
             Ok(value) => values.push(value),
             Err(Problem::Eof) => return Err(raise_at(lua, "Missing bytes in input.")),
@@ -229,6 +236,7 @@ impl From<mlua::Error> for Problem {
 struct Reader<'a> {
     lua: &'a Lua,
     rest: &'a [u8],
+    bounds: Bounds,
 }
 
 impl Reader<'_> {
@@ -254,6 +262,7 @@ impl Reader<'_> {
         if depth > MAX_DEPTH {
             return Err(Problem::Format);
         }
+        self.bounds.step()?;
         let tag = self.take(1)?[0];
         Ok(match tag {
             0x00..=0x7f => Value::Integer(i64::from(tag)),

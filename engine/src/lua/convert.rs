@@ -5,12 +5,16 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use mlua::{Either, IntoLua, Lua, Result, Table, Value};
 
+use super::error::out_of_memory;
 use crate::error::Error;
 use crate::num::{self, DoubleText};
 use crate::reply::Reply;
 
 /// Deeper replies are refused.
 const MAX_DEPTH: usize = 128;
+const TOO_DEEP: Error = Error::fixed("ERR reached lua stack limit");
+/// Bytes that an element takes beside its text, about.
+const ITEM: usize = 64;
 
 /// A reply as a Lua value. `resp3`: a missing value is `nil` instead of `false`.
 pub(super) fn to_lua(lua: &Lua, reply: &Reply, resp3: bool) -> Result<Value> {
@@ -82,80 +86,109 @@ pub(super) fn error_table(lua: &Lua, text: &str) -> Result<Value> {
     Ok(Value::Table(table))
 }
 
-/// What a script returned, as a reply.
-pub(super) fn to_reply(value: &Value, resp3: bool) -> Result<Reply> {
-    convert(value, resp3, 0)
+/// Bytes that a reply takes as a Lua value, about.
+pub(super) fn weight(reply: &Reply) -> usize {
+    match reply {
+        Reply::Bulk(bytes) => ITEM + bytes.len(),
+        Reply::Array(items) => ITEM + items.iter().map(weight).sum::<usize>(),
+        _ => ITEM,
+    }
 }
 
-fn convert(value: &Value, resp3: bool, depth: usize) -> Result<Reply> {
-    if depth > MAX_DEPTH {
-        return Ok(Reply::Error(Error::fixed("ERR reached lua stack limit")));
-    }
-    Ok(match value {
-        Value::String(text) => Reply::Bulk(Bytes::copy_from_slice(&text.as_bytes())),
-        Value::Integer(n) => Reply::Int(*n),
-        Value::Number(n) => Reply::Int(truncate(*n)),
-        Value::Boolean(true) => Reply::Int(1),
-        // A script that speaks RESP3 tells false from nil, also to a client of RESP2.
-        Value::Boolean(false) if resp3 => Reply::Int(0),
-        Value::Table(table) => table_reply(table, resp3, depth)?,
-        _ => Reply::Nil,
-    })
+/// What a script returned, as a reply of at most `room` bytes.
+pub(super) fn to_reply(value: &Value, resp3: bool, room: usize) -> Result<Reply> {
+    Conversion { resp3, room }.value(value, 0)
 }
 
-fn table_reply(table: &Table, resp3: bool, depth: usize) -> Result<Reply> {
-    if let Value::String(text) = table.raw_get::<Value>("err")? {
-        return Ok(Reply::Error(error_line(&text.as_bytes())));
-    }
-    if let Value::String(text) = table.raw_get::<Value>("ok")? {
-        let text = String::from_utf8_lossy(&text.as_bytes()).replace(['\r', '\n'], " ");
-        return Ok(Reply::Simple(Cow::Owned(text)));
-    }
-    match table.raw_get::<Value>("double")? {
-        Value::Integer(n) => return Ok(Reply::bulk(n.to_string())),
-        Value::Number(n) => return Ok(Reply::bulk(num::double_text(n))),
-        _ => {}
-    }
-    if let Value::Table(map) = table.raw_get::<Value>("map")? {
-        let mut items = Vec::new();
-        for pair in map.pairs::<Value, Value>() {
-            let (key, value) = pair?;
-            items.push(convert(&key, resp3, depth + 1)?);
-            items.push(convert(&value, resp3, depth + 1)?);
+/// A conversion of what a script returned.
+struct Conversion {
+    resp3: bool,
+    /// Bytes that are left: one text may be in a table many times.
+    room: usize,
+}
+
+impl Conversion {
+    fn value(&mut self, value: &Value, depth: usize) -> Result<Reply> {
+        if depth > MAX_DEPTH {
+            return Ok(Reply::Error(TOO_DEEP));
         }
-        return Ok(Reply::Array(items));
+        self.take(ITEM)?;
+        Ok(match value {
+            Value::String(text) => self.bulk(&text.as_bytes())?,
+            Value::Integer(n) => Reply::Int(*n),
+            Value::Number(n) => Reply::Int(truncate(*n)),
+            Value::Boolean(true) => Reply::Int(1),
+            // A script that speaks RESP3 tells false from nil, also to a client of RESP2.
+            Value::Boolean(false) if self.resp3 => Reply::Int(0),
+            Value::Table(table) => self.table(table, depth)?,
+            _ => Reply::Nil,
+        })
     }
-    if let Value::Table(set) = table.raw_get::<Value>("set")? {
-        let mut items = Vec::new();
-        for pair in set.pairs::<Value, Value>() {
-            items.push(convert(&pair?.0, resp3, depth + 1)?);
+
+    fn take(&mut self, bytes: usize) -> Result<()> {
+        self.room = self.room.checked_sub(bytes).ok_or_else(out_of_memory)?;
+        Ok(())
+    }
+
+    fn bulk(&mut self, text: &[u8]) -> Result<Reply> {
+        self.take(text.len())?;
+        Ok(Reply::Bulk(Bytes::copy_from_slice(text)))
+    }
+
+    fn table(&mut self, table: &Table, depth: usize) -> Result<Reply> {
+        if let Value::String(text) = table.raw_get::<Value>("err")? {
+            self.take(text.as_bytes().len())?;
+            return Ok(Reply::Error(error_line(&text.as_bytes())));
         }
-        return Ok(Reply::Array(items));
-    }
-    if let Value::String(text) = table.raw_get::<Value>("big_number")? {
-        return Ok(Reply::bulk(&*text.as_bytes()));
-    }
-    if let Value::Table(verbatim) = table.raw_get::<Value>("verbatim_string")?
-        && let Value::String(text) = verbatim.raw_get::<Value>("string")?
-    {
-        return Ok(Reply::bulk(&*text.as_bytes()));
-    }
-    let mut items = Vec::new();
-    for index in 1.. {
-        let item: Value = table.raw_get(index)?;
-        if item.is_nil() {
-            break;
+        if let Value::String(text) = table.raw_get::<Value>("ok")? {
+            self.take(text.as_bytes().len())?;
+            let text = String::from_utf8_lossy(&text.as_bytes()).replace(['\r', '\n'], " ");
+            return Ok(Reply::Simple(Cow::Owned(text)));
         }
-        let item = convert(&item, resp3, depth + 1)?;
-        if depth == 0
-            || !matches!(&item, Reply::Error(e) if e.message() == "ERR reached lua stack limit")
+        match table.raw_get::<Value>("double")? {
+            Value::Integer(n) => return Ok(Reply::bulk(n.to_string())),
+            Value::Number(n) => return Ok(Reply::bulk(num::double_text(n))),
+            _ => {}
+        }
+        if let Value::Table(map) = table.raw_get::<Value>("map")? {
+            let mut items = Vec::new();
+            for pair in map.pairs::<Value, Value>() {
+                let (key, value) = pair?;
+                items.push(self.value(&key, depth + 1)?);
+                items.push(self.value(&value, depth + 1)?);
+            }
+            return Ok(Reply::Array(items));
+        }
+        if let Value::Table(set) = table.raw_get::<Value>("set")? {
+            let mut items = Vec::new();
+            for pair in set.pairs::<Value, Value>() {
+                items.push(self.value(&pair?.0, depth + 1)?);
+            }
+            return Ok(Reply::Array(items));
+        }
+        if let Value::String(text) = table.raw_get::<Value>("big_number")? {
+            return self.bulk(&text.as_bytes());
+        }
+        if let Value::Table(verbatim) = table.raw_get::<Value>("verbatim_string")?
+            && let Value::String(text) = verbatim.raw_get::<Value>("string")?
         {
-            items.push(item);
-        } else {
-            return Ok(item);
+            return self.bulk(&text.as_bytes());
         }
+        let mut items = Vec::new();
+        for index in 1.. {
+            let item: Value = table.raw_get(index)?;
+            if item.is_nil() {
+                break;
+            }
+            let item = self.value(&item, depth + 1)?;
+            if depth == 0 || !matches!(&item, Reply::Error(error) if *error == TOO_DEEP) {
+                items.push(item);
+            } else {
+                return Ok(item);
+            }
+        }
+        Ok(Reply::Array(items))
     }
-    Ok(Reply::Array(items))
 }
 
 /// The error line of a table's `err`, with one leading dash removed.

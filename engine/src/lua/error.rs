@@ -4,6 +4,9 @@ use std::fmt;
 
 use mlua::{Lua, Value};
 
+/// The name of the sandbox's own chunk: its lines are nobody's fault.
+pub(super) const SANDBOX: &str = "=restis";
+
 /// How a script sees an error that it catches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -47,6 +50,11 @@ pub(super) fn raise_fatal(text: impl Into<String>) -> mlua::Error {
     external(text, Kind::Fatal)
 }
 
+/// The error of a function that needs more memory than the script may have.
+pub(super) fn out_of_memory() -> mlua::Error {
+    raise_text("not enough memory")
+}
+
 /// A text without a position, as the interpreter raises it from within a C function.
 pub(super) fn raise_text(text: impl Into<String>) -> mlua::Error {
     external(text, Kind::Text)
@@ -54,7 +62,7 @@ pub(super) fn raise_text(text: impl Into<String>) -> mlua::Error {
 
 /// A text that starts with the position of the caller, as `luaL_error` makes it.
 pub(super) fn raise_at(lua: &Lua, text: impl fmt::Display) -> mlua::Error {
-    external(format!("{}{text}", position(lua, 1)), Kind::Text)
+    external(format!("{}{text}", position(lua)), Kind::Text)
 }
 
 /// The text of `luaL_argerror`.
@@ -101,14 +109,23 @@ pub(super) fn type_name(value: &Value) -> &'static str {
     }
 }
 
-/// `source:line: ` of the Lua function at this level; empty for a C function.
-fn position(lua: &Lua, level: usize) -> String {
-    lua.inspect_stack(level, |debug| {
-        let line = debug.current_line()?;
-        Some(format!("{}:{line}: ", debug.source().short_src?))
-    })
-    .flatten()
-    .unwrap_or_default()
+/// `source:line: ` of the Lua function that called, the sandbox's own passed over.
+fn position(lua: &Lua) -> String {
+    for level in 1..4 {
+        let found = lua.inspect_stack(level, |debug| {
+            let source = debug.source();
+            if source.source.as_deref() == Some(SANDBOX) {
+                return None;
+            }
+            let line = debug.current_line();
+            let place = line.zip(source.short_src);
+            Some(place.map(|(line, source)| format!("{source}:{line}: ")))
+        });
+        if let Some(Some(place)) = found {
+            return place.unwrap_or_default();
+        }
+    }
+    String::new()
 }
 
 /// The text of an error, and how a script may see it.

@@ -1,26 +1,31 @@
 //! The functions of `redis.*`, and what the sandbox is built with.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use mlua::chunk::ChunkMode;
 use mlua::{Function, Lua, MultiValue, Result, Table, Value};
 use smallvec::SmallVec;
 
+use super::bounds::Bounds;
+use super::compile::{self, Compiler};
 use super::convert::{self, Argument};
-use super::error::{self, Kind, bad_argument, bad_type, explain, raise, raise_text};
+use super::error::{self, Kind, SANDBOX, bad_argument, bad_type, explain, raise, raise_text};
 use super::frame::{self, Failure, Registration, Shared};
-use super::{bit, cjson, cmsgpack, random, structs, vm};
+use super::{bit, cjson, cmsgpack, random, strings, structs};
 use crate::error::Error;
 use crate::reply::Reply;
 
-/// The name of the sandbox's own chunk: its lines are nobody's fault.
-pub(super) const SANDBOX: &str = "=restis";
 const WRONG_ARGUMENTS: &str = "ERR wrong number or type of arguments";
 const NO_ARGUMENTS: &str = "ERR Please specify at least one argument for this redis lib call";
 const BAD_ARGUMENTS: &str = "ERR Lua redis lib command arguments must be strings or integers";
 
 /// Everything native that the sandbox is built with.
-pub(super) fn table(lua: &Lua, frame: &Shared, settings: &cjson::Shared) -> Result<Table> {
+pub(super) fn table(
+    lua: &Lua,
+    frame: &Shared,
+    settings: &cjson::Shared,
+    compiler: &Compiler,
+    random: &random::Shared,
+) -> Result<Table> {
     let native = lua.create_table()?;
     native.raw_set("redis", redis(lua, frame)?)?;
     native.raw_set("bit", bit::library(lua)?)?;
@@ -29,62 +34,52 @@ pub(super) fn table(lua: &Lua, frame: &Shared, settings: &cjson::Shared) -> Resu
     native.raw_set("struct", structs::library(lua)?)?;
     native.raw_set("explain", lua.create_function(visible)?)?;
     native.raw_set("describe", describe(lua, frame)?)?;
-    native.raw_set("loader", lua.create_function(loader)?)?;
-    protected(lua, &native)?;
-    random::install(lua, &lua.globals().get("math")?)?;
+    let compiler = compiler.clone();
+    let loader =
+        lua.create_function(move |lua, env: Table| compile::loadstring(lua, &compiler, env))?;
+    native.raw_set("loader", loader)?;
+    native.raw_set("guard", lua.create_function(guard)?)?;
+    native.raw_set(
+        "tick",
+        lua.create_function(|lua, ()| Bounds::of(lua)?.call())?,
+    )?;
+    strings::install(lua, &native)?;
+    random::install(lua, &lua.globals().get("math")?, random)?;
     Ok(native)
 }
 
-/// Tables that scripts must not write to, and the functions that have to know them.
-fn protected(lua: &Lua, native: &Table) -> Result<()> {
-    let known: Arc<Mutex<Vec<(Table, Table)>>> = Arc::default();
-    let all = Arc::clone(&known);
-    let protect = lua.create_function(move |_, pair: (Table, Table)| {
-        all.lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(pair);
-        Ok(())
-    })?;
-    native.raw_set("protected", protect)?;
-
-    let all = Arc::clone(&known);
-    let next: Function = lua.globals().get("next")?;
+/// The value a script sees instead of a native error, and whether it must not go on.
+/// `pairs` and `rawset`, which know the frozen tables: proxy to table behind.
+fn guard(
+    lua: &Lua,
+    (frozen, next, next_of_frozen): (Table, Function, Function),
+) -> Result<(Function, Function)> {
+    let behind = frozen.clone();
     let pairs = lua.create_function(move |lua, args: MultiValue| {
         let Some(Value::Table(table)) = args.front() else {
             return Err(bad_type(lua, 1, "pairs", "table", args.front()));
         };
-        let all = all.lock().unwrap_or_else(PoisonError::into_inner);
-        let inner = all
-            .iter()
-            .find(|(proxy, _)| proxy == table)
-            .map(|(_, inner)| inner);
-        Ok((next.clone(), inner.unwrap_or(table).clone(), Value::Nil))
+        let frozen = !behind.raw_get::<Value>(table)?.is_nil();
+        let next = if frozen { &next_of_frozen } else { &next };
+        Ok((next.clone(), table.clone(), Value::Nil))
     })?;
-    native.raw_set("pairs", pairs)?;
-
     let rawset = lua.create_function(move |lua, args: MultiValue| {
         let Some(Value::Table(table)) = args.front() else {
             return Err(bad_type(lua, 1, "rawset", "table", args.front()));
         };
-        let all = known.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.iter().any(|(proxy, _)| proxy == table) {
+        let (Some(key), Some(value)) = (args.get(1), args.get(2)) else {
+            let index = args.len() + 1;
+            return Err(bad_argument(lua, index, "rawset", "value expected"));
+        };
+        if !frozen.raw_get::<Value>(table)?.is_nil() {
             return Err(raise_text("Attempt to modify a readonly table"));
         }
-        let (Some(key), Some(value)) = (args.get(1), args.get(2)) else {
-            return Err(bad_argument(
-                lua,
-                args.len() + 1,
-                "rawset",
-                "value expected",
-            ));
-        };
         table.raw_set(key, value)?;
         Ok(table.clone())
     })?;
-    native.raw_set("rawset", rawset)
+    Ok((pairs, rawset))
 }
 
-/// The value a script sees instead of a native error, and whether it must not go on.
 fn visible(lua: &Lua, value: Value) -> Result<(Value, bool)> {
     let Value::Error(error) = value else {
         return Ok((value, false));
@@ -139,52 +134,6 @@ fn place(lua: &Lua) -> Option<String> {
         }
     }
     None
-}
-
-/// `loadstring` and `load` that make functions of one environment, from text only.
-fn loader(lua: &Lua, env: Table) -> Result<(Function, Function)> {
-    fn compile(lua: &Lua, source: &[u8], name: String, env: &Table) -> Result<(Value, Value)> {
-        let chunk = lua.load(source).set_name(name).set_mode(ChunkMode::Text);
-        match chunk.set_environment(env.clone()).into_function() {
-            Ok(function) => Ok((Value::Function(function), Value::Nil)),
-            Err(error) => {
-                let text = explain(&error).0;
-                Ok((Value::Nil, Value::String(lua.create_string(text)?)))
-            }
-        }
-    }
-    fn name(value: Option<&Value>, default: &[u8]) -> String {
-        match value {
-            Some(Value::String(name)) => String::from_utf8_lossy(&name.as_bytes()).into_owned(),
-            _ => String::from_utf8_lossy(default).into_owned(),
-        }
-        .replace('\0', "")
-    }
-    let text_env = env.clone();
-    let loadstring = lua.create_function(move |lua, args: MultiValue| match args.front() {
-        Some(Value::String(source)) => {
-            let source = source.as_bytes();
-            compile(lua, &source, name(args.get(1), &source), &text_env)
-        }
-        other => Err(bad_type(lua, 1, "loadstring", "string", other)),
-    })?;
-    let load = lua.create_function(move |lua, args: MultiValue| {
-        let Some(Value::Function(reader)) = args.front() else {
-            return Err(bad_type(lua, 1, "load", "function", args.front()));
-        };
-        let mut source = Vec::new();
-        loop {
-            match reader.call::<Value>(())? {
-                Value::String(piece) if !piece.as_bytes().is_empty() => {
-                    source.extend_from_slice(&piece.as_bytes());
-                }
-                Value::Nil | Value::String(_) => break,
-                _ => return Err(raise_text("reader function must return a string")),
-            }
-        }
-        compile(lua, &source, name(args.get(1), b"=(load)"), &env)
-    })?;
-    Ok((loadstring, load))
 }
 
 /// The table `redis`.
@@ -268,11 +217,13 @@ fn arguments(args: &MultiValue) -> std::result::Result<SmallVec<[Argument; 8]>, 
 /// `redis.call` or, protected, `redis.pcall`.
 fn command(lua: &Lua, frame: &Shared, protected: bool) -> Result<Function> {
     let frame = Arc::clone(frame);
-    let run = move |lua: &Lua, args: MultiValue| {
+    let run = move |lua: &Lua, bounds: &Bounds, args: MultiValue| {
         let (reply, resp3) = match arguments(&args) {
             Err(text) => (Reply::Error(Error::fixed(text)), false),
             Ok(arguments) => {
                 let list: SmallVec<[&[u8]; 8]> = arguments.iter().map(Argument::as_slice).collect();
+                // What a command takes is copied at least once.
+                bounds.check_room(lua, list.iter().map(|argument| argument.len()).sum())?;
                 let mut frame = frame::lock(&frame);
                 if frame.loading.is_some() {
                     let name = if protected { "pcall" } else { "call" };
@@ -286,13 +237,18 @@ fn command(lua: &Lua, frame: &Shared, protected: bool) -> Result<Function> {
         };
         match reply {
             Reply::Error(error) if !protected => Err(raise(error.message())),
-            reply => convert::to_lua(lua, &reply, resp3),
+            reply => {
+                bounds.check_room(lua, convert::weight(&reply))?;
+                convert::to_lua(lua, &reply, resp3)
+            }
         }
     };
     lua.create_function(move |lua, args: MultiValue| {
+        let bounds = Bounds::of(lua)?;
+        bounds.call()?;
         lua.set_memory_limit(0)?;
-        let outcome = run(lua, args);
-        lua.set_memory_limit(vm::MEMORY_LIMIT)?;
+        let outcome = run(lua, &bounds, args);
+        bounds.limit_memory(lua)?;
         outcome
     })
 }
@@ -320,11 +276,10 @@ fn sha1hex(lua: &Lua, args: MultiValue) -> Result<String> {
         return Err(raise("ERR wrong number of arguments"));
     };
     let text = lua.coerce_string(value.clone()).ok().flatten();
-    Ok(super::sha1_hex(
-        text.map(|text| text.as_bytes())
-            .as_deref()
-            .unwrap_or_default(),
-    ))
+    let text = text.map(|text| text.as_bytes());
+    let text = text.as_deref().unwrap_or_default();
+    Bounds::of(lua)?.spend(text.len())?;
+    Ok(super::sha1_hex(text))
 }
 
 fn number(value: &Value) -> Option<f64> {

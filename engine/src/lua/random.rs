@@ -12,18 +12,58 @@ const INCREMENT: u64 = 0xB;
 const MASK: u64 = (1 << 48) - 1;
 const START: u64 = 0x1234_ABCD_330E;
 const LOW_WORD: u64 = 0x330E;
+/// No state: states have 48 bits.
+const UNSEEDED: u64 = u64::MAX;
 
-/// Replaces `random` and `randomseed` in the `math` table.
-pub(super) fn install(lua: &Lua, math: &Table) -> Result<()> {
-    let state = Arc::new(AtomicU64::new(START));
-    let seeded = Arc::clone(&state);
-    let random = lua.create_function(move |lua, args: MultiValue| {
+/// The generator of one interpreter.
+#[derive(Debug)]
+pub(super) struct Generator {
+    /// Goes on from script to script.
+    common: AtomicU64,
+    /// What the script that runs has set: no other script is to count with it.
+    seeded: AtomicU64,
+}
+
+/// The generator, shared.
+pub(super) type Shared = Arc<Generator>;
+
+impl Default for Generator {
+    fn default() -> Self {
+        Self {
+            common: AtomicU64::new(START),
+            seeded: AtomicU64::new(UNSEEDED),
+        }
+    }
+}
+
+impl Generator {
+    /// Forgets what the last script has set.
+    pub(super) fn reset(&self) {
+        self.seeded.store(UNSEEDED, Ordering::Relaxed);
+    }
+
+    fn next(&self) -> u64 {
+        let seeded = self.seeded.load(Ordering::Relaxed);
+        let state = if seeded == UNSEEDED {
+            &self.common
+        } else {
+            &self.seeded
+        };
         let next = state
             .load(Ordering::Relaxed)
             .wrapping_mul(MULTIPLIER)
             .wrapping_add(INCREMENT)
             & MASK;
         state.store(next, Ordering::Relaxed);
+        next
+    }
+}
+
+/// Replaces `random` and `randomseed` in the `math` table.
+pub(super) fn install(lua: &Lua, math: &Table, generator: &Shared) -> Result<()> {
+    let shared = Arc::clone(generator);
+    let random = lua.create_function(move |lua, args: MultiValue| {
+        let next = shared.next();
         let range = i32::MAX as u64;
         let r = ((next >> 17) % range) as f64 / range as f64;
         match args.len() {
@@ -47,9 +87,11 @@ pub(super) fn install(lua: &Lua, math: &Table) -> Result<()> {
         }
     })?;
     math.raw_set("random", random)?;
+    let shared = Arc::clone(generator);
     let randomseed = lua.create_function(move |lua, args: MultiValue| {
         let seed = integer(lua, &args, 1, "randomseed")? as u32;
-        seeded.store((u64::from(seed) << 16) | LOW_WORD, Ordering::Relaxed);
+        let state = (u64::from(seed) << 16) | LOW_WORD;
+        shared.seeded.store(state, Ordering::Relaxed);
         Ok(())
     })?;
     math.raw_set("randomseed", randomseed)

@@ -2,10 +2,13 @@
 
 use mlua::{Lua, MultiValue, Result, Table, Value};
 
+use super::bounds::{Bounds, Output};
 use super::error::{bad_argument, bad_type, raise_at};
 
 const MAX_INTEGER: usize = 32;
 const NATIVE_ALIGN: usize = 8;
+/// The most values unpacked at once, as the interpreter has to return them.
+const MAX_VALUES: usize = 7_900;
 
 /// Builds the library's table.
 pub(super) fn library(lua: &Lua) -> Result<Table> {
@@ -24,6 +27,7 @@ struct Format<'a> {
     at: usize,
     little: bool,
     align: usize,
+    bounds: Bounds,
 }
 
 struct Field {
@@ -32,15 +36,16 @@ struct Field {
 }
 
 impl<'a> Format<'a> {
-    fn new(lua: &'a Lua, function: &'static str, text: &'a [u8]) -> Self {
-        Self {
+    fn new(lua: &'a Lua, function: &'static str, text: &'a [u8]) -> Result<Self> {
+        Ok(Self {
             lua,
             function,
             text,
             at: 0,
             little: cfg!(target_endian = "little"),
             align: 1,
-        }
+            bounds: Bounds::of(lua)?,
+        })
     }
 
     fn number(&mut self, default: usize) -> Result<usize> {
@@ -59,6 +64,7 @@ impl<'a> Format<'a> {
     }
 
     fn next(&mut self) -> Result<Option<Field>> {
+        self.bounds.step()?;
         let Some(&option) = self.text.get(self.at) else {
             return Ok(None);
         };
@@ -162,11 +168,13 @@ fn past_end(function: &str, args: &MultiValue, index: usize) -> Option<&'static 
 fn pack(lua: &Lua, args: MultiValue) -> Result<mlua::LuaString> {
     let text = string(lua, &args, 1, "pack")?;
     let text = text.as_bytes();
-    let mut format = Format::new(lua, "pack", &text);
-    let mut out: Vec<u8> = Vec::new();
+    let mut format = Format::new(lua, "pack", &text)?;
+    let mut out = Output::new(lua)?;
     let mut arg = 2;
     while let Some(field) = format.next()? {
-        out.resize(out.len() + format.padding(out.len(), &field), 0);
+        for _ in 0..format.padding(out.len(), &field) {
+            out.push(0)?;
+        }
         match field.option {
             b'b' | b'B' | b'h' | b'H' | b'l' | b'L' | b'T' | b'i' | b'I' => {
                 let n = number(lua, &args, arg, "pack")?;
@@ -177,30 +185,28 @@ fn pack(lua: &Lua, args: MultiValue) -> Result<mlua::LuaString> {
                     n as u64
                 };
                 let byte = |i: usize| if i < 8 { (value >> (8 * i)) as u8 } else { 0 };
-                if format.little {
-                    out.extend((0..field.size).map(byte));
-                } else {
-                    out.extend((0..field.size).rev().map(byte));
+                for i in 0..field.size {
+                    out.push(byte(if format.little { i } else { field.size - 1 - i }))?;
                 }
             }
-            b'x' => out.push(0),
+            b'x' => out.push(0)?,
             b'f' => {
                 let n = number(lua, &args, arg, "pack")? as f32;
                 arg += 1;
-                out.extend_from_slice(&if format.little {
+                out.extend(&if format.little {
                     n.to_le_bytes()
                 } else {
                     n.to_be_bytes()
-                });
+                })?;
             }
             b'd' => {
                 let n = number(lua, &args, arg, "pack")?;
                 arg += 1;
-                out.extend_from_slice(&if format.little {
+                out.extend(&if format.little {
                     n.to_le_bytes()
                 } else {
                     n.to_be_bytes()
-                });
+                })?;
             }
             b'c' | b's' => {
                 let value = string(lua, &args, arg, "pack")?;
@@ -214,15 +220,15 @@ fn pack(lua: &Lua, args: MultiValue) -> Result<mlua::LuaString> {
                 let Some(head) = value.get(..size) else {
                     return Err(bad_argument(lua, arg, "pack", "string too short"));
                 };
-                out.extend_from_slice(head);
+                out.extend(head)?;
                 if field.option == b's' {
-                    out.push(0);
+                    out.push(0)?;
                 }
             }
             other => format.control(other)?,
         }
     }
-    lua.create_string(out)
+    lua.create_string(out.as_slice())
 }
 
 fn unpack(lua: &Lua, args: MultiValue) -> Result<MultiValue> {
@@ -244,10 +250,13 @@ fn unpack(lua: &Lua, args: MultiValue) -> Result<MultiValue> {
         ));
     }
     let mut position = start as usize - 1;
-    let mut format = Format::new(lua, "unpack", &text);
+    let mut format = Format::new(lua, "unpack", &text)?;
     let mut values: Vec<Value> = Vec::new();
     let short = || bad_argument(lua, 2, "unpack", "data string too short");
     while let Some(field) = format.next()? {
+        if values.len() >= MAX_VALUES {
+            return Err(raise_at(lua, "stack overflow (too many results)"));
+        }
         position = position.saturating_add(format.padding(position, &field));
         let mut size = field.size;
         let bytes = position
@@ -328,7 +337,7 @@ fn read_integer(bytes: &[u8], little: bool, signed: bool) -> f64 {
 fn size(lua: &Lua, args: MultiValue) -> Result<usize> {
     let text = string(lua, &args, 1, "size")?;
     let text = text.as_bytes();
-    let mut format = Format::new(lua, "size", &text);
+    let mut format = Format::new(lua, "size", &text)?;
     let mut total = 0_usize;
     while let Some(field) = format.next()? {
         match field.option {

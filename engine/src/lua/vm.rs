@@ -7,25 +7,23 @@ use mlua::chunk::ChunkMode;
 use mlua::state::{GcIncParams, GcMode};
 use mlua::{Function, HookTriggers, Lua, LuaOptions, StdLib, Table, Value, VmState};
 
-use super::error::{explain, raise_fatal};
+use super::bounds::{self, Bounds};
+use super::compile::Compiler;
+use super::error::{SANDBOX, explain};
 use super::frame::{self, Failure, Frame, Loan, Mode};
-use super::{cjson, convert, native};
+use super::{cjson, convert, native, random};
 use crate::ctx::{Ctx, Side};
 use crate::error::Error;
 use crate::reply::Reply;
 
-/// The most memory all scripts of a database may hold.
-///
-/// Set only while Lua's own code runs: the interpreter's interface is much slower under a limit.
-pub(super) const MEMORY_LIMIT: usize = 256 << 20;
 /// How much the heap grows between two collections, in percent of what is alive.
 const GC_PAUSE: i32 = 250;
 /// What a script may leave behind before the garbage is collected at once.
 ///
 /// Lua does not collect when memory runs out, so the next script would fail for this one's garbage.
 const LEFT_BEHIND: usize = 32 << 20;
-/// Instructions between two looks at the clock.
-const HOOK_EVERY: u32 = 10_000;
+/// Instructions between two looks at the clock. One instruction may move megabytes of text.
+const HOOK_EVERY: u32 = 100;
 /// The most keys and arguments, as `unpack` has to take them.
 const MAX_FUNCTIONS: usize = 10_000;
 
@@ -61,6 +59,11 @@ struct Inner {
     function_env: Table,
     run_script: Function,
     run_function: Function,
+    compiler: Compiler,
+    random: random::Shared,
+    bounds: Bounds,
+    /// The database's limit of memory.
+    memory_limit: Option<usize>,
     /// Bytes in use after the last whole collection.
     alive: AtomicUsize,
 }
@@ -78,17 +81,19 @@ impl Vm {
         lua.gc_set_mode(GcMode::Incremental(GcIncParams::default().pause(GC_PAUSE)));
         let frame = frame::Shared::new(Frame::new(side).into());
         let settings = cjson::Shared::default();
-        let native = native::table(&lua, &frame, &settings)?;
+        let bounds = Bounds::install(&lua, &side.budget);
+        let compiler = Compiler::new(&lua)?;
+        let random = random::Shared::default();
+        let native = native::table(&lua, &frame, &settings, &compiler, &random)?;
         let (script_env, function_env, run_script, run_function) = lua
             .load(include_str!("sandbox.lua"))
-            .set_name(native::SANDBOX)
+            .set_name(SANDBOX)
             .set_mode(ChunkMode::Text)
             .call(native)?;
-        let budget = side.budget.clone();
+        let looking = bounds.clone();
         let triggers = HookTriggers::new().every_nth_instruction(HOOK_EVERY);
-        lua.set_global_hook(triggers, move |_, _| match budget.look() {
-            Ok(()) => Ok(VmState::Continue),
-            Err(stopped) => Err(raise_fatal(stopped.message().to_owned())),
+        lua.set_global_hook(triggers, move |_, _| {
+            looking.look().map(|()| VmState::Continue)
         })?;
         Ok(Self(Arc::new(Inner {
             lua,
@@ -98,6 +103,10 @@ impl Vm {
             function_env,
             run_script,
             run_function,
+            compiler,
+            random,
+            bounds,
+            memory_limit: side.options.memory_limit,
             alive: AtomicUsize::new(0),
         })))
     }
@@ -112,24 +121,24 @@ impl Vm {
 
     /// Compiles a script's body.
     pub(crate) fn compile(&self, body: &[u8]) -> Result<Compiled, Error> {
-        let chunk = self
-            .0
-            .lua
-            .load(body)
-            .set_name("@user_script")
-            .set_mode(ChunkMode::Text);
-        match chunk
-            .set_environment(self.0.script_env.clone())
-            .into_function()
-        {
-            Ok(function) => Ok(Compiled(function)),
-            Err(error) => {
-                let text = explain(&error).0;
-                Err(Error::new(format!(
-                    "ERR Error compiling script (new function): {text}"
-                )))
-            }
-        }
+        self.source(body, "@user_script", &self.0.script_env)
+            .map(Compiled)
+            .map_err(|text| {
+                Error::new(format!("ERR Error compiling script (new function): {text}"))
+            })
+    }
+
+    /// A function from source text, or what is wrong.
+    fn source(&self, body: &[u8], name: &str, env: &Table) -> Result<Function, String> {
+        let lua = &self.0.lua;
+        self.0.bounds.start(lua, self.0.memory_limit);
+        let compile = || {
+            self.0.bounds.limit_memory(lua)?;
+            let compiled = self.0.compiler.compile(lua, body, name.as_bytes(), env);
+            lua.set_memory_limit(0)?;
+            compiled
+        };
+        compile().unwrap_or_else(|error| Err(explain(&error).0))
     }
 
     /// Runs a compiled script on a context.
@@ -177,6 +186,9 @@ impl Vm {
         args: &[&[u8]],
         name: impl FnOnce() -> String,
     ) -> Reply {
+        let limit = self.0.memory_limit;
+        let free = limit.map(|limit| limit.saturating_sub(ctx.db.used()));
+        self.0.bounds.start(&self.0.lua, free);
         let loan = Loan::new(&self.0.frame, ctx, mode);
         let outcome = self.invoke(runner, function, keys, args);
         let (resp3, failure) = {
@@ -188,8 +200,9 @@ impl Vm {
             self.collect();
         }
         cjson::reset(&self.0.settings);
+        self.0.random.reset();
         let failure = match outcome {
-            Ok((true, value)) => match convert::to_reply(&value, resp3) {
+            Ok((true, value)) => match convert::to_reply(&value, resp3, bounds::MEMORY_LIMIT) {
                 Ok(reply) => return reply,
                 Err(error) => unexpected(&error),
             },
@@ -214,7 +227,7 @@ impl Vm {
     ) -> mlua::Result<(bool, Value)> {
         let keys = self.list(keys)?;
         let args = self.list(args)?;
-        self.0.lua.set_memory_limit(MEMORY_LIMIT)?;
+        self.0.bounds.limit_memory(&self.0.lua)?;
         let outcome = runner.call((function, keys, args));
         self.0.lua.set_memory_limit(0)?;
         outcome
@@ -227,26 +240,15 @@ impl Vm {
 
     /// Runs the body of a library and returns the functions it registers.
     pub(crate) fn load_library(&self, body: &[u8]) -> Result<Vec<LoadedFunction>, Error> {
-        let chunk = self
-            .0
-            .lua
-            .load(body)
-            .set_name("@user_function")
-            .set_mode(ChunkMode::Text);
-        let main = chunk
-            .set_environment(self.0.function_env.clone())
-            .into_function()
-            .map_err(|error| {
-                Error::new(format!(
-                    "ERR Error compiling function: {}",
-                    explain(&error).0
-                ))
-            })?;
+        let main = self
+            .source(body, "@user_function", &self.0.function_env)
+            .map_err(|text| Error::new(format!("ERR Error compiling function: {text}")))?;
         {
             let mut frame = frame::lock(&self.0.frame);
             frame.loading = Some(Vec::new());
             frame.failure = None;
         }
+        self.0.bounds.start(&self.0.lua, self.0.memory_limit);
         let outcome = self.invoke(&self.0.run_function, &main, &[], &[]);
         let (registered, failure) = {
             let mut frame = frame::lock(&self.0.frame);
@@ -255,6 +257,8 @@ impl Vm {
                 frame.failure.take(),
             )
         };
+        cjson::reset(&self.0.settings);
+        self.0.random.reset();
         match outcome {
             Ok((true, _)) => {}
             Ok((false, _)) => {

@@ -3,6 +3,7 @@
 use mlua::{Lua, Result, Table, Value};
 
 use super::Settings;
+use crate::lua::bounds::Bounds;
 use crate::lua::error::raise_at;
 
 /// Decodes one document.
@@ -18,7 +19,10 @@ pub(super) fn decode(lua: &Lua, settings: &Settings, text: &[u8]) -> Result<Valu
         settings,
         text,
         at: 0,
+        bounds: Bounds::of(lua)?,
     };
+    // A text is held twice for a moment: here and in Lua.
+    decoder.bounds.check_room(lua, text.len())?;
     let value = decoder.value()?;
     let token = decoder.next();
     if matches!(token.kind, Kind::End) {
@@ -59,6 +63,7 @@ struct Decoder<'a> {
     settings: &'a Settings,
     text: &'a [u8],
     at: usize,
+    bounds: Bounds,
 }
 
 impl Decoder<'_> {
@@ -91,6 +96,7 @@ impl Decoder<'_> {
         let mut open: Vec<Open> = Vec::new();
         let mut token = self.next();
         loop {
+            self.bounds.step()?;
             let mut value = match token.kind {
                 Kind::Text(text) => Value::String(self.lua.create_string(text)?),
                 Kind::Number(number) => Value::Number(number),
@@ -124,6 +130,7 @@ impl Decoder<'_> {
             };
             // Puts the value into what is open, which may become a whole value itself.
             loop {
+                self.bounds.step()?;
                 match open.pop() {
                     None => return Ok(value),
                     Some(Open::Array(table, index)) => {

@@ -1,8 +1,9 @@
 //! Lua values to JSON text.
 
-use mlua::{Function, Lua, Result, Table, Value};
+use mlua::{Function, Lua, LuaString, Result, Table, Value};
 
 use super::{Invalid, Settings};
+use crate::lua::bounds::Output;
 use crate::lua::error::{raise_at, type_name};
 use crate::lua::format;
 
@@ -12,15 +13,15 @@ pub(super) fn encode(
     settings: &Settings,
     next: &Function,
     value: &Value,
-) -> Result<Vec<u8>> {
+) -> Result<LuaString> {
     let mut encoder = Encoder {
         lua,
         settings,
         next,
-        out: Vec::new(),
+        out: Output::new(lua)?,
     };
     encoder.value(value)?;
-    Ok(encoder.out)
+    lua.create_string(encoder.out.as_slice())
 }
 
 /// Objects up to this size are read once.
@@ -66,7 +67,7 @@ struct Encoder<'a> {
     lua: &'a Lua,
     settings: &'a Settings,
     next: &'a Function,
-    out: Vec<u8>,
+    out: Output,
 }
 
 impl Encoder<'_> {
@@ -93,7 +94,7 @@ impl Encoder<'_> {
                         None
                     } else {
                         if *index > 1 {
-                            self.out.push(b',');
+                            self.out.push(b',')?;
                         }
                         Some(table.raw_get::<Value>(*index)?)
                     }
@@ -102,7 +103,7 @@ impl Encoder<'_> {
                     None => None,
                     Some((key, item)) => {
                         if !std::mem::take(first) {
-                            self.out.push(b',');
+                            self.out.push(b',')?;
                         }
                         self.key(&key)?;
                         Some(item)
@@ -117,7 +118,7 @@ impl Encoder<'_> {
                 } else {
                     b'}'
                 };
-                self.out.push(end);
+                self.out.push(end)?;
                 open.pop();
             }
         }
@@ -127,12 +128,12 @@ impl Encoder<'_> {
     /// Writes a simple value, or opens a table.
     fn begin(&mut self, value: &Value, open: &mut Vec<Open>) -> Result<()> {
         match value {
-            Value::String(text) => self.string(&text.as_bytes()),
+            Value::String(text) => self.string(&text.as_bytes())?,
             Value::Integer(_) | Value::Number(_) => self.number(value)?,
-            Value::Boolean(true) => self.out.extend_from_slice(b"true"),
-            Value::Boolean(false) => self.out.extend_from_slice(b"false"),
-            Value::Nil => self.out.extend_from_slice(b"null"),
-            Value::LightUserData(data) if data.0.is_null() => self.out.extend_from_slice(b"null"),
+            Value::Boolean(true) => self.out.extend(b"true")?,
+            Value::Boolean(false) => self.out.extend(b"false")?,
+            Value::Nil => self.out.extend(b"null")?,
+            Value::LightUserData(data) if data.0.is_null() => self.out.extend(b"null")?,
             Value::Table(table) => {
                 let depth = open.len() as i64 + 1;
                 if depth > self.settings.encode_depth {
@@ -141,14 +142,14 @@ impl Encoder<'_> {
                 }
                 let (pairs, length) = self.survey(value, table)?;
                 if let Some(length) = length.filter(|length| *length > 0) {
-                    self.out.push(b'[');
+                    self.out.push(b'[')?;
                     open.push(Open::Array {
                         table: table.clone(),
                         index: 0,
                         length,
                     });
                 } else {
-                    self.out.push(b'{');
+                    self.out.push(b'{')?;
                     open.push(Open::Object { pairs, first: true });
                 }
             }
@@ -160,14 +161,14 @@ impl Encoder<'_> {
     fn key(&mut self, key: &Value) -> Result<()> {
         match key {
             Value::Integer(_) | Value::Number(_) => {
-                self.out.push(b'"');
+                self.out.push(b'"')?;
                 self.number(key)?;
-                self.out.push(b'"');
+                self.out.push(b'"')?;
             }
-            Value::String(text) => self.string(&text.as_bytes()),
+            Value::String(text) => self.string(&text.as_bytes())?,
             other => return Err(self.refuse(other, "table key must be a number or string")),
         }
-        self.out.push(b':');
+        self.out.push(b':')?;
         Ok(())
     }
 
@@ -229,11 +230,11 @@ impl Encoder<'_> {
             match self.settings.encode_invalid {
                 Invalid::Refuse => return Err(self.refuse(value, "must not be NaN or Inf")),
                 Invalid::Null => {
-                    self.out.extend_from_slice(b"null");
+                    self.out.extend(b"null")?;
                     return Ok(());
                 }
                 Invalid::Allow if number.is_nan() => {
-                    self.out.extend_from_slice(b"nan");
+                    self.out.extend(b"nan")?;
                     return Ok(());
                 }
                 Invalid::Allow => {}
@@ -241,28 +242,35 @@ impl Encoder<'_> {
         }
         let precision = usize::try_from(self.settings.precision).unwrap_or(14);
         self.out
-            .extend_from_slice(format::general(number, precision).as_bytes());
-        Ok(())
+            .extend(format::general(number, precision).as_bytes())
     }
 
-    fn string(&mut self, text: &[u8]) {
-        self.out.push(b'"');
-        for &byte in text {
-            match byte {
-                b'"' => self.out.extend_from_slice(b"\\\""),
-                b'\\' => self.out.extend_from_slice(b"\\\\"),
-                b'/' => self.out.extend_from_slice(b"\\/"),
-                0x08 => self.out.extend_from_slice(b"\\b"),
-                0x09 => self.out.extend_from_slice(b"\\t"),
-                0x0a => self.out.extend_from_slice(b"\\n"),
-                0x0c => self.out.extend_from_slice(b"\\f"),
-                0x0d => self.out.extend_from_slice(b"\\r"),
-                0..=0x1f | 0x7f => self
-                    .out
-                    .extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
-                _ => self.out.push(byte),
-            }
+    fn string(&mut self, text: &[u8]) -> Result<()> {
+        self.out.push(b'"')?;
+        let mut plain = 0;
+        for (at, &byte) in text.iter().enumerate() {
+            let code;
+            let escape: &[u8] = match byte {
+                b'"' => b"\\\"",
+                b'\\' => b"\\\\",
+                b'/' => b"\\/",
+                0x08 => b"\\b",
+                0x09 => b"\\t",
+                0x0a => b"\\n",
+                0x0c => b"\\f",
+                0x0d => b"\\r",
+                0..=0x1f | 0x7f => {
+                    let digit = |n: u8| b"0123456789abcdef"[usize::from(n)];
+                    code = [b'\\', b'u', b'0', b'0', digit(byte >> 4), digit(byte & 15)];
+                    &code
+                }
+                _ => continue,
+            };
+            self.out.extend(&text[plain..at])?;
+            self.out.extend(escape)?;
+            plain = at + 1;
         }
-        self.out.push(b'"');
+        self.out.extend(&text[plain..])?;
+        self.out.push(b'"')
     }
 }

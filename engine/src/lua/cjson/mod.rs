@@ -73,8 +73,7 @@ pub(super) fn library(lua: &Lua, settings: &Shared) -> Result<Table> {
         "encode",
         lua.create_function(move |lua, args: MultiValue| {
             let value = single(lua, &args, "encode")?;
-            let json = encode::encode(lua, &current(&shared), &next, value)?;
-            lua.create_string(json)
+            encode::encode(lua, &current(&shared), &next, value)
         })?,
     )?;
     let shared = Arc::clone(settings);
