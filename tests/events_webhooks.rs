@@ -202,3 +202,50 @@ async fn who_wants_no_more_gets_no_more_and_the_event_is_a_dead_letter() {
     assert_eq!(backlog.waiting, 1);
     assert!(backlog.oldest_ms.is_some());
 }
+
+#[tokio::test]
+async fn an_id_that_no_header_holds_is_sent_encoded_and_signed_so() {
+    let server = receiver(ResponseTemplate::new(204)).await;
+    let endpoint = Endpoint::private(&server.uri(), keys()).unwrap();
+    let binary = endpoint.clone().binary();
+    for (id, wanted) in [
+        ("é", "%C3%A9"),
+        (" sp ", "%20sp%20"),
+        ("100%", "100%25"),
+        ("m.1764455000", "m%2E1764455000"),
+        ("plain-1", "plain-1"),
+    ] {
+        for endpoint in [&endpoint, &binary] {
+            let mut event = event();
+            id.clone_into(&mut event.id);
+            let outcome = endpoint.deliver(&client(), &event, AT).await;
+            assert_eq!(outcome, WebhookOutcome::Delivered, "{id}");
+            let request = server.received_requests().await.unwrap().pop().unwrap();
+            let header = |name: &str| request.headers[name].to_str().unwrap().to_owned();
+            assert_eq!(header("webhook-id"), wanted);
+            let signature = header("webhook-signature");
+            keys()
+                .verify(wanted, &AT.to_string(), &signature, &request.body, AT)
+                .unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_event_that_a_receiver_refuses_does_not_open_the_circuit() {
+    let server = receiver(ResponseTemplate::new(422)).await;
+    let events = Events::new(support::engine(), Environment::Development);
+    let breaker = events.endpoint_breaker(&server.uri());
+    let endpoint = Endpoint::private(&server.uri(), keys()).unwrap();
+    let endpoint = endpoint.breaker(breaker.clone());
+    let (client, poison) = (client(), event());
+    for _ in 0..20 {
+        endpoint.deliver(&client, &poison, AT).await;
+    }
+    assert_eq!(breaker.ask().await, None, "it is that event's failure");
+    for n in 1..5 {
+        assert_eq!(breaker.ask().await, None, "{n} different ones");
+        endpoint.deliver(&client, &event(), AT).await;
+    }
+    assert!(breaker.ask().await.is_some(), "five different ones");
+}

@@ -99,6 +99,8 @@ fn cors(origins: Vec<HeaderValue>) -> CorsLayer {
         ])
         .allow_headers([
             header::AUTHORIZATION,
+            // Polyfills of `EventSource` send it.
+            header::CACHE_CONTROL,
             header::CONTENT_TYPE,
             header::IF_MATCH,
             HeaderName::from_static("last-event-id"),
@@ -112,6 +114,7 @@ fn cors(origins: Vec<HeaderValue>) -> CorsLayer {
             header::ETAG,
             header::RETRY_AFTER,
             HeaderName::from_static("events-cursor"),
+            HeaderName::from_static("events-unreadable"),
             HeaderName::from_static("ratelimit"),
             HeaderName::from_static("ratelimit-policy"),
             HeaderName::from_static("x-ratelimit-limit"),

@@ -1,7 +1,7 @@
 //! Configuration of webhooks, both ways.
 
 use restis::events::{Endpoint, Hook, TypeFilter, WebhookKeys, check_name, check_scope};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use std::{collections::BTreeMap, sync::Arc};
 
 /// Endpoints of one environment.
@@ -38,8 +38,7 @@ struct Outgoing {
     name: String,
     url: String,
     secrets: Vec<String>,
-    #[serde(deserialize_with = "types")]
-    types: String,
+    types: Vec<String>,
     #[serde(default)]
     private: bool,
     #[serde(default)]
@@ -53,10 +52,6 @@ enum Mode {
     #[default]
     Structured,
     Binary,
-}
-
-fn types<'de, D: Deserializer<'de>>(json: D) -> Result<String, D::Error> {
-    Vec::<String>::deserialize(json).map(|types| types.join(","))
 }
 
 impl Webhooks {
@@ -98,12 +93,10 @@ impl Webhooks {
             if let Some(organisation) = &sender.organisation {
                 check_scope(organisation).map_err(wrong)?;
             }
-            let types = sender
-                .types
-                .map_or(format!("{name}.*"), |types| types.join(","));
+            let types = sender.types.unwrap_or_else(|| vec![format!("{name}.*")]);
             let sender = IncomingWebhook {
                 keys: WebhookKeys::new(sender.secrets).map_err(wrong)?,
-                types: TypeFilter::parse(&types).map_err(wrong)?,
+                types: TypeFilter::from_list(types).map_err(wrong)?,
                 organisation: sender.organisation,
             };
             incoming.insert(name, sender);
@@ -126,7 +119,7 @@ impl Webhooks {
                 return Err(format!("`{name}` is there twice"));
             }
             let keys = WebhookKeys::new(endpoint.secrets).map_err(wrong)?;
-            let types = TypeFilter::parse(&endpoint.types).map_err(wrong)?;
+            let types = TypeFilter::from_list(endpoint.types).map_err(wrong)?;
             if types.is_none() {
                 return Err(format!("`{name}`: `types` names at least one type"));
             }

@@ -5,14 +5,18 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use serde_json::{Map, Value};
 
-use super::Event;
+use super::{Event, event::EVENTS_MEDIA};
 use crate::{Error, Result};
 
 /// What a header may not hold as it is.
 const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
 
+/// The same for an id that is signed: a dot ends it there.
+const ENCODED_ID: &AsciiSet = &ENCODED.add(b'.');
+
 impl Event {
-    /// Reads a CloudEvent in binary mode; `None` without a header `ce-type`.
+    /// Reads a CloudEvent in binary mode; `None` without a header `ce-type`, and where the body's
+    /// type says that whole events are in it.
     ///
     /// JSON data stays JSON; any other data is kept byte by byte as `data_base64`.
     /// Source: <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md#31-binary-content-mode>.
@@ -20,7 +24,10 @@ impl Event {
     /// # Errors
     /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) that names the attribute.
     pub fn from_binary(headers: &HeaderMap, body: &[u8]) -> Result<Option<Self>> {
-        if !headers.contains_key("ce-type") {
+        let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+        let kind = kind.and_then(|kind| kind.trim_ascii_start().get(..EVENTS_MEDIA.len()));
+        let whole = kind.is_some_and(|kind| kind.eq_ignore_ascii_case(EVENTS_MEDIA.as_bytes()));
+        if whole || !headers.contains_key("ce-type") {
             return Ok(None);
         }
         let mut event = Map::new();
@@ -28,12 +35,24 @@ impl Event {
             let Some(attribute) = name.as_str().strip_prefix("ce-") else {
                 continue;
             };
-            let text = value.to_str().ok();
-            let text = text.and_then(|v| percent_decode_str(unquoted(v)).decode_utf8().ok());
+            // The body's own headers tell these.
+            if matches!(attribute, "datacontenttype" | "data" | "data_base64") {
+                return Err(Error::invalid_input(format!(
+                    "`{name}` is no header: the body is the data, `Content-Type` its type"
+                )));
+            }
+            let text = value.to_str().ok().map(unquoted).and_then(|text| {
+                let bytes: Vec<u8> = percent_decode_str(&text).collect();
+                String::from_utf8(bytes).ok()
+            });
             let text = text.ok_or_else(|| {
                 Error::invalid_input(format!("the header `{name}` is not percent-encoded UTF-8"))
             })?;
-            event.insert(attribute.to_owned(), text.into_owned().into());
+            if event.insert(attribute.to_owned(), text.into()).is_some() {
+                return Err(Error::invalid_input(format!(
+                    "the header `{name}` is there twice"
+                )));
+            }
         }
         if !body.is_empty() {
             let kind = headers
@@ -104,12 +123,30 @@ impl Event {
     }
 }
 
-/// A value may come as a quoted string.
-fn unquoted(value: &str) -> &str {
-    value
-        .strip_prefix('"')
-        .and_then(|v| v.strip_suffix('"'))
-        .unwrap_or(value)
+/// The bytes of an attribute as a header line.
+pub(super) fn header_len(name: &str, text: &str) -> usize {
+    let parts = utf8_percent_encode(text, ENCODED);
+    "ce-: \r\n".len() + name.len() + parts.map(str::len).sum::<usize>()
+}
+
+/// An id as the header `webhook-id`.
+pub(super) fn header_id(text: &str) -> String {
+    utf8_percent_encode(text, ENCODED_ID).to_string()
+}
+
+/// A value may come as a quoted string, in which a backslash takes the next character as it is.
+fn unquoted(value: &str) -> String {
+    let quoted = value.strip_prefix('"').and_then(|v| v.strip_suffix('"'));
+    let Some(quoted) = quoted else {
+        return value.to_owned();
+    };
+    let mut characters = quoted.chars();
+    let mut text = String::with_capacity(quoted.len());
+    while let Some(character) = characters.next() {
+        let escaped = (character == '\\').then(|| characters.next()).flatten();
+        text.push(escaped.unwrap_or(character));
+    }
+    text
 }
 
 pub(super) fn is_json(kind: &str) -> bool {

@@ -3,17 +3,18 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::{Events, publish::hex};
-use crate::{Redis, Script};
+use super::{Event, Events, publish::hex};
+use crate::{Redis, Script, identity::join};
 
-static BREAKER: Script = Script::new(include_str!("lua/breaker.lua")).key_locking();
+static BREAKER: Script = script!("breaker.lua");
 
 const FAILURES: u32 = 5;
 const OPEN: Duration = Duration::from_secs(10);
 const MOST_OPEN: Duration = Duration::from_secs(600);
 const TTL: Duration = Duration::from_secs(86_400);
 
-/// Opens after 5 failures in a row, for 10 s that double to 10 min; then lets one probe through.
+/// Opens after 5 different events failed in a row, for 10 s that double to 10 min; then lets one
+/// probe through. An event that is refused again and again is that event's failure.
 ///
 /// Without the store it is closed: it protects endpoints, not us.
 #[derive(Debug, Clone)]
@@ -35,7 +36,7 @@ impl Events {
 }
 
 impl EndpointBreaker {
-    async fn run(&self, what: &str) -> u64 {
+    async fn run(&self, what: &str, event: &str) -> u64 {
         let answer = BREAKER
             .key(&self.key)
             .arg(what)
@@ -43,6 +44,7 @@ impl EndpointBreaker {
             .arg(OPEN.as_millis() as u64)
             .arg(MOST_OPEN.as_millis() as u64)
             .arg(TTL.as_millis() as u64)
+            .arg(event)
             .run::<u64>(&self.redis)
             .await;
         answer.unwrap_or_else(|error| {
@@ -53,12 +55,13 @@ impl EndpointBreaker {
 
     /// How long to wait before the endpoint may be tried; `None` now.
     pub async fn ask(&self) -> Option<Duration> {
-        let ms = self.run("ask").await;
+        let ms = self.run("ask", "").await;
         (ms > 0).then(|| Duration::from_millis(ms))
     }
 
-    /// Tells how a try ended.
-    pub async fn tell(&self, ok: bool) {
-        self.run(if ok { "ok" } else { "failed" }).await;
+    /// Tells how a try with an event ended.
+    pub async fn tell(&self, event: &Event, ok: bool) {
+        let event = hex(&Sha256::digest(join([&event.source, &event.id]))[..12]);
+        self.run(if ok { "ok" } else { "failed" }, &event).await;
     }
 }

@@ -3,9 +3,8 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Serialize;
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 
-use super::{publish::hex, time::is_time};
+use super::{binary::header_len, time::is_time};
 use crate::{Error, Result};
 
 /// Names that keys and channels use for themselves.
@@ -45,8 +44,14 @@ const ATTRIBUTES: [&str; 8] = [
     "datacontenttype",
     "data",
 ];
+/// How the media types of events in structured and batch mode begin.
+pub(super) const EVENTS_MEDIA: &str = "application/cloudevents";
 const LONGEST_NAME: usize = 128;
 const LONGEST_ATTRIBUTE: usize = 512;
+/// Bytes of an event's attributes together, as headers are written.
+const LARGEST_ATTRIBUTES: usize = 8192;
+/// Bytes of one event.
+const LARGEST_EVENT: usize = 256 * 1024;
 /// Levels of arrays and objects in an event's data; every reader takes nearly twice as many.
 const DEEPEST: usize = 64;
 
@@ -104,7 +109,10 @@ impl Event {
         Ok(event)
     }
 
-    /// Reads a structured CloudEvent; `id` and `specversion` may be absent.
+    /// Reads a structured CloudEvent; `id`, `source` and `specversion` may be absent.
+    ///
+    /// An attribute that is null is absent.
+    /// Source: <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md>.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) that names the attribute.
@@ -112,6 +120,7 @@ impl Event {
         let map = json
             .as_object_mut()
             .ok_or_else(|| Error::invalid_input("an event is a JSON object"))?;
+        map.retain(|name, value| name == "data" || !value.is_null());
         map.entry("specversion").or_insert_with(|| "1.0".into());
         map.entry("source").or_insert_with(|| "/".into());
         if !map.contains_key("id") {
@@ -144,13 +153,6 @@ impl Event {
         self.extensions.get("correlationid").and_then(Value::as_str)
     }
 
-    /// What two sends of one event have in common: a hash of source and id.
-    ///
-    /// As an idempotency key it publishes an event once, by whichever way it comes.
-    pub fn identity(&self) -> String {
-        hex(&Sha256::digest(format!("{} {}", self.source, self.id)))
-    }
-
     /// Adds an extension attribute.
     #[must_use]
     pub fn with_extension(mut self, name: &str, value: &str) -> Self {
@@ -158,8 +160,28 @@ impl Event {
         self
     }
 
-    /// What publishing takes, so that every reader can read it.
-    pub(super) fn check(&self) -> Result<()> {
+    /// Checks what publishing checks, so that every reader, and every receiver, can take the event.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) that names the attribute or the limit.
+    pub fn validate(&self) -> Result<()> {
+        self.to_stored().map(drop)
+    }
+
+    /// The event as it is stored.
+    pub(super) fn to_stored(&self) -> Result<String> {
+        self.check()?;
+        let json = serde_json::to_string(self)
+            .map_err(|_| Error::invalid_input("the event cannot be written as JSON"))?;
+        if json.len() > LARGEST_EVENT {
+            return Err(Error::invalid_input(format!(
+                "an event has at most {LARGEST_EVENT} bytes"
+            )));
+        }
+        Ok(json)
+    }
+
+    fn check(&self) -> Result<()> {
         if self.specversion != "1.0" {
             return Err(Error::invalid_input("`specversion` must be `1.0`"));
         }
@@ -174,16 +196,7 @@ impl Event {
                 "the data of an event nests {DEEPEST} levels at most"
             )));
         }
-        for (name, value) in [("id", &self.id), ("source", &self.source)] {
-            if value.is_empty()
-                || value.len() > LONGEST_ATTRIBUTE
-                || value.chars().any(char::is_control)
-            {
-                return Err(Error::invalid_input(format!(
-                    "`{name}` has 1 to {LONGEST_ATTRIBUTE} printable bytes"
-                )));
-            }
-        }
+        self.check_texts()?;
         if self.time.as_deref().is_some_and(|time| !is_time(time)) {
             return Err(Error::invalid_input("`time` is a time of RFC 3339"));
         }
@@ -210,11 +223,63 @@ impl Event {
                     "`{name}` is an attribute, no extension"
                 )));
             }
-            if !matches!(value, Value::String(_) | Value::Bool(_) | Value::Number(_)) {
+            let fits = match value {
+                Value::String(_) | Value::Bool(_) => true,
+                Value::Number(n) => n.as_i64().is_some_and(|n| i32::try_from(n).is_ok()),
+                _ => false,
+            };
+            if !fits {
                 return Err(Error::invalid_input(format!(
-                    "the extension `{name}` is text, a number or a boolean"
+                    "the extension `{name}` is text, a number of 32 bits or a boolean"
                 )));
             }
+        }
+        Ok(())
+    }
+
+    /// The bounds of every attribute that is text, one by one and together.
+    fn check_texts(&self) -> Result<()> {
+        let mut bytes = header_len("type", &self.kind);
+        let own = [
+            ("id", Some(&self.id)),
+            ("source", Some(&self.source)),
+            ("time", self.time.as_ref()),
+            ("subject", self.subject.as_ref()),
+            ("datacontenttype", self.datacontenttype.as_ref()),
+        ];
+        let own = own
+            .into_iter()
+            .filter_map(|(name, text)| Some((name, text?.as_str())));
+        let others = self.extensions.iter();
+        let others = others.map(|(name, value)| (name.as_str(), value.as_str().unwrap_or("true")));
+        for (name, text) in own.chain(others) {
+            let may_be_empty = self.extensions.contains_key(name) && name != "dataschema";
+            if (text.is_empty() && !may_be_empty)
+                || text.len() > LONGEST_ATTRIBUTE
+                || text.chars().any(char::is_control)
+            {
+                return Err(Error::invalid_input(format!(
+                    "`{name}` has 1 to {LONGEST_ATTRIBUTE} printable bytes"
+                )));
+            }
+            bytes += header_len(name, text);
+        }
+        if bytes > LARGEST_ATTRIBUTES {
+            return Err(Error::invalid_input(format!(
+                "the attributes of an event have at most {LARGEST_ATTRIBUTES} bytes as headers"
+            )));
+        }
+        let Some(kind) = &self.datacontenttype else {
+            return Ok(());
+        };
+        let plain = kind.bytes().all(|b| (b' '..=b'~').contains(&b)) && kind.contains('/');
+        let whole = kind.trim_start().as_bytes();
+        let whole = whole.get(..EVENTS_MEDIA.len());
+        // In binary mode it is the body's type, which would make the data a whole event.
+        if !plain || whole.is_some_and(|w| w.eq_ignore_ascii_case(EVENTS_MEDIA.as_bytes())) {
+            return Err(Error::invalid_input(
+                "`datacontenttype` is the media type of the data, not of events",
+            ));
         }
         Ok(())
     }

@@ -27,22 +27,30 @@ impl TypeFilter {
     /// # Errors
     /// `InvalidInput` for a pattern that is not `a.b`, `a.*` or `*`, or for more than 64.
     pub fn parse(text: &str) -> Result<Self> {
-        let mut patterns = Vec::new();
-        for pattern in text.split(',').map(str::trim).filter(|p| !p.is_empty()) {
+        Self::from_list(text.split(',').map(str::trim).filter(|p| !p.is_empty()))
+    }
+
+    /// Patterns as a list: each item is one, and a comma or blank in it is no separator.
+    ///
+    /// # Errors
+    /// `InvalidInput` for an item that is not `a.b`, `a.*` or `*`, or for more than 64.
+    pub fn from_list<S: AsRef<str>>(items: impl IntoIterator<Item = S>) -> Result<Self> {
+        let (mut patterns, mut all) = (Vec::new(), false);
+        for item in items {
+            let pattern = item.as_ref();
             if pattern == "*" {
-                return Ok(Self::all());
+                all = true;
+                continue;
             }
             if check_name(pattern.strip_suffix(".*").unwrap_or(pattern)).is_err() {
-                return Err(Error::invalid_input(
-                    "types are `a.b`, `a.*` or `*`, by comma",
-                ));
+                return Err(Error::invalid_input("a type is `a.b`, `a.*` or `*`"));
+            }
+            if patterns.len() == MAX_PATTERNS {
+                return Err(Error::invalid_input("more than 64 types"));
             }
             patterns.push(pattern.into());
         }
-        if patterns.len() > MAX_PATTERNS {
-            return Err(Error::invalid_input("more than 64 types"));
-        }
-        Ok(Self(Some(patterns)))
+        Ok(Self(if all { None } else { Some(patterns) }))
     }
 
     /// Whether a type passes.

@@ -97,7 +97,10 @@ impl Events {
                 why: "no answer in time".into(),
             });
             breaker
-                .tell(!matches!(outcome, WebhookOutcome::Retry { .. }))
+                .tell(
+                    &work.event,
+                    !matches!(outcome, WebhookOutcome::Retry { .. }),
+                )
                 .await;
             let last = work.deliveries >= worker.most_deliveries();
             let (count, settle) = match outcome {

@@ -70,7 +70,7 @@ pub use grant::{Grant, GrantError, GrantKeys};
 pub use history::{HistoryPage, HistoryQuery, Reset, Stored};
 #[cfg(not(target_family = "wasm"))]
 pub use hook::{Delivered, Hook};
-pub use keys::check_scope;
+pub use keys::{DedupKey, check_scope};
 pub use publish::{Producer, Verdict};
 #[cfg(feature = "schemas")]
 pub use schemas::{SchemaError, Schemas};

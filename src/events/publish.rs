@@ -5,7 +5,7 @@ use std::{fmt::Write as _, sync::Arc, time::Duration};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Cursor, Event, Events, Outcome, Published, Status, cursor::Tag, event::random_id,
+    Cursor, DedupKey, Event, Events, Outcome, Published, Status, cursor::Tag, event::random_id,
     keys::check_scope, store::HOUR_MS, subscribers::Subscribers,
 };
 use crate::{Error, FromReply, Reply, Result, Script};
@@ -14,8 +14,6 @@ static PUBLISH: Script = script!("publish.lua");
 
 /// Events of one batch.
 pub(super) const MOST_IN_BATCH: usize = 100;
-/// Bytes of one event.
-const LARGEST_EVENT: usize = 256 * 1024;
 /// Numbers that Lua holds exactly.
 const LARGEST_NUMBER: u64 = 1 << 53;
 
@@ -89,11 +87,15 @@ impl Events {
     ///
     /// # Errors
     /// As [`publish`](Self::publish), and for a bad key.
-    pub async fn publish_once(&self, event: &Event, key: &str) -> Result<Published> {
-        self.one(event, Some(key)).await
+    pub async fn publish_once<'k>(
+        &self,
+        event: &Event,
+        key: impl Into<DedupKey<'k>>,
+    ) -> Result<Published> {
+        self.one(event, Some(key.into())).await
     }
 
-    async fn one(&self, event: &Event, key: Option<&str>) -> Result<Published> {
+    async fn one(&self, event: &Event, key: Option<DedupKey<'_>>) -> Result<Published> {
         let draft = self.draft(event, key, 0)?;
         let (epoch, told) = self.publish_gathered(draft).await?;
         Ok(outcome(&epoch, told))
@@ -105,7 +107,10 @@ impl Events {
     ///
     /// # Errors
     /// As [`publish`](Self::publish).
-    pub async fn publish_batch(&self, events: &[(&Event, Option<&str>)]) -> Result<Vec<Outcome>> {
+    pub async fn publish_batch(
+        &self,
+        events: &[(&Event, Option<DedupKey<'_>>)],
+    ) -> Result<Vec<Outcome>> {
         let drafts = events
             .iter()
             .map(|(event, key)| self.draft(event, *key, 0))
@@ -134,7 +139,7 @@ impl Events {
         let mut drafts = Vec::with_capacity(events.len());
         let mut refused = Vec::with_capacity(events.len());
         for (number, event) in (first..).zip(events) {
-            let draft = event.and_then(|event| self.draft(&event, Some(&event.identity()), number));
+            let draft = event.and_then(|event| self.draft(&event, Some(DedupKey::Event), number));
             match draft {
                 Ok(draft) => {
                     drafts.push(draft);
@@ -194,16 +199,11 @@ impl Events {
         self.redis.subscribe([self.keys.coordination()])
     }
 
-    fn draft(&self, event: &Event, key: Option<&str>, number: u64) -> Result<Draft> {
-        event.check()?;
-        let body = serde_json::to_string(event)
-            .map_err(|_| Error::invalid_input("the event cannot be written as JSON"))?;
-        if body.len() > LARGEST_EVENT {
-            return Err(Error::invalid_input(format!(
-                "an event has at most {LARGEST_EVENT} bytes"
-            )));
-        }
-        if key.is_some_and(|key| !(1..=256).contains(&key.len())) {
+    fn draft(&self, event: &Event, key: Option<DedupKey<'_>>, number: u64) -> Result<Draft> {
+        let body = event.to_stored()?;
+        if let Some(DedupKey::Key(key) | DedupKey::Place(key, _)) = key
+            && !(1..=256).contains(&key.len())
+        {
             return Err(Error::invalid_input(
                 "an idempotency key has 1 to 256 bytes",
             ));
@@ -213,7 +213,7 @@ impl Events {
             body,
             tag: Tag::of(event).to_string(),
             fingerprint: key.map_or(String::new(), |_| fingerprint(event)),
-            dedup: key.map(|key| self.keys.dedup(key)),
+            dedup: key.map(|key| self.keys.dedup(key, event)),
             number,
         })
     }

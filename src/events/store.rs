@@ -122,10 +122,22 @@ impl Events {
         check_scope(organisation)?;
         Ok(Self {
             organisation: Some(organisation.into()),
-            keys: Keys::new(self.environment, Some(organisation)),
+            keys: self.keys.of_organisation(self.environment, organisation),
             gathering: Arc::default(),
             ..self.clone()
         })
+    }
+
+    /// The same histories for one publisher: repeats are known among its own events only.
+    ///
+    /// Its outboxes are apart from those of others, too. The kind tells names apart that mean
+    /// different things, such as `token` and `grant`.
+    #[must_use]
+    pub fn of_principal(&self, kind: &str, name: &str) -> Self {
+        Self {
+            keys: self.keys.of_principal(kind, name),
+            ..self.clone()
+        }
     }
 
     /// The environment.
@@ -158,7 +170,7 @@ impl Events {
             .hmget(self.keys.meta(), ["epoch", "offset", "tag"])
             .await;
         let meta: Vec<Option<Bytes>> = unless_lost(meta)?;
-        let mut meta = meta.into_iter().map(|part| part.unwrap_or_default());
+        let mut meta = meta.into_iter().map(Option::unwrap_or_default);
         let mut part = || meta.next().and_then(|p| String::from_utf8(p.into()).ok());
         let (Some(epoch), Some(offset), tag) = (part(), part(), part()) else {
             return Ok(None);

@@ -10,7 +10,9 @@ use http::{HeaderMap, HeaderValue, header};
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-use super::{Event, WebhookClient, breaker::EndpointBreaker, signature::WebhookKeys};
+use super::{
+    Event, WebhookClient, binary::header_id, breaker::EndpointBreaker, signature::WebhookKeys,
+};
 use crate::{Error, ErrorKind, Result, transport::address};
 
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -128,7 +130,8 @@ impl Endpoint {
     }
 
     /// Delivers an event once: a signed POST of its JSON, or of its data in binary mode.
-    /// `webhook-id` is the event's id; `traceparent` goes along.
+    /// `webhook-id` is the event's id, percent-encoded as the attributes of binary mode are, dots
+    /// too; `traceparent` goes along.
     ///
     /// Redirects are not followed: one is a failure.
     pub async fn deliver(
@@ -160,7 +163,7 @@ impl Endpoint {
         };
         if let Some(breaker) = &self.breaker {
             breaker
-                .tell(!matches!(outcome, WebhookOutcome::Retry { .. }))
+                .tell(event, !matches!(outcome, WebhookOutcome::Retry { .. }))
                 .await;
         }
         outcome
@@ -182,8 +185,9 @@ impl Endpoint {
         if let Some(trace) = trace.and_then(|t| t.parse().ok()) {
             headers.insert("traceparent", trace);
         }
-        let signature = self.keys.sign(&event.id, now_s, body);
-        headers.insert("webhook-id", event.id.parse().ok()?);
+        let id = header_id(&event.id);
+        let signature = self.keys.sign(&id, now_s, body);
+        headers.insert("webhook-id", id.parse().ok()?);
         headers.insert("webhook-timestamp", now_s.into());
         headers.insert("webhook-signature", signature.parse().ok()?);
         if !self.url.username().is_empty() {

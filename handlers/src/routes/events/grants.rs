@@ -78,15 +78,22 @@ pub(super) async fn grant(
     if let Some(organisation) = &body.organisation {
         check_scope(organisation)?;
     }
-    let types = TypeFilter::parse(&body.types.join(","))?;
+    let types = TypeFilter::from_list(&body.types)?;
     if types.is_none() {
         return Err(Problem::invalid("`types` names at least one type"));
     }
     let subject = body.subject.unwrap_or_default();
-    if subject.len() > 128 {
-        return Err(Problem::invalid("`subject` has at most 128 bytes"));
+    if subject.len() > 128 || subject.chars().any(char::is_control) {
+        return Err(Problem::invalid(
+            "`subject` has at most 128 printable bytes",
+        ));
     }
-    let publish = TypeFilter::parse(&body.publish.join(","))?;
+    if matches!(subject.as_str(), "." | "..") {
+        return Err(Problem::invalid(
+            "`subject` is part of a path: not `.` or `..`",
+        ));
+    }
+    let publish = TypeFilter::from_list(&body.publish)?;
     if !publish.is_none() && subject.is_empty() {
         return Err(Problem::invalid("`publish` needs a `subject`"));
     }
@@ -189,11 +196,12 @@ impl Credential {
             return Err(Problem::forbidden("the grant is for another organisation"));
         }
         let left = grant.expires_ms.saturating_sub(SystemClock::new().now_ms());
+        let events = match &grant.organisation {
+            Some(organisation) => &state.events().of_organisation(organisation)?,
+            None => state.events(),
+        };
         Ok(Access {
-            events: match &grant.organisation {
-                Some(organisation) => state.events().of_organisation(organisation)?,
-                None => state.events().clone(),
-            },
+            events: events.of_principal("grant", &grant.subject),
             types: grant.types,
             publish: grant.publish,
             subject: Some(grant.subject),

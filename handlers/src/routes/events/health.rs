@@ -48,7 +48,7 @@ pub(super) struct EventsHealth {
     /// Time of one question to the store, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     latency_ms: Option<f64>,
-    /// The newest event's place in the shared history.
+    /// The newest event's place in the shared history. For tokens as below.
     #[serde(skip_serializing_if = "Option::is_none")]
     cursor: Option<String>,
     /// This instance only: others may see something else. For tokens as below.
@@ -189,7 +189,7 @@ pub(super) async fn health(
         instance: None,
         details: None,
     };
-    let mut code = StatusCode::OK;
+    let (mut code, mut newest) = (StatusCode::OK, None);
     if state.config().redis_events {
         let start = Instant::now();
         match events.end().await {
@@ -197,7 +197,7 @@ pub(super) async fn health(
                 health.status = "ok";
                 health.durable = true;
                 health.latency_ms = Some(start.elapsed().as_secs_f64() * 1000.0);
-                health.cursor = end.map(|cursor| cursor.to_string());
+                newest = end;
             }
             Err(error) => {
                 tracing::warn!(%error, "events health");
@@ -208,6 +208,7 @@ pub(super) async fn health(
     }
     let trusted = caller.is_some_and(|c| c.has(Scope::EventsRead) && c.is_unrestricted());
     let instance = instance(&state);
+    health.cursor = newest.filter(|_| trusted).map(|cursor| cursor.to_string());
     if trusted && health.durable {
         let mut details = details(&state, hours).await?;
         if instance.circuit != "closed" {

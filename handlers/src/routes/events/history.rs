@@ -39,6 +39,10 @@ pub(super) struct Filter {
     /// The organisation whose history it is.
     #[param(max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
     pub(super) organisation: Option<String>,
+    /// As `after`, by the name that polyfills of `EventSource` give it; for streams.
+    #[serde(rename = "lastEventId")]
+    #[param(rename = "lastEventId", max_length = 64)]
+    pub(super) last_event_id: Option<String>,
     /// A grant, where the header `Authorization` cannot be set.
     #[param(max_length = 4096)]
     pub(super) grant: Option<String>,
@@ -50,7 +54,8 @@ impl Filter {
         let types = allowed.and(&self.types()?);
         let limit = self.limit.unwrap_or(100);
         let mut query = HistoryQuery::new().limit(limit).among(types);
-        if let Some(after) = self.after.as_deref().filter(|a| !a.is_empty()) {
+        let after = self.after.as_deref().filter(|a| !a.is_empty());
+        if let Some(after) = after.or(self.last_event_id.as_deref().filter(|a| !a.is_empty())) {
             query = query.after(after.parse::<Cursor>()?);
         }
         if let Some(id) = &self.correlation_id {

@@ -46,8 +46,9 @@ fn events_of(
 ) -> Result<Events> {
     caller.require(scope)?;
     caller.require_organisation(organisation)?;
-    match organisation {
-        Some(organisation) => Ok(state.events().of_organisation(organisation)?),
-        None => Ok(state.events().clone()),
-    }
+    let events = match organisation {
+        Some(organisation) => &state.events().of_organisation(organisation)?,
+        None => state.events(),
+    };
+    Ok(events.of_principal("token", caller.name()))
 }

@@ -6,7 +6,7 @@ use crate::{
 };
 use axum::extract::FromRequestParts;
 use http::request::Parts;
-use restis::events::Event;
+use restis::{Delivery, Error, ErrorKind, events::Event, identity::join};
 use std::convert::Infallible;
 
 const LONGEST: usize = 256;
@@ -33,6 +33,30 @@ impl FromRequestParts<AppState> for Origin {
             trace,
         })
     }
+}
+
+/// A name as one segment of a path.
+pub(super) fn segment(name: &str) -> String {
+    join([name]).replace('/', "%2F")
+}
+
+/// Puts an event's source below that of who sent it, unless it is there: nobody speaks for others.
+pub(super) fn put_below(event: &mut Event, own: &str) -> restis::Result<()> {
+    let dots = |part: &str| matches!(&*part.to_ascii_lowercase().replace("%2e", "."), "." | "..");
+    if event.source.split(['/', '?', '#', '\\']).any(dots) {
+        let why = "`source` has no segments `.` and `..`";
+        return Err(Error::new(ErrorKind::InvalidInput, Delivery::NotSent, why));
+    }
+    let below = event.source.strip_prefix(own);
+    if below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+        return Ok(());
+    }
+    event.source = match event.source.as_str() {
+        "/" => own.to_owned(),
+        path if path.starts_with('/') => format!("{own}{path}"),
+        other => format!("{own}/{other}"),
+    };
+    Ok(())
 }
 
 impl Origin {

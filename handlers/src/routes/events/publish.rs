@@ -16,12 +16,16 @@ use axum::{
 use http::{HeaderMap, StatusCode, header};
 use restis::{
     Delivery,
-    events::{Event, Events, EventsConfig, Outcome, Status, is_reserved_type},
+    events::{DedupKey, Event, Events, EventsConfig, Outcome, Status, is_reserved_type},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::time::Duration;
 use utoipa::{IntoParams, ToSchema};
+
+/// The media type of one event, and of an array of them.
+pub(super) const ONE: &str = "application/cloudevents+json";
+pub(super) const BATCH: &str = "application/cloudevents-batch+json";
 
 /// How long ids that were made here are known.
 const MADE_ID: Duration = Duration::from_secs(600);
@@ -60,6 +64,9 @@ pub(super) struct EventBody {
 pub(super) struct Verdict {
     /// `published`, `duplicate`, or `local`; in a batch also `rejected` (for good), `retry` (not stored) or `unknown` (maybe stored: send it again with the same `id`).
     status: &'static str,
+    /// In a batch the event's place, from 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    index: Option<usize>,
     /// The event's id; absent for a `duplicate` of an event with another id.
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<String>,
@@ -169,22 +176,23 @@ pub(super) async fn publish(
         query.organisation.as_deref(),
     )?;
     let body = body.map_err(|_| Problem::too_large())?;
-    if text(&headers, "ce-type").is_some_and(is_reserved_type) {
-        return Err(reserved_type());
-    }
-    if let Some(event) = Event::from_binary(&headers, &body)? {
-        let given = headers.contains_key("ce-id");
-        return one(&state, &events, origin.mark(event), given, &headers).await;
-    }
-    match structured(&headers, &body)? {
-        Value::Array(items) => batch(&state, &events, &origin, items, &headers).await,
-        json => {
-            if json["type"].as_str().is_some_and(is_reserved_type) {
-                return Err(reserved_type());
-            }
-            let given = json.get("id").is_some();
-            let event = origin.mark(Event::from_json(json)?);
-            one(&state, &events, event, given, &headers).await
+    let key = idempotency_key(&headers)?;
+    match read(&headers, &body)? {
+        Body::Binary(event) => {
+            let given = headers.contains_key("ce-id");
+            one(&state, &events, origin.mark(*event), given, key).await
+        }
+        Body::One(json) => {
+            let given = json.get("id").is_some_and(|id| !id.is_null());
+            let event = origin.mark(structured(json)?);
+            one(&state, &events, event, given, key).await
+        }
+        Body::Batch(items) => {
+            let given = |item: &Value| item.get("id").is_some_and(|id| !id.is_null());
+            let given = items.iter().any(given);
+            let read = |item| Event::from_json(item).map(|event| origin.mark(event));
+            let read = items.into_iter().map(read).collect();
+            batch(&state, &events, read, given, key).await
         }
     }
 }
@@ -195,7 +203,7 @@ pub(super) async fn one(
     events: &Events,
     event: Event,
     given: bool,
-    headers: &HeaderMap,
+    key: Option<&str>,
 ) -> Result<Response> {
     if let Err(mismatch) = state.config().schemas.check(&event) {
         return Err(Problem::new(
@@ -210,14 +218,13 @@ pub(super) async fn one(
         let verdict = Verdict::local(state, events, &event, false);
         return Ok((StatusCode::ACCEPTED, Json(verdict)).into_response());
     }
-    let key = idempotency_key(headers)?;
     let events = if key.is_none() && !given {
         &remembered_shortly(events)
     } else {
         events
     };
-    let identity = event.identity();
-    let outcome = events.publish_once(&event, key.unwrap_or(&identity)).await;
+    let known_by = key.map_or(DedupKey::Event, DedupKey::Key);
+    let outcome = events.publish_once(&event, known_by).await;
     let outcome = match outcome {
         Ok(outcome) => outcome,
         Err(error) if error.is_unavailable() => {
@@ -257,39 +264,31 @@ pub(super) async fn one(
     Ok((status, Json(Verdict::of(&event, &outcome))).into_response())
 }
 
-async fn batch(
+/// Publishes a batch as far as it could be read; `given` says that ids are the caller's.
+pub(super) async fn batch(
     state: &AppState,
     events: &Events,
-    origin: &Origin,
-    items: Vec<Value>,
-    headers: &HeaderMap,
+    read: Vec<restis::Result<Event>>,
+    given: bool,
+    batch_key: Option<&str>,
 ) -> Result<Response> {
-    if items.is_empty() || items.len() > 100 {
+    if read.is_empty() || read.len() > 100 {
         return Err(Problem::invalid("a batch has 1 to 100 events"));
     }
-    let batch_key = idempotency_key(headers)?;
-    let known = batch_key.is_some() || items.iter().any(|item| item.get("id").is_some());
+    let known = batch_key.is_some() || given;
     let schemas = &state.config().schemas;
-    let check = |item| {
-        let event = Event::from_json(item).map_err(|error| error.to_string())?;
+    let check = |event: restis::Result<Event>| {
+        let event = event.map_err(|error| error.to_string())?;
+        event.validate().map_err(|error| error.to_string())?;
         let fits = schemas.check(&event);
-        fits.map_or_else(
-            |mismatch| Err(mismatch.to_string()),
-            |()| Ok(origin.mark(event)),
-        )
+        fits.map_or_else(|mismatch| Err(mismatch.to_string()), |()| Ok(event))
     };
-    let read: Vec<Result<Event, String>> = items.into_iter().map(check).collect();
+    let read: Vec<Result<Event, String>> = read.into_iter().map(check).collect();
     // The same batch again has the same events at the same places.
-    let key_of = |(at, event): (usize, &Event)| match batch_key {
-        Some(key) => format!("{key}#{at}"),
-        None => event.identity(),
-    };
-    let valid = || read.iter().enumerate();
-    let valid = || valid().filter_map(|(at, event)| Some((at, event.as_ref().ok()?)));
-    let keys: Vec<String> = valid().map(key_of).collect();
-    let good = valid().zip(&keys);
-    let good: Vec<_> = good
-        .map(|((_, event), key)| (event, Some(key.as_str())))
+    let known_by = |at| batch_key.map_or(DedupKey::Event, |key| DedupKey::Place(key, at));
+    let valid = read.iter().enumerate();
+    let good: Vec<_> = valid
+        .filter_map(|(at, event)| Some((event.as_ref().ok()?, Some(known_by(at)))))
         .collect();
     let sent = if good.is_empty() {
         Ok(Vec::new())
@@ -301,7 +300,7 @@ async fn batch(
         let sent = remembered_shortly(events).publish_batch(&good).await;
         sent.map_err(Some)
     };
-    let verdicts: Vec<Verdict> = match sent {
+    let mut verdicts: Vec<Verdict> = match sent {
         Ok(outcomes) => {
             let mut outcomes = outcomes.iter();
             let verdict = |read: &_| match read {
@@ -343,6 +342,9 @@ async fn batch(
             read.iter().map(verdict).collect()
         }
     };
+    for (index, verdict) in verdicts.iter_mut().enumerate() {
+        verdict.index = Some(index);
+    }
     Ok((StatusCode::MULTI_STATUS, Json(verdicts)).into_response())
 }
 
@@ -396,22 +398,72 @@ pub(super) fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// The body as one structured CloudEvent or an array of them.
-fn structured(headers: &HeaderMap, body: &[u8]) -> Result<Value> {
+/// The media type of the body, lower case, without parameters.
+pub(super) fn media_type(headers: &HeaderMap) -> String {
     let kind = text(headers, header::CONTENT_TYPE.as_str()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default();
-    let known = [
-        "application/json",
-        "application/cloudevents+json",
-        "application/cloudevents-batch+json",
-    ];
-    if !known.iter().any(|k| kind.trim().eq_ignore_ascii_case(k)) {
-        return Err(Problem::new(
+    kind.trim().to_ascii_lowercase()
+}
+
+/// What a body holds.
+pub(super) enum Body {
+    Binary(Box<Event>),
+    One(Value),
+    Batch(Vec<Value>),
+}
+
+/// Reads a body; its type decides what it holds, whatever other headers there are.
+///
+/// Source: <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md#3-http-message-mapping>.
+fn read(headers: &HeaderMap, body: &[u8]) -> Result<Body> {
+    let media = media_type(headers);
+    match media.as_str() {
+        ONE => match json(body)? {
+            one @ Value::Object(_) => Ok(Body::One(one)),
+            _ => Err(Problem::invalid("the body is not one event")),
+        },
+        BATCH => match json(body)? {
+            Value::Array(items) => Ok(Body::Batch(items)),
+            _ => Err(Problem::invalid("the body is not an array of events")),
+        },
+        _ if !media.starts_with("application/cloudevents") && has_attributes(headers) => {
+            if text(headers, "ce-type").is_some_and(is_reserved_type) {
+                return Err(reserved_type());
+            }
+            let event = Event::from_binary(headers, body)?;
+            let missing = || Problem::invalid("a binary CloudEvent needs the header `ce-type`");
+            event
+                .map(|event| Body::Binary(Box::new(event)))
+                .ok_or_else(missing)
+        }
+        "application/json" => match json(body)? {
+            Value::Array(items) => Ok(Body::Batch(items)),
+            one => Ok(Body::One(one)),
+        },
+        _ => Err(Problem::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "unsupported-media-type",
             "The body's type is not supported",
         )
-        .detail("send JSON, or CloudEvents: structured, batched, or binary with `ce-*` headers"));
+        .detail("send JSON, or CloudEvents: structured, batched, or binary with `ce-*` headers")),
     }
+}
+
+/// Whether headers say that the body is the data of an event.
+fn has_attributes(headers: &HeaderMap) -> bool {
+    let needed = ["ce-type", "ce-id", "ce-source", "ce-specversion"];
+    needed.iter().any(|name| headers.contains_key(*name))
+}
+
+pub(super) fn json(body: &[u8]) -> Result<Value> {
     serde_json::from_slice(body).map_err(|e| Problem::invalid(format!("the body is not JSON: {e}")))
+}
+
+/// One event of its JSON.
+pub(super) fn structured(json: Value) -> Result<Event> {
+    let kind = json.get("type").and_then(Value::as_str);
+    if kind.is_some_and(is_reserved_type) {
+        return Err(reserved_type());
+    }
+    Ok(Event::from_json(json)?)
 }

@@ -20,7 +20,7 @@ use futures_util::stream::{self, Stream};
 use http::{HeaderMap, StatusCode, header};
 use restis::{
     Result as StoreResult,
-    events::{Cursor, Event, Events, HistoryPage, HistoryQuery},
+    events::{Cursor, Event, Events, HistoryPage, HistoryQuery, Reset},
 };
 use serde_json::json;
 use std::{collections::VecDeque, convert::Infallible, time::Duration};
@@ -103,7 +103,8 @@ struct StreamMessage {
 
 /// Streams events as server-sent events: what was missed first, then live, each with its cursor as `id`.
 ///
-/// `Last-Event-ID` (or `after`) continues where a client was. Besides the events' own types the stream sends
+/// `Last-Event-ID` (or `lastEventId`, or `after` in the query) continues where a client was; one that is no cursor is a
+/// `reset`. Besides the events' own types the stream sends
 /// `ready` (with the cursor where it begins), `reset` (load the state anew), `unreadable` (the event of this `offset` cannot
 /// be read), `outage` and `resumed` (the store broke and
 /// came back; nothing is missing after `resumed`), and `bye` with a `reason` before it ends. An event without `id` has
@@ -137,14 +138,8 @@ pub(super) async fn stream(
         )
         .detail("use /api/events/poll, or set LAMBDA_INVOKE_MODE where the function URL streams"));
     }
-    if let Some(last) = headers.get("last-event-id") {
-        filter.after = Some(
-            last.to_str()
-                .map_err(|_| Problem::invalid("`Last-Event-ID` is not text"))?
-                .to_owned(),
-        );
-    }
-    let after = filter.after.as_deref().filter(|after| !after.is_empty());
+    let (after, unknown) = place(&headers, &filter);
+    (filter.after, filter.last_event_id) = (None, None);
     let local = !state.config().redis_events;
     let events_are_shared = events.organisation().is_none();
     let time = spread(state.config().stream_time, draw());
@@ -159,10 +154,12 @@ pub(super) async fn stream(
         // A new client starts at the end, one that comes back where it was.
         start: if after.is_some() || local {
             Start::Known
+        } else if unknown {
+            Start::Reset
         } else {
             Start::End
         },
-        place: after.map(str::parse::<Cursor>).transpose()?,
+        place: after,
         ready: VecDeque::from([sse::Event::default().retry(RETRY)]),
         // A grant that ends closes its stream.
         end: Instant::now() + left.map_or(time, |left| left.min(time)),
@@ -190,6 +187,24 @@ pub(super) async fn stream(
     ))
 }
 
+/// Where a client was, and whether it names a place that is none.
+///
+/// Any answer but 200 would end its `EventSource` for good. The header is the browser's own; the query is what those
+/// without headers send.
+fn place(headers: &HeaderMap, filter: &Filter) -> (Option<Cursor>, bool) {
+    let header = headers.get("last-event-id");
+    let header = header.map(|value| value.to_str().unwrap_or("not text"));
+    let query = filter.last_event_id.as_deref().filter(|id| !id.is_empty());
+    let given = header.filter(|id| !id.is_empty()).or(query);
+    match given
+        .or(filter.after.as_deref())
+        .filter(|id| !id.is_empty())
+    {
+        Some(text) => text.parse().map_or((None, true), |at| (Some(at), false)),
+        None => (None, false),
+    }
+}
+
 /// The planned length of one stream: up to a tenth less, so that clients do not come back all at once.
 fn spread(time: Duration, draw: f64) -> Duration {
     time.mul_f64(1.0 - draw / 10.0)
@@ -207,6 +222,8 @@ fn draw() -> f64 {
 enum Start {
     /// Where the history ends, once that is known.
     End,
+    /// The same, for a client that named a place that is none.
+    Reset,
     /// `Reader::place`.
     Known,
 }
@@ -348,11 +365,18 @@ impl Reader {
             self.tell_outage();
             return Ok(());
         }
-        if self.start == Start::End {
+        if self.start != Start::Known {
             let place = self.events.begin().await?;
+            let cursor = place.to_string();
+            let start = match self.start {
+                Start::Reset => {
+                    let reason = Reset::UnknownCursor.name();
+                    own("reset", &json!({ "reason": reason, "cursor": cursor }))
+                }
+                _ => own("ready", &json!({ "cursor": cursor })),
+            };
             self.start = Start::Known;
-            let ready = own("ready", &json!({ "cursor": place.to_string() }));
-            self.ready.push_back(ready.id(place.to_string()));
+            self.ready.push_back(start.id(cursor));
             self.place = Some(place);
         }
         let query = match &self.place {

@@ -3,7 +3,7 @@
 use super::{
     grants::{Access, Credential},
     history::{Page, switched_off},
-    origin::Origin,
+    origin::{Origin, put_below, segment},
 };
 use crate::{
     AppState,
@@ -18,7 +18,6 @@ use restis::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
 /// What a client has to tell, and where it stands.
@@ -152,13 +151,9 @@ pub(super) async fn sync(
         return Err(Problem::invalid("`limit` is from 1 to 500"));
     }
     check_scope(&body.client)?;
-    let client = match &subject {
-        // Nobody may number, or end, the outbox of another subject.
-        Some(subject) => owned(subject, &body.client),
-        None => body.client,
-    };
-    let producer = Producer::new(client, body.epoch)?;
-    let types = types.and(&TypeFilter::parse(&body.types.join(","))?.or_all());
+    let producer = Producer::new(body.client, body.epoch)?;
+    let own_source = subject.map(|subject| format!("/subjects/{}", segment(&subject)));
+    let types = types.and(&TypeFilter::from_list(&body.types)?.or_all());
     let after = body.after.as_deref().filter(|a| !a.is_empty());
     let after = after.map(str::parse::<Cursor>).transpose()?;
     let mut results = Vec::new();
@@ -170,10 +165,13 @@ pub(super) async fn sync(
         let schemas = &state.config().schemas;
         let read = |json: Value| {
             // An id made here would be another one when the same is sent again.
-            if json.get("id").is_none() {
+            if json.get("id").is_none_or(Value::is_null) {
                 return Err(refuse("an event of an outbox needs an `id`".into()));
             }
-            let event = Event::from_json(json)?;
+            let mut event = Event::from_json(json)?;
+            if let Some(own) = &own_source {
+                put_below(&mut event, own)?;
+            }
             if !publish.matches(&event.kind) {
                 return Err(refuse("the grant does not allow this type".into()));
             }
@@ -200,18 +198,4 @@ pub(super) async fn sync(
     let missed = Page::of(&page);
     let body = Json(SyncAnswer { results, missed });
     Ok(([(header::CACHE_CONTROL, "no-store")], body))
-}
-
-/// The client's name in the keys of its subject.
-fn owned(subject: &str, client: &str) -> String {
-    let mut hash = Sha256::new();
-    hash.update(subject);
-    hash.update([0]);
-    hash.update(client);
-    let digest = hash.finalize();
-    let high = digest
-        .iter()
-        .take(16)
-        .fold(0, |n: u128, byte| n << 8 | u128::from(*byte));
-    format!("{high:032x}")
 }

@@ -1,8 +1,8 @@
 //! `POST /api/events/webhooks/{sender}`: signed webhooks of others become events.
 
 use super::{
-    origin::Origin,
-    publish::{self, Verdict, text},
+    origin::{Origin, put_below},
+    publish::{self, BATCH, ONE, Verdict, text},
 };
 use crate::{
     AppState,
@@ -13,8 +13,9 @@ use axum::{
     extract::{Path, State},
     response::Response,
 };
-use http::{HeaderMap, header};
+use http::HeaderMap;
 use restis::{
+    Delivery, Error, ErrorKind,
     clock::{Clock as _, SystemClock},
     events::{Event, check_name},
 };
@@ -23,7 +24,9 @@ use serde_json::{Value, json};
 /// Takes a [Standard Webhook](https://www.standardwebhooks.com/) and publishes it as an event, once.
 ///
 /// The signature is the credential. A JSON body becomes the data of an event of type `SENDER.TYPE`, where `TYPE` is its
-/// member `type`, or `SENDER.received`; its id is `webhook-id`. A body of type `application/cloudevents+json` is the event.
+/// member `type`, or `SENDER.received`; its id is `webhook-id`. A body of type `application/cloudevents+json` is the event, of type
+/// `application/cloudevents-batch+json` an array of events; without an `id` they have that of the message. The `source` is
+/// `/webhooks/SENDER`, or below it.
 #[utoipa::path(post, path = "/api/events/webhooks/{sender}", tag = "events",
     params(
         ("sender" = String, Path, description = "A name of EVENTS_INCOMING_WEBHOOKS"),
@@ -36,6 +39,7 @@ use serde_json::{Value, json};
         (status = 200, description = "It was published before", body = Verdict),
         (status = 201, description = "It is published", body = Verdict),
         (status = 202, description = "Told to this instance's clients only; nothing is stored", body = Verdict),
+        (status = 207, description = "A verdict for each event of a batch", body = Vec<Verdict>),
         (status = 400, description = "The body is not valid", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 401, description = "The signature is not accepted, or nobody has this name", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 403, description = "The sender may not send this type", body = ProblemDocument, content_type = "application/problem+json"),
@@ -65,25 +69,51 @@ pub(super) async fn receive(
         tracing::warn!(%error, sender, "a webhook is refused");
         Problem::signature_invalid()
     })?;
-    let payload: Value = serde_json::from_slice(&body)
-        .map_err(|e| Problem::invalid(format!("the body is not JSON: {e}")))?;
-    let kind = field(header::CONTENT_TYPE.as_str());
-    let event = if kind.starts_with("application/cloudevents+json") {
-        Event::from_json(payload)?
-    } else {
-        let named = payload.get("type").and_then(Value::as_str);
-        let named = named.filter(|named| check_name(named).is_ok());
-        let kind = format!("{sender}.{}", named.unwrap_or("received"));
-        Event::from_json(json!({
-            "type": kind, "id": id, "source": format!("/webhooks/{sender}"), "data": payload
-        }))?
-    };
-    if !known.types.matches(&event.kind) {
-        return Err(Problem::forbidden("the sender may not send this type"));
-    }
+    let own = format!("/webhooks/{sender}");
     let events = match &known.organisation {
         Some(organisation) => &state.events().of_organisation(organisation)?,
         None => state.events(),
     };
-    publish::one(&state, events, origin.mark(event), true, &HeaderMap::new()).await
+    let events = events.of_principal("sender", &sender);
+    let payload = publish::json(&body)?;
+    let media = publish::media_type(&headers);
+    if media == BATCH {
+        let Value::Array(items) = payload else {
+            return Err(Problem::invalid("the body is not an array of events"));
+        };
+        let read = |(at, item): (usize, Value)| {
+            let mut event = Event::from_json(with_id(item, &format!("{id}#{at}")))?;
+            put_below(&mut event, &own)?;
+            if known.types.matches(&event.kind) {
+                return Ok(origin.mark(event));
+            }
+            let why = "the sender may not send this type";
+            Err(Error::new(ErrorKind::InvalidInput, Delivery::NotSent, why))
+        };
+        let read = items.into_iter().enumerate().map(read).collect();
+        return publish::batch(&state, &events, read, true, None).await;
+    }
+    let mut event = if media == ONE {
+        publish::structured(with_id(payload, id))?
+    } else {
+        let named = payload.get("type").and_then(Value::as_str);
+        let named = named.filter(|named| check_name(named).is_ok());
+        let kind = format!("{sender}.{}", named.unwrap_or("received"));
+        Event::from_json(json!({ "type": kind, "id": id, "data": payload }))?
+    };
+    put_below(&mut event, &own)?;
+    if !known.types.matches(&event.kind) {
+        return Err(Problem::forbidden("the sender may not send this type"));
+    }
+    publish::one(&state, &events, origin.mark(event), true, None).await
+}
+
+/// An event without an id has that of its message: a repeat is stored once.
+fn with_id(mut event: Value, id: &str) -> Value {
+    if let Some(members) = event.as_object_mut()
+        && members.get("id").is_none_or(Value::is_null)
+    {
+        members.insert("id".into(), id.into());
+    }
+    event
 }
