@@ -23,12 +23,11 @@ use axum::{
 use restis::{
     Redis,
     commands::StringCommands as _,
-    gate::{Gate, Prefetched},
-    ratelimit::{Limit, RateLimitLayer, RateLimiter, Subject, client_ip},
+    ratelimit::{Limit, RateLimiter},
     session::{
-        CookieConfig, CurrentSession, NewSession, Secrets, Session, SessionConfig, SessionLayer,
-        Sessions,
+        CookieConfig, CurrentSession, NewSession, Secrets, Session, SessionConfig, Sessions,
     },
+    web::{Prefetched, RateLimitLayer, RequestGuard, SessionLayer, Subject, client_ip},
 };
 use restis_handlers::{AppState, Config, Group, mount, serve};
 use serde_json::{Value, json};
@@ -54,14 +53,14 @@ fn app(redis: &Redis) -> Result<Router, Box<dyn Error>> {
 
     // Limit, session and notice: one request to the store for each page.
     let store = redis.clone();
-    let members = Gate::new()
+    let members = RequestGuard::new()
         .limit(limit.clone())
         .session(session.clone().required())
         .read(move |_| {
             let store = store.clone();
             async move { store.get::<String>("notice").await }
         });
-    let everyone = Gate::new().limit(limit).session(session);
+    let everyone = RequestGuard::new().limit(limit).session(session);
 
     let state = AppState::builder(redis.clone())
         .config(Config::from_env()?)

@@ -16,8 +16,8 @@ use lambda_http::{
 use restis::{
     Redis,
     commands::StringCommands as _,
-    gate::{Gate, Prefetched},
-    ratelimit::{Limit, RateLimitLayer, RateLimiter, Subject},
+    ratelimit::{Limit, RateLimiter},
+    web::{Prefetched, RateLimitLayer, RequestGuard, Subject},
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -26,7 +26,7 @@ async fn main() -> Result<(), Error> {
     let limit = Limit::fixed_window(2, Duration::from_secs(3600))?;
     let limiter = RateLimiter::builder(redis.clone(), limit).build();
     // The decision and the read are one request to the store.
-    let gate = Gate::new()
+    let gate = RequestGuard::new()
         .limit(RateLimitLayer::new(limiter, by_address))
         .read(move |_| {
             let redis = redis.clone();

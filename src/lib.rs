@@ -23,26 +23,24 @@ pub mod events;
 pub mod ratelimit;
 pub mod session;
 pub mod transport;
-mod web;
+pub mod web;
 
 pub use client::{
-    Redis, Surface,
-    clock::{self, Clock, SystemClock},
-    config,
+    Redis, Surface, config,
     metrics::{self, Metrics},
     pipeline::{self, Handle, Pipeline, Replies, Transaction},
-    pubsub, scan,
+    pubsub,
     script::{self, Script},
     testing,
 };
+pub use commands::scan;
 pub use protocol::{
     command::{self, Args, Command, ToArg},
     error::{self, Delivery, Error, ErrorKind, Result},
     hash_record as record, identity,
     reply::{self, FromReply, Json, Pairs, Reply, ServerError},
 };
-#[cfg(feature = "tower")]
-pub use web::{gate, service};
+pub use transport::clock::{self, Clock, SystemClock};
 
 /// Everything for everyday use: `use restis::prelude::*;`.
 pub mod prelude {

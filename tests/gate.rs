@@ -20,12 +20,9 @@ use http::{HeaderMap, Request, StatusCode};
 use restis::{
     Redis, Result,
     commands::StringCommands as _,
-    gate::{Gate, Prefetched},
-    ratelimit::{Decision, Limit, RateLimitLayer, RateLimiter, Subject},
-    session::{
-        Changes, CurrentSession, NewSession, Secrets, Session, SessionConfig, SessionLayer,
-        Sessions,
-    },
+    ratelimit::{Decision, Limit, RateLimiter},
+    session::{Changes, CurrentSession, NewSession, Secrets, Session, SessionConfig, Sessions},
+    web::{Prefetched, RateLimitLayer, RequestGuard, SessionLayer, Subject},
 };
 use support::Counts;
 use tower::ServiceExt as _;
@@ -57,7 +54,7 @@ fn world(redis: Redis, counts: Counts, most: u64) -> World {
         let client = request.headers.get("x-client")?.to_str().ok()?;
         Some(Subject::new(client.to_owned()))
     });
-    let gate = Gate::new()
+    let gate = RequestGuard::new()
         .limit(limit.policy("pages"))
         .session(SessionLayer::new(sessions.clone()).required())
         .read(move |request| {

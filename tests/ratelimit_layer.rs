@@ -20,10 +20,8 @@ use axum::{
 use http::{HeaderMap, Request, StatusCode};
 use restis::{
     Redis,
-    ratelimit::{
-        Decision, FailurePolicy, Limit, RateLimitLayer, RateLimiter, RateLimiterBuilder, Subject,
-        client_ip,
-    },
+    ratelimit::{Decision, FailurePolicy, Limit, RateLimiter, RateLimiterBuilder},
+    web::{RateLimitLayer, Subject, client_ip},
 };
 use tower::ServiceExt as _;
 

@@ -19,10 +19,10 @@ use restis::{
     Redis,
     commands::StringCommands as _,
     session::{
-        Changes, CurrentSession, NewSession, Rotation, Secrets, Session, SessionConfig,
-        SessionLayer, Sessions,
+        Changes, CurrentSession, NewSession, Rotation, Secrets, Session, SessionConfig, Sessions,
     },
     testing::ManualClock,
+    web::SessionLayer,
 };
 use tower::ServiceExt as _;
 

@@ -2,7 +2,7 @@
 
 use axum::extract::{ConnectInfo, FromRequestParts};
 use http::{HeaderMap, request::Parts};
-use restis::ratelimit::{client_ip, parse_ip};
+use restis::web::{client_ip, parse_ip};
 use std::{
     convert::Infallible,
     net::{IpAddr, SocketAddr},

@@ -2,8 +2,8 @@
 //!
 //! [`app`] builds the whole HTTP API; [`run`] serves it on the platform it finds itself on
 //! (Vercel, AWS Lambda or plain HTTP). [`mount`] puts single groups into a router of one's own, and
-//! [`restis::ratelimit::RateLimitLayer`], [`restis::session::SessionLayer`] and
-//! [`restis::gate::Gate`] protect routes of one's own.
+//! [`restis::web::RateLimitLayer`], [`restis::web::SessionLayer`] and
+//! [`restis::web::RequestGuard`] protect routes of one's own.
 
 pub mod auth;
 mod client_ip;

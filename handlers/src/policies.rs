@@ -4,9 +4,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use restis::{
     Redis,
-    ratelimit::{
-        Calendar, ClockSource, DenyFeed, FailurePolicy, Limit, RateLimiter, headers::HeaderStyle,
-    },
+    ratelimit::{Calendar, ClockSource, DenyFeed, FailurePolicy, Limit, RateLimiter},
+    web::ratelimit_headers::HeaderStyle,
 };
 use serde::Deserialize;
 

@@ -10,16 +10,17 @@ use std::{
 };
 
 use crate::{
-    client::{
-        batch::{Came, breaker::BreakerState},
-        clock::{Clock as _, SystemClock},
-    },
+    client::batch::breaker::BreakerState,
     protocol::{
         command_table::{self, TABLE},
         error::{Error, ErrorKind, Result},
         reply::{FromReply, Reply},
+        response_meta::ResponseMeta,
     },
-    transport::Answer,
+    transport::{
+        Answer,
+        clock::{Clock as _, SystemClock},
+    },
 };
 
 /// Latency buckets: below 128 µs, 256 µs, … 67 s, and the rest.
@@ -160,7 +161,7 @@ impl Metrics {
     pub(crate) fn decode<T: FromReply>(
         &self,
         name: &str,
-        came: Came,
+        meta: ResponseMeta,
         result: Result<Reply>,
     ) -> Result<T> {
         let result = result.and_then(|reply| {
@@ -171,7 +172,7 @@ impl Metrics {
                 }
             })
         });
-        result.map_err(|e| e.in_command(name).coming_with(came))
+        result.map_err(|e| e.in_command(name).with_meta(meta))
     }
 
     pub(crate) fn request(&self, commands: usize, answer: Result<&Answer, &Error>) {

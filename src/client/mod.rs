@@ -1,13 +1,11 @@
 //! The client: from a command to its reply.
 pub(crate) mod batch;
-pub mod clock;
 pub mod config;
 mod env;
 pub mod metrics;
 pub mod pipeline;
 pub mod pubsub;
 mod redis;
-pub mod scan;
 pub mod script;
 pub mod testing;
 

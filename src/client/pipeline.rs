@@ -7,16 +7,13 @@ use std::{
 };
 
 use crate::{
-    client::{
-        Redis, Surface,
-        batch::{CallOptions, Came},
-        metrics::Metrics,
-    },
+    client::{Redis, Surface, batch::CallOptions, metrics::Metrics},
     protocol::{
         command::{Args, Command},
         command_table,
         error::{Error, Result},
         reply::{FromReply, Reply},
+        response_meta::ResponseMeta,
     },
     transport::Mode,
 };
@@ -79,16 +76,16 @@ impl Collected {
                 owner: id,
                 names,
                 items: Vec::new(),
-                came: Came::default(),
+                meta: ResponseMeta::default(),
                 metrics,
             });
         }
-        let (came, items) = client.core.submit_many(mode, commands, options).await?;
+        let (meta, items) = client.core.submit_many(mode, commands, options).await?;
         Ok(Replies {
             owner: id,
             names,
             items: items.into_iter().map(Some).collect(),
-            came,
+            meta,
             metrics,
         })
     }
@@ -169,7 +166,7 @@ pub struct Replies {
     owner: u64,
     names: Vec<Cow<'static, str>>,
     items: Vec<Option<Result<Reply>>>,
-    came: Came,
+    meta: ResponseMeta,
     metrics: Metrics,
 }
 
@@ -186,7 +183,7 @@ impl Replies {
         let name = self.names.get(handle.index).map_or("", |n| n);
         let result = self.items.get_mut(handle.index).and_then(Option::take);
         let result = result.unwrap_or_else(|| Err(Error::invalid_input("reply taken before")));
-        self.metrics.decode(name, self.came, result)
+        self.metrics.decode(name, self.meta, result)
     }
 
     /// Number of commands.
@@ -201,9 +198,9 @@ impl Replies {
 
     /// The replies not yet taken, in order.
     pub fn into_results(self) -> impl Iterator<Item = Result<Reply>> {
-        let (came, named) = (self.came, self.items.into_iter().zip(self.names));
+        let (meta, named) = (self.meta, self.items.into_iter().zip(self.names));
         named.filter_map(move |(item, name)| {
-            let told = |e: Error| e.in_command(&name).coming_with(came);
+            let told = |e: Error| e.in_command(&name).with_meta(meta);
             Some(item?.and_then(Reply::from_reply).map_err(told))
         })
     }
@@ -216,7 +213,7 @@ impl Replies {
                 Some(Ok(Reply::Error(e))) => Error::from_server(e.clone()),
                 _ => return None,
             };
-            Some(error.in_command(name).coming_with(self.came))
+            Some(error.in_command(name).with_meta(self.meta))
         })
     }
 }

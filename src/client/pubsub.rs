@@ -16,15 +16,12 @@ use futures_core::Stream;
 use futures_util::StreamExt as _;
 
 use crate::{
-    client::{
-        Redis,
-        batch::{Dispatcher, time},
-    },
+    client::{Redis, batch::Dispatcher},
     protocol::{
         error::{Error, Result},
         reply::{FromReply, Reply},
     },
-    transport::{Frame, FrameStream, Listen},
+    transport::{Frame, FrameStream, Listen, time},
 };
 
 const BASE: Duration = Duration::from_millis(100);

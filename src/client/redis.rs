@@ -218,13 +218,13 @@ impl<T: FromReply> Future for Call<'_, T> {
         let Some(ticket) = &mut this.ticket else {
             return Poll::Ready(Err(Error::invalid_input("polled after completion")));
         };
-        let Poll::Ready((came, mut done)) = Pin::new(&mut *ticket).poll(cx) else {
+        let Poll::Ready((meta, mut done)) = Pin::new(&mut *ticket).poll(cx) else {
             return Poll::Pending;
         };
         let result = done
             .pop()
             .unwrap_or_else(|| Err(Error::protocol("no reply")));
         this.ticket = None;
-        Poll::Ready(this.client.metrics().decode(&this.name, came, result))
+        Poll::Ready(this.client.metrics().decode(&this.name, meta, result))
     }
 }

@@ -12,9 +12,13 @@ use std::{
 use sha1::{Digest, Sha1};
 
 use crate::{
-    client::{Redis, Surface, batch::CallOptions, pipeline::Handle},
+    client::{
+        Redis, Surface,
+        batch::{CallOptions, CommandContext, ScriptContext, ScriptItems},
+        pipeline::Handle,
+    },
     protocol::{
-        command::{Args, Command, Fold, ToArg},
+        command::{Args, Command, ToArg},
         error::{ErrorKind, Result},
         reply::{FromReply, Reply},
     },
@@ -27,7 +31,7 @@ const FLAG: &str = "#!lua flags=allow-key-locking\n";
 pub struct Script {
     text: Cow<'static, str>,
     locks_keys: bool,
-    forms: OnceLock<Arc<Forms>>,
+    forms: OnceLock<Arc<ScriptForms>>,
 }
 
 impl Script {
@@ -69,30 +73,14 @@ impl Script {
         &self.forms().plain.hash
     }
 
-    fn forms(&self) -> &Arc<Forms> {
+    fn forms(&self) -> &Arc<ScriptForms> {
         self.forms.get_or_init(|| {
             let flagged = self.locks_keys && !self.text.starts_with("#!");
-            Arc::new(Forms {
+            Arc::new(ScriptForms {
                 plain: Form::new(self.text.clone()),
                 flagged: flagged.then(|| Form::new(format!("{FLAG}{}", self.text).into())),
             })
         })
-    }
-
-    /// A call by hash to which first so many keys are added, then the arguments.
-    pub(crate) fn by_hash<T>(
-        &self,
-        redis: &Redis,
-        keys: usize,
-        arguments: usize,
-        bytes: usize,
-    ) -> Command<T> {
-        let forms = self.forms();
-        let hash = &forms.best(redis.core.key_locking()).hash;
-        let mut command = command!("EVALSHA");
-        command.args.script = Some(Arc::clone(forms));
-        begin(&mut command.args, hash, keys, arguments, bytes);
-        command
     }
 
     /// Starts a call with its first key.
@@ -111,7 +99,7 @@ impl Script {
             script: self,
             keys: Args::new(),
             args: Args::new(),
-            fold: None,
+            items: None,
             options: CallOptions::default(),
         }
     }
@@ -124,18 +112,18 @@ fn begin(args: &mut Args, body: &str, keys: usize, arguments: usize, bytes: usiz
 }
 
 /// The texts a script is sent as.
-pub(crate) struct Forms {
+pub(crate) struct ScriptForms {
     plain: Form,
     flagged: Option<Form>,
 }
 
-impl fmt::Debug for Forms {
+impl fmt::Debug for ScriptForms {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Forms({})", self.plain.hash)
+        write!(f, "ScriptForms({})", self.plain.hash)
     }
 }
 
-impl Forms {
+impl ScriptForms {
     fn best(&self, locking: &KeyLocking) -> &Form {
         match &self.flagged {
             Some(flagged) if !locking.is_rejected() => flagged,
@@ -183,12 +171,16 @@ impl KeyLocking {
 pub(crate) fn fixes(
     locking: &KeyLocking,
     commands: &[Args],
+    contexts: &[CommandContext],
     results: &[Result<Reply>],
 ) -> Vec<(usize, Args)> {
     let mut uploaded: Vec<&str> = Vec::new();
     let mut fixes = Vec::new();
     for (place, (args, result)) in commands.iter().zip(results).enumerate() {
-        let (Some(forms), Ok(Reply::Error(error))) = (&args.script, result) else {
+        let script = contexts
+            .get(place)
+            .and_then(|context| context.script.as_ref());
+        let (Some(ScriptContext { forms, .. }), Ok(Reply::Error(error))) = (script, result) else {
             continue;
         };
         let flagged = forms.flagged.as_ref().is_some_and(|form| {
@@ -225,7 +217,7 @@ pub struct ScriptCall<'s> {
     script: &'s Script,
     pub(crate) keys: Args,
     pub(crate) args: Args,
-    fold: Option<Fold>,
+    items: Option<ScriptItems>,
     options: CallOptions,
 }
 
@@ -258,11 +250,14 @@ impl ScriptCall<'_> {
         self
     }
 
-    /// What is added from here on is this call's own: concurrent calls that are alike up to here
-    /// become one. The script answers a list with one reply an item, an item's error as text.
-    pub(crate) fn item(&mut self) -> &mut Args {
-        self.fold = Some(Fold {
-            items: 1,
+    /// Starts the arguments that are this call's own; concurrent calls that are alike up to here
+    /// become one.
+    ///
+    /// The script gets the keys of all calls, the arguments that they share, then the own ones of
+    /// each. It returns a list with one reply for each call; an error of one is its text.
+    pub fn item(&mut self) -> &mut Args {
+        self.items = Some(ScriptItems {
+            count: 1,
             shared: self.args.len() as u32,
         });
         &mut self.args
@@ -303,10 +298,12 @@ impl ScriptCall<'_> {
     pub fn run<T: FromReply>(self, redis: &Redis) -> impl Future<Output = Result<T>> {
         let forms = self.script.forms();
         let hash = &forms.best(redis.core.key_locking()).hash;
-        let mut command = self.command(command!("EVALSHA"), hash);
-        command.args.script = Some(Arc::clone(forms));
-        command.args.fold = self.fold;
-        redis.core.run_with(command, self.options)
+        let command = self.command(command!("EVALSHA"), hash);
+        let script = ScriptContext {
+            forms: Arc::clone(forms),
+            items: self.items,
+        };
+        redis.core.run_with(command, self.options, Some(script))
     }
 
     /// Adds the script to a pipeline or transaction, by text: a batch keeps its order, so
@@ -329,13 +326,17 @@ impl Redis {
             ..CallOptions::default()
         };
         let locking = self.core.key_locking();
-        match self.core.run_with(load(forms.best(locking)), options).await {
+        match self
+            .core
+            .run_with(load(forms.best(locking)), options, None)
+            .await
+        {
             Err(e)
                 if e.kind() == ErrorKind::Server
                     && e.server_error().is_some_and(|e| rejects_flag(e.line())) =>
             {
                 locking.rejected.store(true, Ordering::Relaxed);
-                self.core.run_with(load(&forms.plain), options).await
+                self.core.run_with(load(&forms.plain), options, None).await
             }
             other => other,
         }

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use crate::client::clock::Clock;
+use crate::transport::clock::Clock;
 
 /// A clock that moves only when told; clones share the time.
 #[derive(Debug, Clone)]

@@ -15,6 +15,7 @@ mod json;
 mod list;
 mod options;
 mod replies;
+pub mod scan;
 mod scripting;
 mod search;
 mod server;

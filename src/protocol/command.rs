@@ -5,14 +5,11 @@ use bytes::Bytes;
 use serde::Serialize;
 use smallvec::SmallVec;
 
-use crate::{
-    client::script::Forms,
-    protocol::{
-        buffer::Buffer,
-        command_table,
-        error::{Error, Result},
-        reply::Json,
-    },
+use crate::protocol::{
+    buffer::Buffer,
+    command_table,
+    error::{Error, Result},
+    reply::Json,
 };
 
 /// A command of the table, found in it when this is compiled.
@@ -33,20 +30,6 @@ pub struct Args {
     /// One more than the position in the table of commands; 0 when it is not known yet.
     place: u16,
     problem: Option<Box<Error>>,
-    /// The caller promised that running it twice does no harm.
-    pub(crate) repeatable: bool,
-    /// The script behind an EVALSHA, for a server that does not know it.
-    pub(crate) script: Option<Arc<Forms>>,
-    /// For a script that may be called once for many.
-    pub(crate) fold: Option<Fold>,
-}
-
-/// A script call that decides for items.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Fold {
-    pub(crate) items: u32,
-    /// Arguments that all items share; those of each follow.
-    pub(crate) shared: u32,
 }
 
 impl Args {
@@ -93,15 +76,6 @@ impl Args {
         self.ends.extend(moved);
         let bytes = from.all().get(start as usize..end as usize);
         self.buf.extend(bytes.unwrap_or_default());
-    }
-
-    /// Appends one argument that is put together.
-    pub(crate) fn push_joined(&mut self, parts: &[&str]) {
-        let (last, first) = parts.split_last().unwrap_or((&"", &[]));
-        for part in first {
-            self.buf.extend(part.as_bytes());
-        }
-        self.push(last.as_bytes());
     }
 
     /// Appends one value as exactly one argument.
@@ -176,25 +150,12 @@ impl Args {
         self.all().is_ascii() || self.iter().all(|a| std::str::from_utf8(a).is_ok())
     }
 
-    /// No argument yet of another call of the same script.
-    pub(crate) fn same_script(&self) -> Self {
-        Self {
-            repeatable: self.repeatable,
-            script: self.script.clone(),
-            fold: self.fold,
-            ..Self::default()
-        }
-    }
-
-    /// For how many items a script is called; 0 for any other command.
-    pub(crate) fn items(&self) -> usize {
-        self.fold.map_or(0, |fold| fold.items as usize)
-    }
-
     /// The same command with another name and first argument.
     pub(crate) fn with_head(&self, name: &str, first: &str) -> Self {
-        let mut next = self.same_script();
-        next.place = command_table::index_of(name.as_bytes()) as u16 + 1;
+        let mut next = Self {
+            place: command_table::index_of(name.as_bytes()) as u16 + 1,
+            ..Self::default()
+        };
         next.reserve(self.len(), self.bytes() + name.len() + first.len());
         next.push(name.as_bytes());
         next.push(first.as_bytes());

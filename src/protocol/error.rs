@@ -1,7 +1,7 @@
 //! The error of every call: opaque, with predicates.
 use std::{borrow::Cow, error::Error as StdError, fmt, sync::Arc, time::Duration};
 
-use crate::{client::batch::Came, protocol::reply::ServerError};
+use crate::protocol::{reply::ServerError, response_meta::ResponseMeta};
 
 /// Result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -302,8 +302,8 @@ impl Error {
         self
     }
 
-    /// Adds what is known of the answer that it came with.
-    pub(crate) fn coming_with(mut self, answer: Came) -> Self {
+    /// Adds what is known of the answer that it meta with.
+    pub(crate) fn with_meta(mut self, answer: ResponseMeta) -> Self {
         if self.0.attempts == 0 {
             self.0.attempts = answer.attempts;
         }

@@ -11,4 +11,6 @@ pub(crate) mod json;
 pub(crate) mod json_codec;
 pub mod reply;
 pub(crate) mod resp;
+pub(crate) mod response_meta;
 pub(crate) mod sse;
+pub(crate) mod subscription;

@@ -3,9 +3,9 @@ use std::collections::VecDeque;
 
 use bytes::{Buf as _, BytesMut};
 
-use crate::{
-    protocol::error::{Delivery, Error, ErrorKind, Result},
-    transport::{Frame, Listen},
+use crate::protocol::{
+    error::{Delivery, Error, ErrorKind, Result},
+    subscription::{Frame, Listen},
 };
 
 /// Longest event; messages are smaller than any request.

@@ -11,11 +11,7 @@ use super::{
     lists,
     query::Query,
 };
-use crate::{
-    Command, Error, FromReply, Reply, Result, Script,
-    client::{batch::CallOptions, script::ScriptCall},
-    protocol::command::Fold,
-};
+use crate::{Error, FromReply, Reply, Result, Script, script::ScriptCall};
 
 static LIMIT: Script = Script::new(include_str!("lua/limit.lua")).key_locking();
 static WINDOW: Script = Script::new(include_str!("lua/window.lua")).key_locking();
@@ -68,12 +64,7 @@ impl RateLimiter {
     ) -> Result<Decision> {
         if let Some((limit, cost)) = self.one_window(ask) {
             let call = self.window_call(limit, who.of(limit), cost, now);
-            let timeout = self.0.timeout;
-            let options = CallOptions {
-                timeout,
-                ..CallOptions::default()
-            };
-            let reply = self.0.redis.core.run_with(call, options).await?;
+            let reply = self.run(call).await?;
             return self.read_window(limit, cost, now, reply);
         }
         let members = match query {
@@ -111,27 +102,20 @@ impl RateLimiter {
         }
     }
 
-    fn window_call(&self, limit: &Limit, id: &str, cost: u64, now: u64) -> Command<Reply> {
+    fn window_call(&self, limit: &Limit, id: &str, cost: u64, now: u64) -> ScriptCall<'static> {
         let index = now / limit.window_ms;
         let indices = match limit.kind {
             Kind::Sliding => &[index, index.saturating_sub(1)][..],
             _ => &[index],
         };
         let (prefix, window) = (&*self.0.prefix, &*self.0.window);
-        let bytes = indices.len() * (prefix.len() + id.len() + 22) + window.len() + 41;
-        let mut call = WINDOW.by_hash(&self.0.redis, indices.len(), 1, bytes);
-        let (mut digits, mut more) = (itoa::Buffer::new(), itoa::Buffer::new());
+        let mut call = WINDOW.call();
         for index in indices {
-            let parts = [prefix, ":", id, ":", digits.format(*index)];
-            call.args.push_joined(&parts);
+            call = call.key(format!("{prefix}:{id}:{index}"));
         }
         // Most that ask at the same time ask in the same millisecond, for the same.
-        let parts = [window, digits.format(now), " ", more.format(cost)];
-        call.args.push_joined(&parts);
-        call.args.fold = Some(Fold {
-            items: 1,
-            shared: 1,
-        });
+        let mut call = call.arg(format!("{window}{now} {cost}"));
+        call.item();
         call
     }
 

@@ -71,10 +71,6 @@ mod local;
 mod query;
 mod wait;
 
-pub use crate::web::client_ip::{client_ip, parse_ip};
-pub use crate::web::ratelimit_headers as headers;
-#[cfg(feature = "tower")]
-pub use crate::web::ratelimit_layer::{RateLimitLayer, Subject};
 pub use analytics::{Usage, UsageHour};
 pub use builder::{ClockSource, FailurePolicy, RateLimiterBuilder};
 pub use calendar::Calendar;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{decision::Decision, limiter::RateLimiter, query::Query};
-use crate::{Result, client::batch::time};
+use crate::{Result, transport::time};
 
 /// The most that a wait is stretched by, so that those who wait do not come back in step.
 const SPREAD: Duration = Duration::from_millis(250);

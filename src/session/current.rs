@@ -19,7 +19,7 @@ use crate::{Error, Result};
 
 /// The session of a request: asked for once, when somebody first wants it.
 ///
-/// A [`SessionLayer`](super::SessionLayer) puts it into the extensions of every request; without a
+/// A session layer puts it into the extensions of every request; without a
 /// well-signed cookie it never asks the store. Clones are the same session. The layer sends the
 /// cookie that signing in, signing out and renewing call for, and writes the queued changes in one
 /// request before it lets the answer go.

@@ -54,10 +54,6 @@ mod tests;
 mod token;
 mod touch;
 
-#[cfg(feature = "axum")]
-pub use crate::web::session_extract::SessionRejection;
-#[cfg(feature = "tower")]
-pub use crate::web::session_layer::SessionLayer;
 pub use assertion::{Assertion, AssertionError, AssertionKeys, MAX_ASSERTION_AGE};
 pub use change::{Changes, Updated, is_prefetch};
 pub use codec::{Encryption, MAX_NAME_BYTES};

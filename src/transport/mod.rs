@@ -16,12 +16,14 @@ use std::{
 use bytes::Bytes;
 use http::HeaderValue;
 
+pub use crate::protocol::subscription::{Frame, Listen};
 use crate::protocol::{command::Args, error::Result, reply::Reply};
 
 pub(crate) mod address;
 mod answer;
 #[cfg(any(feature = "reqwest", target_family = "wasm"))]
 mod by_reqwest;
+pub mod clock;
 #[cfg(not(target_family = "wasm"))]
 mod direct;
 #[cfg(feature = "embedded")]
@@ -34,6 +36,7 @@ pub mod http_client;
 mod refusal;
 mod request;
 pub(crate) mod telemetry;
+pub(crate) mod time;
 mod tls;
 #[cfg(all(feature = "reqwest", not(target_family = "wasm")))]
 mod tracked;
@@ -192,50 +195,6 @@ pub struct Answer {
     pub reply_bytes: usize,
     /// HTTP status, where there is one.
     pub status: Option<u16>,
-}
-
-/// What a subscription listens to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Listen {
-    /// These channels.
-    Channels(Vec<String>),
-    /// Channels that match these patterns.
-    Patterns(Vec<String>),
-    /// Every command.
-    Monitor,
-}
-
-impl Listen {
-    /// The channels or patterns.
-    pub fn names(&self) -> &[String] {
-        match self {
-            Self::Channels(names) | Self::Patterns(names) => names,
-            Self::Monitor => &[],
-        }
-    }
-}
-
-/// What arrives on a subscription.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Frame {
-    /// A channel or pattern is subscribed.
-    Subscribed {
-        /// The channel or pattern.
-        name: String,
-        /// Subscriptions of this connection.
-        count: u64,
-    },
-    /// A message.
-    Message {
-        /// The pattern that matched, if any.
-        pattern: Option<String>,
-        /// The channel.
-        channel: String,
-        /// What was published.
-        payload: Bytes,
-    },
-    /// A line of the monitor feed.
-    Line(String),
 }
 
 /// Executes exchanges. Object safe; own ones plug in by `Redis::with_transport`.

@@ -1,15 +1,25 @@
 //! Layers, extractors and refusals for HTTP services.
-pub(crate) mod client_ip;
-#[cfg(feature = "tower")]
-pub mod gate;
+mod client_ip;
 #[cfg(feature = "tower")]
 mod problem;
 pub mod ratelimit_headers;
 #[cfg(feature = "tower")]
-pub(crate) mod ratelimit_layer;
+mod ratelimit_layer;
+#[cfg(feature = "tower")]
+mod request_guard;
 #[cfg(feature = "tower")]
 pub mod service;
 #[cfg(feature = "axum")]
-pub(crate) mod session_extract;
+mod session_extract;
 #[cfg(feature = "tower")]
-pub(crate) mod session_layer;
+mod session_layer;
+
+pub use client_ip::{client_ip, parse_ip};
+#[cfg(feature = "tower")]
+pub use ratelimit_layer::{RateLimitLayer, Subject};
+#[cfg(feature = "tower")]
+pub use request_guard::{Prefetched, RequestGuard};
+#[cfg(feature = "axum")]
+pub use session_extract::SessionRejection;
+#[cfg(feature = "tower")]
+pub use session_layer::SessionLayer;

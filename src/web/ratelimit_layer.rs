@@ -109,7 +109,7 @@ impl Subject {
 /// [problem document](https://www.rfc-editor.org/rfc/rfc9457).
 ///
 /// ```
-/// use restis::ratelimit::{RateLimitLayer, RateLimiter, Subject, client_ip};
+/// use restis::{ratelimit::RateLimiter, web::{RateLimitLayer, Subject, client_ip}};
 /// use std::net::{IpAddr, SocketAddr};
 ///
 /// # fn layer(limiter: RateLimiter) {

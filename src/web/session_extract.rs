@@ -22,7 +22,7 @@ pub enum SessionRejection {
     Missing,
     /// The store does not answer: 503.
     Unavailable(Error),
-    /// The router has no [`SessionLayer`](crate::session::SessionLayer): 500.
+    /// The router has no [`SessionLayer`](crate::web::SessionLayer): 500.
     NoLayer,
 }
 

@@ -28,7 +28,7 @@ type Defer = dyn Fn(&http::Extensions, Work) + Send + Sync;
 /// to the platform with [`defer`](Self::defer) where it has a way.
 ///
 /// ```
-/// use restis::session::{SessionLayer, Sessions};
+/// use restis::{session::Sessions, web::SessionLayer};
 ///
 /// # fn layer(sessions: Sessions) {
 /// // On a server that keeps running.

@@ -8,7 +8,7 @@ use http_body_util::BodyExt as _;
 use lambda_http::{
     Body, IntoResponse, Request, RequestExt as _, request::RequestContext, service_fn,
 };
-use restis::ratelimit::{client_ip, parse_ip};
+use restis::web::{client_ip, parse_ip};
 use std::{convert::Infallible, net::IpAddr, pin::Pin};
 use tower::ServiceExt as _;
 

@@ -14,9 +14,8 @@ use axum::{
 };
 use http::{HeaderMap, StatusCode, header};
 use restis::Error;
-use restis::ratelimit::{
-    Decision, Limit, Query, RateLimiter, Reason, Usage, headers, headers::HeaderStyle,
-};
+use restis::ratelimit::{Decision, Limit, Query, RateLimiter, Reason, Usage};
+use restis::web::ratelimit_headers::{self as headers, HeaderStyle};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use utoipa::{IntoParams, ToSchema};

@@ -4,20 +4,23 @@ use std::{sync::Arc, task::Poll, time::Duration};
 use tracing::Instrument as _;
 
 use super::{
-    Dispatcher,
+    CommandContext, Dispatcher,
     board::Board,
     breaker::Permit,
-    fold,
     plan::{self, Part},
-    time::{self, Instant},
+    script_batch,
 };
 use crate::{
+    client::script,
     protocol::{
         command_table,
         error::{Delivery, Error, ErrorKind, Result},
         reply::Reply,
     },
-    transport::{Answer, Exchange, Mode},
+    transport::{
+        Answer, Exchange, Mode,
+        time::{self, Instant},
+    },
 };
 
 const BASE: Duration = Duration::from_millis(20);
@@ -28,6 +31,7 @@ pub(super) async fn run(core: &Arc<Dispatcher>, board: &Arc<Board>, part: Part) 
     let Part {
         mode,
         commands,
+        contexts,
         places,
     } = part;
     let mut exchange = Exchange::new(mode, commands);
@@ -39,8 +43,8 @@ pub(super) async fn run(core: &Arc<Dispatcher>, board: &Arc<Board>, part: Part) 
         board,
         attempts: 0,
     };
-    let results = tries.results(&mut exchange).await;
-    let results = tries.items(&exchange, results).await;
+    let results = tries.results(&mut exchange, &contexts).await;
+    let results = tries.items(&exchange, &contexts, results).await;
     board.deliver(&places, results.into_iter());
 }
 
@@ -52,14 +56,23 @@ struct Tries<'a> {
 
 impl Tries<'_> {
     /// One result a command, after every script was found.
-    async fn results(&mut self, exchange: &mut Exchange) -> Vec<Result<Reply>> {
-        let mut results = spread(self.until_answered(exchange).await, exchange.commands.len());
-        self.repair(exchange, &mut results).await;
+    async fn results(
+        &mut self,
+        exchange: &mut Exchange,
+        contexts: &[CommandContext],
+    ) -> Vec<Result<Reply>> {
+        let answer = self.until_answered(exchange, contexts).await;
+        let mut results = spread(answer, exchange.commands.len());
+        self.repair(exchange, contexts, &mut results).await;
         results
     }
 
     /// Attempts until an answer comes, a retry would be wrong or time is up.
-    async fn until_answered(&mut self, exchange: &mut Exchange) -> Result<Vec<Reply>> {
+    async fn until_answered(
+        &mut self,
+        exchange: &mut Exchange,
+        contexts: &[CommandContext],
+    ) -> Result<Vec<Reply>> {
         let shared = &self.core.shared;
         let mut doubtful = false;
         let mut retries = 0;
@@ -97,7 +110,7 @@ impl Tries<'_> {
             };
             let error = error.with_attempts(self.attempts);
             let ends = retries >= shared.policy.max_retries || shared.breaker.refuses();
-            if ends || !may_repeat(&error, doubtful, exchange) {
+            if ends || !may_repeat(&error, doubtful, exchange, contexts) {
                 return Err(error);
             }
             let Some(pause) = self.pause(retries, error.retry_after()) else {
@@ -189,29 +202,36 @@ impl Tries<'_> {
         .await
     }
 
-    /// One result an item; asks item by item where a call was refused for the company of its keys.
+    /// The result of each item; sends an item on its own where a call was refused because of
+    /// keys of other items.
     async fn items(
         &mut self,
         exchange: &Exchange,
+        contexts: &[CommandContext],
         results: Vec<Result<Reply>>,
     ) -> Vec<Result<Reply>> {
-        let calls = &exchange.commands;
-        if calls.iter().all(|call| call.fold.is_none()) {
+        if !script_batch::has_items(contexts) {
             return results;
         }
-        let refused = fold::refused(&self.core.shared.folding, calls, &results);
-        let each = calls.iter().zip(results);
+        let joined_calls = &self.core.shared.joined_calls;
+        let refused = script_batch::refused(joined_calls, &exchange.commands, contexts, &results);
+        let each = contexts.iter().zip(results);
         let mut each: Vec<_> = each
-            .flat_map(|(call, result)| fold::spread(call, result))
+            .flat_map(|(context, result)| script_batch::split(context, result))
             .collect();
         if refused.is_empty() {
             return each;
         }
-        let (places, singles): (Vec<usize>, Vec<_>) = refused.into_iter().unzip();
+        let (mut places, mut singles, mut single_contexts) = (Vec::new(), Vec::new(), Vec::new());
+        for (place, call, context) in refused {
+            places.push(place);
+            singles.push(call);
+            single_contexts.push(context);
+        }
         let mut again = Exchange::new(Mode::Pipeline, singles).sharing_sent_flag(exchange);
-        let answers = self.results(&mut again).await;
-        let answers = again.commands.iter().zip(answers);
-        let answers = answers.flat_map(|(call, result)| fold::spread(call, result));
+        let answers = self.results(&mut again, &single_contexts).await;
+        let answers = single_contexts.iter().zip(answers);
+        let answers = answers.flat_map(|(context, result)| script_batch::split(context, result));
         for (place, answer) in places.into_iter().zip(answers) {
             if let Some(to) = each.get_mut(place) {
                 *to = answer;
@@ -221,15 +241,24 @@ impl Tries<'_> {
     }
 
     /// Runs scripts by text that the server does not know by hash, inside the same call.
-    async fn repair(&mut self, exchange: &mut Exchange, results: &mut [Result<Reply>]) {
+    async fn repair(
+        &mut self,
+        exchange: &mut Exchange,
+        contexts: &[CommandContext],
+        results: &mut [Result<Reply>],
+    ) {
         // In a transaction the other commands have run; it cannot be mended.
         if exchange.mode == Mode::Transaction {
             return;
         }
         // Once for the text, once more where the server rejects the flag in it.
         for _ in 0..2 {
-            let fixes =
-                crate::client::script::fixes(self.core.key_locking(), &exchange.commands, results);
+            let fixes = script::fixes(
+                self.core.key_locking(),
+                &exchange.commands,
+                contexts,
+                results,
+            );
             if fixes.is_empty() {
                 return;
             }
@@ -240,7 +269,12 @@ impl Tries<'_> {
                 Mode::Pipeline
             };
             let mut again = Exchange::new(mode, commands).sharing_sent_flag(exchange);
-            let fixed = spread(self.until_answered(&mut again).await, places.len());
+            let again_contexts: Vec<_> = places
+                .iter()
+                .filter_map(|place| contexts.get(*place).cloned())
+                .collect();
+            let answer = self.until_answered(&mut again, &again_contexts).await;
+            let fixed = spread(answer, places.len());
             let fixed = fixed.into_iter().zip(again.commands);
             for (place, (result, args)) in places.into_iter().zip(fixed) {
                 if let (Some(to), Some(from)) =
@@ -286,7 +320,12 @@ fn settle(permit: Permit<'_>, answer: &Result<Answer>) {
     }
 }
 
-fn may_repeat(error: &Error, doubtful: bool, exchange: &Exchange) -> bool {
+fn may_repeat(
+    error: &Error,
+    doubtful: bool,
+    exchange: &Exchange,
+    contexts: &[CommandContext],
+) -> bool {
     let passing = match error.kind() {
         ErrorKind::Connect
         | ErrorKind::Timeout
@@ -296,5 +335,5 @@ fn may_repeat(error: &Error, doubtful: bool, exchange: &Exchange) -> bool {
         ErrorKind::ReadOnly => error.is_server_upgrade(),
         _ => false,
     };
-    passing && (!doubtful || plan::is_safe(&exchange.commands))
+    passing && (!doubtful || plan::is_safe(&exchange.commands, contexts))
 }

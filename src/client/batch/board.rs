@@ -12,9 +12,8 @@ use std::{
 use smallvec::{SmallVec, smallvec};
 
 use super::{
-    Came, Dispatcher, Results,
+    CommandContext, Dispatcher, Results,
     plan::{Limits, Part, Plan},
-    time::{self, Instant},
 };
 use crate::{
     client::metrics::Metrics,
@@ -22,8 +21,12 @@ use crate::{
         command::Args,
         error::{Delivery, Error, ErrorKind, Result},
         reply::Reply,
+        response_meta::ResponseMeta,
     },
-    transport::{Mode, Transport},
+    transport::{
+        Mode, Transport,
+        time::{self, Instant},
+    },
 };
 
 /// One call: the commands of one caller, kept together and in order.
@@ -34,11 +37,13 @@ pub(crate) struct Entry {
     state: EntryState,
     /// Until a flight takes them.
     commands: SmallVec<[Args; 1]>,
+    /// Of every command.
+    context: CommandContext,
     slots: SmallVec<[Slot; 1]>,
     /// Slots without a result.
     missing: usize,
     /// The last answer.
-    came: Came,
+    meta: ResponseMeta,
     waker: Option<Waker>,
 }
 
@@ -66,14 +71,11 @@ enum SlotState {
 impl Entry {
     pub(super) fn new(
         mode: Mode,
-        mut commands: SmallVec<[Args; 1]>,
-        idempotent: bool,
+        commands: SmallVec<[Args; 1]>,
+        context: CommandContext,
         timeout: Duration,
     ) -> Self {
         let now = Instant::now();
-        if idempotent {
-            commands.iter_mut().for_each(|args| args.repeatable = true);
-        }
         let slot = |args: &Args| Slot {
             index: args.index() as u16,
             state: SlotState::Queued,
@@ -89,8 +91,9 @@ impl Entry {
                 all => all.iter().map(slot).collect(),
             },
             missing: commands.len(),
-            came: Came::default(),
+            meta: ResponseMeta::default(),
             commands,
+            context,
             waker: None,
         }
     }
@@ -128,7 +131,7 @@ struct State {
     /// An earlier attempt of the exchange under way may have been executed.
     doubtful: bool,
     /// Of the exchange under way.
-    came: Came,
+    meta: ResponseMeta,
 }
 
 impl Board {
@@ -182,7 +185,7 @@ impl Board {
     }
 
     /// The results of a call, or its waker is noted.
-    pub(super) fn take(&self, number: usize, waker: &Waker) -> Option<(Came, Results)> {
+    pub(super) fn take(&self, number: usize, waker: &Waker) -> Option<(ResponseMeta, Results)> {
         let mut state = self.lock();
         let entry = state.entries.get_mut(number)?;
         if entry.state != EntryState::Complete {
@@ -200,7 +203,7 @@ impl Board {
             Ok(one) => one.map(Slot::into_result).into(),
             Err(slots) => slots.into_iter().map(Slot::into_result).collect(),
         };
-        Some((entry.came, results))
+        Some((entry.meta, results))
     }
 
     /// Notes that a caller is gone; true when nobody is left.
@@ -225,13 +228,18 @@ impl Board {
     pub(super) fn take_parts(
         &self,
         limits: Limits,
-        folds: bool,
+        joins: bool,
         transport: &dyn Transport,
     ) -> Vec<Part> {
-        let mut plan = Plan::new(limits, folds, transport);
+        let mut plan = Plan::new(limits, joins, transport);
         for (number, entry) in self.lock().entries.iter_mut().enumerate() {
             if entry.state == EntryState::Waiting {
-                plan.add(entry.mode, number as u32, entry.commands.drain(..));
+                plan.add(
+                    entry.mode,
+                    number as u32,
+                    entry.commands.drain(..),
+                    &entry.context,
+                );
             }
         }
         plan.finish()
@@ -251,18 +259,18 @@ impl Board {
         }
         state.sent = Some(sent);
         state.doubtful = false;
-        state.came = Came::default();
+        state.meta = ResponseMeta::default();
         wanted
     }
 
     /// Notes that an attempt of the exchange under way starts.
     pub(super) fn attempt(&self, number: u32) {
-        self.lock().came.attempts = number;
+        self.lock().meta.attempts = number;
     }
 
     /// Notes the status of the last answer.
     pub(super) fn answered(&self, status: Option<u16>) {
-        self.lock().came.status = status;
+        self.lock().meta.status = status;
     }
 
     /// Notes that an attempt of the exchange under way may have been executed.
@@ -299,7 +307,7 @@ impl Board {
         let mut wakers: SmallVec<[Waker; 8]> = SmallVec::new();
         let mut state = self.lock();
         state.sent = None;
-        let came = state.came;
+        let meta = state.meta;
         let mut completed = 0;
         let (mut of, mut waited) = (None, Duration::ZERO);
         for ((number, slot), result) in items.iter().zip(results) {
@@ -319,7 +327,7 @@ impl Board {
             }
             self.metrics.command(slot.index.into(), waited, &result);
             slot.state = SlotState::Done(result);
-            entry.came = came;
+            entry.meta = meta;
             entry.missing -= 1;
             if entry.missing == 0 {
                 entry.state = EntryState::Complete;
@@ -356,8 +364,8 @@ impl Board {
             for slot in &mut entry.slots {
                 let (delivery, attempts) = match &slot.state {
                     SlotState::Done(_) => continue,
-                    SlotState::Started if sent => (Delivery::MaybeExecuted, state.came.attempts),
-                    SlotState::Started => (Delivery::NotSent, state.came.attempts),
+                    SlotState::Started if sent => (Delivery::MaybeExecuted, state.meta.attempts),
+                    SlotState::Started => (Delivery::NotSent, state.meta.attempts),
                     SlotState::Queued => (Delivery::NotSent, 0),
                 };
                 let error = Error::new(ErrorKind::Timeout, delivery, "no answer in time")

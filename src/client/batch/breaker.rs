@@ -4,10 +4,10 @@ use std::{
     time::Duration,
 };
 
-use super::time::{self, Instant};
 use crate::{
     client::metrics::Metrics,
     protocol::error::{Delivery, Error, ErrorKind, Result},
+    transport::time::{self, Instant},
 };
 
 /// When the breaker opens and for how long.

@@ -19,11 +19,16 @@ use std::{
 };
 
 use super::{
-    Came, Dispatcher, Results, attempt,
+    Dispatcher, Results, attempt,
     board::{Board, Entry},
-    time::{self, Instant},
 };
-use crate::{protocol::error::Error, transport::BoxFuture};
+use crate::{
+    protocol::{error::Error, response_meta::ResponseMeta},
+    transport::{
+        BoxFuture,
+        time::{self, Instant},
+    },
+};
 
 /// How long callers wait for the first one to be polled again.
 pub(super) const PATIENCE: Duration = Duration::from_millis(1);
@@ -257,8 +262,8 @@ async fn work(core: &Arc<Dispatcher>, board: &Arc<Board>) {
         number,
     };
     let shared = &core.shared;
-    let folds = !shared.folding.is_rejected();
-    for part in board.take_parts(shared.policy.limits, folds, &*shared.transport) {
+    let joins = !shared.joined_calls.are_rejected();
+    for part in board.take_parts(shared.policy.limits, joins, &*shared.transport) {
         attempt::run(core, board, part).await;
     }
 }
@@ -339,11 +344,11 @@ impl Ticket {
 }
 
 impl Future for Ticket {
-    type Output = (Came, Results);
+    type Output = (ResponseMeta, Results);
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<(Came, Results)> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<(ResponseMeta, Results)> {
         if let Some(results) = self.failed.take() {
-            return Poll::Ready((Came::default(), results));
+            return Poll::Ready((ResponseMeta::default(), results));
         }
         // Polled after completion: there is nothing left to wait for.
         let Some(place) = &mut self.seat else {

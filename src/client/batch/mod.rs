@@ -4,14 +4,19 @@ use std::{sync::Arc, task::Poll, time::Duration};
 use smallvec::{SmallVec, smallvec};
 
 use crate::{
-    client::{config::Policy, metrics::Metrics},
+    client::{
+        config::Policy,
+        metrics::Metrics,
+        script::{KeyLocking, ScriptForms},
+    },
     protocol::{
         command::{Args, Command},
         command_table,
         error::{Delivery, Error, ErrorKind, Result},
         reply::{FromReply, Reply},
+        response_meta::ResponseMeta,
     },
-    transport::{FrameStream, Listen, Mode, SyncToken, Transport},
+    transport::{FrameStream, Listen, Mode, SyncToken, Transport, time},
 };
 
 mod attempt;
@@ -20,11 +25,10 @@ pub(crate) mod breaker;
 mod budget;
 mod chain;
 mod flight;
-mod fold;
 pub(crate) mod plan;
+mod script_batch;
 #[cfg(test)]
 mod tests;
-pub(crate) mod time;
 
 use board::Entry;
 use breaker::Breaker;
@@ -40,15 +44,34 @@ pub(crate) struct CallOptions {
     pub(crate) idempotent: bool,
 }
 
-/// One result a command.
-pub(crate) type Results = SmallVec<[Result<Reply>; 1]>;
-
-/// How the last answer to a call came.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Came {
-    pub(crate) attempts: u32,
-    pub(crate) status: Option<u16>,
+/// What the client knows of a command beside its arguments.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct CommandContext {
+    /// The caller promises that running it twice does no harm.
+    repeatable: bool,
+    /// The script behind an `EVALSHA`.
+    pub(crate) script: Option<ScriptContext>,
 }
+
+/// The script of a call.
+#[derive(Debug, Clone)]
+pub(crate) struct ScriptContext {
+    /// Its texts, for a server that does not know the hash.
+    pub(crate) forms: Arc<ScriptForms>,
+    /// For a call that may be joined with others.
+    pub(crate) items: Option<ScriptItems>,
+}
+
+/// How the arguments of a script call belong to items.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ScriptItems {
+    pub(crate) count: u32,
+    /// Arguments that all items share; those of each follow.
+    pub(crate) shared: u32,
+}
+
+/// The result of each command.
+pub(crate) type Results = SmallVec<[Result<Reply>; 1]>;
 
 /// What a client and its forks share.
 #[derive(Debug)]
@@ -58,8 +81,8 @@ struct Shared {
     breaker: Breaker,
     budget: Budget,
     metrics: Metrics,
-    key_locking: crate::client::script::KeyLocking,
-    folding: fold::Folding,
+    key_locking: KeyLocking,
+    joined_calls: script_batch::JoinedCalls,
 }
 
 /// What a client and its clones share.
@@ -78,8 +101,8 @@ impl Dispatcher {
             breaker: Breaker::new(policy.breaker.clone(), metrics.clone()),
             budget: Budget::new(),
             metrics,
-            key_locking: crate::client::script::KeyLocking::default(),
-            folding: fold::Folding::default(),
+            key_locking: KeyLocking::default(),
+            joined_calls: script_batch::JoinedCalls::default(),
             policy,
         };
         Self::over(Arc::new(shared), Chain::default())
@@ -113,7 +136,7 @@ impl Dispatcher {
         &self.shared.metrics
     }
 
-    pub(crate) fn key_locking(&self) -> &crate::client::script::KeyLocking {
+    pub(crate) fn key_locking(&self) -> &KeyLocking {
         &self.shared.key_locking
     }
 
@@ -147,7 +170,7 @@ impl Dispatcher {
 
     /// Submits one command; it leaves when the ticket is polled.
     pub(crate) fn submit_one(self: &Arc<Self>, args: Args, options: CallOptions) -> Ticket {
-        self.submit(Mode::Single, smallvec![args], options)
+        self.submit(Mode::Single, smallvec![args], options, None)
     }
 
     pub(crate) fn submit(
@@ -155,6 +178,7 @@ impl Dispatcher {
         mode: Mode,
         commands: SmallVec<[Args; 1]>,
         options: CallOptions,
+        script: Option<ScriptContext>,
     ) -> Ticket {
         let problem = commands.iter().find_map(|args| match args.check() {
             Err(e) => Some(e),
@@ -168,7 +192,15 @@ impl Dispatcher {
             return Ticket::failed(commands.len(), &problem);
         }
         let timeout = options.timeout.unwrap_or(self.shared.policy.timeout);
-        let entry = Entry::new(mode, commands, options.idempotent, timeout);
+        let entry = Entry::new(
+            mode,
+            commands,
+            CommandContext {
+                repeatable: options.idempotent,
+                script,
+            },
+            timeout,
+        );
         Ticket::join(self, entry)
     }
 
@@ -178,11 +210,11 @@ impl Dispatcher {
         mode: Mode,
         commands: Vec<Args>,
         options: CallOptions,
-    ) -> Result<(Came, Results)> {
-        let (came, results) = self.submit(mode, commands.into(), options).await;
+    ) -> Result<(ResponseMeta, Results)> {
+        let (meta, results) = self.submit(mode, commands.into(), options, None).await;
         match results.first() {
             Some(Err(first)) if results.iter().all(Result::is_err) => Err(first.clone()),
-            _ => Ok((came, results)),
+            _ => Ok((meta, results)),
         }
     }
 
@@ -191,12 +223,14 @@ impl Dispatcher {
         self: &Arc<Self>,
         command: Command<T>,
         options: CallOptions,
+        script: Option<ScriptContext>,
     ) -> Result<T> {
         let name = command_table::name_of(&command.args);
-        let (came, mut results) = self.submit_one(command.args, options).await;
+        let call = self.submit(Mode::Single, smallvec![command.args], options, script);
+        let (meta, mut results) = call.await;
         let result = results
             .pop()
             .unwrap_or_else(|| Err(Error::protocol("no reply")));
-        self.metrics().decode(&name, came, result)
+        self.metrics().decode(&name, meta, result)
     }
 }

@@ -1,5 +1,5 @@
 //! How the commands of a flight are cut into exchanges, in order.
-use super::fold;
+use super::{CommandContext, script_batch};
 use crate::{
     protocol::{
         command::Args,
@@ -29,15 +29,18 @@ impl Default for Limits {
 pub(super) struct Part {
     pub(super) mode: Mode,
     pub(super) commands: Vec<Args>,
+    /// Of each command.
+    pub(super) contexts: Vec<CommandContext>,
     /// Where the results go, item by item: entry and slot.
     pub(super) places: Vec<(u32, u32)>,
 }
 
 /// Whether running all of these twice does no harm.
-pub(super) fn is_safe(commands: &[Args]) -> bool {
-    commands
-        .iter()
-        .all(|args| args.repeatable || command_table::safety_of(args) != Safety::Other)
+pub(super) fn is_safe(commands: &[Args], contexts: &[CommandContext]) -> bool {
+    let mut each = commands.iter().zip(contexts);
+    each.all(|(args, context)| {
+        context.repeatable || command_table::safety_of(args) != Safety::Other
+    })
 }
 
 /// Whether any of these may change data.
@@ -56,7 +59,7 @@ fn weight(args: &Args) -> usize {
 /// single command or transaction is.
 pub(super) struct Plan<'a> {
     limits: Limits,
-    folds: bool,
+    joins: bool,
     transport: &'a dyn Transport,
     parts: Vec<Part>,
     open: Option<Part>,
@@ -65,10 +68,10 @@ pub(super) struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    pub(super) fn new(limits: Limits, folds: bool, transport: &'a dyn Transport) -> Self {
+    pub(super) fn new(limits: Limits, joins: bool, transport: &'a dyn Transport) -> Self {
         Self {
             limits,
-            folds,
+            joins,
             transport,
             parts: Vec::new(),
             open: None,
@@ -82,6 +85,7 @@ impl<'a> Plan<'a> {
         mode: Mode,
         entry: u32,
         commands: impl ExactSizeIterator<Item = Args>,
+        context: &CommandContext,
     ) {
         let places = (0..).map(|slot| (entry, slot));
         if mode == Mode::Transaction {
@@ -89,6 +93,7 @@ impl<'a> Plan<'a> {
             self.parts.push(Part {
                 mode,
                 places: places.take(commands.len()).collect(),
+                contexts: vec![context.clone(); commands.len()],
                 commands: commands.collect(),
             });
             return;
@@ -112,10 +117,12 @@ impl<'a> Plan<'a> {
             let part = self.open.get_or_insert_with(|| Part {
                 mode: Mode::Pipeline,
                 commands: Vec::with_capacity(room),
+                contexts: Vec::with_capacity(room),
                 places: Vec::with_capacity(room),
             });
             left -= 1;
             part.commands.push(command);
+            part.contexts.push(context.clone());
             part.places.push(place);
             self.bytes += bytes;
             if alone {
@@ -129,8 +136,8 @@ impl<'a> Plan<'a> {
         let Some(mut part) = self.open.take() else {
             return;
         };
-        if self.folds {
-            part.commands = fold::fold(part.commands);
+        if self.joins {
+            script_batch::join(&mut part.commands, &mut part.contexts);
         }
         if part.commands.len() == 1 {
             part.mode = Mode::Single;

@@ -1,37 +1,64 @@
-//! Folding: calls of one script that stand next to each other become one call.
+//! Joins calls of one script that stand next to each other into one call.
 //!
-//! A script that decides for [items](crate::client::script::ScriptCall::item) gets the keys of all, the
-//! arguments that they share, and the arguments of each. It answers a list with one reply an item,
-//! in order; an item that failed answers the text of its error, and leaves the others alone.
+//! A script that decides for [items](crate::client::script::ScriptCall::item) gets the keys of all,
+//! the arguments that they share, and the arguments of each. It answers a list with one reply an
+//! item, in order; an item that failed answers the text of its error, and leaves the others alone.
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
 };
 
+use super::{CommandContext, ScriptContext, ScriptItems};
 use crate::protocol::{
-    command::{Args, Fold},
+    command::Args,
     error::{Error, Result},
     reply::{Reply, ServerError},
 };
 
-/// Items of one call: a script holds up the keys of all of them while it runs.
-const MOST: usize = 128;
+/// Most items of one call: a script blocks the keys of all of them while it runs.
+const MAX_ITEMS: usize = 128;
 
-/// Whether keys of different items may meet in one call; believed until the server objects.
+/// Whether the server takes keys of different items in one call; assumed until it refuses.
 #[derive(Debug, Default)]
-pub(crate) struct Folding {
+pub(crate) struct JoinedCalls {
     rejected: AtomicBool,
 }
 
-impl Folding {
-    pub(super) fn is_rejected(&self) -> bool {
+impl JoinedCalls {
+    pub(super) fn are_rejected(&self) -> bool {
         self.rejected.load(Ordering::Relaxed)
+    }
+}
+
+impl CommandContext {
+    fn items(&self) -> Option<ScriptItems> {
+        self.script.as_ref()?.items
+    }
+
+    /// How many items a script is called for; 0 for any other command.
+    fn item_count(&self) -> usize {
+        self.items().map_or(0, |items| items.count as usize)
+    }
+
+    /// The same for another number of items.
+    fn with_items(&self, count: usize) -> Self {
+        let script = self.script.as_ref().map(|script| ScriptContext {
+            forms: Arc::clone(&script.forms),
+            items: script.items.map(|items| ScriptItems {
+                count: count as u32,
+                ..items
+            }),
+        });
+        Self {
+            repeatable: self.repeatable,
+            script,
+        }
     }
 }
 
 /// How the arguments of a call are laid out: `EVALSHA`, hash, number of keys, keys, shared, own.
 #[derive(Clone, Copy)]
-struct Shape {
+struct Layout {
     /// Keys of an item.
     keys: usize,
     /// Where the arguments that all items share are.
@@ -42,26 +69,22 @@ struct Shape {
 
 const HEAD: usize = 3;
 
-impl Shape {
-    fn of(call: &Args) -> Option<Self> {
-        let fold = call.fold?;
-        let items = fold.items as usize;
+impl Layout {
+    fn of(call: &Args, context: &CommandContext) -> Option<Self> {
+        let items = context.items()?;
+        let count = items.count as usize;
         let keys: usize = std::str::from_utf8(call.get(2)?).ok()?.parse().ok()?;
-        let shared = (HEAD + keys, HEAD + keys + fold.shared as usize);
+        let shared = (HEAD + keys, HEAD + keys + items.shared as usize);
         Some(Self {
-            keys: keys.checked_div(items)?,
+            keys: keys.checked_div(count)?,
             shared,
-            own: call.len().checked_sub(shared.1)?.checked_div(items)?,
+            own: call.len().checked_sub(shared.1)?.checked_div(count)?,
         })
     }
 
-    /// The same of so many of one.
-    fn put_together(self, first: &Args, calls: &[Args]) -> Args {
-        let mut all = first.same_script();
-        all.fold = first.fold.map(|fold| Fold {
-            items: calls.len() as u32,
-            ..fold
-        });
+    /// Builds one call for the items of all calls.
+    fn join(self, first: &Args, calls: &[Args]) -> Args {
+        let mut all = Args::new();
         let sum = |of: fn(&Args) -> usize| calls.iter().map(of).sum();
         all.reserve(sum(Args::len), sum(Args::bytes));
         all.append(first, 0..HEAD - 1);
@@ -76,10 +99,9 @@ impl Shape {
         all
     }
 
-    /// One of all.
-    fn take_apart(self, all: &Args, item: usize) -> Args {
-        let mut call = all.same_script();
-        call.fold = all.fold.map(|fold| Fold { items: 1, ..fold });
+    /// Builds the call for one of the items.
+    fn single(self, all: &Args, item: usize) -> Args {
+        let mut call = Args::new();
         call.append(all, 0..HEAD - 1);
         call.add(self.keys);
         let keys = HEAD + item * self.keys;
@@ -91,77 +113,102 @@ impl Shape {
     }
 }
 
-/// Whether a call may join the first of a run.
-fn alike(first: &Args, shape: Shape, call: &Args) -> bool {
-    let same_script = match (&first.script, &call.script) {
-        (Some(first), Some(call)) => Arc::ptr_eq(first, call),
+/// Whether a call differs from the first only by keys and own arguments.
+fn can_join(
+    (first, first_context): (&Args, &CommandContext),
+    layout: Layout,
+    (call, context): (&Args, &CommandContext),
+) -> bool {
+    let same_script = match (&first_context.script, &context.script) {
+        (Some(first), Some(call)) => Arc::ptr_eq(&first.forms, &call.forms),
         _ => false,
     };
     same_script
-        && first.fold == call.fold
-        && first.repeatable == call.repeatable
-        // The same hash, number of keys and number of arguments are the same shape.
+        && first_context.items() == context.items()
+        && first_context.repeatable == context.repeatable
+        // The same hash, number of keys and number of arguments are the same layout.
         && first.len() == call.len()
-        && (0..HEAD).all(|place| first.get(place) == call.get(place))
-        && (shape.shared.0..shape.shared.1).all(|place| first.get(place) == call.get(place))
+        && (0..HEAD).all(|index| first.get(index) == call.get(index))
+        && (layout.shared.0..layout.shared.1).all(|index| first.get(index) == call.get(index))
 }
 
-/// Joins neighbours that are alike; the order stays.
-pub(super) fn fold(mut calls: Vec<Args>) -> Vec<Args> {
-    if calls.iter().all(|call| call.fold.is_none()) {
-        return calls;
+/// Whether any of the commands is a script call for items.
+pub(super) fn has_items(contexts: &[CommandContext]) -> bool {
+    contexts.iter().any(|context| context.items().is_some())
+}
+
+/// Joins neighbours that can be; the order stays.
+pub(super) fn join(calls: &mut Vec<Args>, contexts: &mut Vec<CommandContext>) {
+    if !has_items(contexts) {
+        return;
     }
-    let mut folded = Vec::new();
+    let (mut joined, mut joined_contexts) = (Vec::new(), Vec::new());
     let mut from = 0;
-    while let Some(first) = calls.get(from) {
-        let shape = Shape::of(first);
-        let run = shape.map_or(1, |shape| {
-            let others = calls[from..].iter().take(MOST).skip(1);
-            1 + others.take_while(|call| alike(first, shape, call)).count()
+    while let (Some(first), Some(context)) = (calls.get(from), contexts.get(from)) {
+        let layout = Layout::of(first, context);
+        let run = layout.map_or(1, |layout| {
+            let others = calls[from..].iter().zip(&contexts[from..]);
+            let others = others.take(MAX_ITEMS).skip(1);
+            1 + others
+                .take_while(|other| can_join((first, context), layout, *other))
+                .count()
         });
-        folded.push(match shape {
-            Some(shape) if run > 1 => shape.put_together(first, &calls[from..from + run]),
-            _ => std::mem::take(&mut calls[from]),
-        });
+        match layout {
+            Some(layout) if run > 1 => {
+                joined.push(layout.join(first, &calls[from..from + run]));
+                joined_contexts.push(context.with_items(run));
+            }
+            _ => {
+                joined_contexts.push(context.clone());
+                joined.push(std::mem::take(&mut calls[from]));
+            }
+        }
         from += run;
     }
-    folded
+    *calls = joined;
+    *contexts = joined_contexts;
 }
 
-/// The single calls of those that were refused for the company of their keys, with the number of
-/// the item among all of the exchange.
+/// The single calls of those that were refused because of keys of other items, each with the
+/// number of its item among all of the exchange.
 ///
 /// Nothing of such a call ran: the keys lie apart in a cluster, or one of them is not permitted.
 pub(super) fn refused(
-    folding: &Folding,
+    joined_calls: &JoinedCalls,
     calls: &[Args],
+    contexts: &[CommandContext],
     results: &[Result<Reply>],
-) -> Vec<(usize, Args)> {
+) -> Vec<(usize, Args, CommandContext)> {
     let (mut refused, mut number) = (Vec::new(), 0);
-    for (call, result) in calls.iter().zip(results) {
-        let first = number;
-        number += call.items().max(1);
-        let (2.., Ok(Reply::Error(error))) = (call.items(), result) else {
+    for ((call, context), result) in calls.iter().zip(contexts).zip(results) {
+        let (first, items) = (number, context.item_count());
+        number += items.max(1);
+        let (2.., Ok(Reply::Error(error))) = (items, result) else {
             continue;
         };
         match error.code() {
-            "CROSSSLOT" => folding.rejected.store(true, Ordering::Relaxed),
+            "CROSSSLOT" => joined_calls.rejected.store(true, Ordering::Relaxed),
             "NOPERM" => {}
             _ => continue,
         }
-        if let Some(shape) = Shape::of(call) {
-            refused
-                .extend((0..call.items()).map(|item| (first + item, shape.take_apart(call, item))));
+        if let Some(layout) = Layout::of(call, context) {
+            let single = context.with_items(1);
+            refused.extend(
+                (0..items).map(|item| (first + item, layout.single(call, item), single.clone())),
+            );
         }
     }
     refused
 }
 
 /// The results of one call, one an item.
-pub(super) fn spread(call: &Args, result: Result<Reply>) -> impl Iterator<Item = Result<Reply>> {
-    let items = call.items().max(1);
+pub(super) fn split(
+    context: &CommandContext,
+    result: Result<Reply>,
+) -> impl Iterator<Item = Result<Reply>> {
+    let items = context.item_count().max(1);
     let (list, one) = match result {
-        result if call.fold.is_none() => (None, result),
+        result if context.items().is_none() => (None, result),
         Ok(Reply::Array(list)) if list.len() == items => (Some(list), Ok(Reply::Nil)),
         Ok(Reply::Error(error)) => (None, Ok(Reply::Error(error))),
         Ok(_) => (None, Err(Error::protocol("not one reply an item"))),

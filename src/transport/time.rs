@@ -12,8 +12,8 @@ pub(crate) struct Instant(Duration);
 #[cfg(all(target_family = "wasm", target_os = "unknown"))]
 impl Instant {
     pub(crate) fn now() -> Self {
-        use crate::client::clock::Clock as _;
-        Self(crate::client::clock::SystemClock::new().monotonic())
+        use crate::transport::clock::Clock as _;
+        Self(crate::transport::clock::SystemClock::new().monotonic())
     }
     pub(crate) fn checked_add(self, by: Duration) -> Option<Self> {
         self.0.checked_add(by).map(Self)

@@ -1,17 +1,17 @@
 //! One layer for rate limit, session and reads: together they are one request to the store.
 //!
-//! Separate layers ask one after the other. A [`Gate`] asks for all of it at once, and the client
+//! Separate layers ask one after the other. A [`RequestGuard`] asks for all of it at once, and the client
 //! sends what is asked at once in one HTTP request. The service runs only when the limit and the
 //! session let it; what was read for a request that is refused is thrown away.
 //!
 //! ```
 //! use restis::{
-//!     Redis, commands::StringCommands as _, gate::{Gate, Prefetched},
-//!     ratelimit::{RateLimitLayer, Subject}, session::SessionLayer,
+//!     Redis, commands::StringCommands as _,
+//!     web::{Prefetched, RateLimitLayer, RequestGuard, SessionLayer},
 //! };
 //!
-//! # fn gate(redis: Redis, limit: RateLimitLayer, sessions: SessionLayer) {
-//! let gate = Gate::new()
+//! # fn guard(redis: Redis, limit: RateLimitLayer, sessions: SessionLayer) {
+//! let guard = RequestGuard::new()
 //!     .limit(limit)
 //!     .session(sessions.required())
 //!     .read(move |_| {
@@ -19,7 +19,7 @@
 //!         async move { redis.get::<String>("notice").await }
 //!     });
 //! // A handler takes `Prefetched<restis::Result<Option<String>>>`, `Session` and `Decision`.
-//! # let _ = gate;
+//! # let _ = guard;
 //! # }
 //! ```
 
@@ -31,9 +31,12 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
-    ratelimit::{Decision, RateLimitLayer, Subject},
-    session::{CurrentSession, SessionLayer},
-    web::service::{Answering, Around, Layered, sealed::Sealed},
+    ratelimit::Decision,
+    session::CurrentSession,
+    web::{
+        RateLimitLayer, SessionLayer, Subject,
+        service::{Answering, Around, Layered, sealed::Sealed},
+    },
 };
 
 type Insert = Box<dyn FnOnce(&mut Extensions) + Send>;
@@ -50,7 +53,7 @@ pub struct Prefetched<T>(pub T);
 /// request to the store are refused: an identifier that is known to be blocked, a request that
 /// needs a session and has no cookie, and one from another site.
 #[derive(Clone, Default)]
-pub struct Gate(Arc<Checks>);
+pub struct RequestGuard(Arc<Checks>);
 
 #[derive(Clone, Default)]
 struct Checks {
@@ -59,9 +62,9 @@ struct Checks {
     read: Option<Arc<Read>>,
 }
 
-impl fmt::Debug for Gate {
+impl fmt::Debug for RequestGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Gate")
+        f.debug_struct("RequestGuard")
             .field("limit", &self.0.limit)
             .field("session", &self.0.session)
             .field("read", &self.0.read.is_some())
@@ -69,7 +72,7 @@ impl fmt::Debug for Gate {
     }
 }
 
-impl Gate {
+impl RequestGuard {
     /// A gate that lets everything through.
     pub fn new() -> Self {
         Self::default()
@@ -192,7 +195,7 @@ async fn known<B: From<String>>(
     }
 }
 
-impl<S> Layer<S> for Gate {
+impl<S> Layer<S> for RequestGuard {
     type Service = Layered<Self, S>;
 
     fn layer(&self, inner: S) -> Layered<Self, S> {
@@ -200,9 +203,9 @@ impl<S> Layer<S> for Gate {
     }
 }
 
-impl Sealed for Gate {}
+impl Sealed for RequestGuard {}
 
-impl Around for Gate {
+impl Around for RequestGuard {
     fn around<S, B, C>(self, mut inner: S, request: Request<B>) -> Answering<Response<C>, S::Error>
     where
         S: Service<Request<B>, Response = Response<C>> + Send + 'static,
