@@ -162,6 +162,8 @@ impl Array {
 
     /// Roughly the bytes behind this value; constant time.
     pub(crate) fn weight(&self) -> usize {
-        size_of::<Self>() + self.bytes + self.count() * (size_of::<(u64, Bytes)>() + 24)
+        /// The first node of the items.
+        const NODE: usize = 500;
+        size_of::<Self>() + NODE + self.bytes + self.count() * (size_of::<(u64, Bytes)>() + 24)
     }
 }

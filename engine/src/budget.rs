@@ -16,14 +16,32 @@ use crate::options::Options;
 
 /// Steps between two looks at the clock; a step is some nanoseconds.
 const SLICE: usize = 50_000;
+/// The most steps that may be taken at once, without a look at the clock.
+const AT_ONCE: usize = 1 << 28;
 /// The longest a command may run, unless configured: nobody else is served meanwhile.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
+
+/// The most bytes one command may put together, as its reply or on the way to it.
+const SCRATCH: usize = 512 << 20;
 
 /// Why a command was stopped.
 #[derive(Clone, Copy, Debug)]
 enum Stop {
     Call(Ended),
     Time,
+    Size,
+}
+
+/// The steps it takes to try a regular expression on a text.
+pub(crate) fn regex_steps(pattern: &str, text: &[u8]) -> usize {
+    /// What a counted repetition may be compiled to.
+    const REPEATED: usize = 4096;
+    let states = if pattern.contains('{') {
+        REPEATED
+    } else {
+        pattern.len()
+    };
+    1 + states.saturating_mul(text.len())
 }
 
 /// What is left for the running command; shared by the commands of a script and by all that run
@@ -36,6 +54,8 @@ struct Inner {
     time_limit: Duration,
     /// Steps until the next look at the clock.
     steps: AtomicUsize,
+    /// Bytes that may still be put together.
+    scratch: AtomicUsize,
     /// Whether the call has limits.
     limited: AtomicBool,
     /// Whether the command looked at the clock or was stopped.
@@ -63,6 +83,7 @@ impl Budget {
         Self(Arc::new(Inner {
             time_limit,
             steps: AtomicUsize::new(SLICE),
+            scratch: AtomicUsize::new(SCRATCH),
             limited: AtomicBool::new(false),
             long: AtomicBool::new(false),
             call: Mutex::default(),
@@ -87,6 +108,7 @@ impl Budget {
     /// Forgets what was spent.
     pub(crate) fn renew(&self) {
         self.0.steps.store(SLICE, Relaxed);
+        self.0.scratch.store(SCRATCH, Relaxed);
         if self.0.long.swap(false, Relaxed) {
             let mut call = self.lock();
             (call.deadline, call.over) = (None, None);
@@ -111,6 +133,7 @@ impl Budget {
         match self.lock().over {
             None => Ok(()),
             Some(Stop::Call(ended)) => Err(ended.error()),
+            Some(Stop::Size) => Err(Error::fixed("ERR the result is too large")),
             Some(Stop::Time) => Err(Error::new(format!(
                 "BUSY Command ran longer than {} ms and was stopped",
                 self.0.time_limit.as_millis()
@@ -125,8 +148,25 @@ impl Budget {
                 self.0.steps.store(left, Relaxed);
                 Ok(())
             }
+            None if steps > AT_ONCE => self.stop(Stop::Time),
             None => self.look(),
         }
+    }
+
+    /// Takes memory for what a command puts together; fails when it is too much.
+    pub(crate) fn hold(&self, bytes: usize) -> Result<(), Error> {
+        match self.0.scratch.load(Relaxed).checked_sub(bytes) {
+            Some(left) => {
+                self.0.scratch.store(left, Relaxed);
+                Ok(())
+            }
+            None => self.stop(Stop::Size),
+        }
+    }
+
+    /// The most bytes that a reply may have which is put together now.
+    pub(crate) fn most_bytes(&self) -> usize {
+        self.reply_left().unwrap_or(SCRATCH).min(SCRATCH)
     }
 
     /// Looks at the clock; fails when the command has run too long.

@@ -15,6 +15,7 @@ use crate::hub::Hub;
 use crate::options::{Eviction, Options};
 use crate::reply::Reply;
 use crate::scripting::Scripting;
+use crate::value::Value;
 
 /// Everything of an engine besides its keys.
 #[derive(Debug)]
@@ -45,6 +46,11 @@ impl Side {
             budget,
         }
     }
+
+    /// Roughly the bytes users, scripts, functions and subscriptions take.
+    pub(crate) fn weight(&self) -> usize {
+        self.acl.weight() + self.scripting.weight() + self.hub.weight()
+    }
 }
 
 /// Set while a script or function runs.
@@ -52,8 +58,6 @@ impl Side {
 pub(crate) struct Script {
     /// Writes are refused.
     pub(crate) read_only: bool,
-    /// Whether the memory check was done (or waived) when the script began.
-    pub(crate) memory_checked: bool,
 }
 
 /// What a command sees.
@@ -104,10 +108,9 @@ impl Ctx<'_> {
 
     fn execute(&mut self, spec: &Spec, args: Args<'_>) -> Reply {
         if spec.flags.has(Flags::DENYOOM)
-            && !self.script.is_some_and(|script| script.memory_checked)
-            && !self.make_room()
+            && let Err(error) = self.make_room(cost(args))
         {
-            return Reply::Error(OOM);
+            return Reply::Error(error);
         }
         if self.side.hub.has_monitors() && !spec.flags.has(Flags::ADMIN) {
             self.side.hub.feed_monitors(&self.monitor_line(args));
@@ -134,31 +137,61 @@ impl Ctx<'_> {
         }
     }
 
-    /// Evicts until the data fits the limit; `false`: it does not.
-    pub(crate) fn make_room(&mut self) -> bool {
-        let Some(limit) = self.side.options.memory_limit else {
-            return true;
-        };
-        while self.db.used() > limit {
-            let evicted = match self.side.options.eviction {
-                Eviction::NoEviction => false,
-                Eviction::OptimisticVolatile => self.db.evict_one(),
-            };
-            if !evicted {
-                return false;
-            }
-        }
-        true
+    /// Roughly the bytes everything takes that the database keeps.
+    pub(crate) fn used(&self) -> usize {
+        self.db.used() + self.side.weight()
     }
 
-    /// Refuses a string that alone would not fit the memory limit, before it is made.
-    pub(crate) fn check_string(&self, len: usize) -> Result<(), Error> {
-        let fits = self
-            .side
+    /// Whether so many bytes more fit the limit as it is.
+    pub(crate) fn fits(&self, more: usize) -> bool {
+        self.side
             .options
             .memory_limit
-            .is_none_or(|limit| len <= limit);
-        if fits { Ok(()) } else { Err(OOM) }
+            .is_none_or(|limit| self.used().saturating_add(more) <= limit)
+    }
+
+    /// Fails if something of this size would not fit the limit even alone.
+    pub(crate) fn check_size(&self, bytes: usize) -> Result<(), Error> {
+        match self.side.options.memory_limit {
+            Some(limit) if bytes > limit => Err(OOM),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes room for what is about to be kept, or fails.
+    ///
+    /// May evict keys: what was read before has to be read again.
+    pub(crate) fn make_room(&mut self, more: usize) -> Result<(), Error> {
+        if more == 0 || self.fits(more) {
+            return Ok(());
+        }
+        self.check_size(more)?;
+        self.side.scripting.forget_evaluated();
+        while !self.fits(more) {
+            if !self.evict_one() {
+                return Err(OOM);
+            }
+        }
+        Ok(())
+    }
+
+    /// Evicts a key if that is how memory is won back; `false`: nothing was evicted.
+    pub(crate) fn evict_one(&mut self) -> bool {
+        match self.side.options.eviction {
+            Eviction::NoEviction => false,
+            Eviction::OptimisticVolatile => self.db.evict_one(),
+        }
+    }
+
+    /// Makes room for a string that grows to this length, or fails.
+    pub(crate) fn grow_string(&mut self, key: &[u8], len: usize) -> Result<(), Error> {
+        let old = self.db.read::<Bytes>(key)?.map_or(0, Bytes::len);
+        self.make_room(len.saturating_sub(old))
+    }
+
+    /// Makes room for a value that was made of others, or fails.
+    pub(crate) fn keep(&mut self, value: &Value) -> Result<(), Error> {
+        self.make_room(value.weight())
     }
 
     fn monitor_line(&self, args: Args<'_>) -> Bytes {
@@ -175,6 +208,17 @@ impl Ctx<'_> {
         }
         Bytes::from(line)
     }
+}
+
+/// The most that a command keeps which keeps no more than it is given. Those that keep more make
+/// room by themselves.
+fn cost(args: Args<'_>) -> usize {
+    /// What a key, a new collection and its first element take.
+    const KEY: usize = 1024;
+    /// What an element takes, by the argument.
+    const PER_ARGUMENT: usize = 64;
+    let each = |arg: &&[u8]| arg.len() + PER_ARGUMENT;
+    KEY + args.iter().skip(1).map(each).sum::<usize>()
 }
 
 /// Appends an argument in quotes, everything that is not printable escaped.

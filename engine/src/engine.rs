@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::{self, Read, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -12,7 +13,7 @@ use crate::acl::Caller;
 use crate::command::Spec;
 use crate::ctx::{self, Ctx, Side};
 use crate::db::Db;
-use crate::error::Error;
+use crate::error::{Error, OOM};
 use crate::hub::{Hub, Sink};
 use crate::limits::CallLimits;
 use crate::options::Options;
@@ -21,6 +22,8 @@ use crate::snapshot::{self, SnapshotError};
 
 /// How many commands of a batch run before others get their turn.
 const CHUNK: usize = 64;
+/// The longest that libraries of functions run while a snapshot is loaded.
+const LIBRARIES_LIMIT: Duration = Duration::from_secs(10);
 
 type ArgList<'a> = SmallVec<[&'a [u8]; 8]>;
 
@@ -151,18 +154,24 @@ impl Engine {
         self.lock().side.acl.caller_of(token)
     }
 
-    /// Whether the caller may subscribe to these channels and patterns.
+    /// Whether the caller may subscribe to these channels and patterns, and memory allows it.
     pub fn check_channels<A: AsRef<[u8]>>(
         &self,
         caller: &Caller,
         channels: &[A],
         patterns: &[A],
     ) -> Result<(), Error> {
-        let state = self.lock();
+        let mut state = self.lock();
         state.side.budget.open(&self.limits);
         state.side.budget.begin()?;
         let Side { acl, budget, .. } = &state.side;
-        acl.check_channels(budget, caller, channels, patterns)
+        acl.check_channels(budget, caller, channels, patterns)?;
+        let more = Hub::cost(channels) + Hub::cost(patterns);
+        if state.ctx(caller).fits(more) {
+            Ok(())
+        } else {
+            Err(OOM)
+        }
     }
 
     /// Runs one command on behalf of a caller.
@@ -300,11 +309,16 @@ impl Engine {
 
     /// Replaces everything by what [`Engine::save`] wrote; returns the number of keys.
     ///
-    /// On an error the database stays as it is.
+    /// On an error the database stays as it is. What was saved is loaded whatever the limits of
+    /// memory and time are now; a library of functions that cannot be run now is run when it is
+    /// first needed.
     pub fn load(&self, input: &mut dyn Read) -> Result<u64, SnapshotError> {
         let body = snapshot::read(input)?;
         // The database before is freed with the result, outside the lock.
         let (keys, _before) = self.with(|state| {
+            let deadline = Instant::now() + LIBRARIES_LIMIT;
+            let limits = CallLimits::default().deadline(deadline);
+            state.side.budget.open(&limits);
             let (mut db, mut side) = snapshot::fresh(&state.db, &state.side);
             let keys = snapshot::decode(&body, &mut db, &mut side)?;
             db.set_notify_flags(state.db.notify_flags());
@@ -318,7 +332,8 @@ impl Engine {
 
     /// Roughly the bytes the data takes.
     pub fn used_memory(&self) -> usize {
-        self.lock().db.used()
+        let state = self.lock();
+        state.db.used() + state.side.weight()
     }
 
     /// How many changes the database has seen; tells whether a snapshot is due.

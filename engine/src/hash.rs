@@ -22,6 +22,9 @@ pub(crate) struct Hash {
 }
 
 impl Hash {
+    /// What the expiry of a field takes.
+    pub(crate) const PER_EXPIRY: usize = 80;
+
     pub(crate) fn len(&self) -> usize {
         self.fields.len()
     }
@@ -147,6 +150,9 @@ impl Hash {
             + self.fields.weight()
             + self.value_bytes
             + self.fields.len() * 16
-            + self.expiry.as_ref().map_or(0, |e| e.of.len() * 48)
+            + self
+                .expiry
+                .as_ref()
+                .map_or(0, |e| e.of.len() * Self::PER_EXPIRY)
     }
 }

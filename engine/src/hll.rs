@@ -8,6 +8,8 @@ const INDEX_BITS: u32 = 14;
 const HASH_BITS: u32 = 64 - INDEX_BITS;
 const HEADER: usize = 16;
 const DENSE_SIZE: usize = HEADER + REGISTERS * 6 / 8;
+/// The most bytes a counter takes.
+pub(crate) const MOST_BYTES: usize = DENSE_SIZE;
 /// Above this size a sparse value becomes dense (Redis' `hll-sparse-max-bytes`).
 const SPARSE_MAX: usize = 3000;
 /// The largest register a sparse value can hold.

@@ -59,6 +59,9 @@ pub trait Sink: Send + Sync {
     fn push(&self, frame: Frame) -> bool;
 }
 
+/// What a subscription to one name takes besides the name.
+const SUBSCRIPTION: usize = 128;
+
 struct Consumer {
     id: u64,
     sink: Arc<dyn Sink>,
@@ -79,6 +82,8 @@ pub(crate) struct Hub {
     /// Channel and pattern subscriptions; lets PUBLISH skip the lock.
     subscriptions: AtomicUsize,
     monitors: AtomicUsize,
+    /// Roughly the bytes all subscriptions take.
+    weight: AtomicUsize,
 }
 
 impl fmt::Debug for Hub {
@@ -159,6 +164,13 @@ impl Hub {
 
     fn recount(&self, tables: &Tables) {
         let channels: usize = tables.channels.values().map(Vec::len).sum();
+        let names = tables.channels.keys();
+        let patterns = tables.patterns.iter().map(|(pattern, _)| pattern);
+        let bytes: usize = names.chain(patterns).map(Bytes::len).sum();
+        self.weight.store(
+            bytes + (channels + tables.patterns.len()) * SUBSCRIPTION,
+            Ordering::Relaxed,
+        );
         self.subscriptions
             .store(channels + tables.patterns.len(), Ordering::Release);
         self.monitors
@@ -213,6 +225,17 @@ impl Hub {
             self.recount(&tables);
         }
         Ok(taken)
+    }
+
+    /// Roughly the bytes all subscriptions take.
+    pub(crate) fn weight(&self) -> usize {
+        self.weight.load(Ordering::Relaxed)
+    }
+
+    /// Roughly the bytes a subscription to these names would take.
+    pub(crate) fn cost<A: AsRef<[u8]>>(names: &[A]) -> usize {
+        let each = |name: &A| name.as_ref().len() + SUBSCRIPTION;
+        names.iter().map(each).sum()
     }
 
     pub(crate) fn has_monitors(&self) -> bool {

@@ -123,6 +123,34 @@ impl Scripting {
         }
     }
 
+    /// Roughly the bytes a script or library takes: its text and what it is compiled to.
+    pub(crate) const fn cost(bytes: usize) -> usize {
+        const FIXED: usize = 1024;
+        const COMPILED: usize = 8;
+        FIXED + bytes * (1 + COMPILED)
+    }
+
+    /// Roughly the bytes all scripts and libraries take.
+    pub(crate) fn weight(&self) -> usize {
+        let libraries = self.libraries.values().map(|library| library.code.len());
+        let scripts = Self::cost(self.script_bytes) + Self::cost(0) * self.scripts.len();
+        libraries.map(Self::cost).sum::<usize>() + scripts - Self::cost(0)
+    }
+
+    /// Forgets a script unless it came by SCRIPT LOAD.
+    pub(crate) fn forget(&mut self, sha: &Sha) {
+        if self.scripts.get(sha).is_some_and(|kept| !kept.loaded) {
+            let kept = self.scripts.remove(sha);
+            self.script_bytes -= kept.map_or(0, |kept| kept.bytes);
+        }
+    }
+
+    /// Forgets every script that did not come by SCRIPT LOAD.
+    pub(crate) fn forget_evaluated(&mut self) {
+        self.scripts.retain(|_, kept| kept.loaded);
+        self.script_bytes = self.scripts.values().map(|kept| kept.bytes).sum();
+    }
+
     /// Forgets a quarter of the scripts: those not used for long, loaded ones last.
     fn shrink(&mut self) {
         let mut order: Vec<(bool, u64, Sha)> = self

@@ -6,6 +6,7 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
+use crate::budget::Budget;
 use crate::dict::Dict;
 
 /// How similarity is measured.
@@ -154,10 +155,15 @@ impl Vectors {
     }
 
     /// The ids nearest to a vector with their scores, the nearest first, ties by id.
-    pub(crate) fn nearest(&self, to: &[f32], count: usize) -> Vec<(&[u8], f64)> {
+    ///
+    /// Looks at no more of them when the budget ends.
+    pub(crate) fn nearest(&self, to: &[f32], count: usize, budget: &Budget) -> Vec<(&[u8], f64)> {
         let square = product(to, to);
         let mut best = BinaryHeap::with_capacity(count.min(self.len()) + 1);
         for (id, vector) in self.iter() {
+            if budget.spend(1 + self.dimension / 4).is_err() {
+                break;
+            }
             let closeness = self.metric.closeness(vector, to, square);
             best.push(Candidate { closeness, id });
             if best.len() > count {

@@ -285,3 +285,110 @@ fn users_survive_a_snapshot() {
     assert_eq!(restored.caller_of_token(&token), Some(bob.clone()));
     assert!(error(&restored.call_as(&bob, &["DEL", "own"])).starts_with("NOPERM"));
 }
+
+const INDEX: &str = "SEARCH.CREATE secrets ON HASH PREFIX 2 pub: secret: SCHEMA name TEXT n U64";
+
+/// An engine with an index over keys that `bob` may and may not read.
+fn with_index(rules: &[&str]) -> (Engine, Caller) {
+    let (engine, bob) = with_user(rules);
+    for line in [
+        INDEX,
+        "SEARCH.CREATE public ON HASH PREFIX 1 pub:a: SCHEMA name TEXT",
+        "SEARCH.CREATE followed ON STREAM log SCHEMA name TEXT",
+        "SEARCH.ALIASADD alias secrets",
+        "HSET secret:1 name hidden n 1",
+        "HSET pub:a:1 name shown",
+    ] {
+        let reply = engine.call(&line.split(' ').collect::<Vec<_>>());
+        assert!(!reply.is_error(), "{line}: {reply:?}");
+    }
+    (engine, bob)
+}
+
+fn run(engine: &Engine, caller: &Caller, line: &str) -> Reply {
+    engine.call_as(caller, &line.split(' ').collect::<Vec<_>>())
+}
+
+#[test]
+fn an_index_tells_nothing_of_keys_that_the_caller_may_not_read() {
+    // The names of indexes are keys, too: these are allowed.
+    let rules = [
+        "+@all",
+        "~pub:*",
+        "~secrets",
+        "~public",
+        "~followed",
+        "~alias",
+        "~mine",
+    ];
+    let (engine, bob) = with_index(&rules);
+    for line in [
+        "SEARCH.QUERY secrets {\"name\":\"hidden\"}",
+        "SEARCH.QUERY alias {\"name\":\"hidden\"}",
+        "SEARCH.COUNT secrets {\"name\":\"hidden\"}",
+        "SEARCH.COUNT alias {}",
+        "SEARCH.AGGREGATE secrets {} {\"all\":{\"$count\":{\"field\":\"n\"}}}",
+        "SEARCH.DESCRIBE secrets",
+        "SEARCH.WAITINDEXING secrets",
+        "SEARCH.REINDEX secrets",
+        "SEARCH.DROP secrets",
+        "SEARCH.ALIASADD mine secrets",
+        "SEARCH.ALIASDEL alias",
+        "SEARCH.QUERY followed {}",
+        "SEARCH.CREATE mine ON HASH PREFIX 1 secret: SCHEMA name TEXT",
+        "SEARCH.CREATE mine ON HASH PREFIX 1 pub SCHEMA name TEXT",
+        "SEARCH.CREATE mine ON HASH PREFIX 1 p SCHEMA name TEXT",
+        "SEARCH.CREATE mine ON STREAM log SCHEMA name TEXT",
+    ] {
+        let reply = run(&engine, &bob, line);
+        assert!(error(&reply).starts_with("NOPERM"), "{line}: {reply:?}");
+    }
+    let script = "return redis.call('SEARCH.COUNT', KEYS[1], '{}')";
+    let reply = engine.call_as(&bob, &["EVAL", script, "1", "secrets"]);
+    assert!(error(&reply).contains("NOPERM"), "{reply:?}");
+    assert_eq!(run(&engine, &bob, "SEARCH.COUNT public {}"), Reply::Int(1));
+    let create = "SEARCH.CREATE mine ON HASH PREFIX 2 pub:x: pub:y: SCHEMA name TEXT";
+    assert_eq!(run(&engine, &bob, create), Reply::Int(1));
+    let listed = format!("{:?}", run(&engine, &bob, "SEARCH.LISTINDEXES"));
+    assert!(
+        listed.contains("public") && !listed.contains("secrets"),
+        "{listed}"
+    );
+    assert_eq!(run(&engine, &bob, "SEARCH.LISTALIASES"), Reply::empty());
+    // Who may read everything sees everything.
+    let all = Caller::read_only();
+    assert_eq!(run(&engine, &all, "SEARCH.COUNT alias {}"), Reply::Int(2));
+}
+
+#[test]
+fn a_key_that_may_only_be_written_is_not_read_through_an_index() {
+    let (engine, bob) = with_index(&["+@all", "%W~secret:*", "~pub:*", "~secrets"]);
+    let reply = run(&engine, &bob, "SEARCH.COUNT secrets {}");
+    assert!(error(&reply).starts_with("NOPERM"), "{reply:?}");
+    engine.call(&["ACL", "SETUSER", "bob", "%R~secret:*"]);
+    assert_eq!(run(&engine, &bob, "SEARCH.COUNT secrets {}"), Reply::Int(2));
+}
+
+#[test]
+fn notifications_of_keys_are_for_those_who_may_read_them() {
+    let (engine, bob) = with_user(&["+@all", "allchannels", "~pub:*"]);
+    let may = |channels: &[&str], patterns: &[&str]| {
+        engine.check_channels(&bob, channels, patterns).is_ok()
+    };
+    assert!(may(&["news", "__keyspace@0__:pub:1"], &["news.*"]));
+    assert!(may(&[], &["__keyspace@0__:pub:*"]));
+    for channel in ["__keyspace@0__:secret:1", "__keyevent@0__:set"] {
+        assert!(!may(&[channel], &[]), "{channel}");
+    }
+    for pattern in [
+        "*",
+        "__key*",
+        "__keyspace@0__:*",
+        "__keyevent@0__:*",
+        "_?keyspace*",
+    ] {
+        assert!(!may(&[], &[pattern]), "{pattern}");
+    }
+    engine.call(&["ACL", "SETUSER", "bob", "allkeys"]);
+    assert!(may(&["__keyevent@0__:set"], &["*"]));
+}

@@ -125,3 +125,219 @@ fn a_pattern_that_takes_long_is_stopped() {
     }
     assert!(begin.elapsed() < SOON);
 }
+
+/// Commands that prepare, and one that would run for minutes. `{x}` is a text of 100,000 letters.
+fn hostile() -> Vec<(&'static str, Vec<Vec<String>>, Vec<String>)> {
+    let words = |line: &str| -> Vec<String> {
+        let letters = "a".repeat(100_000);
+        line.split(' ')
+            .map(|word| word.replace("{x}", &letters).replace('_', " "))
+            .collect()
+    };
+    let many = |line: &str, word: &str, count: usize| -> Vec<String> {
+        let mut words = words(line);
+        words.extend(std::iter::repeat_n(word.to_owned(), count));
+        words
+    };
+    let members = |command: &str, per: &dyn Fn(usize) -> Vec<String>| -> Vec<String> {
+        let mut words = words(command);
+        words.extend((0..5_000).flat_map(per));
+        words
+    };
+    let set = members("SADD s", &|n| vec![n.to_string()]);
+    let zset = members("ZADD z", &|n| vec!["1".into(), n.to_string()]);
+    let items = |item: &str| format!("[{}{item}]", format!("{item},").repeat(4_999));
+    let json = |key: &str, text: String| vec!["JSON.SET".into(), key.into(), "$".into(), text];
+    let index = words("SEARCH.CREATE i ON HASH PREFIX 1 p: SCHEMA t TEXT n U64 FAST");
+    let docs: Vec<Vec<String>> = (0..300)
+        .map(|n| words(&format!("HSET p:{n} t word{n}_common_text n {n}")))
+        .collect();
+    let searched = || [vec![index.clone()], docs.clone()].concat();
+    let clauses = |clause: &str| {
+        format!(
+            "{{\"$or\":[{}{clause}]}}",
+            format!("{clause},").repeat(20_000)
+        )
+    };
+    let figures: Vec<String> = (0..20_000)
+        .map(|n| format!("\"a{n}\":{{\"$avg\":{{\"field\":\"n\"}}}}"))
+        .collect();
+    let figures = format!("{{{}}}", figures.join(","));
+    let query = |verb: &str, rest: &[&str]| -> Vec<String> {
+        [&[verb, "i"], rest]
+            .concat()
+            .iter()
+            .map(|word| (*word).to_owned())
+            .collect()
+    };
+    vec![
+        (
+            "glob",
+            vec![words("SET {x}{x}{x}{x} v")],
+            words("KEYS *{x}{x}b"),
+        ),
+        (
+            "glob of a scan",
+            vec![words("HSET h {x}{x}{x}{x} v")],
+            words("HSCAN h 0 MATCH *{x}{x}b"),
+        ),
+        ("glob of channels", vec![], words("CONFIG GET {x}")),
+        ("inter", vec![set.clone()], many("SINTER s", "s", 50_000)),
+        (
+            "inter count",
+            vec![set.clone()],
+            many("SINTERCARD 50000", "s", 50_000),
+        ),
+        ("union", vec![set.clone()], many("SUNION s", "s", 50_000)),
+        (
+            "diff",
+            vec![set.clone(), words("SADD e x")],
+            many("SDIFF s", "e", 50_000),
+        ),
+        ("store", vec![set], many("SUNIONSTORE d s", "s", 50_000)),
+        (
+            "zunion",
+            vec![zset.clone()],
+            many("ZUNION 50000", "z", 50_000),
+        ),
+        (
+            "zinter",
+            vec![zset.clone()],
+            many("ZINTERSTORE d 50000", "z", 50_000),
+        ),
+        (
+            "zdiff",
+            vec![zset, words("ZADD e 1 x")],
+            [many("ZDIFF 50000 z", "e", 49_999)].concat(),
+        ),
+        (
+            "bitop",
+            vec![words("SETRANGE b 1000000 x")],
+            many("BITOP AND d b", "b", 50_000),
+        ),
+        (
+            "pfcount",
+            vec![words("PFADD p a b c")],
+            many("PFCOUNT p", "p", 500_000),
+        ),
+        (
+            "pfmerge",
+            vec![words("PFADD p a b c")],
+            many("PFMERGE d p", "p", 500_000),
+        ),
+        (
+            "paths",
+            vec![json("j", items("[1,2]"))],
+            many("JSON.GET j", "$..*", 20_000),
+        ),
+        (
+            "path",
+            vec![json("j", items("[1,2]"))],
+            words("JSON.GET j $..*..*..*..*[?(@==@)]"),
+        ),
+        (
+            "filter",
+            vec![json("j", items(&format!("\"{}\"", "a".repeat(1_000))))],
+            vec![
+                "JSON.GET".into(),
+                "j".into(),
+                format!("$[?(@=~\"(a|aa|aaa|a.a)*{}b\")]", ".".repeat(300)),
+            ],
+        ),
+        (
+            "documents",
+            vec![json("j", items("[1,2]"))],
+            [many("JSON.MGET", "j", 200_000), vec!["$..*".into()]].concat(),
+        ),
+        (
+            "pairs",
+            vec![],
+            [
+                words("JSON.MSET"),
+                (0..40_000)
+                    .flat_map(|n| [format!("k{n}"), "$".into(), "1".into()])
+                    .collect(),
+            ]
+            .concat(),
+        ),
+        (
+            "indent",
+            vec![json("j", items("[1]"))],
+            words("JSON.GET j INDENT {x}"),
+        ),
+        (
+            "grep",
+            vec![words("ARSET a 0 {x}{x}{x}")],
+            words("ARGREP a - + MATCH {x}{x}b"),
+        ),
+        (
+            "grep by pattern",
+            vec![words("ARSET a 0 {x}{x}{x}")],
+            words("ARGREP a - + RE (a|aa){900}b"),
+        ),
+        (
+            "streams",
+            vec![words("XADD s * f {x}")],
+            [many("XREAD STREAMS", "s", 50_000), vec!["0".into(); 50_000]].concat(),
+        ),
+        (
+            "clauses",
+            searched(),
+            query("SEARCH.COUNT", &[&clauses("{\"t\":\"common\"}")]),
+        ),
+        (
+            "phrases",
+            searched(),
+            query(
+                "SEARCH.COUNT",
+                &[&clauses("{\"t\":{\"$phrase\":\"common text\"}}")],
+            ),
+        ),
+        (
+            "fuzzy",
+            searched(),
+            query(
+                "SEARCH.COUNT",
+                &[&clauses("{\"t\":{\"$fuzzy\":\"comon\"}}")],
+            ),
+        ),
+        (
+            "regex",
+            searched(),
+            query("SEARCH.COUNT", &[&clauses("{\"t\":{\"$regex\":\".*x\"}}")]),
+        ),
+        (
+            "figures",
+            searched(),
+            query("SEARCH.AGGREGATE", &["{}", &figures]),
+        ),
+    ]
+}
+
+/// How long a command takes that has 50 ms: no more than this even on a busy machine.
+const STOPPED: Duration = Duration::from_secs(2);
+
+#[test]
+fn no_command_runs_for_long() {
+    let mut slow = Vec::new();
+    for (name, prepare, command) in hostile() {
+        let options = Options::default().script_time_limit(Duration::from_millis(50));
+        let engine = Engine::new(options);
+        for line in prepare {
+            let reply = engine.call(&line);
+            assert!(!reply.is_error(), "{name}: {reply:?}");
+        }
+        let begin = Instant::now();
+        let reply = engine.call(&command);
+        let took = begin.elapsed();
+        let told = match &reply {
+            Reply::Error(error) => error.message().chars().take(100).collect(),
+            reply => format!("{} bytes", reply.size()),
+        };
+        if took > STOPPED {
+            slow.push(format!("{name}: {took:?}, {told}"));
+        }
+        assert_eq!(engine.call(&["PING"]), Reply::simple("PONG"));
+    }
+    assert!(slow.is_empty(), "{}", slow.join("\n"));
+}

@@ -158,16 +158,20 @@ fn a_script_that_does_not_end_is_stopped_whatever_it_catches() {
 fn scripts_respect_the_memory_limit_of_the_data() {
     let engine = Engine::new(
         Options::default()
-            .memory_limit(1)
+            .memory_limit(20_000)
             .eviction(Eviction::NoEviction),
     );
     let fill = "return redis.call('SET', KEYS[1], ARGV[1])";
     assert_eq!(eval(&engine, fill), Reply::ok());
+    // Each write is checked, not only whether there was room when the script began.
+    let many = "for i = 1, 1000 do redis.call('SET', i, string.rep('x', 100)) end";
+    assert!(error(&eval(&engine, many)).starts_with("OOM"));
+    assert!(engine.used_memory() <= 20_000);
     assert!(error(&eval(&engine, fill)).starts_with("OOM"));
-    assert_eq!(
-        eval(&engine, &format!("#!lua flags=allow-oom\n{fill}")),
-        Reply::ok()
-    );
+    // The flag lets a script begin, to remove something; it is no way around the limit.
+    let flagged = format!("#!lua flags=allow-oom\n{many}");
+    assert!(error(&eval(&engine, &flagged)).starts_with("OOM"));
+    assert!(engine.used_memory() <= 20_000);
     assert_eq!(
         eval(&engine, "return redis.call('DEL', KEYS[1])"),
         Reply::Int(1)

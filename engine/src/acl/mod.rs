@@ -66,6 +66,8 @@ impl Caller {
 #[derive(Debug, Default)]
 pub(crate) struct Acl {
     users: BTreeMap<String, User>,
+    /// Roughly the bytes all users take.
+    weight: usize,
 }
 
 impl Acl {
@@ -116,6 +118,36 @@ impl Acl {
         Ok(())
     }
 
+    /// Whether the caller may read this key.
+    pub(crate) fn may_read(&self, budget: &Budget, caller: &Caller, key: &[u8]) -> bool {
+        let read = Needs {
+            read: true,
+            write: false,
+        };
+        self.sees_all(caller)
+            || self
+                .active(caller)
+                .is_some_and(|user| user.may_use_key(budget, key, read))
+    }
+
+    /// Whether the caller may read every key that begins with one of these.
+    pub(crate) fn may_read_prefixes<A: AsRef<[u8]>>(
+        &self,
+        caller: &Caller,
+        prefixes: &[A],
+    ) -> bool {
+        let covered = |user: &User| {
+            let mut prefixes = prefixes.iter();
+            prefixes.all(|prefix| user.may_read_prefix(prefix.as_ref()))
+        };
+        self.sees_all(caller) || self.active(caller).is_some_and(covered)
+    }
+
+    /// Whether keys are no matter for the caller.
+    fn sees_all(&self, caller: &Caller) -> bool {
+        &*caller.user == DEFAULT || caller.read_only
+    }
+
     /// Whether the caller may listen to these channels and patterns.
     pub(crate) fn check_channels<A: AsRef<[u8]>>(
         &self,
@@ -125,12 +157,25 @@ impl Acl {
         patterns: &[A],
     ) -> Result<(), Error> {
         // Redis lets a user with only reading commands subscribe.
-        if &*caller.user == DEFAULT || caller.read_only {
+        if self.sees_all(caller) {
             return Ok(());
         }
         let Some(user) = self.active(caller) else {
             return channel_outcome(false);
         };
+        // Notifications tell of keys.
+        let names = channels.iter().map(AsRef::as_ref);
+        if names
+            .clone()
+            .any(|name| !user.may_be_notified(budget, name))
+            || patterns
+                .iter()
+                .any(|name| !user.may_be_notified_like(name.as_ref()))
+        {
+            return Err(Error::fixed(
+                "NOPERM this user has no permissions to read all keys whose notifications these channels carry",
+            ));
+        }
         for (name, list) in [("SUBSCRIBE", channels), ("PSUBSCRIBE", patterns)] {
             if !list.is_empty() && !user.may_run(name) {
                 return Err(no_permission(name));
@@ -173,19 +218,35 @@ impl Acl {
         if !self.users.contains_key(name) && self.users.len() >= MAX_USERS {
             return Err(Error::fixed("ERR too many users"));
         }
-        self.users.insert(name.to_owned(), user);
+        self.weight += weight_of(name, &user);
+        if let Some(old) = self.users.insert(name.to_owned(), user) {
+            self.weight -= weight_of(name, &old);
+        }
         Ok(())
+    }
+
+    /// Roughly the bytes all users take.
+    pub(crate) const fn weight(&self) -> usize {
+        self.weight
     }
 
     /// Removes a user; `false`: there is none.
     pub(crate) fn remove(&mut self, name: &str) -> bool {
-        self.users.remove(name).is_some()
+        let user = self.users.remove(name);
+        if let Some(user) = &user {
+            self.weight -= weight_of(name, user);
+        }
+        user.is_some()
     }
 
     /// Whether this name belongs to the engine itself.
     pub(crate) fn is_reserved(name: &str) -> bool {
         name == DEFAULT || name == DEFAULT_READ_ONLY
     }
+}
+
+fn weight_of(name: &str, user: &User) -> usize {
+    name.len() + user.weight()
 }
 
 fn channel_outcome(allowed: bool) -> Result<(), Error> {

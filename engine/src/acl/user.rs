@@ -57,6 +57,39 @@ impl User {
             .any(|rule| (!needs.read || rule.read) && (!needs.write || rule.write) && fits(rule))
     }
 
+    /// Whether every key that begins with this may be read.
+    pub(super) fn may_read_prefix(&self, prefix: &[u8]) -> bool {
+        let covers = |rule: &KeyRule| match rule.pattern.split_last() {
+            Some((b'*', head)) => literal_head(head) == head && prefix.starts_with(head),
+            _ => false,
+        };
+        self.keys.iter().any(|rule| rule.read && covers(rule))
+    }
+
+    /// Whether the keys may be read of which a channel notifies.
+    pub(super) fn may_be_notified(&self, budget: &Budget, channel: &[u8]) -> bool {
+        let read = Needs {
+            read: true,
+            write: false,
+        };
+        match notified(channel) {
+            None => true,
+            Some(Some(key)) => self.may_use_key(budget, key, read),
+            Some(None) => self.may_read_prefix(b""),
+        }
+    }
+
+    /// Whether the keys may be read of which the channels notify that fit a pattern.
+    pub(super) fn may_be_notified_like(&self, pattern: &[u8]) -> bool {
+        let head = literal_head(pattern);
+        if let Some(Some(key)) = notified(head) {
+            return self.may_read_prefix(key);
+        }
+        let related = |channel: &[u8]| channel.starts_with(head) || head.starts_with(channel);
+        let notifies = related(KEYSPACE) || related(KEYEVENT);
+        !notifies || self.may_read_prefix(b"")
+    }
+
     /// `literal`: the name is a pattern itself and must be one of the user's.
     pub(super) fn may_use_channel(&self, budget: &Budget, name: &[u8], literal: bool) -> bool {
         self.channels.iter().any(|pattern| {
@@ -66,6 +99,20 @@ impl User {
                 glob::matches(pattern, name, budget)
             }
         })
+    }
+
+    /// Roughly the bytes this takes.
+    pub(crate) fn weight(&self) -> usize {
+        /// What a rule takes besides its text.
+        const RULE: usize = 64;
+        let commands = self.commands.iter().map(String::len);
+        let keys = self.keys.iter().map(|rule| rule.pattern.len());
+        let channels = self.channels.iter().map(Vec::len);
+        let rules = commands.chain(keys).chain(channels);
+        size_of::<Self>()
+            + rules.map(|bytes| bytes + RULE).sum::<usize>()
+            + self.passwords.len() * size_of::<Digested>()
+            + self.allowed.capacity() * 2 * size_of::<&str>()
     }
 
     /// Whether this token is one of the user's; looks at all of them.
@@ -318,6 +365,26 @@ impl User {
         rules.extend(self.commands.iter().map(|rule| rule.clone().into_bytes()));
         rules
     }
+}
+
+const KEYSPACE: &[u8] = b"__keyspace@";
+const KEYEVENT: &[u8] = b"__keyevent@";
+
+/// What a pattern begins with before its first special character.
+fn literal_head(pattern: &[u8]) -> &[u8] {
+    let special = |byte: &u8| matches!(byte, b'*' | b'?' | b'[' | b'\\');
+    let end = pattern.iter().position(special);
+    &pattern[..end.unwrap_or(pattern.len())]
+}
+
+/// The key of which a channel notifies, `Some(None)` if of any key; `None` if it is another channel.
+fn notified(channel: &[u8]) -> Option<Option<&[u8]>> {
+    if channel.starts_with(KEYEVENT) {
+        return Some(None);
+    }
+    let rest = channel.strip_prefix(KEYSPACE)?;
+    let colon = rest.iter().position(|byte| *byte == b':')?;
+    Some(Some(&rest[colon + 1..]))
 }
 
 fn bounded(count: usize) -> Result<(), &'static str> {

@@ -59,7 +59,7 @@ fn acl(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         "getuser" => get_user(&ctx.side.acl, args[2]),
         "setuser" => {
             ctx.db.counters.changes += 1;
-            set_user(&mut ctx.side.acl, args)
+            set_user(ctx, args)
         }
         "deluser" => {
             ctx.db.counters.changes += 1;
@@ -153,18 +153,20 @@ fn get_user(acl: &Acl, name: &[u8]) -> Outcome {
 }
 
 /// All rules take effect, or none.
-fn set_user(acl: &mut Acl, args: Args<'_>) -> Outcome {
+fn set_user(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let name = user_name(args[2])?;
     if Acl::is_reserved(name) {
         return Err(Error::new(format!(
             "ERR The '{name}' user cannot be changed"
         )));
     }
-    let mut user = acl.user(name).cloned().unwrap_or_default();
+    let mut user = ctx.side.acl.user(name).cloned().unwrap_or_default();
+    let before = user.weight();
     for rule in &args[3..] {
         user.apply(name, rule, false)?;
     }
-    acl.set(name, user)?;
+    ctx.make_room(user.weight().saturating_sub(before) + name.len())?;
+    ctx.side.acl.set(name, user)?;
     Ok(Reply::ok())
 }
 

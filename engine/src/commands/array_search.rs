@@ -5,7 +5,7 @@ use regex_lite::{Regex, RegexBuilder};
 
 use super::array::{index, shown};
 use crate::array::{Array, LAST};
-use crate::budget::Budget;
+use crate::budget::{Budget, regex_steps};
 use crate::command::{Args, Category, Keys, Outcome, Spec};
 use crate::ctx::Ctx;
 use crate::error::{Error, NOT_POSITIVE, SYNTAX};
@@ -68,6 +68,17 @@ enum Predicate<'a> {
     Contains(&'a [u8]),
     Glob(&'a [u8]),
     Pattern(Regex),
+}
+
+impl Predicate<'_> {
+    /// What it takes to apply this to a value; a glob pattern counts by itself.
+    fn steps(&self, value: &[u8]) -> usize {
+        match self {
+            Self::Exact(_) | Self::Glob(_) => value.len() / 8,
+            Self::Contains(part) => part.len().min(value.len()).saturating_mul(value.len()),
+            Self::Pattern(pattern) => regex_steps(pattern.as_str(), value),
+        }
+    }
 }
 
 /// How predicates are applied.
@@ -133,6 +144,7 @@ impl<'a> Search<'a> {
         };
         let same = folded(value);
         let holds = |predicate: &Predicate<'_>| match predicate {
+            _ if budget.spend(1 + predicate.steps(value)).is_err() => false,
             Predicate::Exact(text) => same == folded(text),
             Predicate::Glob(pattern) => glob::matches(&folded(pattern), &same, budget),
             Predicate::Contains([]) => true,
@@ -169,6 +181,7 @@ fn grep(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let search = Search::parse(Walk::new(args, 4))?;
     let array = ctx.db.read::<Array>(args[1])?;
     let found = walk_range(array, start, end)
+        .take_while(|_| ctx.side.budget.spend(1).is_ok())
         .filter(|(_, value)| search.accepts(value, &ctx.side.budget))
         .take(search.limit.unwrap_or(usize::MAX));
     Ok(if search.with_values {

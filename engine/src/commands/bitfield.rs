@@ -205,7 +205,7 @@ fn bitfield(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     else {
         return field_reads(ctx, args[1], &operations);
     };
-    ctx.check_string((end >> 3) as usize + 1)?;
+    ctx.grow_string(args[1], (end >> 3) as usize + 1)?;
     let bytes = ctx.db.create::<Bytes>(args[1])?;
     let (replies, changed) = edit(bytes, |buffer| {
         let len = (end >> 3) as usize + 1;

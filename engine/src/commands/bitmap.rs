@@ -30,6 +30,9 @@ pub(super) fn bit_at(bytes: &[u8], at: u64) -> bool {
         .is_some_and(|byte| byte >> (7 - (at & 7)) & 1 == 1)
 }
 
+/// Bytes of all sources that BITOP works on between two looks at what it may still do.
+const BLOCK: usize = 1 << 16;
+
 fn setbit(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let at = offset(args[2])?;
     let on = match parse::int_or(args[3], BAD_BIT)? {
@@ -39,7 +42,7 @@ fn setbit(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     };
     let byte = (at >> 3) as usize;
     let mask = 1u8 << (7 - (at & 7));
-    ctx.check_string(byte + 1)?;
+    ctx.grow_string(args[1], byte + 1)?;
     let bytes = ctx.db.create::<Bytes>(args[1])?;
     let old = edit(bytes, |buffer| {
         if buffer.len() <= byte {
@@ -237,13 +240,18 @@ fn bitop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         sources.push(ctx.db.read::<Bytes>(key)?.cloned().unwrap_or_default());
     }
     let len = sources.iter().map(Bytes::len).max().unwrap_or(0);
+    ctx.make_room(len)?;
     let byte = |source: &Bytes, at: usize| source.get(at).copied().unwrap_or(0);
-    let result: Vec<u8> = (0..len)
-        .map(|at| {
+    let mut result = Vec::with_capacity(len);
+    let block = (BLOCK / sources.len().max(1)).max(1);
+    while result.len() < len {
+        let block = result.len()..len.min(result.len() + block);
+        ctx.side.budget.spend(block.len() * sources.len())?;
+        result.extend(block.map(|at| {
             let rest = sources[1..].iter().map(|source| byte(source, at));
             op.combine(byte(&sources[0], at), rest)
-        })
-        .collect();
+        }));
+    }
     if len == 0 {
         if ctx.db.remove(dest) {
             ctx.db.notify(Event::GENERIC, "del", dest);

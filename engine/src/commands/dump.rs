@@ -67,7 +67,8 @@ fn restore(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
             "ERR DUMP payload version or checksum are wrong",
         ));
     }
-    let value = rdb::restore(payload, ctx.now())
+    let most = ctx.side.options.memory_limit.unwrap_or(usize::MAX);
+    let value = rdb::restore(payload, ctx.now(), most)
         .map_err(|rdb::Malformed| Error::fixed("ERR Bad data format"))?;
     let unit = if options.absolute {
         Unit::UnixMillis
@@ -81,6 +82,7 @@ fn restore(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
             .and_then(|at| u64::try_from(at).ok())
             .ok_or(BAD_TTL)?,
     };
+    ctx.keep(&value)?;
     let was_there = ctx.db.remove(key);
     if expiry != 0 && expiry <= ctx.now() || value.is_empty() {
         if was_there {

@@ -3,13 +3,13 @@
 use bytes::Bytes;
 
 use crate::command::{Args, Category, Keys, Outcome, Spec};
-use crate::ctx::Ctx;
+use crate::ctx::{Ctx, Side};
 use crate::error::Error;
 use crate::glob;
 use crate::lua;
 use crate::parse::{Walk, is};
 use crate::reply::Reply;
-use crate::scripting::{Library, ScriptFlags};
+use crate::scripting::{Library, ScriptFlags, Scripting};
 
 use super::scripting::{keys_and_args, mode};
 
@@ -35,10 +35,15 @@ fn fcall_ro(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 }
 
 fn run(ctx: &mut Ctx<'_>, args: Args<'_>, read_only: bool) -> Outcome {
-    let function = std::str::from_utf8(args[1])
-        .ok()
-        .and_then(|name| ctx.side.scripting.function(name))
-        .ok_or(Error::fixed("ERR Function not found"))?;
+    const NOT_FOUND: Error = Error::fixed("ERR Function not found");
+    let name = std::str::from_utf8(args[1]).map_err(|_| NOT_FOUND)?;
+    let function = match ctx.side.scripting.function(name) {
+        Some(function) => function,
+        None => {
+            run_restored(ctx);
+            ctx.side.scripting.function(name).ok_or(NOT_FOUND)?
+        }
+    };
     let (keys, rest) = keys_and_args(args, Error::fixed("ERR Bad number of keys provided"))?;
     let flags = ScriptFlags {
         no_writes: function.has("no-writes"),
@@ -46,7 +51,7 @@ fn run(ctx: &mut Ctx<'_>, args: Args<'_>, read_only: bool) -> Outcome {
         allow_key_locking: function.has("allow-key-locking"),
     };
     let vm = ctx.side.vm()?;
-    let mode = mode(ctx, flags, read_only, keys);
+    let mode = mode(flags, read_only, keys);
     Ok(vm.run_function(ctx, &function, mode, keys, rest))
 }
 
@@ -136,6 +141,7 @@ fn load(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let code = args[args.len() - 1];
     let (name, body) = metadata(code)?;
     ctx.side.scripting.check_name(&name, replace)?;
+    ctx.make_room(Scripting::cost(code.len()))?;
     let functions = ctx.side.vm()?.load_library(body)?;
     let library = Library {
         name: name.clone(),
@@ -145,6 +151,38 @@ fn load(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     ctx.side.scripting.add_library(library)?;
     ctx.db.counters.changes += 1;
     Ok(Reply::bulk(name))
+}
+
+/// Adds a library from a snapshot. Its code is kept also if it cannot be run now.
+pub(crate) fn restore_library(side: &mut Side, code: &[u8]) -> Result<(), Error> {
+    let (name, body) = metadata(code)?;
+    let functions = side.vm().and_then(|vm| vm.load_library(body));
+    let library = |functions| Library {
+        name: name.clone(),
+        code: Bytes::copy_from_slice(code),
+        functions,
+    };
+    if side
+        .scripting
+        .add_library(library(functions.unwrap_or_default()))
+        .is_err()
+    {
+        side.scripting.add_library(library(Vec::new()))?;
+    }
+    Ok(())
+}
+
+/// Runs the libraries of a snapshot that could not be run when it was loaded.
+fn run_restored(ctx: &mut Ctx<'_>) {
+    let waiting = ctx.side.scripting.libraries();
+    let waiting = waiting.filter(|library| library.functions.is_empty());
+    let waiting: Vec<Bytes> = waiting.map(|library| library.code.clone()).collect();
+    for code in waiting {
+        if ctx.side.budget.check().is_ok() {
+            // What fails again stays as it is; the function is then not found.
+            let _ = restore_library(ctx.side, &code);
+        }
+    }
 }
 
 /// The library's name from its first line, and the code after it.
@@ -201,6 +239,7 @@ fn list(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
             )));
         }
     }
+    run_restored(ctx);
     let libraries = ctx.side.scripting.libraries();
     let chosen = libraries.filter(|library| {
         pattern

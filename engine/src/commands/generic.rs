@@ -45,6 +45,7 @@ fn rename_to(ctx: &mut Ctx<'_>, args: Args<'_>, replace: bool) -> Outcome {
     if !replace && ctx.db.exists(to) {
         return Ok(Reply::Int(0));
     }
+    ctx.make_room(to.len().saturating_sub(from.len()))?;
     if from != to
         && let Some((value, expiry)) = ctx.db.take(from)
     {
@@ -96,6 +97,7 @@ fn copy(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     if ctx.db.exists(to) && !replace {
         return Ok(Reply::Int(0));
     }
+    ctx.make_room(ctx.db.weight(from).unwrap_or(0))?;
     let Some(value) = ctx.db.value(from).cloned() else {
         return Ok(Reply::Int(0));
     };

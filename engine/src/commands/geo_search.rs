@@ -280,7 +280,9 @@ impl<'a> Search<'a> {
                 },
             );
         }
-        ctx.db.put(target, Value::ZSet(Box::new(zset)));
+        let zset = Value::ZSet(Box::new(zset));
+        ctx.keep(&zset)?;
+        ctx.db.put(target, zset);
         ctx.db.notify(Event::ZSET, event, target);
         Ok(stored)
     }

@@ -255,6 +255,9 @@ fn hgetex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         };
     }
     let fields = fields(&mut walk)?;
+    if matches!(change, Change::At(_)) {
+        ctx.make_room(fields.len() * Hash::PER_EXPIRY)?;
+    }
     let Some(hash) = ctx.db.write::<Hash>(args[1])? else {
         return Ok(Reply::array(fields.iter().map(|_| Reply::Nil)));
     };

@@ -48,6 +48,7 @@ fn pfadd(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     if !created && args.len() == 2 {
         return Ok(Reply::Int(0));
     }
+    ctx.make_room(hll::MOST_BYTES)?;
     let changed = change(ctx, key, |value| {
         let mut changed = created;
         if created {
@@ -69,6 +70,7 @@ fn union(ctx: &Ctx<'_>, keys: &[&[u8]]) -> Result<(Union, bool), Error> {
     let mut dense = false;
     for key in keys {
         if let Some(value) = read(ctx, key)? {
+            ctx.side.budget.spend(hll::MOST_BYTES)?;
             dense |= hll::is_dense(value);
             union.merge(value).map_err(error)?;
         }
@@ -98,6 +100,7 @@ fn pfcount(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 
 fn pfmerge(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let target = args[1];
+    ctx.make_room(hll::MOST_BYTES)?;
     let (union, dense) = union(ctx, &args[1..])?;
     let mut merged = union.encode(dense);
     // The target's stale count stays in its place, marked as such, as in Redis.

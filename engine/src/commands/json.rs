@@ -1,10 +1,13 @@
 //! JSON documents: setting, getting, merging and deleting.
 
+use std::collections::HashMap;
+
 use super::json_args::{self as ja, path_or_root};
+use crate::budget::Budget;
 use crate::command::{Args, Category, Keys, Outcome, Spec};
 use crate::ctx::Ctx;
 use crate::error::{Error, SYNTAX, WRONGTYPE};
-use crate::json::{Change, Format, Json, Node, Path, Refusal, SetOptions};
+use crate::json::{Change, Format, Json, Node, Path, Refusal, SetOptions, TOO_LARGE};
 use crate::parse::Walk;
 use crate::reply::Reply;
 use crate::value::Value;
@@ -29,6 +32,7 @@ fn set_one(
     value: Node,
     options: SetOptions,
 ) -> Result<bool, Error> {
+    ja::make_room_to_set(ctx, key, path, &value)?;
     let exists = ctx.db.read::<Json>(key)?.is_some();
     if path.is_root() {
         if options == SetOptions::IfMissing && exists || options == SetOptions::IfPresent && !exists
@@ -48,7 +52,7 @@ fn set_one(
 }
 
 fn set(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let (key, path, value) = (args[1], ja::path(args[2])?, ja::value(args[3])?);
+    let (key, path, value) = (args[1], ja::path(args[2])?, ja::value(ctx, args[3])?);
     let mut options = SetOptions::Always;
     let mut walk = Walk::new(args, 4);
     while !walk.is_empty() {
@@ -72,15 +76,19 @@ fn mset(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     }
     let mut parsed = Vec::with_capacity(triples.len() / 3);
     for triple in triples.chunks_exact(3) {
-        parsed.push((triple[0], ja::path(triple[1])?, ja::value(triple[2])?));
+        parsed.push((triple[0], ja::path(triple[1])?, ja::value(ctx, triple[2])?));
     }
     // All or nothing: what the documents become is worked out before any of them is touched.
     let mut results: Vec<(&[u8], Json)> = Vec::with_capacity(parsed.len());
+    let mut places: HashMap<&[u8], usize> = HashMap::new();
+    let mut bytes = 0;
     for (key, path, value) in parsed {
-        let at = results.iter().position(|(known, _)| *known == key);
+        let at = places.get(key).copied();
+        places.entry(key).or_insert(results.len());
         if path.is_root() {
             ctx.db.expect::<Json>(key)?;
             let json = Json::new(value);
+            bytes += json.weight();
             match at.and_then(|at| results.get_mut(at)) {
                 Some((_, known)) => *known = json,
                 None => results.push((key, json)),
@@ -88,14 +96,22 @@ fn mset(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
             continue;
         }
         if at.is_none() {
+            bytes += ctx.db.weight(key).unwrap_or(0);
+            ctx.make_room(bytes)?;
             results.push((key, ctx.db.read::<Json>(key)?.cloned().ok_or(NOT_ROOT)?));
         }
         let at = at.unwrap_or(results.len() - 1);
         if let Some((_, json)) = results.get_mut(at) {
+            let (matches, _) = json
+                .extent(&path, &ctx.side.budget)
+                .map_err(|_| ja::TOO_COMPLEX)?;
+            bytes += value.size().saturating_mul(matches.max(1));
+            ctx.make_room(bytes)?;
             json.set(&path, &value, SetOptions::Always)
                 .map_err(|refusal| refused(refusal, &path))?;
         }
     }
+    ctx.make_room(bytes)?;
     for (key, json) in results {
         ctx.db.put_keep_expiry(key, Value::Json(Box::new(json)));
         ja::changed(ctx, "json.mset", key);
@@ -104,7 +120,8 @@ fn mset(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 }
 
 fn merge(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let (key, path, patch) = (args[1], ja::path(args[2])?, ja::value(args[3])?);
+    let (key, path, patch) = (args[1], ja::path(args[2])?, ja::value(ctx, args[3])?);
+    ja::make_room_to_set(ctx, key, &path, &patch)?;
     match ctx.db.write::<Json>(key)? {
         Some(json) => {
             json.merge(&path, &patch)
@@ -123,20 +140,21 @@ fn write_selection(
     path: &Path,
     format: &Format<'_>,
     level: usize,
+    budget: &Budget,
     out: &mut Vec<u8>,
 ) -> Result<(), Error> {
-    let found = ja::find(json, path)?;
+    let found = ja::find(json, path, budget)?;
     if path.is_legacy() {
         let first = found.first().ok_or_else(|| ja::no_such_path(path))?;
         format.write(first, level, out);
     } else {
         format.write_array(&found, level, out);
     }
-    Ok(())
+    format.check(out)
 }
 
 fn get(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let mut format = Format::default();
+    let mut format = Format::within(ctx.side.budget.most_bytes());
     let mut walk = Walk::new(args, 2);
     loop {
         let has_value = walk.len() > 1;
@@ -163,7 +181,7 @@ fn get(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     };
     let mut out = Vec::new();
     if let [path] = &*paths {
-        write_selection(json, path, &format, 0, &mut out)?;
+        write_selection(json, path, &format, 0, &ctx.side.budget, &mut out)?;
         return Ok(Reply::bulk(out));
     }
     // One path of the new kind makes every answer an array of matches.
@@ -172,12 +190,13 @@ fn get(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     format.write_all(*b"{}", &paths, 0, &mut out, |path, out| {
         format.write_member(path.text(), out);
         let result = if legacy {
-            write_selection(json, path, &format, 1, out)
+            write_selection(json, path, &format, 1, &ctx.side.budget, out)
         } else {
-            ja::find(json, path).map(|found| format.write_array(&found, 1, out))
+            ja::find(json, path, &ctx.side.budget).map(|found| format.write_array(&found, 1, out))
         };
         failed = failed.take().or(result.err());
     });
+    format.check(&out)?;
     failed.map_or_else(|| Ok(Reply::bulk(out)), Err)
 }
 
@@ -187,15 +206,27 @@ fn mget(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     };
     let path = ja::path(path)?;
     let mut replies = Vec::with_capacity(keys.len());
+    let mut left = ctx.side.budget.most_bytes();
     for key in keys {
         // A key of another type counts as missing.
         let json = ctx.db.read::<Json>(key).ok().flatten();
         let mut out = Vec::new();
-        let written =
-            json.map(|json| write_selection(json, &path, &Format::default(), 0, &mut out));
+        let written = json.map(|json| {
+            write_selection(
+                json,
+                &path,
+                &Format::within(left),
+                0,
+                &ctx.side.budget,
+                &mut out,
+            )
+        });
+        left = left.saturating_sub(out.len());
         replies.push(match written {
             Some(Ok(())) => Reply::bulk(out),
-            Some(Err(error)) if error == ja::TOO_COMPLEX => return Err(error),
+            Some(Err(error)) if error == ja::TOO_COMPLEX || error == TOO_LARGE => {
+                return Err(error);
+            }
             _ => Reply::Nil,
         });
     }

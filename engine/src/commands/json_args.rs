@@ -1,5 +1,6 @@
 //! What the JSON commands share: arguments, error texts and the two shapes of replies.
 
+use crate::budget::Budget;
 use crate::command::Args;
 use crate::ctx::Ctx;
 use crate::db::Event;
@@ -26,16 +27,22 @@ pub(super) fn path_or_root(args: Args<'_>, at: usize) -> Result<Path, Error> {
 }
 
 /// A value argument.
-pub(super) fn value(text: &[u8]) -> Result<Node, Error> {
+pub(super) fn value(ctx: &Ctx<'_>, text: &[u8]) -> Result<Node, Error> {
+    ctx.check_size(json::most_bytes(text))?;
     json::parse(text).map_err(|error| Error::new(format!("ERR {error}")))
 }
 
-pub(super) fn values(texts: &[&[u8]]) -> Result<Vec<Node>, Error> {
-    texts.iter().map(|text| value(text)).collect()
+pub(super) fn values(ctx: &Ctx<'_>, texts: &[&[u8]]) -> Result<Vec<Node>, Error> {
+    texts.iter().map(|text| value(ctx, text)).collect()
 }
 
-pub(super) fn find<'d>(json: &'d Json, path: &Path) -> Result<Vec<&'d Node>, Error> {
-    json.find(path).map_err(|_| TOO_COMPLEX)
+pub(super) fn find<'d>(
+    json: &'d Json,
+    path: &Path,
+    budget: &Budget,
+) -> Result<Vec<&'d Node>, Error> {
+    let found = json.find_within(path, Some(budget));
+    found.map_err(|_| TOO_COMPLEX)
 }
 
 pub(super) fn no_such_path(path: &Path) -> Error {
@@ -71,15 +78,18 @@ pub(super) fn inspect(
     json: &Json,
     path: &Path,
     wanted: &str,
+    budget: &Budget,
     look: impl Fn(&Node) -> Option<Reply>,
 ) -> Result<Reply, Error> {
-    let found = find(json, path)?;
+    let found = find(json, path, budget)?;
     if !path.is_legacy() {
-        return Ok(Reply::array(
-            found
-                .into_iter()
-                .map(|node| look(node).unwrap_or(Reply::Nil)),
-        ));
+        let mut replies = Vec::with_capacity(found.len());
+        for node in found {
+            let reply = look(node).unwrap_or(Reply::Nil);
+            budget.hold(reply.size())?;
+            replies.push(reply);
+        }
+        return Ok(Reply::Array(replies));
     }
     let first = found.first().ok_or_else(|| no_such_path(path))?;
     look(first).ok_or_else(|| wrong_type(wanted, first))
@@ -113,19 +123,40 @@ pub(super) fn modify(
         .ok_or_else(|| no_such(path, wanted))
 }
 
-/// Fails if values as deep as these cannot be put into every match.
-pub(super) fn check_depth(
-    ctx: &Ctx<'_>,
+/// Makes room for values in every match; fails if they are too deep for one.
+pub(super) fn make_room(
+    ctx: &mut Ctx<'_>,
     key: &[u8],
     path: &Path,
     values: &[Node],
 ) -> Result<(), Error> {
     let json = ctx.db.read::<Json>(key)?.ok_or(NO_KEY)?;
     let deepest = values.iter().map(Node::depth).max().unwrap_or(0);
-    let levels = json.levels(path).map_err(|_| TOO_COMPLEX)?;
+    let (matches, levels) = json
+        .extent(path, &ctx.side.budget)
+        .map_err(|_| TOO_COMPLEX)?;
     if levels + deepest > MAX_DEPTH {
-        Err(TOO_DEEP)
-    } else {
-        Ok(())
+        return Err(TOO_DEEP);
     }
+    let bytes = values.iter().map(Node::size).sum::<usize>();
+    ctx.make_room(bytes.saturating_mul(matches))
+}
+
+/// Makes room for a value at every match, or for the first one.
+pub(super) fn make_room_to_set(
+    ctx: &mut Ctx<'_>,
+    key: &[u8],
+    path: &Path,
+    value: &Node,
+) -> Result<(), Error> {
+    let matches = match ctx.db.read::<Json>(key)? {
+        Some(json) if !path.is_root() => {
+            json.extent(path, &ctx.side.budget)
+                .map_err(|_| TOO_COMPLEX)?
+                .0
+        }
+        _ => 1,
+    };
+    let bytes = value.size() + path.text().len() + Node::MEMBER_OVERHEAD;
+    ctx.make_room(bytes.saturating_mul(matches.max(1)))
 }

@@ -17,8 +17,8 @@ const fn nothing() -> Change<Option<Reply>> {
 }
 
 fn arrappend(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let (key, path, values) = (args[1], ja::path(args[2])?, ja::values(&args[3..])?);
-    ja::check_depth(ctx, key, &path, &values)?;
+    let (key, path, values) = (args[1], ja::path(args[2])?, ja::values(ctx, &args[3..])?);
+    ja::make_room(ctx, key, &path, &values)?;
     let bytes: usize = values.iter().map(Node::size).sum();
     ja::modify(ctx, key, &path, ("array", "json.arrappend"), |node, _| {
         let Some(items) = node.as_array_mut() else {
@@ -34,11 +34,11 @@ fn arrappend(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 
 fn arrinsert(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let (key, path, index) = (args[1], ja::path(args[2])?, parse::int(args[3])?);
-    let values = ja::values(&args[4..])?;
-    ja::check_depth(ctx, key, &path, &values)?;
+    let values = ja::values(ctx, &args[4..])?;
+    ja::make_room(ctx, key, &path, &values)?;
     // Every array is checked before the first is changed.
     let json = ctx.db.read::<Json>(key)?.ok_or(ja::NO_KEY)?;
-    for items in ja::find(json, &path)?
+    for items in ja::find(json, &path, &ctx.side.budget)?
         .into_iter()
         .filter_map(Node::as_array)
     {
@@ -75,11 +75,11 @@ fn arrindex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     if args.len() > 6 {
         return Err(Error::wrong_arity("json.arrindex"));
     }
-    let (path, wanted) = (ja::path(args[2])?, ja::value(args[3])?);
+    let (path, wanted) = (ja::path(args[2])?, ja::value(ctx, args[3])?);
     let bound = |at: usize| args.get(at).map_or(Ok(0), |text| parse::int(text));
     let (start, stop) = (bound(4)?, bound(5)?);
     let json = ctx.db.read::<Json>(args[1])?.ok_or(ja::NO_KEY)?;
-    ja::inspect(json, &path, "array", |node| {
+    ja::inspect(json, &path, "array", &ctx.side.budget, |node| {
         let items = node.as_array()?;
         let range = search_range(start, stop, items.len());
         let found = items
@@ -119,7 +119,7 @@ fn arrlen(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
             Err(ja::NO_KEY)
         };
     };
-    ja::inspect(json, &path, "array", |node| {
+    ja::inspect(json, &path, "array", &ctx.side.budget, |node| {
         node.as_array().map(|items| Reply::len(items.len()))
     })
 }

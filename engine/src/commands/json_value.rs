@@ -16,14 +16,14 @@ fn calculate(
     operation: Operation,
     event: &'static str,
 ) -> Outcome {
-    let (key, path, operand) = (args[1], ja::path(args[2])?, ja::value(args[3])?);
+    let (key, path, operand) = (args[1], ja::path(args[2])?, ja::value(ctx, args[3])?);
     if !operand.is_number() {
         return Err(ja::wrong_type("a number", &operand));
     }
     // Every result is known before the first number is changed.
     let json = ctx.db.read::<Json>(key)?.ok_or(ja::NO_KEY)?;
     let mut results = Vec::new();
-    for node in ja::find(json, &path)? {
+    for node in ja::find(json, &path, &ctx.side.budget)? {
         results.push(match operation(node, &operand) {
             Ok(result) => result,
             Err(NumberError::NotANumber) => Node::Null,
@@ -31,7 +31,7 @@ fn calculate(
         });
     }
     let legacy = if path.is_legacy() {
-        let first = ja::find(json, &path)?
+        let first = ja::find(json, &path, &ctx.side.budget)?
             .into_iter()
             .next()
             .ok_or_else(|| ja::no_such_path(&path))?;
@@ -89,7 +89,8 @@ fn strappend(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         [_, _, path, text] => (ja::path(path)?, text),
         _ => return Err(Error::wrong_arity("json.strappend")),
     };
-    let suffix = ja::value(text)?;
+    let suffix = ja::value(ctx, text)?;
+    ja::make_room(ctx, args[1], &path, std::slice::from_ref(&suffix))?;
     let suffix = suffix
         .as_str()
         .ok_or_else(|| ja::wrong_type("string", &suffix))?;
@@ -120,7 +121,7 @@ fn look(
 ) -> Outcome {
     let path = path_or_root(args, 2)?;
     match ctx.db.read::<Json>(args[1])? {
-        Some(json) => ja::inspect(json, &path, wanted, look),
+        Some(json) => ja::inspect(json, &path, wanted, &ctx.side.budget, look),
         None => Ok(Reply::Nil),
     }
 }
@@ -135,7 +136,7 @@ fn look_softly(
     let path = path_or_root(args, 2)?;
     if path.is_legacy()
         && let Some(json) = ctx.db.read::<Json>(args[1])?
-        && ja::find(json, &path)?.is_empty()
+        && ja::find(json, &path, &ctx.side.budget)?.is_empty()
     {
         return Ok(Reply::Nil);
     }
@@ -214,8 +215,12 @@ fn debug(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         return Err(SYNTAX);
     }
     match ctx.db.read::<Json>(key)? {
-        Some(json) if path.is_legacy() && ja::find(json, &path)?.is_empty() => Ok(Reply::Int(0)),
-        Some(json) => ja::inspect(json, &path, "value", |node| Some(Reply::len(node.size()))),
+        Some(json) if path.is_legacy() && ja::find(json, &path, &ctx.side.budget)?.is_empty() => {
+            Ok(Reply::Int(0))
+        }
+        Some(json) => ja::inspect(json, &path, "value", &ctx.side.budget, |node| {
+            Some(Reply::len(node.size()))
+        }),
         None if path.is_legacy() => Ok(Reply::Int(0)),
         None => Ok(Reply::empty()),
     }

@@ -46,6 +46,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 pub(crate) use acl::restore_user;
+pub(crate) use function::restore_library;
 
 use crate::command::Spec;
 use crate::error::Error;

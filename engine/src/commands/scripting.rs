@@ -7,7 +7,7 @@ use crate::lua::{self, Declared, Mode};
 use crate::num;
 use crate::parse::is;
 use crate::reply::Reply;
-use crate::scripting::{Script, ScriptFlags, Sha};
+use crate::scripting::{Script, ScriptFlags, Scripting, Sha};
 
 const NOSCRIPT: Error = Error::fixed("NOSCRIPT No matching script. Please use EVAL.");
 const NOTBUSY: Error = Error::fixed("NOTBUSY No scripts in execution right now.");
@@ -33,13 +33,13 @@ pub(crate) const COMMANDS: &[Spec] = &[
 fn eval(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     // The number of keys comes before the script, as in Redis.
     keys_and_args(args, NOT_INTEGER)?;
-    let (sha, script) = ctx.side.script(args[1], false)?;
+    let (sha, script) = compiled(ctx, args[1])?;
     run(ctx, &sha, &script, args, false)
 }
 
 fn eval_ro(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     keys_and_args(args, NOT_INTEGER)?;
-    let (sha, script) = ctx.side.script(args[1], false)?;
+    let (sha, script) = compiled(ctx, args[1])?;
     run(ctx, &sha, &script, args, true)
 }
 
@@ -51,6 +51,16 @@ fn evalsha(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 fn evalsha_ro(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let (sha, script) = known(ctx, args)?;
     run(ctx, &sha, &script, args, true)
+}
+
+/// Compiles a script; it is kept if there is room for it.
+fn compiled(ctx: &mut Ctx<'_>, body: &[u8]) -> Result<(Sha, Script), Error> {
+    let fits = ctx.fits(Scripting::cost(body.len()));
+    let (sha, script) = ctx.side.script(body, false)?;
+    if !fits {
+        ctx.side.scripting.forget(&sha);
+    }
+    Ok((sha, script))
 }
 
 fn known(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<(Sha, Script), Error> {
@@ -86,12 +96,11 @@ pub(super) fn keys_and_args(
     ))
 }
 
-/// How a script with these flags runs on this context.
-pub(super) fn mode(ctx: &mut Ctx<'_>, flags: ScriptFlags, read_only: bool, keys: &[&[u8]]) -> Mode {
+/// How a script with these flags runs.
+pub(super) fn mode(flags: ScriptFlags, read_only: bool, keys: &[&[u8]]) -> Mode {
     Mode {
         script: Running {
             read_only: read_only || flags.no_writes,
-            memory_checked: flags.allow_oom || ctx.make_room(),
         },
         declared: flags.allow_key_locking.then(|| Declared::new(keys)),
     }
@@ -100,7 +109,7 @@ pub(super) fn mode(ctx: &mut Ctx<'_>, flags: ScriptFlags, read_only: bool, keys:
 fn run(ctx: &mut Ctx<'_>, sha: &Sha, script: &Script, args: Args<'_>, read_only: bool) -> Outcome {
     let (keys, argv) = keys_and_args(args, NOT_INTEGER)?;
     let vm = ctx.side.vm()?;
-    let mode = mode(ctx, script.flags, read_only, keys);
+    let mode = mode(script.flags, read_only, keys);
     Ok(vm.run(ctx, &script.compiled, mode, keys, argv, || lua::hex(sha)))
 }
 
@@ -118,6 +127,7 @@ fn script(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     };
     if is(sub, "LOAD") {
         arity(args.len() == 3)?;
+        ctx.make_room(Scripting::cost(args[2].len()))?;
         let (sha, _) = ctx.side.script(args[2], true)?;
         Ok(Reply::bulk(lua::hex(&sha)))
     } else if is(sub, "EXISTS") {

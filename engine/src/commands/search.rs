@@ -3,14 +3,15 @@
 use bytes::Bytes;
 
 use super::search_query as query;
+use crate::budget::Budget;
 use crate::command::{Args, Category, Keys, Outcome, Spec};
-use crate::ctx::Ctx;
+use crate::ctx::{Ctx, Side};
 use crate::db::Db;
-use crate::error::{Error, SYNTAX};
+use crate::error::{Error, OOM, SYNTAX};
 use crate::glob;
 use crate::parse::Walk;
 use crate::reply::Reply;
-use crate::search::{Definition, Field, Kind, LANGUAGES, Registry, Source};
+use crate::search::{Definition, Field, Index, Kind, LANGUAGES, Registry, Source};
 
 /// Bounds of a definition; a snapshot holds it as one command.
 const MOST_FIELDS: usize = 1000;
@@ -19,12 +20,73 @@ const MOST_PREFIXES: usize = 1000;
 /// Runs `use_it` on the registry and the keyspace, which otherwise holds the registry.
 pub(super) fn with_registry<T>(
     ctx: &mut Ctx<'_>,
-    use_it: impl FnOnce(&mut Registry, &Db) -> T,
+    use_it: impl FnOnce(&mut Registry, &Db, &Budget) -> T,
 ) -> T {
-    let mut registry = std::mem::take(&mut ctx.db.search);
-    let result = use_it(&mut registry, ctx.db);
-    ctx.db.search = registry;
-    result
+    /// Gives the registry back, even if `use_it` panics.
+    struct Taken<'d>(&'d mut Db, Registry);
+    impl Drop for Taken<'_> {
+        fn drop(&mut self) {
+            std::mem::swap(&mut self.0.search, &mut self.1);
+        }
+    }
+    let registry = std::mem::take(&mut ctx.db.search);
+    let mut taken = Taken(ctx.db, registry);
+    let Taken(db, registry) = &mut taken;
+    use_it(registry, db, &ctx.side.budget)
+}
+
+/// Brings an index up to date and uses it; `None` if there is none of that name.
+pub(super) fn with_index<T>(
+    ctx: &mut Ctx<'_>,
+    name: &[u8],
+    use_it: impl FnOnce(&Index, &Db, &Budget) -> Result<T, Error>,
+) -> Result<Option<T>, Error> {
+    loop {
+        let limit = ctx.side.options.memory_limit.unwrap_or(usize::MAX);
+        // A full database can still index a little.
+        let most = limit.saturating_add(limit / 32);
+        let room = most.saturating_sub(ctx.used());
+        let fresh = with_registry(ctx, |registry, db, budget| {
+            registry.fresh(name, db, room, budget).map(drop)
+        });
+        match fresh {
+            Err(error) if error == OOM && ctx.evict_one() => {}
+            Err(error) => return Err(error),
+            Ok(()) => break,
+        }
+    }
+    let index = ctx.db.search.get(name);
+    index
+        .map(|index| use_it(index, ctx.db, &ctx.side.budget))
+        .transpose()
+}
+
+/// The name of the index that a name or an alias stands for, if the caller may read what it covers.
+pub(super) fn resolve(ctx: &Ctx<'_>, name: &[u8]) -> Result<Option<Bytes>, Error> {
+    let name = ctx.db.search.resolve(name);
+    if let Some(index) = name.as_ref().and_then(|name| ctx.db.search.get(name)) {
+        check_prefixes(ctx, &index.definition)?;
+    }
+    Ok(name)
+}
+
+/// Fails unless the caller may read every key that an index covers: even a count or a score would
+/// tell of those it may not.
+fn check_prefixes(ctx: &Ctx<'_>, definition: &Definition) -> Result<(), Error> {
+    if may_see(ctx, definition) {
+        return Ok(());
+    }
+    Err(Error::fixed(
+        "NOPERM this user has no permissions to read all keys that the index covers",
+    ))
+}
+
+fn may_see(ctx: &Ctx<'_>, definition: &Definition) -> bool {
+    let Side { acl, budget, .. } = &*ctx.side;
+    match definition.stream() {
+        Some(key) => acl.may_read(budget, ctx.caller, key),
+        None => acl.may_read_prefixes(ctx.caller, &definition.prefixes),
+    }
 }
 
 pub(super) fn utf8(text: &[u8]) -> Result<&str, Error> {
@@ -88,12 +150,17 @@ fn create(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         language,
         fields: fields(&mut walk)?,
     };
+    check_prefixes(ctx, &definition)?;
     if ctx.db.exists(name) {
         return Err(Error::fixed("ERR the name is used by a key"));
     }
+    if ctx.db.search.has_alias(name) {
+        return Err(Error::fixed("ERR the name is used by an alias"));
+    }
+    ctx.make_room(definition.weight())?;
     // Definitions are part of what is saved.
     ctx.db.counters.changes += 1;
-    with_registry(ctx, |registry, db| {
+    with_registry(ctx, |registry, db, _| {
         if let Some(index) = registry.get(name) {
             return match exists_ok {
                 true if index.definition == definition => Ok(Reply::Int(0)),
@@ -164,17 +231,19 @@ fn fields(walk: &mut Walk<'_>) -> Result<Vec<Field>, Error> {
                 _ => break,
             }
         }
+        if fields.len() == MOST_FIELDS {
+            return Err(Error::fixed("ERR SCHEMA has too many fields"));
+        }
         fields.push(field);
     }
-    match fields.len() {
-        0 => Err(Error::fixed("ERR SCHEMA needs at least one field")),
-        1..=MOST_FIELDS => Ok(fields),
-        _ => Err(Error::fixed("ERR SCHEMA has too many fields")),
+    if fields.is_empty() {
+        return Err(Error::fixed("ERR SCHEMA needs at least one field"));
     }
+    Ok(fields)
 }
 
 fn describe(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let Some(name) = ctx.db.search.resolve(args[1]) else {
+    let Some(name) = resolve(ctx, args[1])? else {
         return Ok(Reply::NilArray);
     };
     let Some(index) = ctx.db.search.get(&name) else {
@@ -205,35 +274,41 @@ fn describe(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 }
 
 fn drop_index(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    if let Some(index) = ctx.db.search.get(args[1]) {
+        check_prefixes(ctx, &index.definition)?;
+    }
     ctx.db.counters.changes += 1;
     Ok(Reply::bool(ctx.db.search.drop(args[1])))
 }
 
 fn reindex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let name = ctx.db.search.resolve(args[1]);
-    Ok(Reply::bool(with_registry(ctx, |registry, db| {
+    let name = resolve(ctx, args[1])?;
+    Ok(Reply::bool(with_registry(ctx, |registry, db, _| {
         name.is_some_and(|name| registry.reindex(&name, db))
     })))
 }
 
 fn wait(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let name = ctx.db.search.resolve(args[1]);
-    let indexed = with_registry(ctx, |registry, db| {
-        name.is_some_and(|name| registry.fresh(&name, db).is_some())
-    });
-    Ok(Reply::bool(indexed))
+    let indexed = match resolve(ctx, args[1])? {
+        Some(name) => with_index(ctx, &name, |_, _, _| Ok(()))?,
+        None => None,
+    };
+    Ok(Reply::bool(indexed.is_some()))
 }
 
 fn alias_add(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     if ctx.db.search.has(args[1]) {
         return Err(Error::fixed("ERR the alias is the name of an index"));
     }
+    resolve(ctx, args[1])?;
+    resolve(ctx, args[2])?;
     ctx.db.counters.changes += 1;
     let updated = ctx.db.search.add_alias(args[1], args[2]);
     Ok(Reply::Int(if updated { 2 } else { 1 }))
 }
 
 fn alias_del(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    resolve(ctx, args[1])?;
     ctx.db.counters.changes += 1;
     Ok(Reply::bool(ctx.db.search.drop_alias(args[1])))
 }
@@ -242,7 +317,12 @@ fn list_aliases(ctx: &mut Ctx<'_>, _args: Args<'_>) -> Outcome {
     let pair = |(alias, index): (&Bytes, &Bytes)| {
         Reply::Array(vec![Reply::Bulk(alias.clone()), Reply::Bulk(index.clone())])
     };
-    Ok(Reply::array(ctx.db.search.aliases().map(pair)))
+    let registry = &ctx.db.search;
+    let shown = |(_, index): &(&Bytes, &Bytes)| {
+        let index = registry.get(index);
+        index.is_none_or(|index| may_see(ctx, &index.definition))
+    };
+    Ok(Reply::array(registry.aliases().filter(shown).map(pair)))
 }
 
 fn list_indexes(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
@@ -265,6 +345,7 @@ fn list_indexes(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         .search
         .names()
         .filter(|(name, _)| glob::matches(pattern, name, &ctx.side.budget))
+        .filter(|(_, index)| may_see(ctx, &index.definition))
         .skip(offset)
         .take(limit);
     Ok(Reply::array(found.map(|(name, index)| {
@@ -283,7 +364,7 @@ pub(crate) const COMMANDS: &[Spec] = &[
     Spec::write("SEARCH.DROP", 2, Keys::ONE, Category::Search, drop_index),
     Spec::write("SEARCH.REINDEX", 2, Keys::ONE, Category::Search, reindex),
     Spec::read("SEARCH.WAITINDEXING", 2, Keys::ONE, Category::Search, wait),
-    Spec::write("SEARCH.ALIASADD", 3, Keys::TWO, Category::Search, alias_add),
+    Spec::write("SEARCH.ALIASADD", 3, Keys::TWO, Category::Search, alias_add).denyoom(),
     Spec::write("SEARCH.ALIASDEL", 2, Keys::ONE, Category::Search, alias_del),
     Spec::read(
         "SEARCH.LISTALIASES",
@@ -315,3 +396,33 @@ pub(crate) const COMMANDS: &[Spec] = &[
         query::aggregate,
     ),
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::acl::Caller;
+    use crate::hub::Hub;
+    use crate::options::Options;
+
+    #[test]
+    fn indexes_survive_a_panic_of_who_uses_them() {
+        let hub = Arc::new(Hub::default());
+        let mut db = Db::new(Arc::clone(&hub));
+        let mut side = Side::new(Options::default(), hub);
+        let mut ctx = Ctx {
+            db: &mut db,
+            side: &mut side,
+            caller: &Caller::default(),
+            script: None,
+        };
+        let create = b"SEARCH.CREATE i ON HASH PREFIX 1 p: SCHEMA n U64";
+        let words: Vec<&[u8]> = create.split(|byte| *byte == b' ').collect();
+        assert_eq!(ctx.call(&words), Reply::Int(1));
+        let fault = || with_registry(&mut ctx, |_, _, _| -> () { panic!("a fault") });
+        assert!(catch_unwind(AssertUnwindSafe(fault)).is_err());
+        assert!(db.search.has(b"i"));
+    }
+}

@@ -5,8 +5,9 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 
-use super::search::{counted, utf8, with_registry};
+use super::search::{counted, resolve, utf8, with_index};
 use super::search_score::{ScoreFunction, fast_field};
+use crate::budget::Budget;
 use crate::command::{Args, Outcome};
 use crate::ctx::Ctx;
 use crate::db::Db;
@@ -162,31 +163,27 @@ fn on_index(
     ctx: &mut Ctx<'_>,
     name: &[u8],
     missing: Reply,
-    use_it: impl FnOnce(&Index, &Db) -> Outcome,
+    use_it: impl FnOnce(&Index, &Db, &Budget) -> Outcome,
 ) -> Outcome {
-    let Some(name) = ctx.db.search.resolve(name) else {
+    let Some(name) = resolve(ctx, name)? else {
         return Ok(missing);
     };
-    with_registry(ctx, |registry, db| {
-        registry
-            .fresh(&name, db)
-            .map_or(Ok(missing), |index| use_it(index, db))
-    })
+    Ok(with_index(ctx, &name, use_it)?.unwrap_or(missing))
 }
 
 pub(super) fn count(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    on_index(ctx, args[1], Reply::Int(-1), |index, db| {
-        let matches = index.search(&filter(index, args[2])?);
+    on_index(ctx, args[1], Reply::Int(-1), |index, db, budget| {
+        let matches = index.search(&filter(index, args[2])?, budget);
         Ok(Reply::len(alive(index, db, &matches).count()))
     })
 }
 
 pub(super) fn aggregate(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let spec = json::parse(args[3]).map_err(|error| invalid(&error.to_string()))?;
-    on_index(ctx, args[1], Reply::NilArray, |index, db| {
-        let matches = index.search(&filter(index, args[2])?);
+    on_index(ctx, args[1], Reply::NilArray, |index, db, budget| {
+        let matches = index.search(&filter(index, args[2])?, budget);
         let docs: Vec<&Doc> = alive(index, db, &matches).map(|(doc, _)| doc).collect();
-        search::aggregate(index, &docs, &spec, 0).map(Reply::Array)
+        search::aggregate(index, &docs, &spec, 0, budget).map(Reply::Array)
     })
 }
 
@@ -197,9 +194,9 @@ pub(super) fn query(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
             "ERR within a script the query needs NOCONTENT",
         ));
     }
-    on_index(ctx, args[1], Reply::NilArray, |index, db| {
+    on_index(ctx, args[1], Reply::NilArray, |index, db, budget| {
         let query = filter(index, args[2])?;
-        let matches = index.search(&query);
+        let matches = index.search(&query, budget);
         let mut hits: Vec<(&Doc, f64)> = alive(index, db, &matches).collect();
         if let Some(function) = &options.score {
             for (doc, score) in &mut hits {
@@ -215,7 +212,9 @@ pub(super) fn query(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         for (doc, score) in page {
             let mut hit = vec![Reply::Bulk(doc.key.clone()), score];
             if !options.no_content {
-                hit.push(content(index, db, doc, &query, &options)?);
+                let content = content(index, db, doc, &query, &options)?;
+                budget.hold(content.size())?;
+                hit.push(content);
             }
             replies.push(Reply::Array(hit));
         }

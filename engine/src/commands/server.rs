@@ -77,7 +77,7 @@ fn section(ctx: &Ctx<'_>, name: &str, out: &mut String) {
         "memory" => write!(
             out,
             "# {title}\r\nused_memory:{}\r\nmaxmemory:{limit}\r\nmaxmemory_policy:{}\r\n",
-            db.used(),
+            db.used() + side.weight(),
             match side.options.eviction {
                 Eviction::NoEviction => "noeviction",
                 Eviction::OptimisticVolatile => "optimistic-volatile",

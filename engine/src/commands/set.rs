@@ -2,6 +2,7 @@
 
 use super::generic::{SCAN_STEPS, ScanOptions, scan_cursor, scan_reply};
 use super::hash::{Draw, draw};
+use crate::budget::Budget;
 use crate::command::{Args, Category, Keys, Outcome, Spec};
 use crate::ctx::Ctx;
 use crate::db::{Db, Event};
@@ -38,6 +39,9 @@ fn srem(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     Ok(Reply::len(removed))
 }
 
+/// What a set of one member takes besides it.
+const NEW_SET: usize = 512;
+
 fn smove(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let (from, to, member) = (args[1], args[2], args[3]);
     let Some(set) = ctx.db.read::<Set>(from)? else {
@@ -47,6 +51,9 @@ fn smove(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     ctx.db.expect::<Set>(to)?;
     if from == to || !known {
         return Ok(Reply::bool(known));
+    }
+    if !ctx.db.exists(to) {
+        ctx.make_room(NEW_SET + member.len())?;
     }
     if let Some(set) = ctx.db.write::<Set>(from)? {
         set.0.remove(member);
@@ -157,6 +164,9 @@ fn sscan(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     Ok(scan_reply(cursor, found))
 }
 
+/// What it takes to look for a member.
+const STEPS: usize = 8;
+
 #[derive(Clone, Copy, Debug)]
 enum Combine {
     Inter,
@@ -172,7 +182,7 @@ fn sets<'a>(db: &'a Db, keys: &[&[u8]]) -> Result<Vec<Option<&'a Dict<()>>>, Err
 }
 
 /// Members common to all sets, walking the smallest; stops when `visit` says so.
-fn intersect(sets: &[Option<&Dict<()>>], mut visit: impl FnMut(&[u8]) -> bool) {
+fn intersect(sets: &[Option<&Dict<()>>], budget: &Budget, mut visit: impl FnMut(&[u8]) -> bool) {
     let Some(mut sets) = sets.iter().copied().collect::<Option<Vec<_>>>() else {
         return;
     };
@@ -181,7 +191,8 @@ fn intersect(sets: &[Option<&Dict<()>>], mut visit: impl FnMut(&[u8]) -> bool) {
         return;
     };
     for member in smallest.keys() {
-        if others.iter().all(|set| set.contains(member)) && !visit(member) {
+        let has = |set: &&Dict<()>| budget.spend(STEPS).is_ok() && set.contains(member);
+        if budget.check().is_err() || others.iter().all(has) && !visit(member) {
             return;
         }
     }
@@ -191,18 +202,21 @@ fn combine(
     db: &Db,
     keys: &[&[u8]],
     how: Combine,
+    budget: &Budget,
     mut visit: impl FnMut(&[u8]),
 ) -> Result<(), Error> {
     let sets = sets(db, keys)?;
     match how {
-        Combine::Inter => intersect(&sets, |member| {
+        Combine::Inter => intersect(&sets, budget, |member| {
             visit(member);
             true
         }),
         Combine::Union => {
             let mut seen = Dict::default();
             for member in sets.into_iter().flatten().flat_map(Dict::keys) {
+                budget.spend(STEPS)?;
                 if seen.insert(member, ()).1.is_none() {
+                    budget.hold(member.len() + size_of::<Reply>())?;
                     visit(member);
                 }
             }
@@ -212,18 +226,19 @@ fn combine(
                 return Ok(());
             };
             for member in first.keys() {
-                if !others.iter().flatten().any(|set| set.contains(member)) {
+                let has = |set: &&Dict<()>| budget.spend(STEPS).is_err() || set.contains(member);
+                if !others.iter().flatten().any(has) {
                     visit(member);
                 }
             }
         }
     }
-    Ok(())
+    budget.check()
 }
 
 fn show(ctx: &Ctx<'_>, args: Args<'_>, how: Combine) -> Outcome {
     let mut out = Vec::new();
-    combine(ctx.db, &args[1..], how, |member| {
+    combine(ctx.db, &args[1..], how, &ctx.side.budget, |member| {
         out.push(Reply::bulk(member));
     })?;
     Ok(Reply::Array(out))
@@ -231,12 +246,14 @@ fn show(ctx: &Ctx<'_>, args: Args<'_>, how: Combine) -> Outcome {
 
 fn store(ctx: &mut Ctx<'_>, args: Args<'_>, how: Combine, event: &'static str) -> Outcome {
     let mut result = Set::default();
-    combine(ctx.db, &args[2..], how, |member| {
+    combine(ctx.db, &args[2..], how, &ctx.side.budget, |member| {
         result.0.insert(member, ());
     })?;
     let len = result.0.len();
     if len > 0 {
-        ctx.db.put(args[1], result.into_value());
+        let result = result.into_value();
+        ctx.keep(&result)?;
+        ctx.db.put(args[1], result);
         ctx.db.notify(Event::SET, event, args[1]);
     } else if ctx.db.remove(args[1]) {
         ctx.db.notify(Event::GENERIC, "del", args[1]);
@@ -296,7 +313,7 @@ fn keys_and_limit(args: Args<'_>) -> Result<(&[&[u8]], usize), Error> {
 fn sintercard(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let (keys, limit) = keys_and_limit(args)?;
     let mut count = 0;
-    intersect(&sets(ctx.db, keys)?, |_| {
+    intersect(&sets(ctx.db, keys)?, &ctx.side.budget, |_| {
         count += 1;
         count != limit
     });

@@ -225,6 +225,9 @@ fn xread(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
             .map(sa::entry_reply)
             .collect();
         if !entries.is_empty() {
+            ctx.side
+                .budget
+                .hold(entries.iter().map(Reply::size).sum())?;
             replies.push(Reply::Array(vec![Reply::bulk(key), Reply::Array(entries)]));
         }
     }

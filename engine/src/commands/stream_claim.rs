@@ -1,7 +1,7 @@
 //! Consumer groups: what is pending, and claiming it for another consumer.
 
 use super::stream_args as sa;
-use super::stream_group::{no_such_group, stream_of_group, text};
+use super::stream_group::{cost_of_consumer, no_such_group, stream_of_group, text};
 use crate::command::{Args, Category, Keys, Outcome, Spec};
 use crate::ctx::Ctx;
 use crate::error::{Error, SYNTAX};
@@ -141,6 +141,9 @@ fn xclaim(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         }
     }
     claim.delivered_at = claim.delivered_at.min(now);
+    let forced = if claim.force { ids.len() } else { 0 };
+    let new_consumer = cost_of_consumer(ctx, key, group, consumer)?;
+    ctx.make_room(new_consumer + forced * Group::PER_PENDING)?;
     let stream = stream_of_group(ctx, key, group)?;
     if let Some(state) = stream.group_mut(group) {
         if let Some(last_id) = last_id.filter(|&id| id > state.last_id) {
@@ -205,6 +208,8 @@ fn xautoclaim(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         }
     }
     let now = ctx.now();
+    let new_consumer = cost_of_consumer(ctx, key, group, consumer)?;
+    ctx.make_room(new_consumer)?;
     let stream = stream_of_group(ctx, key, group)?;
     let Some(state) = stream.group_mut(group) else {
         return Err(no_such_group(key, group));

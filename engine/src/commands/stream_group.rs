@@ -203,6 +203,14 @@ fn xreadgroup(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let count = parsed.count.unwrap_or(usize::MAX);
     let mut replies = Vec::new();
     for (key, after) in wanted {
+        let more = new_entries(ctx, key, group, count)?;
+        let new_pending = if after.is_none() && !parsed.no_ack {
+            more
+        } else {
+            0
+        };
+        let new_consumer = cost_of_consumer(ctx, key, group, consumer)?;
+        ctx.make_room(new_consumer + new_pending * Group::PER_PENDING)?;
         let stream = stream_of_group(ctx, key, group)?;
         if let Some(state) = stream.group_mut(group)
             // Upstash: with NOACK nothing is kept about a consumer, so it does not come into being.
@@ -223,6 +231,29 @@ fn xreadgroup(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     } else {
         Reply::Array(replies)
     })
+}
+
+/// What is added to a group by a consumer, if it is new.
+pub(super) fn cost_of_consumer(
+    ctx: &Ctx<'_>,
+    key: &[u8],
+    group: &[u8],
+    consumer: &[u8],
+) -> Result<usize, Error> {
+    let stream = ctx.db.read::<Stream>(key)?;
+    let group = stream.and_then(|stream| stream.group(group));
+    Ok(group.map_or(0, |group| group.cost_of_consumer(consumer)))
+}
+
+/// How many new entries a group would be given.
+fn new_entries(ctx: &Ctx<'_>, key: &[u8], group: &[u8], count: usize) -> Result<usize, Error> {
+    let stream = ctx.db.read::<Stream>(key)?;
+    let first = |stream: &Stream| stream.group(group)?.last_id.next();
+    Ok(stream.map_or(0, |stream| {
+        first(stream).map_or(0, |first| {
+            stream.range(first, StreamId::MAX).take(count).count()
+        })
+    }))
 }
 
 /// New entries, which become pending.

@@ -151,7 +151,7 @@ fn setrange(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     if end > LONGEST {
         return Err(TOO_LONG);
     }
-    ctx.check_string(end)?;
+    ctx.grow_string(key, end)?;
     let bytes = ctx.db.create::<Bytes>(key)?;
     edit(bytes, |buffer| {
         if buffer.len() < end {

@@ -177,7 +177,9 @@ fn query(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let (count, wanted) = (count.ok_or(SYNTAX)?, wanted.ok_or(SYNTAX)?);
     let vectors = existing(ctx, index)?;
     fits(vectors, &wanted)?;
-    let nearest = vectors.nearest(&wanted, count).into_iter();
+    let nearest = vectors
+        .nearest(&wanted, count, &ctx.side.budget)
+        .into_iter();
     Ok(Reply::array(nearest.map(|(id, score)| {
         Reply::array([Reply::bulk(id), Reply::double(score)])
     })))

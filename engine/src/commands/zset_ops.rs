@@ -2,6 +2,7 @@
 
 use super::zset::pairs;
 use super::zset_range::store;
+use crate::budget::Budget;
 use crate::command::{Args, Category, Keys, Outcome, Spec};
 use crate::ctx::Ctx;
 use crate::db::Db;
@@ -119,6 +120,9 @@ fn source_keys<'a>(
     Ok((keys, walk))
 }
 
+/// What it takes to look for a member.
+const STEPS: usize = 8;
+
 impl<'a> Plan<'a> {
     fn parse(
         db: &Db,
@@ -167,7 +171,7 @@ impl<'a> Plan<'a> {
         Ok(plan)
     }
 
-    fn run(&self, db: &Db) -> Result<ZSet, Error> {
+    fn run(&self, db: &Db, budget: &Budget) -> Result<ZSet, Error> {
         let mut sources = Vec::with_capacity(self.keys.len());
         for (key, &weight) in self.keys.iter().zip(&self.weights) {
             sources.push((Source::find(db, key)?, weight));
@@ -176,14 +180,15 @@ impl<'a> Plan<'a> {
         if self.algebra != Algebra::Diff {
             sources.sort_by_key(|(source, _)| source.len());
         }
-        Ok(match self.algebra {
-            Algebra::Union => self.union(&sources),
-            Algebra::Inter => self.intersection(&sources),
-            Algebra::Diff => difference(&sources),
-        })
+        let result = match self.algebra {
+            Algebra::Union => self.union(&sources, budget),
+            Algebra::Inter => self.intersection(&sources, budget),
+            Algebra::Diff => difference(&sources, budget),
+        };
+        budget.check().map(|()| result)
     }
 
-    fn union(&self, sources: &[(Source<'_>, f64)]) -> ZSet {
+    fn union(&self, sources: &[(Source<'_>, f64)], budget: &Budget) -> ZSet {
         let mut sums: Dict<f64> = Dict::default();
         for (source, weight) in sources {
             source.each(|member, score| {
@@ -192,7 +197,7 @@ impl<'a> Plan<'a> {
                     Some(sum) => *sum = self.aggregate.apply(*sum, score),
                     None => drop(sums.insert_new(member, score)),
                 }
-                true
+                budget.spend(STEPS).is_ok()
             });
         }
         let mut result = ZSet::default();
@@ -202,7 +207,7 @@ impl<'a> Plan<'a> {
         result
     }
 
-    fn intersection(&self, sources: &[(Source<'_>, f64)]) -> ZSet {
+    fn intersection(&self, sources: &[(Source<'_>, f64)], budget: &Budget) -> ZSet {
         let mut result = ZSet::default();
         let Some(((smallest, weight), others)) = sources.split_first() else {
             return result;
@@ -211,18 +216,19 @@ impl<'a> Plan<'a> {
             let start = Some(number(score * weight));
             let sum = others.iter().fold(start, |sum, (source, weight)| {
                 // What is no number stays so until it is added, as in Redis.
+                budget.spend(STEPS).ok()?;
                 Some(self.aggregate.apply(sum?, source.score(member)? * weight))
             });
             if let Some(sum) = sum {
                 result.insert(member, sum);
             }
-            true
+            budget.spend(STEPS).is_ok()
         });
         result
     }
 }
 
-fn difference(sources: &[(Source<'_>, f64)]) -> ZSet {
+fn difference(sources: &[(Source<'_>, f64)], budget: &Budget) -> ZSet {
     let mut result = ZSet::default();
     let Some(((first, _), others)) = sources.split_first() else {
         return result;
@@ -230,24 +236,25 @@ fn difference(sources: &[(Source<'_>, f64)]) -> ZSet {
     first.each(|member, score| {
         if !others
             .iter()
-            .any(|(source, _)| source.score(member).is_some())
+            .any(|(source, _)| budget.spend(STEPS).is_err() || source.score(member).is_some())
         {
             result.insert(member, score);
         }
-        true
+        budget.spend(STEPS).is_ok()
     });
     result
 }
 
 fn show(ctx: &mut Ctx<'_>, args: Args<'_>, algebra: Algebra, name: &str) -> Outcome {
     let plan = Plan::parse(ctx.db, args, 1, algebra, name, true)?;
-    let result = plan.run(ctx.db)?;
+    let result = plan.run(ctx.db, &ctx.side.budget)?;
     Ok(Reply::Array(pairs(result.iter(), plan.with_scores)))
 }
 
 fn save(ctx: &mut Ctx<'_>, args: Args<'_>, algebra: Algebra, name: &'static str) -> Outcome {
-    let result = Plan::parse(ctx.db, args, 2, algebra, name, false)?.run(ctx.db)?;
-    Ok(store(ctx, args[1], result, name))
+    let result =
+        Plan::parse(ctx.db, args, 2, algebra, name, false)?.run(ctx.db, &ctx.side.budget)?;
+    store(ctx, args[1], result, name)
 }
 
 fn zunion(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {

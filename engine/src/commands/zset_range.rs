@@ -276,19 +276,21 @@ fn zrangestore(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
             result.insert(member, score);
         }
     }
-    Ok(store(ctx, args[1], result, "zrangestore"))
+    store(ctx, args[1], result, "zrangestore")
 }
 
 /// Puts a result in place of a key; an empty one removes the key.
-pub(super) fn store(ctx: &mut Ctx<'_>, key: &[u8], result: ZSet, event: &'static str) -> Reply {
+pub(super) fn store(ctx: &mut Ctx<'_>, key: &[u8], result: ZSet, event: &'static str) -> Outcome {
     let len = result.len();
     if len > 0 {
-        ctx.db.put(key, result.into_value());
+        let result = result.into_value();
+        ctx.keep(&result)?;
+        ctx.db.put(key, result);
         ctx.db.notify(Event::ZSET, event, key);
     } else if ctx.db.remove(key) {
         ctx.db.notify(Event::GENERIC, "del", key);
     }
-    Reply::len(len)
+    Ok(Reply::len(len))
 }
 
 fn count(ctx: &mut Ctx<'_>, args: Args<'_>, by: By) -> Outcome {

@@ -6,9 +6,13 @@ use super::Json;
 use super::filter::Scope;
 use super::node::Node;
 use super::path::{Path, Segment, Selector};
+use crate::budget::Budget as Shared;
 
 /// Visits one evaluation may make: paths like `$..*..*` multiply.
 const MAX_VISITS: usize = 5_000_000;
+
+/// The most bytes that the places one evaluation finds may take.
+const MAX_LOCATION_BYTES: usize = 64 << 20;
 
 /// A path would visit too much.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,9 +28,23 @@ pub(crate) enum Step {
     Name(Box<str>),
 }
 
+impl Step {
+    fn bytes(&self) -> usize {
+        let name = match self {
+            Self::Index(_) => 0,
+            Self::Name(name) => name.len(),
+        };
+        size_of::<Self>() + name
+    }
+}
+
 /// Counts visits down.
 #[derive(Debug)]
-pub(super) struct Budget(usize);
+pub(super) struct Budget<'b> {
+    visits: usize,
+    /// What the command may still do, if it may look at more than one path.
+    shared: Option<&'b Shared>,
+}
 
 /// The way from the root to a value, on the stack.
 #[derive(Clone, Copy)]
@@ -43,9 +61,19 @@ enum Child<'d> {
 
 impl Json {
     /// Every value a path selects.
-    pub(crate) fn find(&self, path: &Path) -> Result<Vec<&Node>, TooComplex> {
+    #[cfg(test)]
+    pub(super) fn find(&self, path: &Path) -> Result<Vec<&Node>, TooComplex> {
+        self.find_within(path, None)
+    }
+
+    /// Every value a path selects, as long as the budget lasts.
+    pub(crate) fn find_within(
+        &self,
+        path: &Path,
+        shared: Option<&Shared>,
+    ) -> Result<Vec<&Node>, TooComplex> {
         let mut found = Vec::new();
-        let mut budget = Budget::new();
+        let mut budget = Budget::new(shared);
         budget.walk(
             self.root(),
             self.root(),
@@ -62,18 +90,46 @@ impl Json {
     /// Where every selected value is.
     pub(crate) fn locate(&self, path: &Path) -> Result<Vec<Location>, TooComplex> {
         let mut found = Vec::new();
-        let mut budget = Budget::new();
+        let mut budget = Budget::new(None);
+        let mut bytes = 0;
         budget.walk(
             self.root(),
             self.root(),
             path.segments(),
             &Trail::ROOT,
             &mut |_, trail| {
-                found.push(trail.location());
+                let location = trail.location();
+                bytes += location.iter().map(Step::bytes).sum::<usize>() + size_of::<Location>();
+                found.push(location);
+                bytes <= MAX_LOCATION_BYTES
+            },
+        )?;
+        if bytes > MAX_LOCATION_BYTES {
+            return Err(TooComplex);
+        }
+        Ok(found)
+    }
+
+    /// How many values a path selects, and how deep the deepest is: 1 for the root.
+    pub(crate) fn extent(
+        &self,
+        path: &Path,
+        shared: &Shared,
+    ) -> Result<(usize, usize), TooComplex> {
+        let (mut count, mut deepest) = (0, 0);
+        let mut budget = Budget::new(Some(shared));
+        budget.walk(
+            self.root(),
+            self.root(),
+            path.segments(),
+            &Trail::ROOT,
+            &mut |_, trail| {
+                count += 1;
+                deepest = deepest.max(trail.level());
                 true
             },
         )?;
-        Ok(found)
+        Ok((count, deepest))
     }
 }
 
@@ -82,6 +138,12 @@ impl Trail<'_, '_> {
         parent: None,
         step: None,
     };
+
+    /// How deep the value is: 1 for the root.
+    fn level(&self) -> usize {
+        let above = std::iter::successors(Some(self), |trail| trail.parent);
+        above.count()
+    }
 
     fn location(&self) -> Location {
         let mut location = Vec::new();
@@ -99,9 +161,21 @@ impl Trail<'_, '_> {
     }
 }
 
-impl Budget {
-    fn new() -> Self {
-        Self(MAX_VISITS)
+impl<'b> Budget<'b> {
+    fn new(shared: Option<&'b Shared>) -> Self {
+        Self {
+            visits: MAX_VISITS,
+            shared,
+        }
+    }
+
+    /// Takes what so many visits take.
+    pub(super) fn take(&mut self, visits: usize) -> Result<(), TooComplex> {
+        self.visits = self.visits.checked_sub(visits).ok_or(TooComplex)?;
+        match self.shared {
+            Some(shared) => shared.spend(visits).map_err(|_| TooComplex),
+            None => Ok(()),
+        }
     }
 
     /// The first value that `segments` select from `start`.
@@ -128,7 +202,7 @@ impl Budget {
         trail: &Trail<'_, 'd>,
         found: &mut dyn FnMut(&'d Node, &Trail<'_, 'd>) -> bool,
     ) -> Result<bool, TooComplex> {
-        self.0 = self.0.checked_sub(1).ok_or(TooComplex)?;
+        self.take(1)?;
         let Some((segment, rest)) = segments.split_first() else {
             return Ok(found(node, trail));
         };

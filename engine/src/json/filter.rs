@@ -8,6 +8,10 @@ use super::eval::{Budget, TooComplex};
 use super::node::Node;
 use super::path::Segment;
 use super::path_parser::PathError;
+use crate::budget::regex_steps;
+
+/// Bytes that are compared in the time of a visit.
+const BYTES_A_VISIT: usize = 64;
 
 /// A condition on one value.
 #[derive(Debug, Clone)]
@@ -77,7 +81,11 @@ impl Condition {
         Ok(Self::Matches { left, pattern })
     }
 
-    pub(super) fn holds(&self, scope: Scope<'_>, budget: &mut Budget) -> Result<bool, TooComplex> {
+    pub(super) fn holds(
+        &self,
+        scope: Scope<'_>,
+        budget: &mut Budget<'_>,
+    ) -> Result<bool, TooComplex> {
         match self {
             Self::Any(conditions) => {
                 for condition in conditions {
@@ -99,9 +107,11 @@ impl Condition {
             Self::Exists(term) => term.value(scope, budget).map(|value| value.is_some()),
             Self::Matches { left, pattern } => {
                 let value = left.value(scope, budget)?;
-                Ok(value
-                    .and_then(Node::as_str)
-                    .is_some_and(|text| pattern.is_match(text)))
+                let Some(text) = value.and_then(Node::as_str) else {
+                    return Ok(false);
+                };
+                budget.take(regex_steps(pattern.as_str(), text.as_bytes()) / BYTES_A_VISIT)?;
+                Ok(pattern.is_match(text))
             }
             Self::Compare {
                 left,
@@ -109,6 +119,9 @@ impl Condition {
                 right,
             } => {
                 let (left, right) = (left.value(scope, budget)?, right.value(scope, budget)?);
+                if let (Some(left), Some(right)) = (left, right) {
+                    budget.take(left.size().min(right.size()) / BYTES_A_VISIT)?;
+                }
                 Ok(comparison.holds(left, right))
             }
         }
@@ -120,7 +133,7 @@ impl Term {
     fn value<'a>(
         &'a self,
         scope: Scope<'a>,
-        budget: &mut Budget,
+        budget: &mut Budget<'_>,
     ) -> Result<Option<&'a Node>, TooComplex> {
         match self {
             Self::Value(value) => Ok(Some(value)),

@@ -24,8 +24,10 @@ pub(crate) enum Node {
 }
 
 impl Node {
-    /// What a member of an object costs besides name and value: the name's pointer, hash and index.
-    pub(crate) const MEMBER_OVERHEAD: usize = 32;
+    /// What a member of an object costs besides name and value: the name's allocation, hash, index.
+    pub(crate) const MEMBER_OVERHEAD: usize = 64;
+    /// What a list or an object costs before its first item.
+    pub(crate) const COLLECTION_OVERHEAD: usize = 64;
 
     /// The name JSON.TYPE gives it.
     pub(crate) fn type_name(&self) -> &'static str {
@@ -112,11 +114,15 @@ impl Node {
         size_of::<Self>()
             + match self {
                 Self::Str(text) => text.len(),
-                Self::Array(items) => items.iter().map(Self::size).sum(),
-                Self::Object(members) => members
-                    .iter()
-                    .map(|(name, value)| Self::MEMBER_OVERHEAD + name.len() + value.size())
-                    .sum::<usize>(),
+                Self::Array(items) => {
+                    Self::COLLECTION_OVERHEAD + items.iter().map(Self::size).sum::<usize>()
+                }
+                Self::Object(members) => {
+                    let member = |(name, value): (&Box<str>, &Self)| {
+                        Self::MEMBER_OVERHEAD + name.len() + value.size()
+                    };
+                    Self::COLLECTION_OVERHEAD + members.iter().map(member).sum::<usize>()
+                }
                 _ => 0,
             }
     }

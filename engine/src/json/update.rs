@@ -120,16 +120,6 @@ impl Json {
         Ok(results)
     }
 
-    /// How deep the deepest value is that the path selects: 1 for the root.
-    pub(crate) fn levels(&self, path: &Path) -> Result<usize, TooComplex> {
-        Ok(self
-            .locate(path)?
-            .iter()
-            .map(|location| location.len() + 1)
-            .max()
-            .unwrap_or(0))
-    }
-
     fn replace(&mut self, location: &[Step], value: Node) {
         if let Some(node) = lookup(&mut self.root, location) {
             let bytes = value.size() as isize - node.size() as isize;

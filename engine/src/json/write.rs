@@ -1,6 +1,7 @@
 //! Tree to text.
 
 use super::node::Node;
+use crate::error::Error;
 
 /// What JSON.GET puts between the parts; empty means compact.
 #[derive(Debug, Clone, Copy, Default)]
@@ -8,7 +9,12 @@ pub(crate) struct Format<'a> {
     pub(crate) indent: &'a [u8],
     pub(crate) newline: &'a [u8],
     pub(crate) space: &'a [u8],
+    /// Writing stops soon after so many bytes; `None`: it does not.
+    pub(crate) most: Option<usize>,
 }
+
+/// The text has more bytes than may be written.
+pub(crate) const TOO_LARGE: Error = Error::fixed("ERR the result is too large");
 
 impl Node {
     /// The compact text.
@@ -20,6 +26,27 @@ impl Node {
 }
 
 impl Format<'_> {
+    /// Compact, and no more than so many bytes.
+    pub(crate) fn within(most: usize) -> Self {
+        Self {
+            most: Some(most),
+            ..Self::default()
+        }
+    }
+
+    fn is_full(&self, out: &[u8]) -> bool {
+        self.most.is_some_and(|most| out.len() > most)
+    }
+
+    /// Fails if writing had to stop.
+    pub(crate) fn check(&self, out: &[u8]) -> Result<(), Error> {
+        if self.is_full(out) {
+            Err(TOO_LARGE)
+        } else {
+            Ok(())
+        }
+    }
+
     /// Appends the text of `value`, which is nested `level` deep.
     pub(crate) fn write(&self, value: &Node, level: usize, out: &mut Vec<u8>) {
         match value {
@@ -68,6 +95,9 @@ impl Format<'_> {
         out.push(brackets[0]);
         let mut empty = true;
         for item in items {
+            if self.is_full(out) {
+                return;
+            }
             if !empty {
                 out.push(b',');
             }
@@ -84,6 +114,9 @@ impl Format<'_> {
     fn break_line(&self, level: usize, out: &mut Vec<u8>) {
         out.extend_from_slice(self.newline);
         for _ in 0..level {
+            if self.is_full(out) {
+                return;
+            }
             out.extend_from_slice(self.indent);
         }
     }

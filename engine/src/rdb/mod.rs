@@ -106,10 +106,11 @@ pub(crate) fn is_sound(payload: &[u8]) -> bool {
     version <= VERSION_READ && (sum == [0; 8] || sum == crc64::sum(body).to_le_bytes())
 }
 
-/// The value in a sound payload; fields that expired before `now` are left out.
-pub(crate) fn restore(payload: &[u8], now: u64) -> Result<Value, Malformed> {
+/// The value in a sound payload; fields that expired before `now` are left out. What is compressed
+/// may unfold to `most` bytes.
+pub(crate) fn restore(payload: &[u8], now: u64, most: usize) -> Result<Value, Malformed> {
     let end = payload.len().checked_sub(FOOTER).ok_or(Malformed)?;
-    read::value(&payload[..end], now)
+    read::value(&payload[..end], now, most)
 }
 
 fn put_length(out: &mut Vec<u8>, length: usize) {
@@ -157,7 +158,7 @@ mod tests {
         // DUMP of the string 10 by Redis, from its documentation (RDB version 9).
         let payload = b"\x00\xc0\n\t\x00\xbem\x06\x89Z(\x00\n";
         assert!(is_sound(payload));
-        let Ok(Value::Str(text)) = restore(payload, 0) else {
+        let Ok(Value::Str(text)) = restore(payload, 0, usize::MAX) else {
             panic!("the payload is a string");
         };
         assert_eq!(text, "10");
@@ -171,7 +172,7 @@ mod tests {
             hash.set_expiry(field.as_bytes(), expiry);
         }
         let payload = dump(&hash.into_value());
-        let Ok(Value::Hash(read)) = restore(&payload, 1000) else {
+        let Ok(Value::Hash(read)) = restore(&payload, 1000, usize::MAX) else {
             panic!("the payload is a hash");
         };
         assert_eq!(read.len(), 2);
@@ -185,7 +186,7 @@ mod tests {
             bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)
         ) {
             let _ = is_sound(&bytes);
-            let _ = restore(&bytes, 0);
+            let _ = restore(&bytes, 0, usize::MAX);
         }
 
         #[test]
@@ -200,7 +201,7 @@ mod tests {
             if let Some(place) = payload.get_mut(at) {
                 *place = byte;
             }
-            let _ = restore(&payload, 0);
+            let _ = restore(&payload, 0, usize::MAX);
         }
     }
 }

@@ -8,6 +8,7 @@ use super::{
     SET_INTSET, SET_LISTPACK, STRING, ZSET, ZSET_LISTPACK, ZSET_TEXT, lzf,
 };
 use crate::hash::Hash;
+use crate::json;
 use crate::num;
 use crate::snapshot::{Reader, read_value};
 use crate::value::{List, Set, Typed, Value};
@@ -17,11 +18,11 @@ use crate::zset::ZSet;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
-/// The largest string a compressed one may claim to be.
-const LONGEST: usize = 512 << 20;
+/// The most bytes that the compressed strings of a payload may claim to be.
+const MOST_UNFOLDED: usize = 512 << 20;
 
-/// Takes a payload apart; never reads past the end.
-struct Input<'a>(&'a [u8]);
+/// Takes a payload apart; never reads past the end. Knows how much may yet be unfolded.
+struct Input<'a>(&'a [u8], usize);
 
 impl<'a> Input<'a> {
     fn take(&mut self, count: usize) -> Result<&'a [u8], Malformed> {
@@ -82,9 +83,7 @@ impl<'a> Input<'a> {
             (3, true) => {
                 let size = |number: u64| usize::try_from(number).map_err(|_| Malformed);
                 let (packed, len) = (size(self.number()?)?, size(self.number()?)?);
-                if len > LONGEST {
-                    return Err(Malformed);
-                }
+                self.1 = self.1.checked_sub(len).ok_or(Malformed)?;
                 lzf::decompress(self.take(packed)?, len)
                     .map(Bytes::from)
                     .ok_or(Malformed)
@@ -117,8 +116,8 @@ fn score(text: &[u8]) -> Result<f64, Malformed> {
     num::parse_f64(text).ok_or(Malformed)
 }
 
-pub(super) fn value(bytes: &[u8], now: u64) -> Result<Value, Malformed> {
-    let mut input = Input(bytes);
+pub(super) fn value(bytes: &[u8], now: u64, most: usize) -> Result<Value, Malformed> {
+    let mut input = Input(bytes, most.min(MOST_UNFOLDED));
     let value = match input.byte()? {
         STRING => Value::Str(input.string()?),
         LIST => list(&mut input)?.into_value(),
@@ -171,6 +170,9 @@ pub(super) fn value(bytes: &[u8], now: u64) -> Result<Value, Malformed> {
             hash.into_value()
         }
         OWN => {
+            if json::most_bytes(input.0) > most {
+                return Err(Malformed);
+            }
             let mut reader = Reader::new(Bytes::copy_from_slice(input.0));
             let value = read_value(&mut reader).map_err(|_| Malformed)?;
             input.0 = if reader.is_empty() { &[] } else { input.0 };

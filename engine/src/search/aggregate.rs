@@ -8,12 +8,16 @@ use super::index::{Doc, Index};
 use super::operand::invalid;
 use super::schema::{Field, Value};
 use super::terms;
+use crate::budget::Budget;
 use crate::error::Error;
 use crate::json::Node;
 use crate::reply::Reply;
 
 /// Aggregations may be nested so deep.
 const MAX_NESTING: usize = 8;
+
+/// What a document takes in one aggregation.
+const STEPS: usize = 16;
 
 /// Percentiles shown unless told otherwise.
 const PERCENTS: [f64; 7] = [1.0, 5.0, 25.0, 50.0, 75.0, 95.0, 99.0];
@@ -24,6 +28,7 @@ pub(crate) fn aggregate(
     docs: &[&Doc],
     spec: &Node,
     nesting: usize,
+    budget: &Budget,
 ) -> Result<Vec<Reply>, Error> {
     let members = spec
         .as_object()
@@ -33,6 +38,7 @@ pub(crate) fn aggregate(
     }
     let mut replies = Vec::with_capacity(members.len() * 2);
     for (alias, operators) in members {
+        budget.spend(1 + docs.len().saturating_mul(STEPS))?;
         let operators = operators
             .as_object()
             .ok_or_else(|| invalid(&format!("aggregation '{alias}' must be an object")))?;
@@ -49,6 +55,7 @@ pub(crate) fn aggregate(
             options: Options::new(operator, options),
             nested,
             nesting,
+            budget,
         };
         replies.push(Reply::bulk(&**alias));
         replies.push(Reply::Array(run.dispatch()?));
@@ -71,6 +78,7 @@ pub(super) struct Run<'r> {
     pub(super) options: Options<'r>,
     pub(super) nested: Option<&'r Node>,
     pub(super) nesting: usize,
+    pub(super) budget: &'r Budget,
 }
 
 impl<'n> Options<'n> {

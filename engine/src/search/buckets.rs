@@ -31,6 +31,7 @@ impl Run<'_> {
                 &bucket.docs,
                 nested,
                 self.nesting + 1,
+                self.budget,
             )?);
         }
         Ok(Reply::Array(replies))

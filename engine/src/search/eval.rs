@@ -6,26 +6,40 @@ use std::ops::RangeBounds;
 use super::index::{Doc, Index, Postings, TextPostings};
 use super::query::{Clauses, Query};
 use super::schema::Value;
+use crate::budget::{Budget, regex_steps};
 
 /// Documents with their scores, in the order they were indexed.
 pub(crate) type Matches = BTreeMap<u64, f64>;
+
+/// What a document in a list takes.
+const STEPS: usize = 8;
 
 /// The usual constants of BM25.
 const K1: f64 = 1.2;
 const B: f64 = 0.75;
 
 impl Index {
-    /// Evaluates a query.
-    pub(crate) fn search(&self, query: &Query) -> Matches {
+    /// Evaluates a query; what it returns is incomplete when the budget ended.
+    pub(crate) fn search(&self, query: &Query, budget: &Budget) -> Matches {
+        if budget.spend(1).is_err() {
+            return Matches::new();
+        }
+        let matches = self.evaluate(query, budget);
+        // What comes up again must be put together and taken apart.
+        let _ = budget.spend(matches.len().saturating_mul(STEPS));
+        matches
+    }
+
+    fn evaluate(&self, query: &Query, budget: &Budget) -> Matches {
         match query {
             Query::All => self.docs.keys().map(|&id| (id, 1.0)).collect(),
             Query::Nothing => Matches::new(),
             Query::Boost(inner, factor) => self
-                .search(inner)
+                .search(inner, budget)
                 .into_iter()
                 .map(|(id, score)| (id, score * factor))
                 .collect(),
-            Query::Bool(clauses) => self.combine(clauses),
+            Query::Bool(clauses) => self.combine(clauses, budget),
             Query::Term { field, term } => self
                 .text(*field)
                 .map(|text| text.term(self, term))
@@ -37,24 +51,37 @@ impl Index {
                 prefix,
             } => self
                 .text(*field)
-                .map(|text| text.phrase(self, terms, *slop, prefix.as_deref()))
+                .map(|text| text.phrase(self, terms, (*slop, prefix.as_deref()), budget))
                 .unwrap_or_default(),
             Query::Prefix {
                 field,
                 prefix,
                 stem,
-            } => self.terms(*field, |term| {
-                term.starts_with(prefix) || term.starts_with(stem)
-            }),
+            } => self.terms(
+                *field,
+                budget,
+                |_| 1,
+                |term| term.starts_with(prefix) || term.starts_with(stem),
+            ),
             Query::Fuzzy {
                 field,
                 word,
                 stem,
                 fuzziness,
-            } => self.terms(*field, |term| {
-                fuzziness.accepts(word, term) || word != stem && fuzziness.accepts(stem, term)
-            }),
-            Query::Regex { field, pattern } => self.terms(*field, |term| pattern.is_match(term)),
+            } => self.terms(
+                *field,
+                budget,
+                |term| word.len() * term.len(),
+                |term| {
+                    fuzziness.accepts(word, term) || word != stem && fuzziness.accepts(stem, term)
+                },
+            ),
+            Query::Regex { field, pattern } => self.terms(
+                *field,
+                budget,
+                |term| regex_steps(pattern.as_str(), term.as_bytes()),
+                |term| pattern.is_match(term),
+            ),
             Query::Word { field, word } => match self.postings.get(*field) {
                 Some(Postings::Keywords(words) | Postings::Facets(words)) => {
                     constant(words.get(word.as_str()))
@@ -81,14 +108,16 @@ impl Index {
         }
     }
 
-    fn combine(&self, clauses: &Clauses) -> Matches {
+    fn combine(&self, clauses: &Clauses, budget: &Budget) -> Matches {
         // Looking at the documents that are left is cheaper than collecting all that fit a range.
         let (mut collected, mut checked): (Vec<&Query>, Vec<&Query>) =
             clauses.must.iter().partition(|query| !query.is_checkable());
         if collected.is_empty() && !checked.is_empty() {
             collected.push(checked.remove(0));
         }
-        let mut must = collected.into_iter().map(|query| self.search(query));
+        let mut must = collected
+            .into_iter()
+            .map(|query| self.search(query, budget));
         let mut matches = Matches::new();
         if let Some(first) = must.next() {
             matches = first;
@@ -100,26 +129,39 @@ impl Index {
                     })
                 });
             }
+            let _ = budget.spend(matches.len().saturating_mul(checked.len()));
             matches.retain(|id, score| {
                 *score += checked.len() as f64;
                 self.docs
                     .get(id)
                     .is_some_and(|doc| checked.iter().all(|query| self.accepts(query, doc)))
             });
-            for optional in clauses.should.iter().map(|query| self.search(query)) {
+            for optional in clauses
+                .should
+                .iter()
+                .map(|query| self.search(query, budget))
+            {
                 for (id, more) in optional {
                     matches.entry(id).and_modify(|score| *score += more);
                 }
             }
         } else {
             // Without anything required, one of the options is.
-            for option in clauses.should.iter().map(|query| self.search(query)) {
+            for option in clauses
+                .should
+                .iter()
+                .map(|query| self.search(query, budget))
+            {
                 for (id, score) in option {
                     *matches.entry(id).or_default() += score;
                 }
             }
         }
-        for excluded in clauses.must_not.iter().map(|query| self.search(query)) {
+        for excluded in clauses
+            .must_not
+            .iter()
+            .map(|query| self.search(query, budget))
+        {
             matches.retain(|id, _| !excluded.contains_key(id));
         }
         matches
@@ -161,11 +203,20 @@ impl Index {
     }
 
     /// Documents with any term that is accepted.
-    fn terms(&self, field: usize, accept: impl Fn(&str) -> bool) -> Matches {
+    fn terms(
+        &self,
+        field: usize,
+        budget: &Budget,
+        steps: impl Fn(&str) -> usize,
+        accept: impl Fn(&str) -> bool,
+    ) -> Matches {
         let Some(text) = self.text(field) else {
             return Matches::new();
         };
-        let found = text.terms.iter().filter(|(term, _)| accept(term));
+        let found = text
+            .terms
+            .iter()
+            .filter(|(term, _)| budget.spend(STEPS + steps(term)).is_ok() && accept(term));
         found
             .flat_map(|(_, docs)| docs.keys())
             .map(|&id| (id, 1.0))
@@ -218,7 +269,13 @@ impl TextPostings {
             .collect()
     }
 
-    fn phrase(&self, index: &Index, terms: &[String], slop: u32, prefix: Option<&str>) -> Matches {
+    fn phrase(
+        &self,
+        index: &Index,
+        terms: &[String],
+        (slop, prefix): (u32, Option<&str>),
+        budget: &Budget,
+    ) -> Matches {
         let Some((last, first)) = terms.split_last() else {
             return Matches::new();
         };
@@ -229,10 +286,16 @@ impl TextPostings {
                 return Matches::new();
             };
             weight += rarity(index, docs.len());
+            if budget.spend(docs.len().saturating_mul(STEPS)).is_err() {
+                return Matches::new();
+            }
             lists.push(docs.clone());
         }
         let mut ends: BTreeMap<u64, Vec<u32>> = BTreeMap::new();
         for (term, docs) in &self.terms {
+            if budget.spend(STEPS).is_err() {
+                return Matches::new();
+            }
             if **term == **last || prefix.is_some_and(|prefix| term.starts_with(prefix)) {
                 for (&id, positions) in docs {
                     ends.entry(id).or_default().extend(positions);
@@ -250,6 +313,14 @@ impl TextPostings {
                 .iter()
                 .map(|docs| docs.get(&id).map(Vec::as_slice))
                 .collect();
+            let each =
+                |lists: &Vec<&[u32]>| lists.first().map_or(0, |first| first.len()) * lists.len();
+            if budget
+                .spend(1 + positions.as_ref().map_or(0, each))
+                .is_err()
+            {
+                break;
+            }
             let times = positions.map_or(0, |positions| occurrences(&positions, slop));
             if times > 0 {
                 matches.insert(id, weight * self.frequency(id, times));

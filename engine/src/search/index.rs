@@ -6,7 +6,9 @@ use bytes::Bytes;
 
 use super::pending::Pending;
 use super::schema::{Definition, Field, Kind, Source, Value, at_path};
+use crate::budget::Budget;
 use crate::db::Db;
+use crate::error::{Error, OOM};
 use crate::json::{self, Node};
 use crate::stream::{Entry, Stream, StreamId};
 use crate::value::Value as Stored;
@@ -15,6 +17,11 @@ use crate::value::Value as Stored;
 const DOC_WEIGHT: usize = 200;
 /// What a value takes besides its word, its place among the postings included.
 const VALUE_WEIGHT: usize = 100;
+
+/// What a position of a term takes.
+const POSITION_WEIGHT: usize = 8;
+/// What a byte of a text takes, at most, in texts as they are usual.
+const TEXT_FACTOR: usize = 12;
 
 /// Positions between two elements of a list, so that no phrase spans both.
 const ELEMENT_GAP: u32 = 100;
@@ -25,6 +32,8 @@ pub(crate) struct Doc {
     pub(crate) key: Bytes,
     /// By field; for texts the terms, once each.
     pub(crate) values: Vec<Vec<Value>>,
+    /// The terms of texts with repetitions: each has a position.
+    positions: usize,
 }
 
 /// Who holds what in one field.
@@ -69,14 +78,13 @@ impl Doc {
     fn weight(&self) -> usize {
         let value = |value: &Value| VALUE_WEIGHT + value.as_word().map_or(0, str::len);
         let values: usize = self.values.iter().flatten().map(value).sum();
-        DOC_WEIGHT + self.key.len() + values
+        DOC_WEIGHT + 2 * self.key.len() + values + self.positions * POSITION_WEIGHT
     }
 }
 
 /// A document to be indexed.
 enum Document<'d> {
     Tree(&'d Node),
-    Parsed(Node),
     Hash(&'d crate::hash::Hash),
     Entry(&'d Entry),
 }
@@ -151,40 +159,95 @@ impl Index {
             .sum()
     }
 
-    /// Looks at every key that was written since the last time.
-    pub(crate) fn refresh(&mut self, db: &Db) {
-        for key in self.pending.take() {
-            if self.definition.source == Source::Stream {
-                self.follow(match db.value(&key) {
+    /// Looks at every key that was written since the last time. Fails when the index would grow by
+    /// more than `room` bytes, or the budget ends; the rest is looked at the next time.
+    pub(crate) fn refresh(&mut self, db: &Db, room: usize, budget: &Budget) -> Result<(), Error> {
+        let most = self.weight().saturating_add(room);
+        let mut keys = self.pending.take();
+        let mut outcome = Ok(());
+        for key in keys.by_ref() {
+            let left = most.saturating_sub(self.weight());
+            outcome = self.look_at(&key, db, left, budget);
+            if outcome.is_err() {
+                self.pending.add(&key);
+                break;
+            }
+        }
+        keys.for_each(|key| self.pending.add(&key));
+        outcome
+    }
+
+    /// Indexes a key anew.
+    fn look_at(&mut self, key: &Bytes, db: &Db, room: usize, budget: &Budget) -> Result<(), Error> {
+        budget.spend(1)?;
+        if self.definition.source == Source::Stream {
+            return self.follow(
+                match db.value(key) {
                     Some(Stored::Stream(stream)) => Some(stream),
                     _ => None,
-                });
-                continue;
-            }
-            self.remove(&key);
-            let document = match (self.definition.source, db.value(&key)) {
-                (Source::Json, Some(Stored::Json(json))) => Document::Tree(json.root()),
-                (Source::Hash, Some(Stored::Hash(hash))) => Document::Hash(hash),
-                (Source::Text, Some(Stored::Str(text))) => match json::parse(text) {
-                    Ok(node) if node.as_object().is_some() => Document::Parsed(node),
-                    _ => continue,
                 },
-                _ => continue,
-            };
-            self.add(key, &document);
+                room,
+                budget,
+            );
         }
+        let parsed;
+        let document = match (self.definition.source, db.value(key)) {
+            (Source::Json, Some(Stored::Json(json))) => Some(Document::Tree(json.root())),
+            (Source::Hash, Some(Stored::Hash(hash))) => Some(Document::Hash(hash)),
+            (Source::Text, Some(Stored::Str(text))) if json::most_bytes(text) <= room => {
+                parsed = json::parse(text)
+                    .ok()
+                    .filter(|node| node.as_object().is_some());
+                parsed.as_ref().map(Document::Tree)
+            }
+            (Source::Text, Some(Stored::Str(_))) => return Err(OOM),
+            _ => None,
+        };
+        if let Some(document) = &document {
+            self.check_room(document, room, budget)?;
+        }
+        self.remove(key);
+        if let Some(document) = &document {
+            self.add(key.clone(), document);
+        }
+        Ok(())
+    }
+
+    /// Fails if a document takes more than `room` bytes.
+    fn check_room(
+        &self,
+        document: &Document<'_>,
+        room: usize,
+        budget: &Budget,
+    ) -> Result<(), Error> {
+        let bytes = |field: &Field| document.bytes(field);
+        let text: usize = self.definition.fields.iter().map(bytes).sum();
+        budget.spend(text)?;
+        let fixed = DOC_WEIGHT + self.definition.fields.len() * VALUE_WEIGHT;
+        if text * TEXT_FACTOR + fixed > room {
+            return Err(OOM);
+        }
+        Ok(())
     }
 
     /// Indexes the entries that were added and forgets those that are gone.
-    fn follow(&mut self, stream: Option<&Stream>) {
+    fn follow(
+        &mut self,
+        stream: Option<&Stream>,
+        room: usize,
+        budget: &Budget,
+    ) -> Result<(), Error> {
+        let most = self.weight.saturating_add(room);
         if let (Some(stream), Some(first)) = (stream, self.last_entry.next()) {
             for entry in stream.range(first, StreamId::MAX) {
-                self.add(Bytes::from(entry.id.to_string()), &Document::Entry(entry));
+                let document = Document::Entry(entry);
+                self.check_room(&document, most.saturating_sub(self.weight), budget)?;
+                self.add(Bytes::from(entry.id.to_string()), &document);
                 self.last_entry = entry.id;
             }
         }
         if !self.skips && self.docs.len() == stream.map_or(0, Stream::len) {
-            return;
+            return Ok(());
         }
         let is_gone = |key: &Bytes| entry_of(stream, key).is_none();
         let gone: Vec<Bytes> = self
@@ -196,6 +259,7 @@ impl Index {
         for key in &gone {
             self.remove(key);
         }
+        Ok(())
     }
 
     /// Leaves out what a stream holds already.
@@ -232,6 +296,7 @@ impl Index {
         let id = self.next;
         self.next += 1;
         let mut values = Vec::with_capacity(self.definition.fields.len());
+        let mut positions = 0;
         for (field, postings) in self.definition.fields.iter().zip(&mut self.postings) {
             let nodes = document.nodes(field);
             if let Postings::Text(text) = postings {
@@ -240,7 +305,9 @@ impl Index {
                     .iter()
                     .filter_map(|node| node.as_str())
                     .map(|text| analysis.terms(text));
+                let before = text.total;
                 values.push(text.add(id, lists));
+                positions += (text.total - before) as usize;
                 continue;
             }
             let held: Vec<Value> = nodes
@@ -251,18 +318,32 @@ impl Index {
             values.push(held);
         }
         self.by_key.insert(key.clone(), id);
-        let doc = Doc { key, values };
+        let doc = Doc {
+            key,
+            values,
+            positions,
+        };
         self.weight += doc.weight();
         self.docs.insert(id, doc);
     }
 }
 
 impl Document<'_> {
+    /// The bytes of a field's values.
+    fn bytes(&self, field: &Field) -> usize {
+        match self {
+            Self::Tree(node) => at_path(node, field.path()).map_or(0, Node::size),
+            Self::Hash(hash) => hash.get(field.path().as_bytes()).map_or(0, Bytes::len),
+            Self::Entry(entry) => {
+                field_of(entry, field.path().as_bytes()).map_or(0, |value| value.len())
+            }
+        }
+    }
+
     /// The values of a field; a list counts as its elements.
     fn nodes(&self, field: &Field) -> Vec<Node> {
         let node = match self {
             Self::Tree(node) => at_path(node, field.path()),
-            Self::Parsed(node) => at_path(node, field.path()),
             Self::Hash(hash) => return text_node(hash.get(field.path().as_bytes())),
             Self::Entry(entry) => {
                 return text_node(field_of(entry, field.path().as_bytes()).as_ref());

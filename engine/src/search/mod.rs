@@ -34,13 +34,20 @@ pub(crate) use query::Query;
 pub(crate) use schema::{Definition, Field, Kind, Source, Value, at_path};
 pub(crate) use text::LANGUAGES;
 
+use crate::budget::Budget;
 use crate::db::Db;
+use crate::error::Error;
+
+/// What an alias takes besides its two names.
+const ALIAS: usize = 128;
 
 /// The indexes of a database and their aliases.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     indexes: BTreeMap<Bytes, Index>,
     aliases: BTreeMap<Bytes, Bytes>,
+    /// Roughly the bytes definitions and aliases take.
+    defined: usize,
 }
 
 impl Registry {
@@ -60,7 +67,7 @@ impl Registry {
 
     /// Roughly the bytes all indexes take.
     pub(crate) fn weight(&self) -> usize {
-        self.indexes.values().map(Index::weight).sum()
+        self.defined + self.indexes.values().map(Index::weight).sum::<usize>()
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = (&Bytes, &Index)> {
@@ -69,6 +76,11 @@ impl Registry {
 
     pub(crate) fn has(&self, name: &[u8]) -> bool {
         self.indexes.contains_key(name)
+    }
+
+    /// Whether an alias has this name.
+    pub(crate) fn has_alias(&self, name: &[u8]) -> bool {
+        self.aliases.contains_key(name)
     }
 
     pub(crate) fn aliases(&self) -> impl Iterator<Item = (&Bytes, &Bytes)> {
@@ -87,11 +99,20 @@ impl Registry {
         self.indexes.get(name)
     }
 
-    /// The index with everything in it that was written so far.
-    pub(crate) fn fresh(&mut self, name: &[u8], db: &Db) -> Option<&Index> {
-        let index = self.indexes.get_mut(name)?;
-        index.refresh(db);
-        Some(index)
+    /// The index with everything in it that was written so far; fails if that takes more than
+    /// `room` bytes.
+    pub(crate) fn fresh(
+        &mut self,
+        name: &[u8],
+        db: &Db,
+        room: usize,
+        budget: &Budget,
+    ) -> Result<Option<&Index>, Error> {
+        let Some(index) = self.indexes.get_mut(name) else {
+            return Ok(None);
+        };
+        index.refresh(db, room, budget)?;
+        Ok(Some(index))
     }
 
     /// Adds an index, with the keys there are unless that is to be skipped.
@@ -103,6 +124,15 @@ impl Registry {
             index.skip(db);
         }
         self.indexes.insert(Bytes::copy_from_slice(name), index);
+        self.recount();
+    }
+
+    fn recount(&mut self) {
+        let indexes = self.indexes.iter();
+        let indexes = indexes.map(|(name, index)| name.len() + index.definition.weight());
+        let aliases = self.aliases.iter();
+        let aliases = aliases.map(|(alias, index)| alias.len() + index.len() + ALIAS);
+        self.defined = indexes.sum::<usize>() + aliases.sum::<usize>();
     }
 
     /// Commands that make these indexes and aliases.
@@ -130,16 +160,22 @@ impl Registry {
     }
 
     pub(crate) fn drop(&mut self, name: &[u8]) -> bool {
-        self.indexes.remove(name).is_some()
+        let dropped = self.indexes.remove(name).is_some();
+        self.recount();
+        dropped
     }
 
     /// Points an alias at an index; `true` if it pointed at one before.
     pub(crate) fn add_alias(&mut self, alias: &[u8], index: &[u8]) -> bool {
         let (alias, index) = (Bytes::copy_from_slice(alias), Bytes::copy_from_slice(index));
-        self.aliases.insert(alias, index).is_some()
+        let known = self.aliases.insert(alias, index).is_some();
+        self.recount();
+        known
     }
 
     pub(crate) fn drop_alias(&mut self, alias: &[u8]) -> bool {
-        self.aliases.remove(alias).is_some()
+        let known = self.aliases.remove(alias).is_some();
+        self.recount();
+        known
     }
 }

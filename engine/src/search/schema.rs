@@ -60,6 +60,17 @@ pub(crate) enum Value {
 }
 
 impl Definition {
+    /// Roughly the bytes this takes.
+    pub(crate) fn weight(&self) -> usize {
+        /// What a prefix or a field takes besides its text, the field's postings included.
+        const PART: usize = 128;
+        let prefixes = self.prefixes.iter().map(|prefix| prefix.len() + PART);
+        let fields = self.fields.iter().map(|field| {
+            field.name.len() + field.from.as_ref().map_or(0, |from| from.len()) + PART
+        });
+        2 * PART + prefixes.sum::<usize>() + fields.sum::<usize>()
+    }
+
     pub(crate) fn covers(&self, key: &[u8]) -> bool {
         match self.source {
             Source::Stream => self.prefixes.iter().any(|stream| key == stream),

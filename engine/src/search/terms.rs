@@ -167,7 +167,7 @@ fn sort_by_metric(
     let spec = Node::Object(std::iter::once((alias.into(), spec.clone())).collect());
     let mut keyed = Vec::with_capacity(groups.len());
     for group in groups.drain(..) {
-        let metric = match &*aggregate(run.index, &group.1, &spec, run.nesting + 1)? {
+        let metric = match &*aggregate(run.index, &group.1, &spec, run.nesting + 1, run.budget)? {
             [_, Reply::Array(parts)] => parts.get(1).map_or(f64::NAN, metric_value),
             _ => f64::NAN,
         };

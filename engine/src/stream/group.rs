@@ -33,6 +33,8 @@ pub(crate) struct Group {
     pub(crate) entries_read: Option<u64>,
     pending: BTreeMap<StreamId, Pending>,
     consumers: BTreeMap<Bytes, Consumer>,
+    /// The sum of the lengths of the consumers' names.
+    name_bytes: usize,
 }
 
 /// How a claim changes a pending entry.
@@ -50,6 +52,20 @@ pub(crate) struct Claim {
 }
 
 impl Group {
+    /// What a pending entry takes, which is in two indexes.
+    pub(crate) const PER_PENDING: usize = 2 * size_of::<(StreamId, Pending)>();
+    /// What a consumer takes besides its name, with the first node of its pending entries.
+    const PER_CONSUMER: usize = 2 * (size_of::<Bytes>() + size_of::<Consumer>()) + 200;
+
+    /// What is added by a consumer of this name, if it is new.
+    pub(crate) fn cost_of_consumer(&self, name: &[u8]) -> usize {
+        if self.consumers.contains_key(name) {
+            0
+        } else {
+            name.len() + Self::PER_CONSUMER
+        }
+    }
+
     pub(crate) fn new(last_id: StreamId, entries_read: Option<u64>) -> Self {
         Self {
             last_id,
@@ -80,6 +96,7 @@ impl Group {
             seen: now,
             ..Consumer::default()
         };
+        self.name_bytes += name.len();
         self.consumers
             .insert(Bytes::copy_from_slice(name), consumer);
         true
@@ -105,6 +122,7 @@ impl Group {
         let Some(consumer) = self.consumers.remove(name) else {
             return 0;
         };
+        self.name_bytes -= name.len();
         for id in &consumer.pending {
             self.pending.remove(id);
         }
@@ -175,7 +193,10 @@ impl Group {
         self.acknowledge(id);
         let owner = match self.consumers.get_key_value(name) {
             Some((owner, _)) => owner.clone(),
-            None => Bytes::copy_from_slice(name),
+            None => {
+                self.name_bytes += name.len();
+                Bytes::copy_from_slice(name)
+            }
         };
         self.consumers
             .entry(owner.clone())
@@ -188,10 +209,10 @@ impl Group {
 
     /// Roughly the bytes this takes; constant time.
     pub(crate) fn size(&self) -> usize {
-        // A pending entry is in two indexes; a consumer is counted with a name of usual length.
-        const PER_PENDING: usize = size_of::<StreamId>() * 2 + size_of::<Pending>();
-        const PER_CONSUMER: usize = size_of::<Bytes>() + size_of::<Consumer>() + 32;
-        self.pending.len() * PER_PENDING + self.consumers.len() * PER_CONSUMER
+        size_of::<Self>()
+            + self.pending.len() * Self::PER_PENDING
+            + self.consumers.len() * Self::PER_CONSUMER
+            + self.name_bytes
     }
 
     /// Whether both indexes of pending entries say the same.

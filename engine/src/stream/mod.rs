@@ -154,12 +154,15 @@ impl Stream {
 
     /// Roughly the bytes this takes; must be cheap, it is asked after every write.
     pub(crate) fn weight(&self) -> usize {
+        /// The first node of the log.
+        const NODE: usize = 600;
         size_of::<Self>()
+            + NODE
             + self.log.size()
             + self
                 .groups
                 .iter()
-                .map(|(name, group)| name.len() + group.size())
+                .map(|(name, group)| 2 * size_of::<Bytes>() + name.len() + group.size())
                 .sum::<usize>()
     }
 

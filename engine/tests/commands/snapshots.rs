@@ -1,4 +1,4 @@
-use restis_engine::SnapshotError;
+use restis_engine::{Options, SnapshotError};
 
 use crate::Fixture;
 
@@ -177,4 +177,185 @@ fn users_with_many_rules_survive() {
         .expect("the snapshot is whole");
     assert_eq!(after.run("ACL GETUSER ann"), before.run("ACL GETUSER ann"));
     assert!(after.run("ACL LIST").contains("prefix:299:"));
+}
+
+#[test]
+fn the_name_of_an_index_is_no_alias_and_the_other_way_round() {
+    let fixture = Fixture::new();
+    let create = |name: &str| format!("SEARCH.CREATE {name} ON HASH PREFIX 1 p: SCHEMA a TEXT");
+    fixture.expect(&[
+        (&create("i"), "1"),
+        ("SEARCH.ALIASADD al i", "1"),
+        (&create("al"), "-ERR the name is used by an alias"),
+        ("SEARCH.ALIASADD al2 al", "1"),
+        (
+            "SEARCH.ALIASADD i al",
+            "-ERR the alias is the name of an index",
+        ),
+    ]);
+    let after = Fixture::new();
+    let loaded = after.engine.load(&mut save(&fixture).as_slice());
+    assert!(loaded.is_ok(), "{loaded:?}");
+    for line in ["SEARCH.LISTINDEXES", "SEARCH.LISTALIASES"] {
+        assert_eq!(after.run(line), fixture.run(line));
+    }
+}
+
+/// A snapshot that replays these commands, as an older version could have written it.
+fn replaying(commands: &[&[&str]]) -> Vec<u8> {
+    const REPLAY: u8 = 2;
+    const END: u8 = 0;
+    let mut bytes = b"RESTISDB\x01\0\0\0".to_vec();
+    for command in commands {
+        bytes.extend([REPLAY, command.len() as u8]);
+        for word in *command {
+            let (low, high) = (word.len() as u8 & 0x7f | 0x80, (word.len() >> 7) as u8);
+            bytes.extend([low, high]);
+            bytes.extend(word.as_bytes());
+        }
+    }
+    bytes.extend([END, 0]);
+    let sum = xxhash_rust::xxh3::xxh3_64(&bytes);
+    [bytes, sum.to_le_bytes().to_vec()].concat()
+}
+
+#[test]
+fn what_older_versions_let_in_is_loaded() {
+    let create = |name| {
+        [
+            "SEARCH.CREATE",
+            name,
+            "ON",
+            "HASH",
+            "PREFIX",
+            "1",
+            "p:",
+            "SCHEMA",
+            "a",
+            "TEXT",
+        ]
+    };
+    let moody = "#!lua name=moody\nif redis.sha1hex('') == '' then redis.register_function('m', function() end) end";
+    let saved = replaying(&[
+        &["FUNCTION", "LOAD", moody],
+        &["FUNCTION", "LOAD", LIBRARY],
+        &create("al"),
+        &create("i"),
+        &["SEARCH.ALIASADD", "al", "i"],
+        &["SEARCH.ALIASADD", "al2", "al"],
+    ]);
+    let options = Options::default().memory_limit(1000);
+    let fixture = Fixture::with(options);
+    let loaded = fixture.engine.load(&mut saved.as_slice());
+    assert!(loaded.is_ok(), "{loaded:?}");
+    assert_eq!(fixture.run("FCALL f 0"), "7");
+    assert_eq!(fixture.run("SEARCH.LISTALIASES"), "[[al i] [al2 al]]");
+    assert!(
+        fixture
+            .run("FCALL m 0")
+            .starts_with("-ERR Function not found")
+    );
+    // The library that did not register anything is not lost.
+    assert!(fixture.run("FUNCTION LIST WITHCODE").contains("name=moody"));
+    let again = Fixture::new();
+    assert!(again.engine.load(&mut save(&fixture).as_slice()).is_ok());
+    assert!(again.run("FUNCTION LIST").contains("moody"));
+}
+
+/// What commands of every kind are made of; `N` is a small number.
+const RANDOM: &[&str] = &[
+    "SET kN vN",
+    "HSET pre:N name wordN n N",
+    "HSET hN f vN",
+    "HPEXPIRE hN 100N FIELDS 1 f",
+    "JSON.SET docN $ {\"a\":[N,1e300,-0.0,\"\\u0000x\"],\"b\":{}}",
+    "JSON.NUMMULTBY docN $.a[0] 1e200",
+    "ZADD zN N a -inf b inf c",
+    "XADD sN * f v",
+    "XGROUP CREATE sN gN 0",
+    "XREADGROUP GROUP gN cN STREAMS sN >",
+    "SADD setN a b N",
+    "SMOVE setN setother N",
+    "RPUSH lN a N",
+    "ARSET arN N v",
+    "ARRING ringN 2 a b c",
+    "PFADD pfN a N",
+    "GEOADD geoN 1 2 m",
+    "DEL kN hN pre:N sN lN",
+    "VECTOR.CREATE vecN DIM 2 METRIC COSINE",
+    "VECTOR.ADD vecN idN VALUES 2 N 1.5",
+    "VECTOR.DEL vecN idN",
+    "SEARCH.CREATE iN ON HASH PREFIX 1 pre: SCHEMA name TEXT NOSTEM n U64 FAST",
+    "SEARCH.CREATE jN ON JSON PREFIX 2 doc other LANGUAGE german SCHEMA a F64 FROM b FAST KEYWORD",
+    "SEARCH.CREATE tN ON STREAM sN SCHEMA f TEXT",
+    "SEARCH.CREATE alN ON HASH PREFIX 1 x SCHEMA a BOOL",
+    "SEARCH.ALIASADD alN iN",
+    "SEARCH.ALIASADD alN alN",
+    "SEARCH.ALIASADD iN jN",
+    "SEARCH.ALIASDEL alN",
+    "SEARCH.DROP iN",
+    "FUNCTION LOAD REPLACE #!lua_name=libN\nredis.register_function('fN',function()_return_N_end)",
+    "FUNCTION LOAD #!lua_name=libN\nredis.register_function('fN',function()_return_N_end)",
+    "FUNCTION DELETE libN",
+    "ACL SETUSER uN on >passwordN ~kN* %R~hN* +@all -del &chN",
+    "ACL SETUSER uN off -@all +@read +get -@string resetchannels",
+    "ACL SETUSER uN reset allcommands allkeys -@dangerous +keys",
+    "ACL DELUSER uN",
+];
+
+/// Commands whose replies together tell what is behind the names of `RANDOM`.
+fn asked() -> Vec<String> {
+    let one = |n: usize| {
+        [
+            "ACL GETUSER uN",
+            "FCALL fN 0",
+            "GET kN",
+            "HGETALL hN",
+            "HPTTL hN FIELDS 1 f",
+            "JSON.GET docN",
+            "ZRANGE zN 0 -1 WITHSCORES",
+            "XINFO STREAM sN FULL",
+            "LRANGE lN 0 -1",
+            "ARSCAN arN 0 100",
+            "ARLASTITEMS ringN 2",
+            "PFCOUNT pfN",
+            "GEOPOS geoN m",
+            "VECTOR.INFO vecN",
+            "VECTOR.GET vecN idN",
+            "SEARCH.COUNT iN {}",
+            "SEARCH.COUNT jN {}",
+            "SEARCH.COUNT tN {}",
+            "SEARCH.DESCRIBE jN",
+            "SEARCH.QUERY iN {\"name\":\"wordN\"}",
+        ]
+        .map(|line| line.replace('N', &n.to_string()))
+    };
+    let all = [
+        "SEARCH.LISTALIASES",
+        "SEARCH.LISTINDEXES",
+        "FUNCTION LIST WITHCODE",
+        "DBSIZE",
+    ];
+    (0..3).flat_map(one).chain(all.map(str::to_owned)).collect()
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(24))]
+    #[test]
+    fn what_any_commands_leave_can_be_saved_and_loaded(
+        steps in proptest::collection::vec((0..RANDOM.len(), 0usize..3), 1..120)
+    ) {
+        let before = Fixture::new();
+        for (what, n) in steps {
+            let line = RANDOM[what].replace('N', &n.to_string());
+            let words: Vec<String> = line.split(' ').map(|word| word.replace('_', " ")).collect();
+            before.engine.call(&words);
+        }
+        let after = Fixture::with(Options::default().memory_limit(1));
+        let loaded = after.engine.load(&mut save(&before).as_slice());
+        proptest::prop_assert!(loaded.is_ok(), "{:?}", loaded);
+        for line in asked() {
+            proptest::prop_assert_eq!(after.run(&line), before.run(&line), "{}", line);
+        }
+    }
 }

@@ -1,0 +1,208 @@
+//! Whatever is written, what is really allocated stays near the limit.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a failed unwrap is a failed test"
+)]
+
+use peak_alloc::PeakAlloc;
+use restis_engine::{Engine, Options, Reply};
+
+#[global_allocator]
+static ALLOCATED: PeakAlloc = PeakAlloc;
+
+const LIMIT: usize = 1 << 20;
+/// What the interpreter and the tables of an empty database may take besides.
+const BESIDES: usize = 1 << 20;
+/// More commands than any line needs to reach the limit.
+const MOST: usize = 40_000;
+
+/// Commands that prepare, and one that is repeated until it is refused. `{n}` counts, `{x}` is a
+/// text of 1000 bytes, `{0}` a list of 1000 zeros, `^` in a word is a space.
+const GROWTH: &[(&[&str], &str)] = &[
+    (&[], "SET k{n} v"),
+    (&[], "SET k{n} {x}"),
+    (&[], "SET k{n} v EX 1000"),
+    (&[], "SETEX k{n} 100 v"),
+    (&[], "SETNX k{n} v"),
+    (&[], "GETSET k{n} v"),
+    (&[], "MSET a{n} v b{n} v c{n} v"),
+    (&[], "MSETNX a{n} v b{n} v c{n} v"),
+    (&[], "INCR k{n}"),
+    (&[], "INCRBYFLOAT k{n} 1.5"),
+    (&[], "APPEND k {x}"),
+    (&[], "SETRANGE k 1{n}000 x"),
+    (&[], "SETBIT k 1{n}00000 1"),
+    (&[], "BITFIELD k SET u8 1{n}00000 1"),
+    (&["SETRANGE s 100000 x"], "BITOP NOT k{n} s"),
+    (&["SETRANGE s 100000 x"], "COPY s k{n}"),
+    (&[], "PFADD k{n} a"),
+    (&["PFADD s a b c"], "PFMERGE k{n} s"),
+    (&[], "HSET h f{n} v"),
+    (&[], "HSET h{n} f v"),
+    (&[], "HSETNX h f{n} v"),
+    (&[], "HINCRBY h f{n} 1"),
+    (&[], "HINCRBYFLOAT h f{n} 1.5"),
+    (&[], "HSETEX h EX 100 FIELDS 1 f{n} v"),
+    (&[], "RPUSH l v"),
+    (&[], "LPUSH l{n} v"),
+    (&["RPUSH l a"], "LINSERT l BEFORE a b"),
+    (&["RPUSH l a"], "RPUSHX l {x}"),
+    (&[], "SADD s m{n}"),
+    (&[], "SADD s{n} m"),
+    (&["SADD s a b c d e f g h"], "SUNIONSTORE k{n} s"),
+    (&["SADD s a b c d e f g h"], "SINTERSTORE k{n} s"),
+    (&["SADD s a b c d e f g h"], "SDIFFSTORE k{n} s"),
+    (&[], "ZADD z {n} m{n}"),
+    (&[], "ZINCRBY z 1 m{n}"),
+    (&["ZADD z 1 a 2 b 3 c 4 d"], "ZUNIONSTORE k{n} 1 z"),
+    (&["ZADD z 1 a 2 b 3 c 4 d"], "ZINTERSTORE k{n} 1 z"),
+    (&["ZADD z 1 a 2 b 3 c 4 d"], "ZRANGESTORE k{n} z 0 -1"),
+    (&[], "GEOADD g 1 1 m{n}"),
+    (
+        &["GEOADD g 1 1 a 1 1 b 1 1 c"],
+        "GEOSEARCHSTORE k{n} g FROMLONLAT 1 1 BYRADIUS 1 km",
+    ),
+    (&[], "XADD s * f v"),
+    (&[], "XADD s{n} * f v"),
+    (&["XADD s 1-1 f v"], "XGROUP CREATE s g{n} 0"),
+    (
+        &["XADD s 1-1 f v", "XGROUP CREATE s g 0"],
+        "XGROUP CREATECONSUMER s g {x}{n}",
+    ),
+    (
+        &["XADD s 1-1 f v", "XGROUP CREATE s g 0"],
+        "XREADGROUP GROUP g {x}{n} STREAMS s >",
+    ),
+    (&[], "JSON.SET k{n} $ {\"a\":{n}}"),
+    (&[], "JSON.SET k{n} $ {0}"),
+    (&["JSON.SET k $ {0}"], "JSON.SET k $[*] \"{x}{n}\""),
+    (&["JSON.SET k $ {0}"], "JSON.SET k $[*] {0}"),
+    (&["JSON.SET k $ {}"], "JSON.SET k $.m{n} 1"),
+    (&["JSON.SET k $ {}"], "JSON.MERGE k $ {\"m{n}\":{\"a\":1}}"),
+    (&[], "JSON.MSET a{n} $ 1 b{n} $ []"),
+    (
+        &["JSON.SET k $ [\"\",\"\",\"\"]"],
+        "JSON.STRAPPEND k $[*] \"{x}\"",
+    ),
+    (&["JSON.SET k $ [[],[],[]]"], "JSON.ARRAPPEND k $[*] {n} []"),
+    (&["JSON.SET k $ [[],[],[]]"], "JSON.ARRINSERT k $[*] 0 {n}"),
+    (&[], "VECTOR.CREATE k{n} DIM 4 METRIC DOT"),
+    (
+        &["VECTOR.CREATE k DIM 4 METRIC DOT"],
+        "VECTOR.ADD k id{n} VALUES 4 1 2 3 4",
+    ),
+    (&[], "ARSET a {n} v"),
+    (&[], "ARINSERT a v"),
+    (&[], "ARSET a{n} 5 v"),
+    (
+        &[],
+        "SEARCH.CREATE i{n} ON HASH PREFIX 1 {x}{n} SCHEMA f TEXT g U64",
+    ),
+    (&[], "SEARCH.ALIASADD {x}{n} i"),
+    (&[], "ACL SETUSER u{n} on +@all ~{x} &{x}"),
+    (&[], "ACL SETUSER u ~{x}{n}"),
+    (
+        &[],
+        "FUNCTION LOAD #!lua^name=l{n}\nredis.register_function('f{n}',^function()^return^'{x}'^end)",
+    ),
+    (&[], "SCRIPT LOAD return^'{x}{n}'"),
+    (
+        &[],
+        "EVAL for^i=1,10000^do^redis.call('SET','k{n}:'..i,'v')^end 0",
+    ),
+    (
+        &[],
+        "EVAL #!lua^flags=allow-oom\nfor^i=1,10000^do^redis.call('SET','k{n}:'..i,'v')^end 0",
+    ),
+];
+
+fn words(line: &str, n: usize) -> Vec<String> {
+    let zeros = format!("[{}0]", "0,".repeat(999));
+    let word = |word: &str| {
+        word.replace("{n}", &n.to_string())
+            .replace("{x}", &"x".repeat(1000))
+            .replace("{0}", &zeros)
+            .replace('^', " ")
+    };
+    line.split(' ').map(word).collect()
+}
+
+fn is_oom(reply: &Reply) -> bool {
+    matches!(reply, Reply::Error(error) if error.message().contains("OOM"))
+}
+
+/// What a line made of it: bytes above those at its begin, now and at most.
+fn grow(prepare: &[&str], line: &str) -> (usize, usize) {
+    let before = ALLOCATED.current_usage();
+    ALLOCATED.reset_peak_usage();
+    let engine = Engine::new(Options::default().memory_limit(LIMIT));
+    for line in prepare {
+        let reply = engine.call(&words(line, 0));
+        assert!(!reply.is_error(), "{line}: {reply:?}");
+    }
+    let refused = (0..MOST).any(|n| {
+        let reply = engine.call(&words(line, n));
+        assert!(!reply.is_error() || is_oom(&reply), "{line}: {reply:?}");
+        is_oom(&reply)
+    });
+    assert!(refused, "{line} is never refused");
+    assert!(engine.used_memory() <= LIMIT, "{line}");
+    assert_eq!(engine.call(&["PING"]), Reply::simple("PONG"));
+    let above = |bytes: usize| bytes.saturating_sub(before);
+    (
+        above(ALLOCATED.current_usage()),
+        above(ALLOCATED.peak_usage()),
+    )
+}
+
+fn fits(line: &str, (now, peak): (usize, usize), failed: &mut Vec<String>) {
+    if now > LIMIT * 3 / 2 + BESIDES || peak > LIMIT * 3 + BESIDES {
+        failed.push(format!("{line}: {now} bytes, {peak} at most"));
+    }
+}
+
+#[test]
+fn no_command_allocates_much_more_than_the_limit() {
+    // Tables that live as long as the process.
+    Engine::default().call(&["EVAL", "return 1", "0"]);
+    let mut failed = Vec::new();
+    for (prepare, line) in GROWTH {
+        fits(line, grow(prepare, line), &mut failed);
+    }
+
+    // Scripts that are not loaded are forgotten instead.
+    let before = ALLOCATED.current_usage();
+    let engine = Engine::new(Options::default().memory_limit(LIMIT));
+    for n in 0..3000 {
+        let reply = engine.call(&words("EVAL return^'{x}{n}' 0", n));
+        assert!(!reply.is_error(), "{reply:?}");
+    }
+    let now = ALLOCATED.current_usage() - before;
+    // What the interpreter leaves to be collected.
+    if now > LIMIT + (40 << 20) {
+        failed.push(format!("EVAL of many scripts: {now} bytes"));
+    }
+
+    // A large document becomes an index that is larger than it.
+    let engine = Engine::new(Options::default().memory_limit(LIMIT));
+    engine.call(&words(
+        "SEARCH.CREATE i ON HASH PREFIX 1 p: SCHEMA f TEXT",
+        0,
+    ));
+    let before = ALLOCATED.current_usage();
+    let text: String = (0..60_000).map(|n| format!("w{n} ")).collect();
+    assert_eq!(engine.call(&["HSET", "p:1", "f", &text]), Reply::Int(1));
+    assert!(is_oom(&engine.call(&["SEARCH.COUNT", "i", "{}"])));
+    assert!(ALLOCATED.current_usage() - before < LIMIT);
+    assert_eq!(engine.call(&["DEL", "p:1"]), Reply::Int(1));
+    assert_eq!(engine.call(&["SEARCH.COUNT", "i", "{}"]), Reply::Int(0));
+
+    // A command that alone is larger is refused at once, also the first one.
+    let engine = Engine::new(Options::default().memory_limit(LIMIT));
+    let large = "x".repeat(LIMIT + 1);
+    assert!(is_oom(&engine.call(&["SET", "k", &large])));
+    assert!(is_oom(&engine.call(&["RPUSH", "k", &large])));
+    assert_eq!(engine.call(&["DBSIZE"]), Reply::Int(0));
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
