@@ -54,7 +54,7 @@ Redis URLs:
   redis-sentinel://host:port,host:port/NAME     Sentinel, master NAME
 
 Faults:
-  latency=50ms or latency=20ms..80ms, error=2%, drop=1% (drop-before, drop-after), seed=7.
+  latency=50ms or latency=20ms..80ms, error=2%, panic=1%, drop=1% (drop-before, drop-after), seed=7.
   With --fault (also --fault off) the header `restis-fault: error=100%` works per request.
 
 Examples:
@@ -111,6 +111,14 @@ fn address(text: &str) -> Result<String, String> {
     } else {
         Err("expected HOST:PORT, such as 127.0.0.1:8079".to_owned())
     }
+}
+
+/// Seconds above zero, an hour at most.
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds = text.parse().ok();
+    seconds
+        .filter(|seconds| *seconds > 0.0 && *seconds <= 3600.0)
+        .ok_or_else(|| "expected seconds above 0 and up to 3600, such as 2.5".to_owned())
 }
 
 /// Options of `restis token new`.
@@ -227,6 +235,9 @@ pub(crate) struct ServeArgs {
     /// Most commands in one pipeline or transaction
     #[arg(long, value_name = "N", env = "RESTIS_MAX_PIPELINE")]
     pub(crate) max_pipeline: Option<usize>,
+    /// Most seconds that the commands of one request may run on an in-memory database, 5 by default
+    #[arg(long, value_name = "SECONDS", env = "RESTIS_MAX_TIME", value_parser = seconds)]
+    pub(crate) max_time: Option<f64>,
     /// What to log to standard error: a level, `access`, or a tracing filter
     #[arg(
         long,

@@ -112,10 +112,12 @@ fn tenants(args: &ServeArgs) -> Result<(Tenants, Option<String>), Failure> {
     {
         return Err(Failure::usage("a token may not be empty"));
     }
+    let mut databases = Vec::new();
     for token in &tokens {
-        tenants.add(token, args.redis.as_deref());
+        databases.push(tenants.add(token, args.redis.as_deref()));
     }
-    for (database, token) in args.read_only_token.iter().enumerate() {
+    for (index, token) in args.read_only_token.iter().enumerate() {
+        let database = databases.get(index).copied().unwrap_or(usize::MAX);
         tenants
             .add_read_only(token, database)
             .map_err(|error| Failure::usage(format!("--read-only-token: {error}")))?;
@@ -146,6 +148,9 @@ fn limits(args: &ServeArgs) -> Limits {
     limits.request_bytes = bytes(args.max_request, limits.request_bytes);
     limits.response_bytes = bytes(args.max_response, limits.response_bytes);
     limits.pipeline_commands = args.max_pipeline.unwrap_or(limits.pipeline_commands);
+    limits.request_time = args
+        .max_time
+        .map_or(limits.request_time, Duration::from_secs_f64);
     limits
 }
 

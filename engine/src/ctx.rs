@@ -30,6 +30,8 @@ pub(crate) struct Side {
     pub(crate) scripting: Scripting,
     /// What the running command may still do.
     pub(crate) budget: Budget,
+    /// A panic left the database in a state that contradicts itself.
+    pub(crate) damaged: bool,
 }
 
 impl Side {
@@ -44,12 +46,29 @@ impl Side {
             started,
             scripting: Scripting::default(),
             budget,
+            damaged: false,
         }
     }
 
     /// Roughly the bytes users, scripts, functions and subscriptions take.
     pub(crate) fn weight(&self) -> usize {
         self.acl.weight() + self.scripting.weight() + self.hub.weight()
+    }
+}
+
+pub(crate) const DAMAGED: Error = Error::fixed(
+    "ERR this database was damaged by an internal error and is closed; a restart loads what was saved last",
+);
+
+impl Side {
+    /// Ends the streams of users that may no longer listen to what they listen to.
+    pub(crate) fn end_refused_streams(&self) {
+        self.hub.end_streams(|owner, channels, patterns| {
+            let caller = Caller::user(owner);
+            self.acl
+                .check_channels(&self.budget, &caller, channels, patterns)
+                .is_err()
+        });
     }
 }
 
@@ -93,6 +112,7 @@ impl Ctx<'_> {
     /// The commands of a script share what the script may do.
     fn begin(&mut self) -> Result<(), Error> {
         match self.script {
+            None if self.side.damaged => Err(DAMAGED),
             None => self.side.budget.begin(),
             Some(_) => Ok(()),
         }

@@ -2,14 +2,15 @@
 
 use std::fmt;
 use std::io::{self, Read, Write};
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crate::acl::Caller;
+use crate::acl::{Caller, DatabaseId, Token, TokenIndex};
 use crate::command::Spec;
 use crate::ctx::{self, Ctx, Side};
 use crate::db::Db;
@@ -38,6 +39,8 @@ struct Shared {
     /// Callers that wait for the lock.
     waiting: AtomicUsize,
     hub: Arc<Hub>,
+    tokens: Arc<TokenIndex>,
+    id: DatabaseId,
 }
 
 /// An in-memory Redis database; a cheap clone that may be shared between threads.
@@ -59,6 +62,11 @@ impl fmt::Debug for Engine {
     }
 }
 
+fn copied<A: AsRef<[u8]>>(names: &[A]) -> Vec<Bytes> {
+    let copy = |name: &A| Bytes::copy_from_slice(name.as_ref());
+    names.iter().map(copy).collect()
+}
+
 fn list<A: AsRef<[u8]>>(args: &[A]) -> ArgList<'_> {
     args.iter().map(AsRef::as_ref).collect()
 }
@@ -78,15 +86,18 @@ impl Engine {
     /// An empty database.
     pub fn new(options: Options) -> Self {
         let hub = Arc::new(Hub::default());
+        let id = options.database_id();
         let state = State {
             db: Db::new(Arc::clone(&hub)),
             side: Side::new(options, Arc::clone(&hub)),
         };
         Self {
             shared: Arc::new(Shared {
-                state: Mutex::new(state),
                 waiting: AtomicUsize::new(0),
                 hub,
+                tokens: state.side.acl.tokens(),
+                id,
+                state: Mutex::new(state),
             }),
             limits: CallLimits::default(),
         }
@@ -108,17 +119,49 @@ impl Engine {
     fn lock(&self) -> MutexGuard<'_, State> {
         let mut state = match self.shared.state.try_lock() {
             Ok(state) => state,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::Poisoned(poisoned)) => self.recover(poisoned.into_inner()),
             Err(TryLockError::WouldBlock) => {
                 self.shared.waiting.fetch_add(1, Ordering::Relaxed);
                 let state = self.shared.state.lock();
                 self.shared.waiting.fetch_sub(1, Ordering::Relaxed);
-                state.unwrap_or_else(PoisonError::into_inner)
+                state.unwrap_or_else(|poisoned| self.recover(poisoned.into_inner()))
             }
         };
         let now = state.side.options.clock.now().as_millis();
         state.db.set_now(u64::try_from(now).unwrap_or(u64::MAX));
         state
+    }
+
+    /// After a panic: the database goes on if everything about it still holds.
+    fn recover<'s>(&self, mut state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
+        let check = AssertUnwindSafe(|| {
+            state.db.settle();
+            state.db.check();
+        });
+        let sound = panic::catch_unwind(check).is_ok();
+        // The interpreter was left in the middle of something.
+        let sound = sound && state.side.renew_interpreter().is_ok();
+        state.side.damaged |= !sound;
+        self.shared.state.clear_poison();
+        state
+    }
+
+    /// Whether a panic has damaged the database, so that it refuses every command.
+    ///
+    /// After a panic this checks all of it, which takes a while.
+    pub fn is_damaged(&self) -> bool {
+        self.lock().side.damaged
+    }
+
+    /// Panics in the middle of a command, to test what a panic leaves.
+    #[doc(hidden)]
+    pub fn panic_in_command(&self) {
+        self.with(|_| -> () { panic!("injected fault") });
+    }
+
+    /// Whether each change is compared with patterns or shown to monitors, which may take long.
+    pub fn is_followed(&self) -> bool {
+        self.shared.hub.is_followed()
     }
 
     /// Works on the database; large values that went are freed after the lock is.
@@ -127,7 +170,7 @@ impl Engine {
         let result = work(&mut state);
         let dead = state.db.take_dead();
         drop(state);
-        drop(dead);
+        dead.free();
         result
     }
 
@@ -147,11 +190,18 @@ impl Engine {
         self.call_as(&Caller::default(), args)
     }
 
-    /// Whose token this is, if ACL made it for a user that is on.
+    /// What the tokens of this database's users carry.
+    pub fn id(&self) -> DatabaseId {
+        self.shared.id
+    }
+
+    /// Whose token this is, if ACL made it for a user of this database that is on.
     ///
-    /// Wrong secrets of a user take the same time.
+    /// Never waits for the database. Digests are compared in constant time.
     pub fn caller_of_token(&self, token: &str) -> Option<Caller> {
-        self.lock().side.acl.caller_of(token)
+        let token = Token::parse(token)?;
+        let user = self.shared.tokens.user(&token)?;
+        Some(Caller::named(user))
     }
 
     /// Whether the caller may subscribe to these channels and patterns, and memory allows it.
@@ -161,11 +211,21 @@ impl Engine {
         channels: &[A],
         patterns: &[A],
     ) -> Result<(), Error> {
-        let mut state = self.lock();
+        self.may_listen(&mut self.lock(), caller, channels, patterns)
+    }
+
+    fn may_listen<A: AsRef<[u8]>>(
+        &self,
+        state: &mut State,
+        caller: &Caller,
+        channels: &[A],
+        patterns: &[A],
+    ) -> Result<(), Error> {
         state.side.budget.open(&self.limits);
         state.side.budget.begin()?;
         let Side { acl, budget, .. } = &state.side;
         acl.check_channels(budget, caller, channels, patterns)?;
+        budget.check()?;
         let more = Hub::cost(channels) + Hub::cost(patterns);
         if state.ctx(caller).fits(more) {
             Ok(())
@@ -257,15 +317,28 @@ impl Engine {
         patterns: &[A],
         sink: Arc<dyn Sink>,
     ) -> Subscription {
-        let copy = |names: &[A]| -> Vec<Bytes> {
-            names
-                .iter()
-                .map(|name| Bytes::copy_from_slice(name.as_ref()))
-                .collect()
-        };
         let hub = Arc::clone(&self.shared.hub);
-        let id = hub.join(&copy(channels), &copy(patterns), &sink);
+        let id = hub.join(None, &copied(channels), &copied(patterns), &sink);
         Subscription { hub, id }
+    }
+
+    /// The same for a user, as long as it may listen to all of them.
+    ///
+    /// [`Sink::end`] tells that the user was removed, is off, lost a token or a right.
+    pub fn subscribe_as<A: AsRef<[u8]>>(
+        &self,
+        caller: &Caller,
+        channels: &[A],
+        patterns: &[A],
+        sink: Arc<dyn Sink>,
+    ) -> Result<Subscription, Error> {
+        // Locked until it is known to the hub: no change of the user comes between.
+        let mut state = self.lock();
+        self.may_listen(&mut state, caller, channels, patterns)?;
+        let hub = Arc::clone(&self.shared.hub);
+        let owner = caller.is_user().then(|| caller.name());
+        let id = hub.join(owner, &copied(channels), &copied(patterns), &sink);
+        Ok(Subscription { hub, id })
     }
 
     /// Delivers a line for every command to `sink` until the subscription drops.
@@ -300,6 +373,11 @@ impl Engine {
     /// The database is locked while it is encoded to memory, not while `out` is written.
     pub fn save(&self, out: &mut dyn Write) -> io::Result<u64> {
         let state = self.lock();
+        if state.side.damaged {
+            return Err(io::Error::other(
+                "the database was damaged by an internal error",
+            ));
+        }
         let changes = state.db.counters.changes;
         let bytes = snapshot::encode(&state.db, &state.side);
         drop(state);
@@ -324,7 +402,9 @@ impl Engine {
             db.set_notify_flags(state.db.notify_flags());
             db.counters.changes = state.db.counters.changes + 1;
             state.side.scripting = side.scripting;
-            state.side.acl = side.acl;
+            state.side.acl.replace(side.acl);
+            state.side.end_refused_streams();
+            state.side.damaged = false;
             Ok::<_, SnapshotError>((keys, std::mem::replace(&mut state.db, db)))
         })?;
         Ok(keys)
@@ -359,5 +439,48 @@ impl fmt::Debug for Subscription {
 impl Drop for Subscription {
     fn drop(&mut self) {
         self.hub.leave(self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn panics(work: impl FnOnce()) {
+        assert!(panic::catch_unwind(AssertUnwindSafe(work)).is_err());
+    }
+
+    #[test]
+    fn a_panic_that_leaves_everything_true_changes_nothing() {
+        let engine = Engine::default();
+        engine.call(&["SET", "k", "v"]);
+        engine.call(&["EVAL", "return 1", "0"]);
+        panics(|| engine.panic_in_command());
+        assert!(!engine.is_damaged());
+        assert_eq!(engine.call(&["GET", "k"]), Reply::bulk("v"));
+        assert_eq!(engine.call(&["EVAL", "return 1", "0"]), Reply::Int(1));
+    }
+
+    #[test]
+    fn a_damaged_database_is_closed_and_not_saved() {
+        let engine = Engine::default();
+        engine.call(&["SET", "k", "v"]);
+        let mut saved = Vec::new();
+        assert!(engine.save(&mut saved).is_ok());
+        panics(|| {
+            engine.with(|state| {
+                state.db.forget_weight();
+                panic!("injected fault");
+            });
+        });
+        assert!(engine.is_damaged());
+        let refusal = Reply::Error(ctx::DAMAGED);
+        assert_eq!(engine.call(&["GET", "k"]), refusal);
+        let row: &[&[u8]] = &[b"GET", b"k"];
+        let replies = engine.transaction(&Caller::default(), &[row]);
+        assert_eq!(replies, Ok(vec![refusal]));
+        assert!(engine.save(&mut Vec::new()).is_err());
+        assert!(engine.load(&mut saved.as_slice()).is_ok());
+        assert_eq!(engine.call(&["GET", "k"]), Reply::bulk("v"));
     }
 }

@@ -57,6 +57,9 @@ pub enum Frame {
 pub trait Sink: Send + Sync {
     /// Takes a frame; `false`: the consumer is gone.
     fn push(&self, frame: Frame) -> bool;
+
+    /// No frame follows: the user lost the right to listen.
+    fn end(&self) {}
 }
 
 /// What a subscription to one name takes besides the name.
@@ -69,10 +72,32 @@ struct Consumer {
 
 #[derive(Default)]
 struct Tables {
+    /// Users' subscriptions; those of the default user are never ended.
+    owned: HashMap<u64, Owned>,
     channels: HashMap<Bytes, Vec<Consumer>>,
     patterns: Vec<(Bytes, Consumer)>,
     monitors: Vec<Consumer>,
     last_id: u64,
+}
+
+/// A subscription that ends when its user may no longer listen.
+struct Owned {
+    user: Arc<str>,
+    channels: Vec<Bytes>,
+    patterns: Vec<Bytes>,
+    sink: Arc<dyn Sink>,
+}
+
+impl Tables {
+    fn remove(&mut self, id: u64) {
+        self.owned.remove(&id);
+        self.channels.retain(|_, consumers| {
+            consumers.retain(|consumer| consumer.id != id);
+            !consumers.is_empty()
+        });
+        self.patterns.retain(|(_, consumer)| consumer.id != id);
+        self.monitors.retain(|consumer| consumer.id != id);
+    }
 }
 
 /// All subscriptions of one engine.
@@ -81,6 +106,7 @@ pub(crate) struct Hub {
     tables: Mutex<Tables>,
     /// Channel and pattern subscriptions; lets PUBLISH skip the lock.
     subscriptions: AtomicUsize,
+    patterns: AtomicUsize,
     monitors: AtomicUsize,
     /// Roughly the bytes all subscriptions take.
     weight: AtomicUsize,
@@ -101,10 +127,27 @@ impl Hub {
     }
 
     /// Subscribes and confirms each channel and pattern; returns the id to `leave` with.
-    pub(crate) fn join(&self, channels: &[Bytes], patterns: &[Bytes], sink: &Arc<dyn Sink>) -> u64 {
+    ///
+    /// With an owner the subscription ends by [`Hub::end_streams`].
+    pub(crate) fn join(
+        &self,
+        owner: Option<&str>,
+        channels: &[Bytes],
+        patterns: &[Bytes],
+        sink: &Arc<dyn Sink>,
+    ) -> u64 {
         let mut tables = self.lock();
         tables.last_id += 1;
         let id = tables.last_id;
+        if let Some(user) = owner {
+            let owned = Owned {
+                user: Arc::from(user),
+                channels: channels.to_vec(),
+                patterns: patterns.to_vec(),
+                sink: Arc::clone(sink),
+            };
+            tables.owned.insert(id, owned);
+        }
         let mut count = 0;
         for channel in channels {
             let consumers = tables.channels.entry(channel.clone()).or_default();
@@ -153,12 +196,25 @@ impl Hub {
 
     pub(crate) fn leave(&self, id: u64) {
         let mut tables = self.lock();
-        tables.channels.retain(|_, consumers| {
-            consumers.retain(|consumer| consumer.id != id);
-            !consumers.is_empty()
-        });
-        tables.patterns.retain(|(_, consumer)| consumer.id != id);
-        tables.monitors.retain(|consumer| consumer.id != id);
+        tables.remove(id);
+        self.recount(&tables);
+    }
+
+    /// Ends the subscriptions of users for which `ends` holds: user, channels, patterns.
+    pub(crate) fn end_streams(&self, ends: impl Fn(&str, &[Bytes], &[Bytes]) -> bool) {
+        let mut tables = self.lock();
+        let ended: Vec<u64> = tables
+            .owned
+            .iter()
+            .filter(|(_, owned)| ends(&owned.user, &owned.channels, &owned.patterns))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in ended {
+            if let Some(owned) = tables.owned.get(&id) {
+                owned.sink.end();
+            }
+            tables.remove(id);
+        }
         self.recount(&tables);
     }
 
@@ -173,6 +229,8 @@ impl Hub {
         );
         self.subscriptions
             .store(channels + tables.patterns.len(), Ordering::Release);
+        self.patterns
+            .store(tables.patterns.len(), Ordering::Release);
         self.monitors
             .store(tables.monitors.len(), Ordering::Release);
     }
@@ -240,6 +298,11 @@ impl Hub {
 
     pub(crate) fn has_monitors(&self) -> bool {
         self.monitors.load(Ordering::Acquire) > 0
+    }
+
+    /// Whether there are patterns or monitors.
+    pub(crate) fn is_followed(&self) -> bool {
+        self.patterns.load(Ordering::Acquire) > 0 || self.has_monitors()
     }
 
     pub(crate) fn has_subscriptions(&self) -> bool {

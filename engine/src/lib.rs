@@ -53,7 +53,7 @@ mod value;
 mod vectors;
 mod zset;
 
-pub use acl::Caller;
+pub use acl::{Caller, DatabaseId};
 pub use engine::{Engine, Subscription};
 pub use error::Error;
 pub use hub::{Frame, Sink};

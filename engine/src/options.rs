@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::acl::DatabaseId;
+
 /// What happens to a write when the memory limit is reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -70,6 +72,8 @@ pub struct Options {
     pub clock: Clock,
     /// The longest a script may run; `None`: five seconds.
     pub script_time_limit: Option<Duration>,
+    /// The database's name among others; tokens of its users carry it.
+    pub name: String,
 }
 
 impl Options {
@@ -92,6 +96,18 @@ impl Options {
     pub fn script_time_limit(mut self, limit: Duration) -> Self {
         self.script_time_limit = Some(limit);
         self
+    }
+
+    /// Names the database; names of databases that one server serves differ.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// What tokens of this database's users carry.
+    pub(crate) fn database_id(&self) -> DatabaseId {
+        DatabaseId::of_name(&self.name)
     }
 
     /// Sets the source of time.

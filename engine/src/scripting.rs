@@ -73,6 +73,22 @@ impl Side {
         Ok(vm)
     }
 
+    /// Makes the interpreter anew, and the functions of all libraries in it.
+    pub(crate) fn renew_interpreter(&mut self) -> Result<(), Error> {
+        if self.scripting.vm.take().is_none() {
+            return Ok(());
+        }
+        self.scripting.scripts.clear();
+        self.scripting.script_bytes = 0;
+        let vm = self.vm()?;
+        for library in self.scripting.libraries.values_mut() {
+            let end = library.code.iter().position(|byte| *byte == b'\n');
+            let body = &library.code[end.unwrap_or(0)..];
+            library.functions = vm.load_library(body)?;
+        }
+        Ok(())
+    }
+
     /// Compiles a script, or finds it compiled.
     pub(crate) fn script(&mut self, body: &[u8], loaded: bool) -> Result<(Sha, Script), Error> {
         let sha = lua::sha1(body);

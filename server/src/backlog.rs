@@ -167,6 +167,10 @@ impl Sink for Queue {
         wake(reader);
         fits
     }
+
+    fn end(&self) {
+        Queue::end(self);
+    }
 }
 
 /// The reading end; dropping it ends the queue.

@@ -8,19 +8,35 @@ use std::time::Duration;
 pub struct Limits {
     /// Largest request body in bytes; 10 MB as on Upstash's first plans.
     pub request_bytes: usize,
-    /// Largest response body in bytes; 10 MB.
+    /// Most bytes of the replies of one response, before escapes and base64; 10 MB.
+    ///
+    /// A reply of a pipeline or transaction that does not fit is its command's error.
     pub response_bytes: usize,
+    /// Time that the commands of one request may run on an embedded database, all together; 5 s.
+    ///
+    /// They are stopped before it when the client is gone.
+    pub request_time: Duration,
     /// Most commands in one pipeline or transaction; 100,000.
     pub pipeline_commands: usize,
-    /// Time to receive a request's head, and to wait for the next request; 75 s.
+    /// Time to receive a request's head, and to wait for the first one; 10 s.
     pub header_timeout: Duration,
+    /// Time to wait for the next request of a client that has shown a valid token; 75 s.
+    pub idle_timeout: Duration,
+    /// Bytes that heads may take which are not whole yet, all together; 32 MB.
+    ///
+    /// Clients of one address get a quarter of it. The first 8 KB of a head are free.
+    pub heads_bytes: usize,
     /// Time to receive a request's body; 30 s.
     pub body_timeout: Duration,
     /// Time in which a client must take something of an answer; 60 s.
     pub write_timeout: Duration,
     /// Most connections at once; 10,000.
+    ///
+    /// Of those without a valid token, one address may hold at most as many as are left.
     pub connections: usize,
     /// Most event streams at once; 5,000.
+    ///
+    /// With several databases each may hold at most as many as are left.
     pub streams: usize,
     /// Bytes that may wait for one slow subscriber; 16 MB.
     pub stream_backlog_bytes: usize,
@@ -39,8 +55,11 @@ impl Default for Limits {
         Self {
             request_bytes: 10_485_760,
             response_bytes: 10_485_760,
+            request_time: Duration::from_secs(5),
             pipeline_commands: 100_000,
-            header_timeout: Duration::from_secs(75),
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(75),
+            heads_bytes: 32 << 20,
             body_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(60),
             connections: 10_000,

@@ -2,22 +2,44 @@
 
 use std::sync::Arc;
 
-use restis_engine::{Caller, Engine};
+use restis_engine::Caller;
 
+use crate::backend::Local;
 use crate::backend::redis::RedisBackend;
+use crate::metrics::Gauge;
 
 /// One database and where it lives.
 #[derive(Debug)]
 pub(crate) struct Database {
     pub(crate) name: String,
+    /// Event streams of this database.
+    pub(crate) streams: Gauge,
     pub(crate) backend: Backend,
+}
+
+impl Database {
+    /// Whether both live in one Redis where nothing keeps them apart.
+    pub(crate) fn is_open_to(&self, other: &Self) -> bool {
+        match (&self.backend, &other.backend) {
+            (Backend::Redis(one), Backend::Redis(other)) => one.is_open_to(other),
+            _ => false,
+        }
+    }
+
+    /// The embedded database, if it is one.
+    pub(crate) fn local(&self) -> Option<&Local> {
+        match &self.backend {
+            Backend::Engine(local) => Some(local),
+            Backend::Redis(_) => None,
+        }
+    }
 }
 
 /// Where the data of a database lives.
 #[derive(Debug)]
 pub(crate) enum Backend {
     /// In this process.
-    Engine(Engine),
+    Engine(Local),
     /// In a Redis server, cluster or sentinel group.
     Redis(Box<RedisBackend>),
 }

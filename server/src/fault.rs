@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Faults to inject: latency, error answers, dropped connections.
+/// Faults to inject: latency, error answers, dropped connections, panics.
 ///
 /// Written as `latency=50ms,error=2%,drop=1%,seed=7`; `latency` also takes a
 /// range (`20ms..80ms`). A drop closes the connection without an answer, half of
@@ -15,6 +15,7 @@ pub struct FaultPlan {
     error: f64,
     drop_before: f64,
     drop_after: f64,
+    panic: f64,
     seed: u64,
 }
 
@@ -23,6 +24,8 @@ pub struct FaultPlan {
 pub(crate) struct Fault {
     pub(crate) delay: Option<Duration>,
     pub(crate) error: bool,
+    /// The server's own code fails in the middle of a command.
+    pub(crate) panic: bool,
     pub(crate) drop_before: bool,
     pub(crate) drop_after: bool,
 }
@@ -46,6 +49,7 @@ impl FromStr for FaultPlan {
                     let half = share(value)? / 2.0;
                     (plan.drop_before, plan.drop_after) = (half, half);
                 }
+                "panic" => plan.panic = share(value)?,
                 "drop-before" => plan.drop_before = share(value)?,
                 "drop-after" => plan.drop_after = share(value)?,
                 "seed" => {
@@ -56,7 +60,7 @@ impl FromStr for FaultPlan {
                 }
                 other => {
                     return Err(format!(
-                        "unknown fault `{other}`; known: latency, error, drop, drop-before, drop-after, seed"
+                        "unknown fault `{other}`; known: latency, error, panic, drop, drop-before, drop-after, seed"
                     ));
                 }
             }
@@ -81,6 +85,7 @@ impl FaultPlan {
             drop_before: fate < before,
             drop_after: (before..after).contains(&fate),
             error: (after..error).contains(&fate),
+            panic: (error..error + self.panic).contains(&fate),
         }
     }
 }

@@ -3,7 +3,33 @@
 use crate::texts;
 
 /// The longest name below.
-const LONGEST: usize = 12;
+const LONGEST: usize = 14;
+
+/// Most arguments of a command that counts as short.
+const SHORT_ARGUMENTS: usize = 64;
+
+/// Whether a command takes some microseconds, whatever is stored.
+pub(crate) fn is_short(args: &[&[u8]]) -> bool {
+    let mut upper = [0; LONGEST];
+    let name = args.first().and_then(|name| upper_case(name, &mut upper));
+    if args.len() > SHORT_ARGUMENTS {
+        return false;
+    }
+    match name.unwrap_or_default() {
+        // With a count they may take all of a list.
+        b"LPOP" | b"RPOP" => args.len() == 2,
+        b"PING" | b"ECHO" | b"TIME" | b"GET" | b"SET" | b"SETNX" | b"SETEX" | b"PSETEX"
+        | b"GETSET" | b"GETDEL" | b"GETEX" | b"STRLEN" | b"INCR" | b"INCRBY" | b"INCRBYFLOAT"
+        | b"DECR" | b"DECRBY" | b"MGET" | b"MSET" | b"MSETNX" | b"EXISTS" | b"DEL" | b"UNLINK"
+        | b"TYPE" | b"TTL" | b"PTTL" | b"EXPIRE" | b"PEXPIRE" | b"EXPIREAT" | b"PEXPIREAT"
+        | b"EXPIRETIME" | b"PEXPIRETIME" | b"PERSIST" | b"HGET" | b"HSET" | b"HMSET" | b"HMGET"
+        | b"HSETNX" | b"HINCRBY" | b"HINCRBYFLOAT" | b"HEXISTS" | b"HLEN" | b"HSTRLEN"
+        | b"LPUSH" | b"RPUSH" | b"LPUSHX" | b"RPUSHX" | b"LLEN" | b"SADD" | b"SISMEMBER"
+        | b"SMISMEMBER" | b"SCARD" | b"ZADD" | b"ZREM" | b"ZSCORE" | b"ZMSCORE" | b"ZINCRBY"
+        | b"ZCARD" | b"ZRANK" | b"ZREVRANK" | b"XLEN" | b"DBSIZE" => true,
+        _ => false,
+    }
+}
 
 /// Why a command cannot be run over REST, if so.
 pub(crate) fn refusal(name: &[u8]) -> Option<String> {
@@ -37,8 +63,10 @@ pub(crate) fn redis_refusal(name: &[u8]) -> Option<String> {
     match name {
         b"SHUTDOWN" | b"DEBUG" | b"REPLICAOF" | b"SLAVEOF" | b"FAILOVER" | b"CLUSTER"
         | b"MIGRATE" | b"MODULE" | b"SYNC" | b"PSYNC" | b"REPLCONF" | b"READONLY"
-        | b"READWRITE" | b"ASKING" | b"SWAPDB" | b"MOVE" | b"SAVE" | b"BGSAVE"
-        | b"BGREWRITEAOF" => Some(texts::not_available(&String::from_utf8_lossy(name))),
+        | b"READWRITE" | b"ASKING" | b"RESTORE-ASKING" | b"SWAPDB" | b"MOVE" | b"SAVE"
+        | b"BGSAVE" | b"BGREWRITEAOF" | b"PFDEBUG" | b"PFSELFTEST" => {
+            Some(texts::not_available(&String::from_utf8_lossy(name)))
+        }
         _ => None,
     }
 }

@@ -11,6 +11,9 @@
 //! # Ok::<(), restis_server::StartError>(())
 //! ```
 
+// The futures of a request are nested deeper than the compiler looks by default.
+#![recursion_limit = "256"]
+
 mod backend;
 mod backlog;
 mod config;

@@ -25,6 +25,7 @@ pub(crate) struct EventStream {
     keep_alive: Interval,
     stop: Pin<Box<dyn Future<Output = ()> + Send>>,
     shared: Arc<Shared>,
+    encoding: Encoding,
     /// Held while the stream lives; dropping it ends the subscription.
     _subscription: Box<dyn Send>,
     ended: bool,
@@ -34,6 +35,7 @@ impl EventStream {
     /// `subscription` is what must live as long as the stream.
     pub(crate) fn new(
         shared: Arc<Shared>,
+        encoding: Encoding,
         frames: impl Stream<Item = Frame> + Send + 'static,
         subscription: impl Send + 'static,
     ) -> Self {
@@ -49,9 +51,14 @@ impl EventStream {
             keep_alive,
             stop,
             shared,
+            encoding,
             _subscription: Box::new(subscription),
             ended: false,
         }
+    }
+
+    pub(crate) fn is_base64(&self) -> bool {
+        self.encoding == Encoding::Base64
     }
 
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
@@ -63,7 +70,7 @@ impl EventStream {
         while out.len() < PIECE {
             match self.frames.as_mut().poll_next(cx) {
                 Poll::Ready(Some(frame)) => {
-                    write_frame(&mut out, &frame);
+                    write_frame(&mut out, &frame, self.encoding);
                     events += 1;
                 }
                 Poll::Ready(None) => {
@@ -89,12 +96,6 @@ impl EventStream {
     }
 }
 
-impl Drop for EventStream {
-    fn drop(&mut self) {
-        self.shared.metrics.streams_open.fall();
-    }
-}
-
 impl fmt::Debug for EventStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("EventStream")
@@ -107,9 +108,32 @@ pub(crate) async fn stopped(mut stop: watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-/// Writes one event; a line break in a payload continues it on another `data:` line.
-fn write_frame(out: &mut BytesMut, frame: &Frame) {
+/// How names and payloads are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    /// As they are, like Upstash. A line break continues an event on another `data:` line; which
+    /// one it was is lost, and so is where a name with a comma ends.
+    Plain,
+    /// Each of them in base64: any bytes arrive.
+    Base64,
+}
+
+/// Writes one event.
+fn write_frame(out: &mut BytesMut, frame: &Frame, encoding: Encoding) {
     out.extend_from_slice(b"data: ");
+    let text = |out: &mut BytesMut, bytes: &[u8]| match encoding {
+        Encoding::Plain => lines(out, bytes),
+        Encoding::Base64 => {
+            let text = base64_simd::STANDARD.encode_to_string(bytes);
+            out.extend_from_slice(text.as_bytes());
+        }
+    };
+    let counted = |out: &mut BytesMut, kind: &[u8], name: &[u8], count: usize| {
+        out.extend_from_slice(kind);
+        text(out, name);
+        out.put_u8(b',');
+        out.extend_from_slice(itoa::Buffer::new().format(count).as_bytes());
+    };
     match frame {
         Frame::Subscribed { channel, count } => counted(out, b"subscribe,", channel, *count),
         Frame::PatternSubscribed { pattern, count } => {
@@ -140,14 +164,7 @@ fn write_frame(out: &mut BytesMut, frame: &Frame) {
     out.extend_from_slice(b"\n\n");
 }
 
-fn counted(out: &mut BytesMut, kind: &[u8], name: &[u8], count: usize) {
-    out.extend_from_slice(kind);
-    text(out, name);
-    out.put_u8(b',');
-    out.extend_from_slice(itoa::Buffer::new().format(count).as_bytes());
-}
-
-fn text(out: &mut BytesMut, mut bytes: &[u8]) {
+fn lines(out: &mut BytesMut, mut bytes: &[u8]) {
     while let Some(at) = memchr::memchr2(b'\n', b'\r', bytes) {
         out.extend_from_slice(&bytes[..at]);
         out.extend_from_slice(b"\ndata: ");
@@ -167,7 +184,7 @@ mod tests {
 
     fn written(frame: &Frame) -> Vec<u8> {
         let mut out = BytesMut::new();
-        write_frame(&mut out, frame);
+        write_frame(&mut out, frame, Encoding::Plain);
         out.to_vec()
     }
 
@@ -195,6 +212,22 @@ mod tests {
             payload: Bytes::from_static(b"hi"),
         };
         assert_eq!(written(&frame), b"data: pmessage,u:*,u:7,hi\n\n");
+    }
+
+    #[test]
+    fn base64_carries_any_bytes() {
+        let frame = Frame::PatternMessage {
+            pattern: Bytes::from_static(b"news.*"),
+            channel: Bytes::from_static(b"news.a,b"),
+            payload: Bytes::from_static(b"a\r\nb\0\xff"),
+        };
+        let mut out = BytesMut::new();
+        write_frame(&mut out, &frame, Encoding::Base64);
+        // printf 'news.*' | base64, and so on.
+        assert_eq!(
+            out.as_ref(),
+            b"data: pmessage,bmV3cy4q,bmV3cy5hLGI=,YQ0KYgD/\n\n"
+        );
     }
 
     #[test]

@@ -78,14 +78,19 @@ impl Tenants {
         self.tokens.is_empty()
     }
 
-    /// Adds a database with its token; returns its number.
+    /// Adds a token with a database of its own, or with the one that has this Redis URL already;
+    /// returns the number of the database.
     pub fn add(&mut self, token: &str, redis: Option<&str>) -> usize {
-        let database = self.databases.len();
-        self.databases.push(DatabaseSpec {
-            name: format!("db{database}"),
-            memory: None,
-            redis: redis.map(str::to_owned),
-        });
+        let shared = |known: &DatabaseSpec| redis.is_some() && known.redis.as_deref() == redis;
+        let known = self.databases.iter().position(shared);
+        let database = known.unwrap_or(self.databases.len());
+        if known.is_none() {
+            self.databases.push(DatabaseSpec {
+                name: format!("db{database}"),
+                memory: None,
+                redis: redis.map(str::to_owned),
+            });
+        }
         self.tokens.push(TokenSpec {
             token: token.to_owned(),
             database,
@@ -240,6 +245,16 @@ mod tests {
             .collect();
         assert_eq!(of_acme, [false, true]);
         assert!(tenants.databases[2].redis.is_some());
+    }
+
+    #[test]
+    fn tokens_of_one_redis_url_share_a_database() {
+        let mut tenants = Tenants::new();
+        assert_eq!(tenants.add("a", Some("redis://h")), 0);
+        assert_eq!(tenants.add("b", Some("redis://h")), 0);
+        assert_eq!(tenants.add("c", Some("redis://other")), 1);
+        assert_eq!(tenants.add("d", None), 2);
+        assert_eq!(tenants.add("e", None), 3);
     }
 
     #[test]

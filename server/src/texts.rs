@@ -11,11 +11,15 @@ pub(crate) const EMPTY_PIPELINE: &str = "ERR empty pipeline request";
 pub(crate) const BAD_FORMAT: &str =
     "ERR unsupported Upstash-Response-Format, expected json or resp2";
 pub(crate) const BAD_ENCODING: &str = "ERR unsupported Upstash-Encoding, expected base64";
+pub(crate) const BAD_STREAM_ENCODING: &str =
+    "ERR unsupported restis-stream-encoding, expected base64";
 pub(crate) const RESP2_WITH_BASE64: &str =
     "ERR Upstash-Encoding cannot be combined with the resp2 response format";
 pub(crate) const BAD_METHOD: &str = "ERR method not allowed, expected GET, HEAD, POST or PUT";
 pub(crate) const BODY_TIMEOUT: &str = "ERR request body was not received in time";
 pub(crate) const BODY_BROKEN: &str = "ERR request body could not be read";
+pub(crate) const INTERNAL: &str =
+    "ERR internal error of the server; the command may have been executed";
 pub(crate) const STOPPING: &str = "ERR server is shutting down";
 pub(crate) const TOO_MANY_STREAMS: &str = "ERR too many subscriptions on this server";
 
@@ -56,6 +60,12 @@ pub(crate) fn too_large(limit: usize, actual: u64) -> String {
     format!(
         "ERR max request size exceeded. Limit: {limit} bytes, Actual: {actual} bytes. See https://upstash.com/docs/redis/troubleshooting/max_request_size_exceeded for details"
     )
+}
+
+/// A reply of a pipeline or transaction that does not fit; the command was executed.
+pub(crate) fn reply_too_large(limit: u64, actual: u64) -> String {
+    let line = too_large(usize::try_from(limit).unwrap_or(usize::MAX), actual);
+    format!("{line} The command was executed; its reply does not fit the response.")
 }
 
 /// More commands than one request may carry.

@@ -3,13 +3,20 @@
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 
+use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-/// A secret token. Equality takes the same time wherever two tokens differ.
+/// The SHA-256 of a token. Equality takes the same time wherever two digests differ.
 ///
 /// The map finds a candidate by a hash with a random key, so that what a lookup's
 /// time tells about a guess says nothing about the tokens.
-struct Secret(Box<[u8]>);
+struct Secret([u8; 32]);
+
+impl Secret {
+    fn of(token: &[u8]) -> Self {
+        Self(Sha256::digest(token).into())
+    }
+}
 
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {
@@ -39,7 +46,7 @@ impl<T> TokenTable<T> {
 
     /// Adds a token; returns `false` if it is known already.
     pub(crate) fn insert(&mut self, token: &str, value: T) -> bool {
-        let secret = Secret(token.as_bytes().into());
+        let secret = Secret::of(token.as_bytes());
         if self.entries.contains_key(&secret) {
             return false;
         }
@@ -52,7 +59,7 @@ impl<T> TokenTable<T> {
         if token.is_empty() {
             return None;
         }
-        self.entries.get(&Secret(token.into()))
+        self.entries.get(&Secret::of(token))
     }
 }
 

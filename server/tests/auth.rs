@@ -212,4 +212,77 @@ fn tokens_of_users_have_the_users_rights() {
     events.expect("data: subscribe,app:news,1");
     command(addr, &["ACL", "DELUSER", "app"]);
     assert_eq!(send("/", r#"["GET","app:k"]"#).0, 401);
+    assert_eq!(events.next(), None, "the stream ends with its user");
+}
+
+#[test]
+fn a_token_of_a_user_opens_its_own_database_only() {
+    let mut tenants = Tenants::new();
+    tenants.add("A", None);
+    tenants.add("B", None);
+    let server = Server::builder().tenants(tenants);
+    let server = server.bind("127.0.0.1:0").unwrap().spawn().unwrap();
+    let send = |token: &str, args: &[&str]| {
+        let auth = format!("Bearer {token}");
+        let body = serde_json::to_vec(args).unwrap();
+        let headers = [("Authorization", auth.as_str())];
+        request(server.addr(), "POST", "/", &headers, body).text()
+    };
+    let minted = |owner: &str| -> String {
+        let reply = send(owner, &["ACL", "GENTOKEN", "eve", "pw"]);
+        let reply: serde_json::Value = serde_json::from_str(&reply).unwrap();
+        reply["result"].as_str().unwrap().to_owned()
+    };
+    let (of_a, of_b) = (minted("A"), minted("B"));
+    assert_ne!(of_a, of_b);
+    assert_eq!(of_a, minted("A"));
+    let set_user = |owner: &str, token: &str| {
+        let rule = format!(">{token}");
+        send(owner, &["ACL", "SETUSER", "eve", "on", &rule, "~*", "+get"])
+    };
+    assert!(set_user("B", &of_a).contains("of this database"));
+    for (owner, token) in [("A", &of_a), ("B", &of_b)] {
+        assert_eq!(set_user(owner, token), r#"{"result":"OK"}"#);
+        send(owner, &["SET", "whose", owner]);
+    }
+    assert_eq!(send(&of_a, &["GET", "whose"]), r#"{"result":"A"}"#);
+    assert_eq!(send(&of_b, &["GET", "whose"]), r#"{"result":"B"}"#);
+    send("A", &["ACL", "DELUSER", "eve"]);
+    assert_eq!(send(&of_a, &["GET", "whose"]), UNAUTHORIZED);
+    assert_eq!(send(&of_b, &["GET", "whose"]), r#"{"result":"B"}"#);
+}
+
+#[test]
+fn a_stream_ends_when_its_user_may_no_longer_listen() {
+    let server = engine_server();
+    let addr = server.addr();
+    let reply = command(addr, &["ACL", "GENTOKEN", "app"]);
+    let reply: serde_json::Value = serde_json::from_str(&reply).unwrap();
+    let token = reply["result"].as_str().unwrap().to_owned();
+    let bearer = format!("Bearer {token}");
+    let auth = [("Authorization", bearer.as_str())];
+    let rule = format!(">{token}");
+    let back = [
+        "ACL",
+        "SETUSER",
+        "app",
+        "reset",
+        "on",
+        &rule,
+        "&news",
+        "+subscribe",
+    ];
+    let mut kept = Events::open(addr, "GET", "/subscribe/news", &[AUTH], b"");
+    kept.expect("data: subscribe,news,1");
+    for loss in ["resetchannels", "off", "-subscribe", "resetpass", "reset"] {
+        assert_eq!(command(addr, &back), r#"{"result":"OK"}"#);
+        let mut events = Events::open(addr, "GET", "/subscribe/news", &auth, b"");
+        events.expect("data: subscribe,news,1");
+        command(addr, &["ACL", "SETUSER", "app", "+get", "&more"]);
+        command(addr, &["PUBLISH", "news", loss]);
+        events.expect(format!("data: message,news,{loss}"));
+        kept.expect(format!("data: message,news,{loss}"));
+        command(addr, &["ACL", "SETUSER", "app", loss]);
+        assert_eq!(events.next(), None, "{loss}");
+    }
 }

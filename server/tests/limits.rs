@@ -46,13 +46,19 @@ fn large_requests_and_replies_are_refused() {
         (response.status, response.text()),
         (400, too_large(500, 713))
     );
-    let many = post(addr, "/pipeline", r#"[["GET","k"],["GET","k"]]"#);
-    assert_eq!(many.status, 400);
-    assert!(
-        many.text().contains("Limit: 500 bytes, Actual: 1429 bytes"),
-        "{}",
-        many.text()
-    );
+    command(addr, &["SET", "s", "v"]);
+    // One command's reply is that command's error; the others have theirs.
+    for target in ["/pipeline", "/multi-exec"] {
+        let rows = r#"[["GET","k"],["INCR","n"],["GET","s"]]"#;
+        let many = post(addr, target, rows);
+        assert_eq!(many.status, 200);
+        let items: Vec<serde_json::Value> = serde_json::from_slice(&many.body).unwrap();
+        let error = items[0]["error"].as_str().unwrap();
+        assert!(error.starts_with("ERR max request size exceeded. Limit: 500 bytes"));
+        assert!(error.contains("was executed"), "{error}");
+        assert_eq!((items.len(), &items[2]["result"]), (3, &"v".into()));
+    }
+    assert_eq!(post(addr, "/get/n", "").text(), r#"{"result":"2"}"#);
     let response = post(
         addr,
         "/pipeline",
@@ -139,6 +145,62 @@ fn faults_are_injected() {
         request(plain.addr(), "GET", "/ping", &headers, "").status,
         200
     );
+}
+
+#[test]
+fn a_value_that_is_accepted_can_be_read_back() {
+    let server = engine_server();
+    let value = vec![b'\n'; Limits::default().request_bytes];
+    assert_eq!(post(server.addr(), "/set/k", &value).status, 200);
+    for header in [None, Some(BASE64), Some(RESP2)] {
+        let headers: Vec<_> = [AUTH].into_iter().chain(header).collect();
+        let response = request(server.addr(), "GET", "/get/k", &headers, "");
+        assert_eq!(response.status, 200, "{header:?}");
+        assert!(response.body.len() > value.len());
+    }
+}
+
+#[test]
+fn a_large_value_is_refused_before_it_is_written() {
+    let server = engine_server();
+    let addr = server.addr();
+    assert_eq!(
+        command(addr, &["SETRANGE", "big", "200000000", "x"]),
+        r#"{"result":200000001}"#
+    );
+    let started = Instant::now();
+    let reply = command(addr, &["GET", "big"]);
+    assert!(
+        reply.contains("Limit: 10485760 bytes, Actual: 200000014 bytes"),
+        "{reply}"
+    );
+    let rows = serde_json::to_vec(&vec![["GET", "big"]; 400]).unwrap();
+    let body = post(addr, "/pipeline", rows).text();
+    assert_eq!(body.matches("max request size exceeded").count(), 400);
+    // Written out it would be 100 GB.
+    assert!(started.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn a_panic_is_the_error_of_its_request() {
+    let server = start(|builder| builder.token("OTHER").faults("off".parse().unwrap()));
+    let addr = server.addr();
+    assert_eq!(command(addr, &["SET", "k", "v"]), r#"{"result":"OK"}"#);
+    let mut connection = Connection::open(addr);
+    for _ in 0..3 {
+        let headers = [AUTH, ("restis-fault", "panic=100%")];
+        let response = connection.request("POST", "/", &headers, br#"["GET","k"]"#);
+        assert_eq!(response.status, 500);
+        assert!(
+            response
+                .text()
+                .starts_with(r#"{"error":"ERR internal error"#)
+        );
+        let response = connection.request("POST", "/", &[AUTH], br#"["GET","k"]"#);
+        assert_eq!(response.text(), r#"{"result":"v"}"#, "the database goes on");
+    }
+    let other = [("Authorization", "Bearer OTHER")];
+    assert_eq!(request(addr, "GET", "/ping", &other, "").status, 200);
 }
 
 #[test]

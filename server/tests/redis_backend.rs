@@ -4,7 +4,7 @@
 
 mod support;
 
-use restis_server::Server;
+use restis_server::{Server, Tenants};
 use support::redis::{ClusterProcess, RedisProcess};
 use support::*;
 
@@ -127,6 +127,102 @@ fn select_never_leaks() {
         command(addr, &["SET", "here", "1"]);
     }
     assert!(redis.raw("EXISTS here").starts_with(":1"));
+}
+
+#[test]
+fn commands_that_wait_do_not_hold_the_connection() {
+    let Some(redis) = RedisProcess::start(&[]) else {
+        return;
+    };
+    let server = redis_server(&redis.url());
+    let addr = server.addr();
+    let started = std::time::Instant::now();
+    assert_eq!(command(addr, &["WAIT", "1", "0"]), r#"{"result":0}"#);
+    let read = ["XREAD", "BLOCK", "0", "BLOCK", "0", "STREAMS", "s", "$"];
+    assert_eq!(command(addr, &read), r#"{"result":null}"#);
+    let debug = command(addr, &["SCRIPT", "DEBUG", "SYNC"]);
+    assert!(debug.contains("not available"), "{debug}");
+    assert_eq!(command(addr, &["PING"]), r#"{"result":"PONG"}"#);
+    assert!(started.elapsed() < std::time::Duration::from_secs(10));
+}
+
+#[test]
+fn databases_of_one_redis_are_apart_or_refused() {
+    let Some(redis) = RedisProcess::start(&[]) else {
+        return;
+    };
+    let port = redis.port;
+    let start = |one: &str, other: &str| {
+        let mut tenants = Tenants::new();
+        let url = |user: &str| format!("redis://{user}127.0.0.1:{port}/");
+        tenants.add("ONE", Some(&(url(one) + "1")));
+        tenants.add("OTHER", Some(&(url(other) + "2")));
+        Server::builder().tenants(tenants).bind("127.0.0.1:0")
+    };
+    for (one, other) in [
+        ("", ""),
+        ("a:p@", ""),
+        ("a:p@", "a:p@"),
+        ("default:x@", "b:p@"),
+    ] {
+        let error = start(one, other).unwrap_err().to_string();
+        assert!(
+            error.contains("ACL SETUSER") && !error.contains(":p@"),
+            "{error}"
+        );
+    }
+    for user in ["one", "other"] {
+        let rules = "on >p resetkeys resetchannels +@all -@admin -@dangerous -scan -randomkey";
+        redis.raw(&format!("ACL SETUSER {user} {rules} ~{user}:* &{user}:*"));
+    }
+    let server = start("one:p@", "other:p@").unwrap().spawn().unwrap();
+    let send = |token: &str, args: &[&str]| {
+        let auth = format!("Bearer {token}");
+        let body = serde_json::to_vec(args).unwrap();
+        request(
+            server.addr(),
+            "POST",
+            "/",
+            &[("Authorization", &auth)],
+            body,
+        )
+        .text()
+    };
+    assert_eq!(
+        send("OTHER", &["SET", "other:k", "secret"]),
+        r#"{"result":"OK"}"#
+    );
+    let script = "redis.call('SELECT', 2) return redis.call('GET', 'other:k')";
+    for attempt in [
+        &["EVAL", script, "0"][..],
+        &["GET", "other:k"],
+        &["COPY", "other:k", "one:k", "DB", "1"],
+        &["KEYS", "*"],
+        &["SCAN", "0"],
+    ] {
+        let reply = send("ONE", attempt);
+        assert!(
+            reply.contains("error") && !reply.contains("secret"),
+            "{reply}"
+        );
+    }
+}
+
+#[test]
+fn a_read_only_token_runs_no_script_on_a_redis() {
+    let Some(redis) = RedisProcess::start(&[]) else {
+        return;
+    };
+    let mut tenants = Tenants::new();
+    tenants.add(TOKEN, Some(&redis.url()));
+    tenants.add_read_only("RO", 0).unwrap();
+    let server = Server::builder().tenants(tenants);
+    let server = server.bind("127.0.0.1:0").unwrap().spawn().unwrap();
+    command(server.addr(), &["SET", "hidden", "1"]);
+    let script = r#"["EVAL_RO","return redis.call('KEYS','*')","0"]"#;
+    let headers = [("Authorization", "Bearer RO")];
+    let reply = request(server.addr(), "POST", "/", &headers, script).text();
+    assert!(reply.starts_with(r#"{"error":"NOPERM "#), "{reply}");
 }
 
 #[test]

@@ -62,6 +62,21 @@ fn subscribers_get_messages() {
 }
 
 #[test]
+fn base64_streams_carry_any_bytes() {
+    both(|addr| {
+        let headers = [AUTH, ACCEPT, ("restis-stream-encoding", "base64")];
+        let mut events = Events::open(addr, "GET", "/psubscribe/news.*", &headers, b"");
+        assert_eq!(events.head.header("restis-stream-encoding"), Some("base64"));
+        events.expect("data: psubscribe,bmV3cy4q,1");
+        let target = "/publish/news.a%2Cb";
+        request(addr, "POST", target, &[AUTH], b"a\r\nb\0\xff");
+        events.expect("data: pmessage,bmV3cy4q,bmV3cy5hLGI=,YQ0KYgD/");
+        let other = [AUTH, ("restis-stream-encoding", "gzip")];
+        assert_eq!(request(addr, "GET", "/subscribe/a", &other, "").status, 400);
+    });
+}
+
+#[test]
 fn a_body_of_the_official_client_is_ignored() {
     let server = engine_server();
     let mut events = Events::open(

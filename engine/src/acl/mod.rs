@@ -1,6 +1,7 @@
 //! Who calls, and what they may do.
 
 mod category;
+mod index;
 mod token;
 mod user;
 
@@ -13,6 +14,8 @@ use crate::error::Error;
 use user::Needs;
 
 pub(crate) use category::{CATEGORIES, in_category};
+pub(crate) use index::TokenIndex;
+pub use token::DatabaseId;
 pub(crate) use token::Token;
 pub(crate) use user::User;
 
@@ -43,6 +46,14 @@ impl Caller {
         }
     }
 
+    /// The user that a token belongs to.
+    pub(crate) fn named(user: Arc<str>) -> Self {
+        Self {
+            user,
+            read_only: false,
+        }
+    }
+
     /// The default user with a read-only token.
     pub fn read_only() -> Self {
         Self {
@@ -54,6 +65,11 @@ impl Caller {
     /// The user's name.
     pub fn name(&self) -> &str {
         &self.user
+    }
+
+    /// Whether the caller is a user that ACL can change or remove.
+    pub fn is_user(&self) -> bool {
+        !self.read_only && !Acl::is_reserved(&self.user)
     }
 
     /// Whether the token only allows reading.
@@ -68,6 +84,7 @@ pub(crate) struct Acl {
     users: BTreeMap<String, User>,
     /// Roughly the bytes all users take.
     weight: usize,
+    tokens: Arc<TokenIndex>,
 }
 
 impl Acl {
@@ -196,11 +213,19 @@ impl Acl {
         self.users.get(caller.name()).filter(|user| user.enabled)
     }
 
-    /// Whose token this is, if the user is on. Takes the same time for every wrong secret.
-    pub(crate) fn caller_of(&self, token: &str) -> Option<Caller> {
-        let parsed = Token::parse(token)?;
-        let user = self.users.get(parsed.user())?;
-        (user.has_password(&parsed) && user.enabled).then(|| Caller::user(parsed.user()))
+    /// The tokens of users that are on, kept up to date.
+    pub(crate) fn tokens(&self) -> Arc<TokenIndex> {
+        Arc::clone(&self.tokens)
+    }
+
+    /// Takes the users of another instead; the token index stays the same one.
+    pub(crate) fn replace(&mut self, other: Self) {
+        self.users = other.users;
+        self.weight = other.weight;
+        self.tokens.clear();
+        for (name, user) in &self.users {
+            self.tokens.set(name, &[], user.live_tokens());
+        }
     }
 
     /// The user with this name; the default user is not among them.
@@ -213,16 +238,20 @@ impl Acl {
         self.users.iter().map(|(name, user)| (name.as_str(), user))
     }
 
-    /// Makes or replaces a user.
-    pub(crate) fn set(&mut self, name: &str, user: User) -> Result<(), Error> {
+    /// Makes or replaces a user; `true`: a token that it had opens the database no longer.
+    pub(crate) fn set(&mut self, name: &str, user: User) -> Result<bool, Error> {
         if !self.users.contains_key(name) && self.users.len() >= MAX_USERS {
             return Err(Error::fixed("ERR too many users"));
         }
+        let after = user.live_tokens();
+        let before = self.users.get(name).map_or(&[][..], User::live_tokens);
+        self.tokens.set(name, before, after);
+        let lost = before.iter().any(|digest| !after.contains(digest));
         self.weight += weight_of(name, &user);
         if let Some(old) = self.users.insert(name.to_owned(), user) {
             self.weight -= weight_of(name, &old);
         }
-        Ok(())
+        Ok(lost)
     }
 
     /// Roughly the bytes all users take.
@@ -232,11 +261,12 @@ impl Acl {
 
     /// Removes a user; `false`: there is none.
     pub(crate) fn remove(&mut self, name: &str) -> bool {
-        let user = self.users.remove(name);
-        if let Some(user) = &user {
-            self.weight -= weight_of(name, user);
-        }
-        user.is_some()
+        let Some(user) = self.users.remove(name) else {
+            return false;
+        };
+        self.weight -= weight_of(name, &user);
+        self.tokens.set(name, user.live_tokens(), &[]);
+        true
     }
 
     /// Whether this name belongs to the engine itself.

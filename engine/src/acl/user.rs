@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use super::category::{CATEGORIES, in_category};
-use super::token::{Digested, Token};
+use super::token::{DatabaseId, Digested, Token};
 use crate::budget::Budget;
 use crate::commands;
 use crate::error::Error;
@@ -129,9 +129,20 @@ impl User {
         Token::parse(token).is_some_and(|token| token.user() == name && self.has_password(&token))
     }
 
-    /// Applies one rule of SETUSER; `restoring`: the rule comes from a snapshot.
-    pub(crate) fn apply(&mut self, name: &str, rule: &[u8], restoring: bool) -> Result<(), Error> {
-        self.change(name, rule, restoring).map_err(|reason| {
+    /// The digests of tokens that open the database now.
+    pub(super) fn live_tokens(&self) -> &[Digested] {
+        if self.enabled { &self.passwords } else { &[] }
+    }
+
+    /// Applies one rule of SETUSER to the user `name` of `database`; no database: the rule comes
+    /// from a snapshot.
+    pub(crate) fn apply(
+        &mut self,
+        name: &str,
+        rule: &[u8],
+        database: Option<DatabaseId>,
+    ) -> Result<(), Error> {
+        self.change(name, rule, database).map_err(|reason| {
             // A rule may be a password: only those that cannot be are repeated.
             let shown = match rule.first() {
                 Some(b'>' | b'<' | b'#' | b'!') => format!("{}…", char::from(rule[0])),
@@ -143,7 +154,12 @@ impl User {
         })
     }
 
-    fn change(&mut self, name: &str, rule: &[u8], restoring: bool) -> Result<(), &'static str> {
+    fn change(
+        &mut self,
+        name: &str,
+        rule: &[u8],
+        database: Option<DatabaseId>,
+    ) -> Result<(), &'static str> {
         let word = rule.to_ascii_lowercase();
         match &*word {
             b"on" => self.enabled = true,
@@ -170,7 +186,8 @@ impl User {
                 let token = std::str::from_utf8(&rule[1..]).ok().and_then(Token::parse);
                 let token = token
                     .filter(|token| token.user() == name)
-                    .ok_or("the password must be a token made by ACL GENTOKEN for this user")?;
+                    .filter(|token| database.is_none_or(|database| token.is_of(database)))
+                    .ok_or("the password must be a token made by ACL GENTOKEN for this user of this database")?;
                 self.add_password(token.digest())?;
             }
             [b'<', ..] => {
@@ -182,7 +199,7 @@ impl User {
                     return Err("no such password");
                 }
             }
-            [b'#', digits @ ..] if restoring => {
+            [b'#', digits @ ..] if database.is_none() => {
                 self.add_password(parse_digest(digits).ok_or(SYNTAX)?)?;
             }
             [b'#' | b'!', ..] => return Err("hashed passwords are not supported"),

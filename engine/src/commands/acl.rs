@@ -63,13 +63,16 @@ fn acl(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         }
         "deluser" => {
             ctx.db.counters.changes += 1;
-            delete_users(&mut ctx.side.acl, &args[2..])
+            let deleted = delete_users(&mut ctx.side.acl, &args[2..]);
+            ctx.side.end_refused_streams();
+            deleted
         }
         "gentoken" => {
-            let token = Token::generate(user_name(args[2])?, args.get(3).copied());
+            let database = ctx.side.options.database_id();
+            let token = Token::generate(database, user_name(args[2])?, args.get(3).copied());
             token.map(Reply::bulk).ok_or(NO_RANDOM)
         }
-        "resttoken" => rest_token(&ctx.side.acl, args[2], args[3]),
+        "resttoken" => rest_token(ctx, args[2], args[3]),
         // There is no file: users live with the database.
         _ => Ok(Reply::ok()),
     }
@@ -160,13 +163,18 @@ fn set_user(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
             "ERR The '{name}' user cannot be changed"
         )));
     }
+    let database = ctx.side.options.database_id();
     let mut user = ctx.side.acl.user(name).cloned().unwrap_or_default();
     let before = user.weight();
     for rule in &args[3..] {
-        user.apply(name, rule, false)?;
+        user.apply(name, rule, Some(database))?;
     }
     ctx.make_room(user.weight().saturating_sub(before) + name.len())?;
-    ctx.side.acl.set(name, user)?;
+    if ctx.side.acl.set(name, user)? {
+        // Which token opened a stream is not known: with another one it can be opened again.
+        ctx.side.hub.end_streams(|owner, _, _| owner == name);
+    }
+    ctx.side.end_refused_streams();
     Ok(Reply::ok())
 }
 
@@ -175,9 +183,9 @@ pub(crate) fn restore_user(acl: &mut Acl, name: &[u8], rules: Args<'_>) -> Resul
     let name = user_name(name)?;
     let mut user = User::default();
     for rule in rules {
-        user.apply(name, rule, true)?;
+        user.apply(name, rule, None)?;
     }
-    acl.set(name, user)
+    acl.set(name, user).map(|_| ())
 }
 
 fn delete_users(acl: &mut Acl, names: Args<'_>) -> Outcome {
@@ -196,11 +204,11 @@ fn delete_users(acl: &mut Acl, names: Args<'_>) -> Outcome {
 }
 
 /// The token of a user for REST, given a token or the password it was made from.
-fn rest_token(acl: &Acl, name: &[u8], password: &[u8]) -> Outcome {
+fn rest_token(ctx: &Ctx<'_>, name: &[u8], password: &[u8]) -> Outcome {
     let name = String::from_utf8_lossy(name);
     let given = std::str::from_utf8(password).ok().map(str::to_owned);
-    let derived = Token::generate(&name, Some(password));
-    let token = acl.user(&name).and_then(|user| {
+    let derived = Token::generate(ctx.side.options.database_id(), &name, Some(password));
+    let token = ctx.side.acl.user(&name).and_then(|user| {
         [given, derived]
             .into_iter()
             .flatten()

@@ -1,6 +1,5 @@
 //! The keyspace: typed access to keys, expiry, memory accounting, keyspace notifications.
 
-#[cfg(test)]
 mod check;
 mod events;
 mod expiry;
@@ -63,6 +62,19 @@ pub(crate) struct Counters {
 pub(crate) struct Dead {
     values: Vec<Value>,
     keys: Vec<Dict<Entry>>,
+}
+
+impl Dead {
+    /// Frees large values on a thread of their own: whoever called may be an event loop.
+    pub(crate) fn free(self) {
+        if self.values.is_empty() && self.keys.is_empty() {
+            return;
+        }
+        // Without a thread the closure is dropped, and what it holds with it.
+        let _ = std::thread::Builder::new()
+            .name("restis-free".to_owned())
+            .spawn(move || drop(self));
+    }
 }
 
 /// The keyspace of one engine.

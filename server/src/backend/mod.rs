@@ -3,19 +3,22 @@
 mod engine;
 pub(crate) mod redis;
 
+pub(crate) use engine::Local;
+
 use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
 use http::StatusCode;
-use restis_engine::{Caller, Frame, Reply};
+use restis_engine::{Caller, Engine, Frame, Reply};
 
 use crate::backlog::Pool;
+use crate::config::Limits;
 use crate::database::{Access, Backend};
 use crate::gate;
-use crate::reply::Format;
-use crate::request::commands::Commands;
+use crate::reply::{Format, List, answer_size, data_size};
+use crate::request::commands::{Args, Commands};
 use crate::texts::{self, Failure};
 
 /// Events of a subscription.
@@ -23,67 +26,115 @@ pub(crate) type Frames = Pin<Box<dyn Stream<Item = Frame> + Send>>;
 /// Ends a subscription when dropped.
 pub(crate) type Guard = Box<dyn Send>;
 
-/// Runs one command.
-pub(crate) async fn command(access: &Access, args: &[&[u8]]) -> Result<Reply, Failure> {
-    let name = args.first().copied().unwrap_or_default();
-    match &access.database.backend {
-        Backend::Engine(engine) => {
-            if let Some(line) = gate::refusal(name) {
+/// What the commands of a request ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Command,
+    /// In order; each has its own reply or error.
+    Pipeline,
+    /// One atomic step, or nothing.
+    Transaction,
+}
+
+/// The commands of one request, on somebody's behalf.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) caller: Caller,
+    pub(crate) kind: Kind,
+    pub(crate) commands: Commands,
+    pub(crate) format: Format,
+    pub(crate) limits: Limits,
+}
+
+/// A body of a response.
+#[derive(Debug)]
+pub(crate) struct Rendered {
+    pub(crate) status: StatusCode,
+    pub(crate) out: BytesMut,
+}
+
+impl Request {
+    /// The only command of the request.
+    fn command(&self) -> Result<Args<'_>, Failure> {
+        self.commands
+            .get(0)
+            .map_err(|error| Failure::bad_request(error.line(false)))
+    }
+
+    /// The commands of a transaction, if all of them may run in one.
+    fn rows(&self, refusal: fn(&[u8]) -> Option<String>) -> Result<Vec<Args<'_>>, Failure> {
+        let mut rows = Vec::with_capacity(self.commands.len());
+        for index in 0..self.commands.len() {
+            let row = self
+                .commands
+                .get(index)
+                .map_err(|error| Failure::bad_request(error.line(true)))?;
+            if let Some(line) = refusal(row[0]) {
                 return Err(Failure::bad_request(line));
             }
-            Ok(engine.call_as(&access.caller, args))
+            rows.push(row);
         }
-        Backend::Redis(redis) => Box::pin(redis.command(&access.caller, args)).await,
+        Ok(rows)
     }
-}
 
-/// Runs commands in order; each has its own reply or error.
-///
-/// Returns the list of replies and its full size; beyond `limit` replies are counted, not kept.
-pub(crate) async fn pipeline(
-    access: &Access,
-    commands: &Commands<'_>,
-    format: Format,
-    limit: usize,
-) -> Result<(BytesMut, u64), Failure> {
-    let mut list = List::new(format, limit, commands.len());
-    match &access.database.backend {
-        Backend::Engine(engine) => {
-            engine::pipeline(engine, &access.caller, commands, &mut list).await;
+    /// The answer to a single command, unless it is too large.
+    fn single(&self, reply: &Reply) -> Result<Rendered, Failure> {
+        let limit = self.limits.response_bytes;
+        if data_size(reply) > limit as u64 + 2 {
+            let actual = answer_size(reply);
+            return Err(Failure::bad_request(texts::too_large(limit, actual)));
         }
-        Backend::Redis(redis) => {
-            Box::pin(redis.pipeline(&access.caller, commands, &mut list)).await?;
-        }
-    }
-    Ok(list.close())
-}
-
-/// Runs commands as one atomic step, or none of them.
-pub(crate) async fn transaction(
-    access: &Access,
-    commands: &Commands<'_>,
-) -> Result<Vec<Reply>, Failure> {
-    let redis = matches!(access.database.backend, Backend::Redis(_));
-    let mut rows = Vec::with_capacity(commands.len());
-    for index in 0..commands.len() {
-        let row = commands
-            .get(index)
-            .map_err(|error| Failure::bad_request(error.line(true)))?;
-        let refusal = if redis {
-            gate::redis_refusal(row[0])
+        let mut out = BytesMut::with_capacity(128);
+        self.format.reply(&mut out, reply);
+        let status = if reply.is_error() {
+            StatusCode::BAD_REQUEST
         } else {
-            gate::refusal(row[0])
+            StatusCode::OK
         };
-        if let Some(line) = refusal {
-            return Err(Failure::bad_request(line));
-        }
-        rows.push(row);
+        Ok(Rendered { status, out })
     }
-    match &access.database.backend {
-        Backend::Engine(engine) => engine
-            .transaction(&access.caller, &rows)
-            .map_err(|error| Failure::bad_request(error.message().to_owned())),
-        Backend::Redis(redis) => Box::pin(redis.transaction(&access.caller, &rows)).await,
+
+    fn list(&self) -> List {
+        List::new(self.format, self.limits.response_bytes, self.commands.len())
+    }
+}
+
+impl From<List> for Rendered {
+    fn from(list: List) -> Self {
+        Self {
+            status: StatusCode::OK,
+            out: list.close(),
+        }
+    }
+}
+
+/// Runs the commands of a request where the database lives.
+pub(crate) async fn run(access: &Access, request: Request) -> Result<Rendered, Failure> {
+    let redis = match &access.database.backend {
+        Backend::Engine(local) => return Box::pin(local.run(request)).await,
+        Backend::Redis(redis) => redis,
+    };
+    let caller = &request.caller;
+    match request.kind {
+        Kind::Command => {
+            let args = request.command()?;
+            let reply = Box::pin(redis.command(caller, &args)).await?;
+            request.single(&reply)
+        }
+        Kind::Pipeline => {
+            let mut list = request.list();
+            Box::pin(redis.pipeline(caller, &request.commands, &mut list)).await?;
+            Ok(list.into())
+        }
+        Kind::Transaction => {
+            let rows = request.rows(gate::redis_refusal)?;
+            let replies = Box::pin(redis.transaction(caller, &rows)).await?;
+            let mut list = request.list();
+            for reply in &replies {
+                list.reply(reply);
+            }
+            Ok(list.into())
+        }
     }
 }
 
@@ -95,12 +146,16 @@ pub(crate) async fn subscribe(
     pool: &Arc<Pool>,
 ) -> Result<(Frames, Guard), Failure> {
     match &access.database.backend {
-        Backend::Engine(engine) => {
-            engine
-                .check_channels(&access.caller, &channels, &patterns)
-                .map_err(|error| Failure::bad_request(error.message().to_owned()))?;
+        Backend::Engine(local) => {
             let (queue, queued) = pool.queue();
-            let subscription = engine.subscribe(&channels, &patterns, queue);
+            let caller = access.caller.clone();
+            // A user's patterns may be slow to compare.
+            let subscribe =
+                move |engine: &Engine| engine.subscribe_as(&caller, &channels, &patterns, queue);
+            let subscription = local
+                .aside(subscribe)
+                .await
+                .map_err(|error| Failure::bad_request(error.message().to_owned()))?;
             Ok((Box::pin(queued), Box::new(subscription)))
         }
         Backend::Redis(redis) => redis.subscribe(channels, patterns, pool).await,
@@ -114,11 +169,11 @@ pub(crate) async fn monitor(access: &Access, pool: &Arc<Pool>) -> Result<(Frames
         return Err(Failure::bad_request(texts::no_permission(b"monitor")));
     }
     match &access.database.backend {
-        Backend::Engine(engine) => {
+        Backend::Engine(local) => {
             let (queue, queued) = pool.queue();
             let first = Frame::Monitor(Bytes::from_static(b"\"OK\""));
             restis_engine::Sink::push(queue.as_ref(), first);
-            let subscription = engine.monitor(queue);
+            let subscription = local.engine().monitor(queue);
             Ok((Box::pin(queued), Box::new(subscription)))
         }
         Backend::Redis(redis) => redis.monitor().await,
@@ -128,67 +183,4 @@ pub(crate) async fn monitor(access: &Access, pool: &Arc<Pool>) -> Result<(Frames
 /// The backend does not answer.
 pub(crate) fn unavailable(line: impl Into<String>) -> Failure {
     Failure::new(StatusCode::SERVICE_UNAVAILABLE, line.into())
-}
-
-/// Replies of a pipeline, written as they come.
-pub(crate) struct List {
-    format: Format,
-    limit: usize,
-    out: BytesMut,
-    written: usize,
-    dropped: u64,
-}
-
-impl List {
-    fn new(format: Format, limit: usize, commands: usize) -> Self {
-        let mut out =
-            BytesMut::with_capacity((commands * 32).clamp(256, 1 << 20).min(limit.max(256)));
-        format.open(&mut out);
-        Self {
-            format,
-            limit,
-            out,
-            written: 0,
-            dropped: 0,
-        }
-    }
-
-    pub(crate) fn reply(&mut self, reply: &Reply) {
-        let start = self.start();
-        self.format.reply(&mut self.out, reply);
-        self.fit(start);
-    }
-
-    pub(crate) fn error(&mut self, line: &str) {
-        let start = self.start();
-        self.format.error(&mut self.out, line);
-        self.fit(start);
-    }
-
-    /// How many replies there are.
-    pub(crate) fn written(&self) -> usize {
-        self.written
-    }
-
-    fn start(&mut self) -> usize {
-        let start = self.out.len();
-        if self.written > 0 {
-            self.format.separate(&mut self.out);
-        }
-        self.written += 1;
-        start
-    }
-
-    fn fit(&mut self, start: usize) {
-        if self.out.len() > self.limit {
-            self.dropped += (self.out.len() - start) as u64;
-            self.out.truncate(start);
-        }
-    }
-
-    fn close(mut self) -> (BytesMut, u64) {
-        self.format.close(&mut self.out);
-        let size = self.out.len() as u64 + self.dropped;
-        (self.out, size)
-    }
 }

@@ -1,10 +1,39 @@
 //! From replies to the bytes of a response body.
 
 mod json;
+mod list;
 mod resp;
+
+pub(crate) use list::List;
 
 use bytes::BytesMut;
 use restis_engine::Reply;
+
+/// What a JSON envelope adds to a string: `{"result":""}`.
+const ENVELOPE: u64 = 13;
+
+/// The bytes of a reply's data: as plain JSON has them, before escapes and base64.
+///
+/// Limits count these, so that what fits does not depend on the format of the answer.
+pub(crate) fn data_size(reply: &Reply) -> u64 {
+    let string = |length: usize| length as u64 + 2;
+    match reply {
+        Reply::Nil | Reply::NilArray => 4,
+        Reply::Int(n) => itoa::Buffer::new().format(*n).len() as u64,
+        Reply::Bulk(bytes) => string(bytes.len()),
+        Reply::Simple(text) => string(text.len()),
+        Reply::Error(error) => string(error.message().len()),
+        Reply::Array(items) => {
+            let inner: u64 = items.iter().map(data_size).sum();
+            inner + items.len().max(1) as u64 + 1
+        }
+    }
+}
+
+/// The bytes of a whole answer with this one reply.
+pub(crate) fn answer_size(reply: &Reply) -> u64 {
+    data_size(reply) + ENVELOPE - 2
+}
 
 /// How a client wants its replies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

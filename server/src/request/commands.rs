@@ -1,5 +1,8 @@
 //! Commands of one request as byte spans over the request's body.
 
+use std::borrow::Cow;
+
+use bytes::Bytes;
 use smallvec::SmallVec;
 
 /// Arguments of one command, borrowed from the request.
@@ -49,22 +52,45 @@ struct Row {
 
 /// The commands of one request body; arguments stay where they are.
 #[derive(Debug)]
-pub(crate) struct Commands<'b> {
-    source: &'b [u8],
+pub(crate) struct Commands {
+    source: Bytes,
     arena: Vec<u8>,
     spans: Vec<Span>,
     rows: Vec<Row>,
 }
 
-impl<'b> Commands<'b> {
-    pub(super) fn new(source: &'b [u8]) -> Self {
+impl Commands {
+    pub(super) fn new(source: Bytes) -> Self {
         Self {
-            source,
             arena: Vec::new(),
             // A short argument with its quotes and comma takes some 12 bytes.
             spans: Vec::with_capacity((source.len() / 12).clamp(4, 4096)),
             rows: Vec::with_capacity((source.len() / 48).clamp(1, 1024)),
+            source,
         }
+    }
+
+    /// One command: segments of a path, the body unless it is empty, arguments of the query.
+    pub(crate) fn of_path(path: &[Cow<'_, [u8]>], body: Bytes, query: &[Cow<'_, [u8]>]) -> Self {
+        let end = body.len();
+        let mut commands = Self::new(body);
+        for argument in path {
+            commands.push_copy(argument);
+        }
+        if end > 0 {
+            commands.push_source(0, end);
+        }
+        for argument in query {
+            commands.push_copy(argument);
+        }
+        commands.end_row(None);
+        commands
+    }
+
+    fn push_copy(&mut self, argument: &[u8]) {
+        let start = self.arena.len();
+        self.arena.extend_from_slice(argument);
+        self.push_arena(start);
     }
 
     pub(super) fn push_source(&mut self, start: usize, end: usize) {
@@ -100,6 +126,11 @@ impl<'b> Commands<'b> {
             end: self.spans.len() as u32,
             error,
         });
+    }
+
+    /// Roughly the bytes of all arguments.
+    pub(crate) fn bytes(&self) -> usize {
+        self.source.len() + self.arena.len()
     }
 
     /// How many commands there are.

@@ -3,6 +3,8 @@
 //! Strings without escapes stay in the body; numbers and booleans keep their source text.
 //! Bytes that are not UTF-8 pass unchanged, so that arguments survive whatever they hold.
 
+use bytes::Bytes;
+
 use super::commands::{Commands, RowError};
 
 /// Bodies above this cannot be addressed by 31-bit spans.
@@ -15,7 +17,7 @@ const MAX_DEPTH: usize = 64;
 pub(crate) struct Malformed;
 
 /// Parses `["SET","k",1]`.
-pub(crate) fn command(body: &[u8]) -> Result<Commands<'_>, Malformed> {
+pub(crate) fn command(body: &Bytes) -> Result<Commands, Malformed> {
     let mut parser = Parser::new(body)?;
     parser.expect(b'[')?;
     parser.row()?;
@@ -23,7 +25,7 @@ pub(crate) fn command(body: &[u8]) -> Result<Commands<'_>, Malformed> {
 }
 
 /// Parses `[["SET","k",1],["GET","k"]]`.
-pub(crate) fn pipeline(body: &[u8]) -> Result<Commands<'_>, Malformed> {
+pub(crate) fn pipeline(body: &Bytes) -> Result<Commands, Malformed> {
     let mut parser = Parser::new(body)?;
     parser.expect(b'[')?;
     if parser.peek()? == b']' {
@@ -42,22 +44,22 @@ pub(crate) fn pipeline(body: &[u8]) -> Result<Commands<'_>, Malformed> {
 struct Parser<'b> {
     body: &'b [u8],
     at: usize,
-    out: Commands<'b>,
+    out: Commands,
 }
 
 impl<'b> Parser<'b> {
-    fn new(body: &'b [u8]) -> Result<Self, Malformed> {
+    fn new(body: &'b Bytes) -> Result<Self, Malformed> {
         if body.len() > MAX_BODY {
             return Err(Malformed);
         }
         Ok(Self {
             body,
             at: 0,
-            out: Commands::new(body),
+            out: Commands::new(body.clone()),
         })
     }
 
-    fn finish(mut self) -> Result<Commands<'b>, Malformed> {
+    fn finish(mut self) -> Result<Commands, Malformed> {
         self.blank();
         if self.at == self.body.len() {
             Ok(self.out)
@@ -298,6 +300,14 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
     use proptest::prelude::*;
+
+    fn command(body: &[u8]) -> Result<Commands, Malformed> {
+        super::command(&Bytes::copy_from_slice(body))
+    }
+
+    fn pipeline(body: &[u8]) -> Result<Commands, Malformed> {
+        super::pipeline(&Bytes::copy_from_slice(body))
+    }
 
     fn one(body: &[u8]) -> Vec<Vec<u8>> {
         let commands = command(body).unwrap();

@@ -7,20 +7,24 @@ use bytes::{Bytes, BytesMut};
 use http::request::Parts;
 use http::{Method, StatusCode};
 use hyper::body::Incoming;
+use restis_engine::Engine;
 
 use super::body::{self, ReplyBody};
 use super::headers;
 use super::service::{Record, Shared, Stop};
 use crate::backend;
-use crate::database::Access;
+use crate::database::{Access, Database};
 use crate::fault::Fault;
 use crate::metrics::Kind;
 use crate::reply::Format;
-use crate::request::commands::{Args, Commands};
-use crate::request::json;
+use crate::request::commands::Commands;
+use crate::request::json::{self, Malformed};
 use crate::request::target::{Endpoint, Target};
 use crate::sse::EventStream;
 use crate::texts::{self, Failure};
+
+/// Bodies above this are parsed beside the connections.
+const LARGE_BODY: usize = 64 << 10;
 
 /// A response without the headers that every response has.
 #[derive(Debug)]
@@ -70,6 +74,7 @@ pub(super) async fn answer(
     let target = Target::parse(parts.uri.path(), parts.uri.query());
     record.kind = kind(&target.endpoint);
     let access = shared.authorise(headers::bearer(&parts.headers), target.token.as_deref())?;
+    record.database = Some(Arc::clone(&access.database));
     let format = match target.endpoint {
         Endpoint::Transaction => headers::json_format(&parts.headers)?,
         _ => headers::format(&parts.headers)?,
@@ -88,6 +93,13 @@ pub(super) async fn answer(
         let failure = Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "ERR injected fault");
         return Err(failure.into());
     }
+    if fault.panic {
+        shared.metrics.faults.add(1);
+        if let Some(local) = access.database.local() {
+            local.aside(Engine::panic_in_command).await;
+        }
+        panic!("injected fault");
+    }
     let body = body::read(body, &shared.limits).await?;
     record.bytes_in = body.len();
     let request = Request {
@@ -96,7 +108,7 @@ pub(super) async fn answer(
         format,
         parts,
     };
-    let answer = request.run(target, &body, record).await?;
+    let answer = request.run(target, body, record).await?;
     if fault.drop_after {
         return Err(Stop::Dropped);
     }
@@ -134,47 +146,33 @@ impl Request<'_> {
     async fn run(
         &self,
         target: Target<'_>,
-        body: &Bytes,
+        body: Bytes,
         record: &mut Record,
     ) -> Result<Answer, Failure> {
         match target.endpoint {
             Endpoint::Body => {
-                let commands =
-                    json::command(body).map_err(|_| Failure::bad_request(texts::BAD_COMMAND))?;
-                let args = commands
-                    .get(0)
-                    .map_err(|error| Failure::bad_request(error.line(false)))?;
-                self.command(&args, record).await
+                let commands = self.parse(json::command, body, texts::BAD_COMMAND).await?;
+                self.commands(backend::Kind::Command, commands, record)
+                    .await
             }
             Endpoint::Path(segments) => {
-                let mut args: Args<'_> = segments.iter().map(AsRef::as_ref).collect();
-                if !body.is_empty() {
-                    args.push(body);
-                }
-                args.extend(target.query.iter().map(AsRef::as_ref));
-                self.command(&args, record).await
+                let commands = Commands::of_path(&segments, body, &target.query);
+                self.commands(backend::Kind::Command, commands, record)
+                    .await
             }
             Endpoint::Pipeline => {
-                let commands = self.many(body, record)?;
-                let limit = self.shared.limits.response_bytes;
-                let (out, size) =
-                    backend::pipeline(self.access, &commands, self.format, limit).await?;
-                self.sized(StatusCode::OK, out, size)
+                let commands = self
+                    .parse(json::pipeline, body, texts::BAD_PIPELINE)
+                    .await?;
+                self.commands(backend::Kind::Pipeline, commands, record)
+                    .await
             }
             Endpoint::Transaction => {
-                let commands = self.many(body, record)?;
-                let replies = backend::transaction(self.access, &commands).await?;
-                let mut out = BytesMut::with_capacity(64 * replies.len());
-                self.format.open(&mut out);
-                for (index, reply) in replies.iter().enumerate() {
-                    if index > 0 {
-                        self.format.separate(&mut out);
-                    }
-                    self.format.reply(&mut out, reply);
-                }
-                self.format.close(&mut out);
-                let size = out.len() as u64;
-                self.sized(StatusCode::OK, out, size)
+                let commands = self
+                    .parse(json::pipeline, body, texts::BAD_PIPELINE)
+                    .await?;
+                self.commands(backend::Kind::Transaction, commands, record)
+                    .await
             }
             Endpoint::Subscribe(channels) => self.subscribe("subscribe", &channels, &[]).await,
             Endpoint::PSubscribe(patterns) => self.subscribe("psubscribe", &[], &patterns).await,
@@ -182,46 +180,48 @@ impl Request<'_> {
         }
     }
 
-    async fn command(&self, args: &[&[u8]], record: &mut Record) -> Result<Answer, Failure> {
-        let name = args.first().copied().unwrap_or_default();
-        record.name(name);
-        record.commands = 1;
-        let reply = backend::command(self.access, args).await?;
-        let status = if reply.is_error() {
-            StatusCode::BAD_REQUEST
-        } else {
-            StatusCode::OK
+    /// Parses a body; a large one takes its time on a thread of its own.
+    async fn parse(
+        &self,
+        parse: fn(&Bytes) -> Result<Commands, Malformed>,
+        body: Bytes,
+        text: &'static str,
+    ) -> Result<Commands, Failure> {
+        let parsed = match self.access.database.local() {
+            Some(local) if body.len() > LARGE_BODY => local.aside(move |_| parse(&body)).await,
+            _ => parse(&body),
         };
-        let mut out = BytesMut::with_capacity(128);
-        self.format.reply(&mut out, &reply);
-        let size = out.len() as u64;
-        self.sized(status, out, size)
+        parsed.map_err(|_| Failure::bad_request(text))
     }
 
-    fn many<'b>(&self, body: &'b [u8], record: &mut Record) -> Result<Commands<'b>, Failure> {
-        let commands =
-            json::pipeline(body).map_err(|_| Failure::bad_request(texts::BAD_PIPELINE))?;
-        if commands.len() == 0 {
+    async fn commands(
+        &self,
+        kind: backend::Kind,
+        commands: Commands,
+        record: &mut Record,
+    ) -> Result<Answer, Failure> {
+        if kind == backend::Kind::Command {
+            let args = commands.get(0);
+            let name = args.as_ref().ok().and_then(|args| args.first());
+            record.name(name.copied().unwrap_or_default());
+        } else if commands.len() == 0 {
             return Err(Failure::bad_request(texts::EMPTY_PIPELINE));
         }
         let limit = self.shared.limits.pipeline_commands;
         if commands.len() > limit {
-            return Err(Failure::bad_request(texts::too_many_commands(
-                limit,
-                commands.len(),
-            )));
+            let line = texts::too_many_commands(limit, commands.len());
+            return Err(Failure::bad_request(line));
         }
         record.commands = commands.len();
-        Ok(commands)
-    }
-
-    /// The answer, unless it is larger than the limit.
-    fn sized(&self, status: StatusCode, out: BytesMut, size: u64) -> Result<Answer, Failure> {
-        let limit = self.shared.limits.response_bytes;
-        if size > limit as u64 {
-            return Err(Failure::bad_request(texts::too_large(limit, size)));
-        }
-        Ok(Answer::full(status, self.format, out))
+        let request = backend::Request {
+            caller: self.access.caller.clone(),
+            kind,
+            commands,
+            format: self.format,
+            limits: self.shared.limits,
+        };
+        let rendered = backend::run(self.access, request).await?;
+        Ok(Answer::full(rendered.status, self.format, rendered.out))
     }
 
     async fn subscribe(
@@ -239,15 +239,16 @@ impl Request<'_> {
             let names = names.iter().filter(|name| !name.is_empty());
             names.map(|name| Bytes::copy_from_slice(name)).collect()
         };
-        let permit = StreamPermit::new(self.shared)?;
+        let encoding = headers::stream_encoding(&self.parts.headers)?;
+        let permit = StreamPermit::new(self.shared, &self.access.database)?;
         let pool = &self.shared.backlog;
         let (frames, guard) =
             backend::subscribe(self.access, owned(channels), owned(patterns), pool).await?;
-        permit.keep();
         Ok(stream(EventStream::new(
             Arc::clone(self.shared),
+            encoding,
             frames,
-            guard,
+            (guard, permit),
         )))
     }
 
@@ -255,13 +256,14 @@ impl Request<'_> {
         if !headers::accepts_stream(&self.parts.headers) {
             return Err(Failure::bad_request(texts::not_over_rest("MONITOR")));
         }
-        let permit = StreamPermit::new(self.shared)?;
+        let encoding = headers::stream_encoding(&self.parts.headers)?;
+        let permit = StreamPermit::new(self.shared, &self.access.database)?;
         let (frames, guard) = backend::monitor(self.access, &self.shared.backlog).await?;
-        permit.keep();
         Ok(stream(EventStream::new(
             Arc::clone(self.shared),
+            encoding,
             frames,
-            guard,
+            (guard, permit),
         )))
     }
 }
@@ -274,31 +276,41 @@ fn stream(events: EventStream) -> Answer {
     }
 }
 
-/// A place among the event streams; given back unless a stream takes it over.
-struct StreamPermit<'s>(Option<&'s Shared>);
+/// A place among the event streams, held as long as the stream lives.
+struct StreamPermit {
+    shared: Arc<Shared>,
+    database: Arc<Database>,
+}
 
-impl<'s> StreamPermit<'s> {
-    fn new(shared: &'s Shared) -> Result<Self, Failure> {
+impl StreamPermit {
+    fn new(shared: &Arc<Shared>, database: &Arc<Database>) -> Result<Self, Failure> {
         let unavailable = |line| Failure::new(StatusCode::SERVICE_UNAVAILABLE, line);
         if *shared.stop.borrow() {
             return Err(unavailable(texts::STOPPING));
         }
-        let permit = Self(Some(shared));
-        if shared.metrics.streams_open.rise() >= shared.limits.streams as u64 {
-            return Err(unavailable(texts::TOO_MANY_STREAMS));
+        let all = shared.metrics.streams_open.rise();
+        let own = database.streams.rise();
+        let permit = Self {
+            shared: Arc::clone(shared),
+            database: Arc::clone(database),
+        };
+        let left = (shared.limits.streams as u64).saturating_sub(all);
+        // A database holds no more than it leaves for the others.
+        let fits = match shared.databases.len() {
+            1 => left > 0,
+            _ => own < left,
+        };
+        if fits {
+            Ok(permit)
+        } else {
+            Err(unavailable(texts::TOO_MANY_STREAMS))
         }
-        Ok(permit)
-    }
-
-    fn keep(mut self) {
-        self.0 = None;
     }
 }
 
-impl Drop for StreamPermit<'_> {
+impl Drop for StreamPermit {
     fn drop(&mut self) {
-        if let Some(shared) = self.0 {
-            shared.metrics.streams_open.fall();
-        }
+        self.shared.metrics.streams_open.fall();
+        self.database.streams.fall();
     }
 }

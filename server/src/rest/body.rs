@@ -22,6 +22,11 @@ pub(crate) enum ReplyBody {
 }
 
 impl ReplyBody {
+    /// Whether the events of a stream are in base64.
+    pub(crate) fn is_base64_stream(&self) -> bool {
+        matches!(self, Self::Stream(events) if events.is_base64())
+    }
+
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::Full(bytes) => bytes.len(),
@@ -62,6 +67,42 @@ impl Body for ReplyBody {
             Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Self::Stream(_) => SizeHint::default(),
         }
+    }
+}
+
+/// A response's body that ends its request when it is sent or dropped.
+#[derive(Debug)]
+pub(crate) struct Tracked<T> {
+    body: ReplyBody,
+    _until: T,
+}
+
+impl<T> Tracked<T> {
+    pub(crate) fn new(body: ReplyBody, until: T) -> Self {
+        Self {
+            body,
+            _until: until,
+        }
+    }
+}
+
+impl<T: Unpin> Body for Tracked<T> {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Pin::new(&mut self.get_mut().body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

@@ -1,14 +1,18 @@
 //! What the request's headers ask for.
 
 use http::header::{ACCEPT, AUTHORIZATION};
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::reply::Format;
+use crate::sse::Encoding;
 use crate::texts::{self, Failure};
 use crate::tokens;
 
 pub(super) const SYNC_TOKEN: HeaderName = HeaderName::from_static("upstash-sync-token");
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Upstash's clients ask for base64 replies on streams, too, and do not expect it there: this
+/// needs a header of its own.
+pub(super) const STREAM_ENCODING: HeaderName = HeaderName::from_static("restis-stream-encoding");
 pub(super) const FAULT: &str = "restis-fault";
 const ENCODING: HeaderName = HeaderName::from_static("upstash-encoding");
 const RESPONSE_FORMAT: HeaderName = HeaderName::from_static("upstash-response-format");
@@ -55,6 +59,15 @@ pub(super) fn format(headers: &HeaderMap) -> Result<Format, Failure> {
     match json {
         Format::Base64 => Err(Failure::bad_request(texts::RESP2_WITH_BASE64)),
         _ => Ok(Format::Resp2),
+    }
+}
+
+/// How the events of a stream are to be written; the answer repeats it.
+pub(super) fn stream_encoding(headers: &HeaderMap) -> Result<Encoding, Failure> {
+    match headers.get(STREAM_ENCODING).map(HeaderValue::as_bytes) {
+        None => Ok(Encoding::Plain),
+        Some(value) if value.eq_ignore_ascii_case(b"base64") => Ok(Encoding::Base64),
+        Some(_) => Err(Failure::bad_request(texts::BAD_STREAM_ENCODING)),
     }
 }
 

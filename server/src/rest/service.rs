@@ -1,24 +1,29 @@
 //! The service: one request in, one response out, measured and logged.
 
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures_util::FutureExt as _;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
+use restis_engine::{DatabaseId, Engine};
 use tokio::sync::watch;
 
 use super::answer::{Answer, answer};
-use super::body::ReplyBody;
+use super::body::{ReplyBody, Tracked};
 use super::cors::Cors;
 use super::{Ids, headers};
 use crate::backlog::Pool;
 use crate::config::Limits;
-use crate::database::{Access, Backend, Database};
+use crate::database::{Access, Database};
 use crate::fault::Faults;
 use crate::metrics::{Kind, Metrics};
 use crate::reply::Format;
+use crate::server::{InRequest, Peer, Peers};
 use crate::texts::{self, Failure};
 use crate::tokens::TokenTable;
 
@@ -27,6 +32,9 @@ use crate::tokens::TokenTable;
 pub(crate) struct Shared {
     pub(crate) databases: Vec<Arc<Database>>,
     pub(crate) tokens: TokenTable<Access>,
+    /// Embedded databases by what the tokens of their users carry.
+    pub(crate) by_id: HashMap<DatabaseId, Arc<Database>>,
+    pub(crate) peers: Arc<Peers>,
     pub(crate) limits: Limits,
     pub(crate) backlog: Arc<Pool>,
     pub(crate) cors: Option<Cors>,
@@ -71,6 +79,8 @@ pub(super) struct Record {
     pub(super) bytes_in: usize,
     /// The format errors are written in.
     pub(super) format: Format,
+    /// What the token of the request opens, once it is known to be valid.
+    pub(super) database: Option<Arc<Database>>,
 }
 
 impl Record {
@@ -90,8 +100,10 @@ impl Record {
 /// Answers one request.
 pub(crate) async fn handle(
     shared: Arc<Shared>,
+    peer: Arc<Peer>,
     request: Request<Incoming>,
-) -> Result<Response<ReplyBody>, Dropped> {
+) -> Result<Response<Tracked<InRequest>>, Dropped> {
+    let in_request = peer.begin();
     let started = Instant::now();
     let id = shared.ids.next();
     let (parts, body) = request.into_parts();
@@ -101,12 +113,21 @@ pub(crate) async fn handle(
         commands: 0,
         bytes_in: 0,
         format: Format::Json,
+        database: None,
     };
     let outcome = if parts.method == Method::OPTIONS && shared.cors.is_some() {
         Ok(Answer::empty(StatusCode::NO_CONTENT))
     } else {
-        answer(&shared, &parts, body, &mut record).await
+        // What a panic may leave half changed is the database: its lock tells.
+        let answering = AssertUnwindSafe(answer(&shared, &parts, body, &mut record));
+        match answering.catch_unwind().await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(panicked(record.database.as_ref()).await.into()),
+        }
     };
+    if record.database.is_some() {
+        peer.authorised();
+    }
     let answer = match outcome {
         Ok(answer) => answer,
         Err(Stop::Failure(failure)) => Answer::failure(&failure, record.format),
@@ -117,10 +138,22 @@ pub(crate) async fn handle(
     };
     let response = respond(&shared, &parts, answer, id);
     finish(&shared, &parts, &record, &response, started);
-    Ok(response)
+    Ok(response.map(|body| Tracked::new(body, in_request)))
+}
+
+/// After a panic: looks whether the database is whole, and says what the client gets.
+async fn panicked(database: Option<&Arc<Database>>) -> Failure {
+    let name = database.map(|database| database.name.as_str());
+    let damaged = match database.and_then(|database| database.local()) {
+        Some(local) => local.aside(Engine::is_damaged).await,
+        None => false,
+    };
+    tracing::error!(database = name, damaged, "a request panicked");
+    Failure::new(StatusCode::INTERNAL_SERVER_ERROR, texts::INTERNAL)
 }
 
 fn respond(shared: &Shared, parts: &Parts, answer: Answer, id: HeaderValue) -> Response<ReplyBody> {
+    let base64_stream = answer.body.is_base64_stream();
     let mut response = Response::new(answer.body);
     *response.status_mut() = answer.status;
     let out = response.headers_mut();
@@ -133,6 +166,10 @@ fn respond(shared: &Shared, parts: &Parts, answer: Answer, id: HeaderValue) -> R
     out.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     out.insert(headers::REQUEST_ID, request_id);
     out.insert(headers::SYNC_TOKEN, id);
+    if base64_stream {
+        let value = HeaderValue::from_static("base64");
+        out.insert(headers::STREAM_ENCODING, value);
+    }
     match answer.status {
         StatusCode::METHOD_NOT_ALLOWED => {
             out.insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT"));
@@ -183,22 +220,18 @@ fn finish(
 }
 
 impl Shared {
-    /// Who a token belongs to.
+    /// Who a token belongs to. Waits for no database.
     pub(super) fn access(&self, token: &[u8]) -> Option<Access> {
         if let Some(access) = self.tokens.get(token) {
             return Some(access.clone());
         }
-        // Tokens of users, which the databases themselves have made.
+        // Tokens of users, which the databases themselves have made, name their database.
         let token = std::str::from_utf8(token).ok()?;
-        self.databases.iter().find_map(|database| {
-            let Backend::Engine(engine) = &database.backend else {
-                return None;
-            };
-            let caller = engine.caller_of_token(token)?;
-            Some(Access {
-                database: Arc::clone(database),
-                caller,
-            })
+        let database = self.by_id.get(&DatabaseId::of_token(token)?)?;
+        let engine = database.local()?.engine();
+        Some(Access {
+            database: Arc::clone(database),
+            caller: engine.caller_of_token(token)?,
         })
     }
 

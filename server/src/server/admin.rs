@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use restis_engine::Reply;
+use restis_engine::{Engine, Reply};
 use tokio::task::JoinSet;
 
 use super::ACCEPT_PAUSE;
@@ -22,6 +22,8 @@ use crate::metrics::head;
 use crate::rest::Shared;
 use crate::rest::body::ReplyBody;
 
+/// Time an embedded database gets to tell its size.
+const BUSY: Duration = Duration::from_millis(100);
 /// Time a backend gets to answer a health check.
 const CHECK: Duration = Duration::from_secs(2);
 
@@ -64,7 +66,7 @@ async fn answer(
             "/metrics" => (
                 StatusCode::OK,
                 "text/plain; version=0.0.4; charset=utf-8",
-                metrics(&shared),
+                metrics(&shared).await,
             ),
             _ => (
                 StatusCode::NOT_FOUND,
@@ -118,24 +120,27 @@ async fn healthy(database: &Database) -> bool {
     }
 }
 
-fn metrics(shared: &Shared) -> String {
+async fn metrics(shared: &Shared) -> String {
     let mut out = shared.metrics.render();
-    let engines = || {
-        shared.databases.iter().filter_map(|database| {
-            let Backend::Engine(engine) = &database.backend else {
-                return None;
-            };
-            Some((&database.name, engine))
-        })
-    };
+    let mut sizes = Vec::new();
+    for database in &shared.databases {
+        let Backend::Engine(local) = &database.backend else {
+            continue;
+        };
+        let size = |engine: &Engine| (engine.call(&["DBSIZE"]), engine.used_memory());
+        // One that is busy is left out this time.
+        if let Ok(size) = tokio::time::timeout(BUSY, local.briefly(size)).await {
+            sizes.push((&database.name, size));
+        }
+    }
     head(
         &mut out,
         "restis_keys",
         "gauge",
         "Keys of an embedded database.",
     );
-    for (name, engine) in engines() {
-        if let Reply::Int(keys) = engine.call(&["DBSIZE"]) {
+    for (name, (keys, _)) in &sizes {
+        if let Reply::Int(keys) = keys {
             let _ = writeln!(out, "restis_keys{{database={}}} {keys}", label(name));
         }
     }
@@ -145,8 +150,7 @@ fn metrics(shared: &Shared) -> String {
         "gauge",
         "Estimated size of an embedded database.",
     );
-    for (name, engine) in engines() {
-        let used = engine.used_memory();
+    for (name, (_, used)) in &sizes {
         let _ = writeln!(
             out,
             "restis_memory_bytes{{database={}}} {used}",

@@ -1,5 +1,6 @@
 //! What a server is made of.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::PathBuf;
@@ -10,13 +11,14 @@ use restis_engine::{Caller, Engine, Options};
 use tokio::sync::watch;
 
 use super::snapshots::Snapshots;
-use super::{Server, TlsAcceptorDebug};
+use super::{Peers, Server, TlsAcceptorDebug};
+use crate::backend::Local;
 use crate::backend::redis::RedisBackend;
 use crate::backlog::Pool;
 use crate::config::Limits;
 use crate::database::{Access, Backend, Database};
 use crate::fault::{FaultPlan, Faults};
-use crate::metrics::Metrics;
+use crate::metrics::{Gauge, Metrics};
 use crate::rest::{Cors, Ids, Shared};
 use crate::tenants::{DatabaseSpec, Tenants};
 use crate::tls::{self, TlsFiles};
@@ -165,8 +167,14 @@ impl Builder {
         let mut databases = Vec::with_capacity(specs.len());
         for (index, spec) in specs.iter().enumerate() {
             let given = self.engine.as_ref().filter(|_| index == 0);
-            databases.push(Arc::new(database(spec, given, self.memory)?));
+            databases.push(Arc::new(database(
+                spec,
+                given,
+                self.memory,
+                self.limits.request_time,
+            )?));
         }
+        check_apart(&databases)?;
         let mut tokens = TokenTable::new();
         for spec in &self.tenants.tokens {
             let caller = if spec.read_only {
@@ -179,6 +187,17 @@ impl Builder {
                 let name = &databases[spec.database].name;
                 return Err(StartError::new(format!(
                     "a token of `{name}` is given twice; every token must be different"
+                )));
+            }
+        }
+        let mut by_id = HashMap::new();
+        for database in &databases {
+            if let Backend::Engine(local) = &database.backend
+                && let Some(other) = by_id.insert(local.engine().id(), Arc::clone(database))
+            {
+                let (name, other) = (&database.name, &other.name);
+                return Err(StartError::new(format!(
+                    "`{name}` and `{other}` have one name for tokens of users; engines that one server serves need different names"
                 )));
             }
         }
@@ -205,6 +224,8 @@ impl Builder {
             shared: Arc::new(Shared {
                 databases,
                 tokens,
+                by_id,
+                peers: Peers::new(&self.limits),
                 backlog: Pool::new(&self.limits),
                 limits: self.limits,
                 cors: self.cors,
@@ -223,6 +244,7 @@ fn database(
     spec: &DatabaseSpec,
     engine: Option<&Engine>,
     memory: Option<u64>,
+    request_time: Duration,
 ) -> Result<Database, StartError> {
     let backend = match (&spec.redis, engine) {
         (Some(url), _) => {
@@ -230,19 +252,43 @@ fn database(
                 StartError::new(format!("the Redis of `{}`: {error}", spec.name))
             })?))
         }
-        (None, Some(engine)) => Backend::Engine(engine.clone()),
+        (None, Some(engine)) => Backend::Engine(Local::new(engine.clone())),
         (None, None) => {
-            let mut options = Options::default();
+            let mut options = Options::default()
+                .name(&spec.name)
+                .script_time_limit(request_time);
             if let Some(bytes) = spec.memory.or(memory) {
                 options = options.memory_limit(usize::try_from(bytes).unwrap_or(usize::MAX));
             }
-            Backend::Engine(Engine::new(options))
+            Backend::Engine(Local::new(Engine::new(options)))
         }
     };
     Ok(Database {
         name: spec.name.clone(),
+        streams: Gauge::default(),
         backend,
     })
+}
+
+/// Refuses databases of one Redis that could reach each other.
+fn check_apart(databases: &[Arc<Database>]) -> Result<(), StartError> {
+    let mut known: HashMap<&str, Vec<&Database>> = HashMap::new();
+    for database in databases {
+        let Backend::Redis(redis) = &database.backend else {
+            continue;
+        };
+        for place in redis.places() {
+            let others = known.entry(place).or_default();
+            if let Some(other) = others.iter().find(|other| other.is_open_to(database)) {
+                let (one, other) = (&other.name, &database.name);
+                return Err(StartError::new(format!(
+                    "`{one}` and `{other}` are on one Redis, where a database number keeps nobody apart: give each a user of that Redis with keys and channels of its own (ACL SETUSER {other} on >PASSWORD ~{other}:* &{other}:* +@all -@admin -@dangerous -scan -randomkey, then redis://{other}:PASSWORD@host), or one name if they may share"
+                )));
+            }
+            others.push(database);
+        }
+    }
+    Ok(())
 }
 
 fn listen(addr: &(impl ToSocketAddrs + fmt::Display)) -> Result<TcpListener, StartError> {

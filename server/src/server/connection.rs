@@ -3,17 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::rt::{Read, Write};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use super::patience::Patience;
+use super::peer::Peer;
 use crate::rest::{Shared, handle};
 use crate::sse::stopped;
 
+/// Most bytes of a request's head, and of what is read ahead.
+const BUFFER: usize = 128 << 10;
 /// Time for a TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
@@ -26,33 +29,43 @@ impl Drop for Open {
     }
 }
 
-pub(super) async fn serve(stream: TcpStream, shared: Arc<Shared>, tls: Option<TlsAcceptor>) {
+pub(super) async fn serve(
+    stream: TcpStream,
+    peer: Peer,
+    shared: Arc<Shared>,
+    tls: Option<TlsAcceptor>,
+) {
+    let peer = Arc::new(peer);
     shared.metrics.connections.add(1);
     shared.metrics.connections_open.rise();
     let _open = Open(Arc::clone(&shared));
     // Without it small answers wait for the peer's acknowledgement.
     let _ = stream.set_nodelay(true);
     let Some(tls) = tls else {
-        return speak(TokioIo::new(stream), shared).await;
+        return speak(stream, peer, shared).await;
     };
     match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
-        Ok(Ok(stream)) => speak(TokioIo::new(stream), shared).await,
+        Ok(Ok(stream)) => speak(stream, peer, shared).await,
         Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
         Err(_) => tracing::debug!("TLS handshake timed out"),
     }
 }
 
-async fn speak<I: Read + Write + Unpin + Send + 'static>(io: I, shared: Arc<Shared>) {
+async fn speak<I>(io: I, peer: Arc<Peer>, shared: Arc<Shared>)
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let stop = shared.stop.clone();
-    let timeout = shared.limits.header_timeout;
-    let patience = shared.limits.write_timeout;
-    let service = service_fn(move |request| handle(Arc::clone(&shared), request));
+    let io = Patience::new(io, Arc::clone(&peer), shared.limits);
+    let service =
+        service_fn(move |request| handle(Arc::clone(&shared), Arc::clone(&peer), request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(timeout)
-        .max_buf_size(256 << 10)
+        // The socket keeps the time: hyper knows one for heads and idle connections alike.
+        .header_read_timeout(None)
+        .max_buf_size(BUFFER)
         .pipeline_flush(true)
-        .serve_connection(Patience::new(io, patience), service);
+        .serve_connection(TokioIo::new(io), service);
     let mut connection = std::pin::pin!(connection);
     let outcome = tokio::select! {
         outcome = connection.as_mut() => outcome,

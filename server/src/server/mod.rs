@@ -4,10 +4,12 @@ mod admin;
 mod builder;
 mod connection;
 mod patience;
+mod peer;
 mod snapshots;
 mod worker;
 
 pub use builder::{Builder, StartError};
+pub(crate) use peer::{InRequest, Peer, Peers};
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,35 +1,60 @@
-//! A socket whose peer has to go on reading.
+//! A socket whose peer has to go on: sending a request's head, taking its answer.
 //!
-//! An answer that is not taken keeps its memory. Hyper waits for the peer for as long as the
-//! connection lives; this ends the connection instead.
+//! An answer that is not taken keeps its memory, and so does a head that is never whole. Hyper
+//! waits for the peer for as long as the connection lives; this ends the connection instead.
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use hyper::rt::{Read, ReadBufCursor, Write};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
-/// Fails when nothing could be written for a while.
+use super::peer::{Head, Peer};
+use crate::config::Limits;
+
+/// Fails when the peer makes it wait for too long, or sends too much of a head.
 #[derive(Debug)]
 pub(super) struct Patience<I> {
     io: I,
-    limit: Duration,
-    waiting: Option<Pin<Box<Sleep>>>,
+    peer: Arc<Peer>,
+    limits: Limits,
+    head: Head,
+    /// Requests that had begun at the last look.
+    requests: usize,
+    /// Bytes of a head have come, and the clock below is that of the head.
+    in_head: bool,
+    reading: Option<Pin<Box<Sleep>>>,
+    writing: Option<Pin<Box<Sleep>>>,
 }
 
 impl<I: Unpin> Patience<I> {
-    pub(super) fn new(io: I, limit: Duration) -> Self {
+    pub(super) fn new(io: I, peer: Arc<Peer>, limits: Limits) -> Self {
         Self {
             io,
-            limit,
-            waiting: None,
+            head: peer.head(),
+            peer,
+            limits,
+            requests: 0,
+            in_head: false,
+            reading: None,
+            writing: None,
         }
     }
 
     fn io(&mut self) -> Pin<&mut I> {
         Pin::new(&mut self.io)
+    }
+
+    /// Time for what is awaited between two requests.
+    fn time_to_read(&self) -> Duration {
+        if self.in_head || self.peer.is_stranger() {
+            self.limits.header_timeout
+        } else {
+            self.limits.idle_timeout
+        }
     }
 
     /// Passes on what could be written; starts or checks the clock when nothing could.
@@ -39,33 +64,73 @@ impl<I: Unpin> Patience<I> {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<T>> {
         if written.is_ready() {
-            self.waiting = None;
+            self.writing = None;
             return written;
         }
-        let limit = self.limit;
-        let waiting = self
-            .waiting
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
-        waiting.as_mut().poll(cx).map(|()| {
-            Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                "the client does not read its answer",
-            ))
-        })
+        expire(
+            &mut self.writing,
+            self.limits.write_timeout,
+            "the client does not read its answer",
+            cx,
+        )
     }
 }
 
-impl<I: Read + Unpin> Read for Patience<I> {
+/// Starts or checks a clock.
+fn expire<T>(
+    clock: &mut Option<Pin<Box<Sleep>>>,
+    limit: Duration,
+    what: &'static str,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<T>> {
+    let clock = clock.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+    ready!(clock.as_mut().poll(cx));
+    Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, what)))
+}
+
+impl<I: AsyncRead + Unpin> AsyncRead for Patience<I> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        buf: ReadBufCursor<'_>,
+        buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.get_mut().io().poll_read(cx, buf)
+        let this = self.get_mut();
+        let requests = this.peer.requests();
+        if requests != this.requests {
+            // The head was whole.
+            this.requests = requests;
+            this.reading = None;
+            this.in_head = false;
+            this.head.clear();
+        }
+        if this.peer.is_in_request() {
+            this.reading = None;
+            return this.io().poll_read(cx, buf);
+        }
+        // Asked for more: what came is not a whole head.
+        if !this.head.fits() {
+            let text = "too many bytes of unfinished requests";
+            return Poll::Ready(Err(io::Error::other(text)));
+        }
+        let before = buf.filled().len();
+        let read = this.io().poll_read(cx, buf);
+        let came = buf.filled().len() - before;
+        if came > 0 {
+            this.head.add(came);
+            if !this.in_head {
+                this.in_head = true;
+                this.reading = None;
+            }
+        }
+        if read.is_pending() {
+            let limit = this.time_to_read();
+            return expire(&mut this.reading, limit, "the client sends nothing", cx);
+        }
+        read
     }
 }
 
-impl<I: Write + Unpin> Write for Patience<I> {
+impl<I: AsyncWrite + Unpin> AsyncWrite for Patience<I> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -16,7 +16,8 @@ use std::time::Duration;
 use restis_engine::Engine;
 
 use super::builder::StartError;
-use crate::database::{Backend, Database};
+use crate::backend::Local;
+use crate::database::Database;
 
 /// Files of databases, loaded and not yet being saved.
 #[derive(Debug)]
@@ -32,7 +33,7 @@ pub(super) struct Snapshots {
 struct Snapshot {
     name: String,
     path: PathBuf,
-    engine: Engine,
+    database: Arc<Database>,
     /// The changes that the file has.
     saved: u64,
 }
@@ -52,9 +53,10 @@ impl Snapshots {
         let lock = lock(&dir).map_err(|error| problem(&dir, &error))?;
         let mut files = Vec::new();
         for database in databases {
-            let Backend::Engine(engine) = &database.backend else {
+            let Some(local) = database.local() else {
                 continue;
             };
+            let engine = local.engine();
             let path = dir.join(file_name(&database.name));
             match File::open(&path) {
                 Ok(file) => {
@@ -70,7 +72,7 @@ impl Snapshots {
             files.push(Snapshot {
                 name: database.name.clone(),
                 path,
-                engine: engine.clone(),
+                database: Arc::clone(database),
                 saved: engine.changes(),
             });
         }
@@ -103,10 +105,13 @@ impl Snapshots {
     fn save_changed(&mut self) -> Result<(), String> {
         let mut outcome = Ok(());
         for file in &mut self.files {
-            if file.engine.changes() == file.saved {
+            let Some(local) = file.database.local() else {
+                continue;
+            };
+            if local.here(Engine::changes) == file.saved {
                 continue;
             }
-            match save(&file.engine, &file.path, &self.dir) {
+            match save(local, &file.path, &self.dir) {
                 Ok(changes) => file.saved = changes,
                 Err(error) => {
                     let text = format!("{} could not be saved: {error}", file.path.display());
@@ -150,12 +155,12 @@ impl Saver {
     }
 }
 
-fn save(engine: &Engine, path: &Path, dir: &Path) -> io::Result<u64> {
+fn save(local: &Local, path: &Path, dir: &Path) -> io::Result<u64> {
     let mut beside = OsString::from(path);
     beside.push(".tmp");
     let beside = PathBuf::from(beside);
     let mut out = BufWriter::new(create(&beside)?);
-    let changes = engine.save(&mut out)?;
+    let changes = local.here(|engine| engine.save(&mut out))?;
     out.flush()?;
     out.into_inner()
         .map_err(io::IntoInnerError::into_error)?

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use restis_engine::Engine;
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
@@ -12,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::builder::StartError;
+use super::peer::Peer;
 use super::{ACCEPT_PAUSE, admin, connection};
 use crate::database::Backend;
 use crate::rest::Shared;
@@ -30,7 +32,7 @@ pub(super) struct Plan {
     pub(super) tls: Option<TlsAcceptor>,
 }
 
-type Handover = mpsc::UnboundedReceiver<std::net::TcpStream>;
+type Accepted = (std::net::TcpStream, Peer);
 
 pub(super) fn spawn(plan: Plan, shared: &Arc<Shared>) -> Result<Vec<JoinHandle<()>>, StartError> {
     let mut senders = Vec::new();
@@ -45,6 +47,8 @@ pub(super) fn spawn(plan: Plan, shared: &Arc<Shared>) -> Result<Vec<JoinHandle<(
         })?);
     }
     let runtime = runtime()?;
+    let expiring = Arc::clone(shared);
+    threads.push(start(plan.threads, move || expire(&expiring))?);
     let shared = Arc::clone(shared);
     threads.push(start(0, move || {
         runtime.block_on(accept(plan, shared, senders));
@@ -57,6 +61,8 @@ fn runtime() -> Result<Runtime, StartError> {
         .enable_all()
         // Fewer looks at timers and sockets between tasks: most tasks here are short.
         .event_interval(61)
+        // Requests that may take long run on threads of their own.
+        .thread_stack_size(STACK)
         .build()
         .map_err(|error| StartError::new(format!("no event loop: {error}")))
 }
@@ -85,9 +91,10 @@ impl Connections {
         }
     }
 
-    fn add(&mut self, stream: TcpStream) {
+    fn add(&mut self, stream: TcpStream, peer: Peer) {
         let (shared, tls) = (Arc::clone(&self.shared), self.tls.clone());
-        self.tasks.spawn(connection::serve(stream, shared, tls));
+        self.tasks
+            .spawn(connection::serve(stream, peer, shared, tls));
         // Forgets tasks that are done.
         while self.tasks.try_join_next().is_some() {}
     }
@@ -103,17 +110,23 @@ impl Connections {
 }
 
 /// A thread that gets its connections from the first one.
-async fn serve(mut streams: Handover, shared: Arc<Shared>, tls: Option<TlsAcceptor>) {
+async fn serve(
+    mut streams: mpsc::UnboundedReceiver<Accepted>,
+    shared: Arc<Shared>,
+    tls: Option<TlsAcceptor>,
+) {
     let stop = shared.stop.clone();
     let mut stop = std::pin::pin!(stopped(stop));
     let mut connections = Connections::new(shared, tls);
     loop {
         tokio::select! {
             () = &mut stop => break,
-            stream = streams.recv() => match stream.map(TcpStream::from_std) {
-                Some(Ok(stream)) => connections.add(stream),
-                Some(Err(error)) => tracing::warn!(%error, "connection lost"),
-                None => break,
+            accepted = streams.recv() => {
+                let Some((stream, peer)) = accepted else { break };
+                match TcpStream::from_std(stream) {
+                    Ok(stream) => connections.add(stream, peer),
+                    Err(error) => tracing::warn!(%error, "connection lost"),
+                }
             },
         }
     }
@@ -121,11 +134,7 @@ async fn serve(mut streams: Handover, shared: Arc<Shared>, tls: Option<TlsAccept
 }
 
 /// The first thread: accepts, serves its share, and does the housekeeping.
-async fn accept(
-    plan: Plan,
-    shared: Arc<Shared>,
-    others: Vec<mpsc::UnboundedSender<std::net::TcpStream>>,
-) {
+async fn accept(plan: Plan, shared: Arc<Shared>, others: Vec<mpsc::UnboundedSender<Accepted>>) {
     let listener = match tokio::net::TcpListener::from_std(plan.listener) {
         Ok(listener) => listener,
         Err(error) => {
@@ -134,7 +143,6 @@ async fn accept(
         }
     };
     let mut housekeeping = JoinSet::new();
-    housekeeping.spawn(expire(Arc::clone(&shared)));
     if let Some(listener) = plan.admin {
         housekeeping.spawn(admin::serve(listener, Arc::clone(&shared)));
     }
@@ -147,8 +155,8 @@ async fn accept(
             () = &mut stop => break,
             accepted = listener.accept() => accepted,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, addr) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 // Most likely out of file descriptors: others may close some.
                 tracing::warn!(%error, "cannot accept a connection");
@@ -156,16 +164,16 @@ async fn accept(
                 continue;
             }
         };
-        if shared.metrics.connections_open.get() >= shared.limits.connections as u64 {
+        let Some(peer) = shared.peers.admit(addr.ip()) else {
             tracing::warn!("too many connections, one refused");
             continue;
-        }
+        };
         turn = (turn + 1) % (others.len() + 1);
         match others.get(turn) {
-            None => connections.add(stream),
+            None => connections.add(stream, peer),
             Some(other) => match stream.into_std() {
                 Ok(stream) => {
-                    let _ = other.send(stream);
+                    let _ = other.send((stream, peer));
                 }
                 Err(error) => tracing::warn!(%error, "connection lost"),
             },
@@ -177,14 +185,13 @@ async fn accept(
     housekeeping.shutdown().await;
 }
 
-async fn expire(shared: Arc<Shared>) {
-    let mut tick = tokio::time::interval(EXPIRE_EVERY);
-    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        tick.tick().await;
+/// Removes what is due, until the server stops. Reads never show it: a busy database can wait.
+fn expire(shared: &Shared) {
+    while !*shared.stop.borrow() {
+        thread::sleep(EXPIRE_EVERY);
         for database in &shared.databases {
-            if let Backend::Engine(engine) = &database.backend {
-                engine.expire_some();
+            if let Backend::Engine(local) = &database.backend {
+                local.here_if_idle(Engine::expire_some);
             }
         }
     }

@@ -38,6 +38,30 @@ impl Address {
         }
     }
 
+    /// The hosts or sockets it names, and the user it comes as.
+    pub(super) fn places(&self) -> (Vec<String>, Option<String>) {
+        let infos: Vec<&ConnectionInfo> = match self {
+            Self::Standalone(info) => vec![info],
+            Self::Cluster(nodes) => nodes.iter().collect(),
+            Self::Sentinel { sentinels, .. } => sentinels.iter().collect(),
+        };
+        let user = infos
+            .first()
+            .and_then(|info| info.redis_settings().username())
+            .filter(|user| *user != "default");
+        let user = user.map(str::to_owned);
+        let mut places: Vec<String> = infos
+            .iter()
+            .map(|info| info.addr().to_string().to_ascii_lowercase())
+            .collect();
+        if let Self::Sentinel { name, .. } = self {
+            for place in &mut places {
+                *place = format!("{place}/{name}");
+            }
+        }
+        (places, user)
+    }
+
     pub(super) fn uses_tls(&self) -> bool {
         let is_tls =
             |info: &ConnectionInfo| matches!(info.addr(), redis::ConnectionAddr::TcpTls { .. });
@@ -113,6 +137,22 @@ mod tests {
             Ok(Address::Sentinel { sentinels, name, db: 3, tls: false })
                 if sentinels.len() == 2 && name == "mymaster"
         ));
+    }
+
+    #[test]
+    fn tenants_of_one_redis_come_as_different_users() {
+        let user = |url: &str| Address::parse(url).map(|address| address.places().1);
+        assert_eq!(user("redis://a:p@h/1"), Ok(Some("a".to_owned())));
+        for nobody in ["redis://h", "redis://:p@h", "redis://default:p@h"] {
+            assert_eq!(user(nobody), Ok(None), "{nobody}");
+        }
+        let places = |url: &str| Address::parse(url).map(|address| address.places().0);
+        assert_eq!(places("redis://H:6379/1"), places("redis://a:p@h/2"));
+        assert_ne!(places("redis://h:6379"), places("redis://h:6380"));
+        assert_ne!(
+            places("redis-sentinel://h:1/one"),
+            places("redis-sentinel://h:1/two")
+        );
     }
 
     #[test]

@@ -18,8 +18,9 @@ use redis::{Cmd, Pipeline, Value};
 use restis_engine::{Caller, Reply};
 use tokio::sync::OnceCell;
 
-use super::{Frames, Guard, List};
+use super::{Frames, Guard};
 use crate::backlog::Pool;
+use crate::reply::List;
 use crate::request::commands::{Args, Commands};
 use crate::texts::{self, Failure};
 use address::Address;
@@ -35,6 +36,8 @@ const CLUSTER_WINDOW: usize = 64;
 
 /// A Redis that REST requests are passed on to.
 pub(crate) struct RedisBackend {
+    places: Vec<String>,
+    user: Option<String>,
     links: Links,
     scripts: Scripts,
     reads: OnceCell<Reads>,
@@ -58,11 +61,28 @@ impl From<Trouble> for Failure {
 impl RedisBackend {
     /// Prepares for the Redis at `url`; connects when first needed.
     pub(crate) fn new(url: &str) -> Result<Self, String> {
+        let address = Address::parse(url)?;
+        let (places, user) = address.places();
         Ok(Self {
-            links: Links::new(Address::parse(url)?)?,
+            places,
+            user,
+            links: Links::new(address)?,
             scripts: Scripts::default(),
             reads: OnceCell::new(),
         })
+    }
+
+    /// The hosts or sockets of the Redis.
+    pub(crate) fn places(&self) -> &[String] {
+        &self.places
+    }
+
+    /// Whether both are one Redis and nothing but database numbers would keep them apart.
+    ///
+    /// A script can select any database, so that only rules of different users do.
+    pub(crate) fn is_open_to(&self, other: &Self) -> bool {
+        let shared = self.places.iter().any(|place| other.places.contains(place));
+        shared && (self.user.is_none() || other.user.is_none() || self.user == other.user)
     }
 
     pub(crate) async fn ping(&self) -> bool {
@@ -111,7 +131,7 @@ impl RedisBackend {
     pub(crate) async fn pipeline(
         &self,
         caller: &Caller,
-        commands: &Commands<'_>,
+        commands: &Commands,
         list: &mut List,
     ) -> Result<(), Failure> {
         let mut next = 0;
@@ -134,7 +154,7 @@ impl RedisBackend {
     async fn step(
         &self,
         caller: &Caller,
-        commands: &Commands<'_>,
+        commands: &Commands,
         index: usize,
     ) -> Result<Step, Failure> {
         let args = match commands.get(index) {

@@ -6,6 +6,7 @@ use restis_engine::Reply;
 use super::convert;
 use super::scripts::Scripts;
 use crate::gate;
+use crate::texts;
 
 /// What to do with a command.
 pub(super) enum Plan {
@@ -52,12 +53,47 @@ impl Plan {
                 return Ok(with(args, 1, sha.as_bytes(), After::Keep));
             }
         } else if is("SCRIPT") {
-            return Ok(script(args, scripts));
+            return script(args, scripts);
         } else if is("XREAD") || is("XREADGROUP") {
             return Ok(send(&without_block(args)));
+        } else if is("WAIT") || is("WAITAOF") {
+            return Ok(send(&without_waiting(args)));
+        } else if is("FUNCTION") && has_sub(args, "KILL") {
+            return Err(NOTHING_TO_KILL.to_owned());
+        } else if is("COPY") && other_database(args) {
+            return Err(OTHER_DATABASE.to_owned());
         }
         Ok(send(args))
     }
+}
+
+/// There is one database for a token.
+const OTHER_DATABASE: &str = "ERR DB index is out of range";
+/// What runs may be somebody else's.
+const NOTHING_TO_KILL: &str = "NOTBUSY No scripts in execution right now.";
+
+fn has_sub(args: &[&[u8]], sub: &str) -> bool {
+    args.get(1)
+        .is_some_and(|arg| arg.eq_ignore_ascii_case(sub.as_bytes()))
+}
+
+/// Whether `COPY` names a database: its number is that of the Redis, not of the client.
+fn other_database(args: &[&[u8]]) -> bool {
+    let mut options = args.iter().skip(3);
+    options.any(|option| option.eq_ignore_ascii_case(b"DB"))
+}
+
+/// `WAIT` tells how many replicas there are in step, and does not wait for more: the connection
+/// is shared.
+fn without_waiting<'a>(args: &[&'a [u8]]) -> Vec<&'a [u8]> {
+    let number =
+        |arg: &&[u8]| std::str::from_utf8(arg).is_ok_and(|text| text.parse::<u32>().is_ok());
+    if args.iter().skip(1).all(number) {
+        let mut waiting = vec![b"0".as_slice(); args.len()];
+        waiting[0] = args[0];
+        return waiting;
+    }
+    args.to_vec()
 }
 
 fn send(args: &[&[u8]]) -> Plan {
@@ -75,17 +111,24 @@ fn with(args: &[&[u8]], index: usize, argument: &[u8], after: After) -> Plan {
 fn select(args: &[&[u8]]) -> Result<Plan, String> {
     match args {
         [_, b"0"] => Ok(Plan::Here(Reply::ok())),
-        [_, _] => Err("ERR DB index is out of range".to_owned()),
+        [_, _] => Err(OTHER_DATABASE.to_owned()),
         _ => Err("ERR wrong number of arguments for 'select' command".to_owned()),
     }
 }
 
-fn script(args: &[&[u8]], scripts: &Scripts) -> Plan {
+fn script(args: &[&[u8]], scripts: &Scripts) -> Result<Plan, String> {
     let sub = args.get(1).copied().unwrap_or_default();
+    if sub.eq_ignore_ascii_case(b"DEBUG") {
+        // It would make a debugger of the connection.
+        return Err(texts::not_available("SCRIPT DEBUG"));
+    }
+    if sub.eq_ignore_ascii_case(b"KILL") {
+        return Err(NOTHING_TO_KILL.to_owned());
+    }
     if sub.eq_ignore_ascii_case(b"LOAD") {
         if let Some(stripped) = args.get(2).and_then(|script| scripts.strip(script)) {
             let after = After::Replace(Reply::bulk(&stripped.original));
-            return with(args, 2, &stripped.body, after);
+            return Ok(with(args, 2, &stripped.body, after));
         }
     } else if sub.eq_ignore_ascii_case(b"EXISTS") {
         let translated: Vec<Option<String>> = args
@@ -99,35 +142,34 @@ fn script(args: &[&[u8]], scripts: &Scripts) -> Plan {
                 *arg = sha.as_bytes();
             }
         }
-        return send(&args);
+        return Ok(send(&args));
     }
-    send(args)
+    Ok(send(args))
 }
 
 /// A read that would wait becomes one that looks.
 fn without_block<'a>(args: &[&'a [u8]]) -> Vec<&'a [u8]> {
-    let options = args
-        .iter()
-        .position(|arg| arg.eq_ignore_ascii_case(b"STREAMS"))
-        .unwrap_or(args.len());
-    // After GROUP come two names that may look like an option.
-    let from = if args[0].eq_ignore_ascii_case(b"XREADGROUP") {
-        4
-    } else {
-        1
-    };
-    let mut at = from;
-    while at + 1 < options {
-        if args[at].eq_ignore_ascii_case(b"BLOCK") {
-            return [&args[..at], &args[at + 2..]].concat();
-        }
-        at += if args[at].eq_ignore_ascii_case(b"NOACK") {
-            1
-        } else {
+    let mut kept = vec![args[0]];
+    let mut at = 1;
+    while at < args.len() {
+        let is = |word: &[u8]| args[at].eq_ignore_ascii_case(word);
+        // After STREAMS come keys and identifiers, after GROUP two names.
+        let width = if is(b"STREAMS") {
+            args.len() - at
+        } else if is(b"GROUP") {
+            3
+        } else if is(b"COUNT") || is(b"BLOCK") {
             2
+        } else {
+            1
         };
+        let end = args.len().min(at + width);
+        if !is(b"BLOCK") {
+            kept.extend_from_slice(&args[at..end]);
+        }
+        at = end;
     }
-    args.to_vec()
+    kept
 }
 
 #[cfg(test)]
@@ -185,6 +227,48 @@ mod tests {
                 ">"
             ]
         );
+    }
+
+    #[test]
+    fn no_spelling_of_block_gets_through() {
+        let scripts = Scripts::default();
+        for (command, passed) in [
+            ("XREAD BLOCK 0 BLOCK 0 STREAMS s $", "XREAD STREAMS s $"),
+            (
+                "XREADGROUP GROUP streams c BLOCK 0 STREAMS s >",
+                "XREADGROUP GROUP streams c STREAMS s >",
+            ),
+            (
+                "XREADGROUP BLOCK 0 GROUP g c NOACK STREAMS s >",
+                "XREADGROUP GROUP g c NOACK STREAMS s >",
+            ),
+            ("WAIT 1 0", "WAIT 0 0"),
+            ("waitaof 1 1 0", "waitaof 0 0 0"),
+            ("WAIT x 0", "WAIT x 0"),
+        ] {
+            let args: Vec<&str> = command.split(' ').collect();
+            assert_eq!(sent(&args, &scripts).join(" "), passed);
+        }
+    }
+
+    #[test]
+    fn neither_the_connection_nor_another_database_is_reached() {
+        let scripts = Scripts::default();
+        for command in [
+            "SELECT 1",
+            "COPY a b DB 2",
+            "copy a b replace db 2",
+            "MOVE a 1",
+            "SWAPDB 0 1",
+            "SCRIPT DEBUG SYNC",
+            "SCRIPT KILL",
+            "function kill",
+            "CLIENT PAUSE 1000",
+            "RESTORE-ASKING a 0 x",
+        ] {
+            let args: Vec<&[u8]> = command.split(' ').map(str::as_bytes).collect();
+            assert!(Plan::new(&args, &scripts).is_err(), "{command}");
+        }
     }
 
     #[test]

@@ -10,8 +10,8 @@ pub(super) struct Reads(HashSet<Vec<u8>>);
 
 /// Allowed besides: commands that are about no key.
 const ALWAYS: [&[u8]; 3] = [b"ping", b"echo", b"time"];
-/// Reads that are refused: they walk over the whole keyspace.
-const POWERFUL: [&[u8]; 2] = [b"scan", b"keys"];
+/// Reads that are refused: they walk over the whole keyspace, and scripts can run all the others.
+const POWERFUL: [&[u8]; 5] = [b"scan", b"keys", b"eval_ro", b"evalsha_ro", b"fcall_ro"];
 
 impl Reads {
     /// From the reply to `COMMAND`.

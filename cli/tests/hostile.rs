@@ -1,0 +1,271 @@
+//! Hostile requests of one tenant against the built server: another one is served meanwhile.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod support;
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use support::Restis;
+
+/// The longest that another tenant may wait; a machine that is busy with other tests gets several
+/// tries.
+const PATIENCE: Duration = Duration::from_millis(50);
+const TRIES: usize = 40;
+/// Seconds that a request may run, and what else it may need.
+const LIMIT: &str = "2";
+const SLACK: Duration = Duration::from_secs(20);
+
+struct Tenants {
+    addr: String,
+}
+
+impl Tenants {
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(&self.addr).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(60)))
+            .unwrap();
+        stream
+    }
+
+    /// Sends bytes as they are and reads until the server closes.
+    fn raw(&self, bytes: &[u8]) -> String {
+        let mut stream = self.connect();
+        // A server that refuses may close before all of it is sent.
+        let _ = stream.write_all(bytes);
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    fn post(&self, token: &str, target: &str, body: &str) -> String {
+        let head = format!(
+            "POST {target} HTTP/1.1\r\nhost: t\r\nauthorization: Bearer {token}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+            body.len()
+        );
+        self.raw(&[head.as_bytes(), body.as_bytes()].concat())
+    }
+
+    fn hostile(&self, args: &[&str]) -> String {
+        self.post("A", "/", &serde_json::to_string(args).unwrap())
+    }
+
+    /// Another tenant asks until it is answered in time.
+    fn ping(&self, meanwhile: &str) {
+        let mut best = Duration::MAX;
+        for _ in 0..TRIES {
+            let started = Instant::now();
+            let answer = self.post("B", "/", r#"["PING"]"#);
+            best = best.min(started.elapsed());
+            assert!(answer.ends_with(r#"{"result":"PONG"}"#), "{meanwhile}");
+            if best <= PATIENCE {
+                return;
+            }
+        }
+        panic!("{meanwhile}: another tenant waits {best:?}");
+    }
+}
+
+/// Commands of one tenant: each is answered, with an error or not, within the limit.
+fn commands() -> Vec<Vec<String>> {
+    let row = |args: &[&str]| args.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let script = |text: &str| row(&["EVAL", text, "0"]);
+    let deep = "[".repeat(50_000) + &"]".repeat(50_000);
+    let stars = "a*".repeat(200) + "b";
+    let long = "a".repeat(30_000);
+    vec![
+        script("while true do end"),
+        script("local t = {} while true do t[#t + 1] = string.rep('x', 100000) end"),
+        script("return string.find(string.rep('a', 50000), string.rep('a?', 50000) .. 'b')"),
+        script("return string.rep('x', 2^31)"),
+        script("return #{unpack({}, -2147483648, 2147483647)}"),
+        script(
+            "local t = {} for i = 1, 2000 do t[i] = string.rep('x', 1e7) end return cjson.encode(t)",
+        ),
+        script("local function f() return f() + 1 end return f()"),
+        script("pcall(function() while true do end end) while true do end"),
+        script("while true do pcall(error) end"),
+        script("local _, t = pairs(redis) t.call = nil return 1"),
+        row(&["EVAL_RO", "while true do redis.call('GET', 'k') end", "0"]),
+        row(&["JSON.SET", "deep", "$", &deep]),
+        row(&["JSON.GET", "doc", "$..[?(@..[?(@..a)])]"]),
+        row(&["KEYS", &stars]),
+        row(&["SCAN", "0", "MATCH", &stars, "COUNT", "1000000"]),
+        row(&[
+            "SEARCH.CREATE",
+            "i",
+            "ON",
+            "HASH",
+            "PREFIX",
+            "1",
+            "h:",
+            "SCHEMA",
+            "x",
+            "TEXT",
+        ]),
+        row(&["SEARCH.QUERY", "i", &format!("{{\"x\":\"{long}\"}}")]),
+        row(&["ACL", "SETUSER", "eve", "on", &format!("~{stars}"), "+@all"]),
+        row(&["ACL", "GENPASS", "9223372036854775807"]),
+        row(&["SETRANGE", "big", "536870911", "x"]),
+        row(&["GET", "big"]),
+        row(&["BITFIELD", "big", "SET", "u8", "4294967295", "1"]),
+        row(&["BITCOUNT", "big"]),
+        row(&["SORT", "list", "BY", &stars, "GET", &stars]),
+        row(&["LRANGE", "list", "0", "-1"]),
+        row(&["DEL", "big", "doc", "list"]),
+    ]
+}
+
+/// Requests that are no commands, and the start of what answers them.
+fn requests() -> Vec<(&'static str, Vec<u8>, &'static str)> {
+    let auth = "authorization: Bearer A\r\n";
+    let headers = "x: y\r\n".repeat(150);
+    vec![
+        (
+            "a path of 70 KB",
+            format!("GET /set/k/{} HTTP/1.1\r\n{auth}\r\n", "x".repeat(70_000)).into_bytes(),
+            "HTTP/1.1 414",
+        ),
+        (
+            "150 headers",
+            format!("GET /ping HTTP/1.1\r\n{auth}{headers}\r\n").into_bytes(),
+            "HTTP/1.1 431",
+        ),
+        (
+            "a head of 1 MB",
+            format!(
+                "GET /ping HTTP/1.1\r\n{auth}x: {}\r\n\r\n",
+                "x".repeat(1 << 20)
+            )
+            .into_bytes(),
+            "HTTP/1.1 431",
+        ),
+        (
+            "two lengths",
+            format!(
+                "POST / HTTP/1.1\r\n{auth}content-length: 8\r\ncontent-length: 9\r\n\r\n[\"PING\"]"
+            )
+            .into_bytes(),
+            "HTTP/1.1 400",
+        ),
+        (
+            "a space in the path",
+            format!("GET /set/a b/c HTTP/1.1\r\n{auth}\r\n").into_bytes(),
+            "HTTP/1.1 400",
+        ),
+        (
+            "no HTTP",
+            b"\x16\x03\x01\x02\x00\x01\r\n\r\n".to_vec(),
+            "HTTP/1.1 400",
+        ),
+        (
+            "a length beyond the limit",
+            format!(
+                "POST / HTTP/1.1\r\n{auth}content-length: 99999999999\r\nconnection: close\r\n\r\n"
+            )
+            .into_bytes(),
+            "",
+        ),
+    ]
+}
+
+#[test]
+fn no_request_of_one_tenant_keeps_another_waiting() {
+    let restis = Restis::start(&[
+        "serve",
+        "--addr",
+        "127.0.0.1:0",
+        "--token",
+        "A",
+        "--token",
+        "B",
+        "--fault",
+        "off",
+        "--max-time",
+        LIMIT,
+        "--memory",
+        "256mb",
+    ]);
+    let url = restis.url();
+    let tenants = Tenants {
+        addr: url.trim_start_matches("http://").to_owned(),
+    };
+    let fill: Vec<Vec<String>> = (0..2_000)
+        .map(|n| {
+            vec![
+                "RPUSH".into(),
+                "list".into(),
+                format!("{n}{}", "x".repeat(50)),
+            ]
+        })
+        .chain(
+            (0..2_000).map(|n| vec!["SET".into(), format!("{}{n}", "a".repeat(100)), "v".into()]),
+        )
+        .chain([vec![
+            "JSON.SET".to_owned(),
+            "doc".to_owned(),
+            "$".to_owned(),
+            format!("[{}1]", "{\"a\":[1,2,3]},".repeat(2_000)),
+        ]])
+        .collect();
+    tenants.post("A", "/pipeline", &serde_json::to_string(&fill).unwrap());
+    tenants.ping("before");
+    for command in commands() {
+        let args: Vec<&str> = command.iter().map(String::as_str).collect();
+        let label: String = args.join(" ").chars().take(80).collect();
+        let started = Instant::now();
+        std::thread::scope(|scope| {
+            let hostile = scope.spawn(|| tenants.hostile(&args));
+            tenants.ping(&label);
+            let answer = hostile.join().unwrap();
+            assert!(answer.starts_with("HTTP/1.1 "), "{label}: no answer");
+        });
+        assert!(
+            started.elapsed() < SLACK,
+            "{label}: {:?}",
+            started.elapsed()
+        );
+        tenants.ping(&label);
+    }
+    let endless = vec![["EVAL", "while true do end", "0"]; 5];
+    let endless = serde_json::to_string(&endless).unwrap();
+    let copies = serde_json::to_string(&vec![["GET", "half"]; 400]).unwrap();
+    tenants.post("A", "/set/half", &"x".repeat(5_000_000));
+    for (target, body) in [
+        ("/pipeline", &endless),
+        ("/multi-exec", &endless),
+        ("/pipeline", &copies),
+        ("/multi-exec", &copies),
+    ] {
+        std::thread::scope(|scope| {
+            let hostile = scope.spawn(|| tenants.post("A", target, body));
+            tenants.ping(target);
+            assert!(hostile.join().unwrap().starts_with("HTTP/1.1 200"));
+        });
+    }
+    for (label, bytes, start) in requests() {
+        let answer = tenants.raw(&bytes);
+        let shown: String = answer.chars().take(60).collect();
+        assert!(answer.starts_with(start), "{label}: {shown}");
+        tenants.ping(label);
+    }
+    let panic = "POST /ping HTTP/1.1\r\nauthorization: Bearer A\r\nrestis-fault: panic=100%\r\nconnection: close\r\n\r\n";
+    assert!(tenants.raw(panic.as_bytes()).starts_with("HTTP/1.1 500"));
+    tenants.ping("a panic");
+    let unfinished: Vec<TcpStream> = (0..200)
+        .map(|_| {
+            let mut stream = tenants.connect();
+            let _ = stream
+                .write_all(format!("GET / HTTP/1.1\r\nx: {}", "x".repeat(100_000)).as_bytes());
+            stream
+        })
+        .collect();
+    tenants.ping("unfinished heads");
+    drop(unfinished);
+    restis.signal("TERM");
+    assert_eq!(restis.wait().0, Some(0), "it ends as always");
+}
