@@ -244,13 +244,9 @@ impl From<Error> for Problem {
             }
             ErrorKind::WrongType | ErrorKind::Decode | ErrorKind::Server => {
                 tracing::error!(%error, "the store holds what cannot be read");
-                Self::new(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "store-damaged",
-                    "The store holds what the service cannot read",
-                )
-                .detail("the operator has to look at the log and remove what another program wrote")
-                .retry_after(Duration::from_secs(30))
+                Self::unavailable()
+                    .detail("another program wrote under a key of the service: the operator finds it in the log")
+                    .retry_after(Duration::from_secs(30))
             }
             _ => {
                 tracing::error!(%error, "store error");

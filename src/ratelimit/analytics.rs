@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::decision::{Decision, Reason};
 use crate::{
-    Redis, Result,
+    ErrorKind, Redis, Result,
     commands::{GenericCommands as _, SortedSetCommands as _, ZRange},
 };
 
@@ -92,14 +93,23 @@ pub struct UsageHour {
     /// Whether only its 10,000 busiest entries, each an identifier with an outcome, are counted.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub truncated: bool,
+    /// Entries that cannot be read, such as those of another program.
+    #[serde(skip_serializing_if = "none")]
+    pub unreadable: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn none(n: &u64) -> bool {
+    *n == 0
 }
 
 impl UsageHour {
     /// Adds members; `tops` are the allowed, refused and denied by name.
-    fn count(&mut self, members: Vec<(String, f64)>, tops: &mut [BTreeMap<String, u64>; 3]) {
+    fn count(&mut self, members: Vec<(Bytes, f64)>, tops: &mut [BTreeMap<String, u64>; 3]) {
         for (member, score) in members {
             // Foreign members, as of newer clients, are passed over.
-            let Ok(event) = serde_json::from_str::<Event<'_>>(&member) else {
+            let Ok(event) = serde_json::from_slice::<Event<'_>>(&member) else {
+                self.unreadable += 1;
                 continue;
             };
             let count = score.max(0.0) as u64;
@@ -108,9 +118,10 @@ impl UsageHour {
                 Some(false) => (&mut self.refused, 1),
                 None => (&mut self.denied, 2),
             };
-            *total += count;
+            *total = total.saturating_add(count);
             if let Some(top) = tops.get_mut(top) {
-                *top.entry(event.identifier.into_owned()).or_insert(0) += count;
+                let sum = top.entry(event.identifier.into_owned()).or_insert(0);
+                *sum = sum.saturating_add(count);
             }
         }
     }
@@ -133,13 +144,20 @@ pub(super) async fn usage(redis: &Redis, prefix: &str, now_ms: u64, hours: u32) 
             .into_iter()
             .map(|hour| {
                 let key = key(prefix, hour.start_ms / HOUR_MS);
-                (hour, pipeline.zrange_withscores::<String>(key, range))
+                (hour, pipeline.zrange_withscores::<Bytes>(key, range))
             })
             .collect();
         let mut replies = pipeline.exec().await?;
         unread = Vec::new();
         for (hour, handle) in read {
-            let members = replies.take(handle)?.0;
+            let members = match replies.take(handle) {
+                // What is no sorted set was written by another program.
+                Err(error) if error.kind() == ErrorKind::WrongType => {
+                    hour.unreadable += 1;
+                    continue;
+                }
+                read => read?.0,
+            };
             hour.truncated = members.len() as i64 == PAGE;
             hour.count(members, &mut tops);
             if hour.truncated {

@@ -4,7 +4,8 @@ use super::{
     Authentication, Keys, Session, Sessions, Sid, config::Counting, new_session::check_id,
     record::field,
 };
-use crate::{Result, Script};
+use crate::{ErrorKind, Result, Script};
+use bytes::Bytes;
 use std::{collections::BTreeMap, time::Duration};
 
 static SWEEP: Script = Script::new(include_str!("lua/sweep.lua"));
@@ -81,7 +82,7 @@ impl Sessions {
         let now = self.now_ms();
         let tag = inner.keys.tag(Some(user));
         let index = inner.keys.user(user).index;
-        let sids: Vec<String> = inner
+        let sids: Vec<Bytes> = inner
             .redis
             .command("ZRANGEBYSCORE")
             .args([
@@ -94,7 +95,9 @@ impl Sessions {
             ])
             .query()
             .await?;
-        let sids: Vec<Sid> = sids.iter().filter_map(|s| Sid::parse(s)).collect();
+        // Members that are no identifiers, and sessions that cannot be read, are passed over.
+        let sids = sids.iter().filter_map(|s| str::from_utf8(s).ok());
+        let sids: Vec<Sid> = sids.filter_map(Sid::parse).collect();
         if sids.is_empty() {
             return Ok(Vec::new());
         }
@@ -105,13 +108,17 @@ impl Sessions {
                 let command = command!("HMGET")
                     .arg(inner.keys.session(tag, *sid))
                     .args(SHOWN);
-                pipeline.add::<Vec<Option<String>>>(command)
+                pipeline.add::<Vec<Option<Bytes>>>(command)
             })
             .collect();
         let mut replies = pipeline.exec().await?;
         let (mut entries, mut dead) = (Vec::new(), Vec::new());
         for (sid, handle) in sids.into_iter().zip(handles) {
-            match info(sid, replies.take(handle)?, inner.config.lifetimes.idle) {
+            let values = match replies.take(handle) {
+                Err(error) if error.kind() == ErrorKind::WrongType => continue,
+                read => read?,
+            };
+            match info(sid, values, inner.config.lifetimes.idle) {
                 Some(entry) if now < entry.expires_ms => entries.push(entry),
                 _ => dead.push(sid),
             }
@@ -214,11 +221,11 @@ impl Sessions {
     }
 }
 
-fn info(sid: Sid, values: Vec<Option<String>>, idle: Duration) -> Option<SessionInfo> {
+fn info(sid: Sid, values: Vec<Option<Bytes>>, idle: Duration) -> Option<SessionInfo> {
     let mut fields: BTreeMap<&str, String> = SHOWN
         .into_iter()
         .zip(values)
-        .filter_map(|(name, value)| Some((name, value?)))
+        .filter_map(|(name, value)| Some((name, String::from_utf8(value?.into()).ok()?)))
         .collect();
     let number = |name: &str| fields.get(name).and_then(|v| v.parse::<u64>().ok());
     let (created_ms, used_ms, end_ms) = (

@@ -117,8 +117,6 @@ pub const TYPES: &[ProblemType] = &[
         "repeat after `Retry-After`"),
     of(StatusCode::SERVICE_UNAVAILABLE, "store-refused", "The store refuses the service",
         "the operator has to correct the store's URL or token"),
-    of(StatusCode::SERVICE_UNAVAILABLE, "store-damaged", "The store holds what the service cannot read",
-        "another program wrote under a key of the service: the operator has to remove it"),
     of(StatusCode::SERVICE_UNAVAILABLE, "sessions-off", "Sessions are not configured",
         "the operator has to set `SESSION_SECRETS`"),
     of(StatusCode::SERVICE_UNAVAILABLE, "history-off", "The history is switched off",

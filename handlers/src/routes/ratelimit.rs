@@ -140,7 +140,7 @@ fn reason(reason: Reason) -> &'static str {
 #[derive(Debug, Serialize, ToSchema)]
 struct UsageBody {
     /// Each hour, oldest first: `start_ms`, `allowed`, `refused`, `denied`; `truncated` where only
-    /// the 10,000 busiest entries are counted.
+    /// the 10,000 busiest entries are counted; `unreadable` entries, where there are any.
     #[schema(value_type = Vec<Object>)]
     hours: serde_json::Value,
     /// Identifiers that were allowed most.

@@ -22,8 +22,15 @@ local add = function(key, amount, ttl)
   call('INCRBY', key, int(amount))
   if call('PTTL', key) < 0 then call('PEXPIRE', key, int(max(1, ttl))) end
 end
+-- A list or dynamic limit that another program replaced by something else is passed over.
+local read = function(...)
+  local reply = redis.pcall(...)
+  local err = type(reply) == 'table' and reply.err
+  if not err then return reply end
+  return not string.find(err, 'WRONGTYPE', 1, true) and call(...)
+end
 local listed = function(set, at)
-  local hits = call('SMISMEMBER', set, unpack(ARGV, at, at + members - 1))
+  local hits = read('SMISMEMBER', set, unpack(ARGV, at, at + members - 1)) or {}
   for i = 1, members do if hits[i] == 1 then return i end end
 end
 local decide = function(from, to, at)
@@ -53,7 +60,7 @@ local decide = function(from, to, at)
       key, previous = key .. ':' .. int(index), key .. ':' .. int(index - 1)
     elseif kind == 'S' then previous = next_key() end
     for _ = 1, tonumber(ARGV[a + 4]) do
-      local override = number(call('GET', next_key()))
+      local override = number(read('GET', next_key()))
       if override and override >= 0 and override < 2^53 then limit = floor(override) end
     end
     -- What is left, when it resets, when the cost fits, what can be given back, how to take; taking

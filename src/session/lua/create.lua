@@ -49,6 +49,6 @@ if ARGV[10]~='' then call('SET',KEYS[6],ARGV[10],'PX',ARGV[11]) end
 local swept=0
 if flags:find('x') then
   for _,s in ipairs(call('ZRANGEBYSCORE',KEYS[8],'-inf',now,'LIMIT',0,3)) do swept=swept+call('ZREM',KEYS[8],s) end
-  call('ZADD',KEYS[8],exp,sid); until_at_least(KEYS[8],exp)
-elseif flags:find('h') then call('PFADD',KEYS[8],ARGV[13]); until_at_least(KEYS[8],exp+3600000) end
+  redis.pcall('ZADD',KEYS[8],exp,sid); until_at_least(KEYS[8],exp)
+elseif flags:find('h') then redis.pcall('PFADD',KEYS[8],ARGV[13]); until_at_least(KEYS[8],exp+3600000) end
 return {'OK',n+1,over,was[1] or '',was[2] or '',swept}

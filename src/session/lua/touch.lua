@@ -26,6 +26,6 @@ if r[4] then
   if flags:find('s') then call('SADD',KEYS[3],sid); until_at_least(KEYS[3],exp) end
   if r[5] then until_at_least(KEYS[5],exp) end
 end
-if flags:find('x') then call('ZADD',KEYS[4],exp,sid); until_at_least(KEYS[4],exp)
-elseif flags:find('h') then call('PFADD',KEYS[4],ARGV[5]); until_at_least(KEYS[4],exp+3600000) end
+if flags:find('x') then redis.pcall('ZADD',KEYS[4],exp,sid); until_at_least(KEYS[4],exp)
+elseif flags:find('h') then redis.pcall('PFADD',KEYS[4],ARGV[5]); until_at_least(KEYS[4],exp+3600000) end
 return {'OK',exp}
