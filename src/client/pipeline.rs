@@ -20,7 +20,6 @@ use crate::{
 
 /// Where the typed reply of one collected command will be; valid for its pipeline only.
 #[derive(Debug)]
-#[must_use = "without its handle a reply cannot be taken"]
 pub struct Handle<T> {
     owner: u64,
     index: usize,

@@ -9,6 +9,12 @@ use std::{
 
 use crate::transport::clock::Clock;
 
+/// A client of a new, empty store in this process.
+#[cfg(feature = "embedded")]
+pub fn redis() -> crate::Redis {
+    crate::Redis::embedded(restis_engine::Engine::new(restis_engine::Options::default()))
+}
+
 /// A clock that moves only when told; clones share the time.
 #[derive(Debug, Clone)]
 pub struct ManualClock(Arc<Times>);

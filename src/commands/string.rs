@@ -264,7 +264,6 @@ impl<S: Surface> StringCommands for S {}
 
 /// Whether a conditional `SET` set the value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use]
 pub enum SetOutcome {
     /// The value is set.
     Set,
