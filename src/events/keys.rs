@@ -57,6 +57,12 @@ impl<'a> From<&'a str> for DedupKey<'a> {
     }
 }
 
+impl<'a> From<&'a String> for DedupKey<'a> {
+    fn from(key: &'a String) -> Self {
+        Self::Key(key)
+    }
+}
+
 /// A fixed number of hexadecimal digits for a list of parts.
 fn digest(parts: &[&str]) -> String {
     hex(&Sha256::digest(join(parts))[..20])

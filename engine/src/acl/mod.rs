@@ -87,6 +87,11 @@ pub(crate) struct Acl {
     tokens: Arc<TokenIndex>,
 }
 
+/// Whether the caller may use every key.
+fn sees_all(caller: &Caller) -> bool {
+    &*caller.user == DEFAULT || caller.read_only
+}
+
 impl Acl {
     /// Whether the caller may run this command with these arguments.
     pub(crate) fn check(
@@ -141,7 +146,7 @@ impl Acl {
             read: true,
             write: false,
         };
-        self.sees_all(caller)
+        sees_all(caller)
             || self
                 .active(caller)
                 .is_some_and(|user| user.may_use_key(budget, key, read))
@@ -157,12 +162,7 @@ impl Acl {
             let mut prefixes = prefixes.iter();
             prefixes.all(|prefix| user.may_read_prefix(prefix.as_ref()))
         };
-        self.sees_all(caller) || self.active(caller).is_some_and(covered)
-    }
-
-    /// Whether keys are no matter for the caller.
-    fn sees_all(&self, caller: &Caller) -> bool {
-        &*caller.user == DEFAULT || caller.read_only
+        sees_all(caller) || self.active(caller).is_some_and(covered)
     }
 
     /// Whether the caller may listen to these channels and patterns.
@@ -174,7 +174,7 @@ impl Acl {
         patterns: &[A],
     ) -> Result<(), Error> {
         // Redis lets a user with only reading commands subscribe.
-        if self.sees_all(caller) {
+        if sees_all(caller) {
             return Ok(());
         }
         let Some(user) = self.active(caller) else {

@@ -74,15 +74,15 @@ impl User {
         };
         match notified(channel) {
             None => true,
-            Some(Some(key)) => self.may_use_key(budget, key, read),
-            Some(None) => self.may_read_prefix(b""),
+            Some(Notified::Key(key)) => self.may_use_key(budget, key, read),
+            Some(Notified::AnyKey) => self.may_read_prefix(b""),
         }
     }
 
     /// Whether the keys may be read of which the channels notify that fit a pattern.
     pub(super) fn may_be_notified_like(&self, pattern: &[u8]) -> bool {
         let head = literal_head(pattern);
-        if let Some(Some(key)) = notified(head) {
+        if let Some(Notified::Key(key)) = notified(head) {
             return self.may_read_prefix(key);
         }
         let related = |channel: &[u8]| channel.starts_with(head) || head.starts_with(channel);
@@ -394,14 +394,20 @@ fn literal_head(pattern: &[u8]) -> &[u8] {
     &pattern[..end.unwrap_or(pattern.len())]
 }
 
-/// The key of which a channel notifies, `Some(None)` if of any key; `None` if it is another channel.
-fn notified(channel: &[u8]) -> Option<Option<&[u8]>> {
+/// The keys that a keyspace notification tells of.
+enum Notified<'c> {
+    Key(&'c [u8]),
+    AnyKey,
+}
+
+/// What a channel notifies of; `None` for an ordinary channel.
+fn notified(channel: &[u8]) -> Option<Notified<'_>> {
     if channel.starts_with(KEYEVENT) {
-        return Some(None);
+        return Some(Notified::AnyKey);
     }
     let rest = channel.strip_prefix(KEYSPACE)?;
     let colon = rest.iter().position(|byte| *byte == b':')?;
-    Some(Some(&rest[colon + 1..]))
+    Some(Notified::Key(&rest[colon + 1..]))
 }
 
 fn bounded(count: usize) -> Result<(), &'static str> {

@@ -37,12 +37,11 @@ fn fcall_ro(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 fn run(ctx: &mut Ctx<'_>, args: Args<'_>, read_only: bool) -> Outcome {
     const NOT_FOUND: Error = Error::fixed("ERR Function not found");
     let name = std::str::from_utf8(args[1]).map_err(|_| NOT_FOUND)?;
-    let function = match ctx.side.scripting.function(name) {
-        Some(function) => function,
-        None => {
-            run_restored(ctx);
-            ctx.side.scripting.function(name).ok_or(NOT_FOUND)?
-        }
+    let function = if let Some(function) = ctx.side.scripting.function(name) {
+        function
+    } else {
+        run_restored(ctx);
+        ctx.side.scripting.function(name).ok_or(NOT_FOUND)?
     };
     let (keys, rest) = keys_and_args(args, Error::fixed("ERR Bad number of keys provided"))?;
     let flags = ScriptFlags {

@@ -118,10 +118,11 @@ impl Node {
                     Self::COLLECTION_OVERHEAD + items.iter().map(Self::size).sum::<usize>()
                 }
                 Self::Object(members) => {
-                    let member = |(name, value): (&Box<str>, &Self)| {
+                    let member = |name: &str, value: &Self| {
                         Self::MEMBER_OVERHEAD + name.len() + value.size()
                     };
-                    Self::COLLECTION_OVERHEAD + members.iter().map(member).sum::<usize>()
+                    let sizes = members.iter().map(|(name, value)| member(name, value));
+                    Self::COLLECTION_OVERHEAD + sizes.sum::<usize>()
                 }
                 _ => 0,
             }

@@ -191,12 +191,11 @@ impl Group {
 
     fn assign(&mut self, id: StreamId, name: &[u8], mut pending: Pending) {
         self.acknowledge(id);
-        let owner = match self.consumers.get_key_value(name) {
-            Some((owner, _)) => owner.clone(),
-            None => {
-                self.name_bytes += name.len();
-                Bytes::copy_from_slice(name)
-            }
+        let owner = if let Some((owner, _)) = self.consumers.get_key_value(name) {
+            owner.clone()
+        } else {
+            self.name_bytes += name.len();
+            Bytes::copy_from_slice(name)
         };
         self.consumers
             .entry(owner.clone())
