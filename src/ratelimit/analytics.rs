@@ -1,14 +1,18 @@
 //! What was allowed and refused, by hour, in the format of `@upstash/ratelimit`.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::decision::{Decision, Reason};
+use super::{
+    decision::{Decision, Reason},
+    query::Query,
+};
 use crate::{
     ErrorKind, Redis, Result,
     commands::{GenericCommands as _, SortedSetCommands as _, ZRange},
+    identity,
 };
 
 const HOUR_MS: u64 = 3_600_000;
@@ -30,6 +34,20 @@ struct Event<'a> {
 
 fn key(prefix: &str, hour: u64) -> String {
     format!("{prefix}:events:{}", hour * HOUR_MS)
+}
+
+/// The name of whom a question is about; no identifier alone is one of an organisation.
+pub(super) fn name<'a>(query: &Query<'a>) -> Cow<'a, str> {
+    match query.organisation {
+        Some(organisation) => {
+            let who = identity::join([organisation, query.identifier]);
+            Cow::Owned(format!("#org:{who}"))
+        }
+        None if query.identifier.starts_with('#') => {
+            Cow::Owned(format!("#{}", identity::join([query.identifier])))
+        }
+        None => Cow::Borrowed(query.identifier),
+    }
 }
 
 pub(super) async fn record(

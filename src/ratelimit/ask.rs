@@ -8,7 +8,7 @@ use super::{
     identifier::twin_part,
     limit::{EXACT, Kind, Limit},
     limiter::{RateLimiter, Who},
-    lists,
+    lists::{self, Members},
     query::Query,
 };
 use crate::{Error, FromReply, Reply, Result, Script, script::ScriptCall};
@@ -68,17 +68,15 @@ impl RateLimiter {
             return self.read_window(limit, cost, now, reply);
         }
         let members = match query {
-            Some(query) if self.0.protection => {
-                lists::members(query.identifier, query.ip, query.user_agent, query.country)
-            }
-            _ => Vec::new(),
+            Some(query) if self.0.protection => lists::members(query),
+            _ => Members::default(),
         };
         let mut at = now;
         for _ in 0..PERIODS {
             let reply: Vec<i64> = self.run(self.limit_call(who, ask, &members, at)).await?;
             match reply[..] {
                 [OTHER_PERIOD, server] => at = unsigned(server),
-                _ => return self.read(&reply, &members),
+                _ => return self.read(&reply, &members.all),
             }
         }
         Err(Error::protocol("the store's time jumps from day to day"))
@@ -123,7 +121,7 @@ impl RateLimiter {
         &self,
         who: Who<'_>,
         ask: Ask,
-        members: &[Cow<'_, str>],
+        members: &Members<'_>,
         now: u64,
     ) -> ScriptCall<'static> {
         let server = self.0.source == ClockSource::Server;
@@ -138,7 +136,8 @@ impl RateLimiter {
             Ask::Peek => ("peek", 1, 1),
             Ask::GiveBack(cost) => ("take", -signed(cost), -signed(cost)),
         };
-        let call = script.call().arg(what).arg(members.len());
+        let (members, allowing) = (&members.all, members.allowing);
+        let call = script.call().arg(what).arg(members.len()).arg(allowing);
         let mut call = call.arg(self.0.limits.len());
         let overrides = u64::from(self.0.dynamic) * 2;
         for limit in &self.0.limits {

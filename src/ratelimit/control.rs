@@ -1,13 +1,11 @@
 //! What is set and seen beside decisions: dynamic limits, lists, analytics.
 
-use std::borrow::Cow;
-
 use super::{
     analytics::{self, Usage},
     decision::Decision,
     limit::EXACT,
     limiter::RateLimiter,
-    lists,
+    lists::{self, ListEntry},
     query::Query,
 };
 use crate::{
@@ -78,21 +76,32 @@ impl RateLimiter {
 
     /// Adds identifiers, addresses, networks, user agents or country codes to the deny list.
     ///
+    /// A plain text matches any of them, as with `@upstash/ratelimit`; a [`ListEntry`] of a kind its
+    /// own kind only. An identifier is denied in every organisation.
+    ///
     /// # Errors
     /// A network that is not /8 to /32, or for IPv6 /16 to /128 in steps of four; what is empty or
     /// longer than 512 bytes; or whatever the client returns.
-    pub async fn deny<S: AsRef<str>>(&self, members: &[S]) -> Result<i64> {
+    pub async fn deny<E: Into<ListEntry>>(
+        &self,
+        entries: impl IntoIterator<Item = E>,
+    ) -> Result<i64> {
         let key = lists::deny_key(&self.0.prefix);
-        self.0.redis.sadd(key, written(members)?).await
+        self.0.redis.sadd(key, members(entries)?).await
     }
 
-    /// Adds members to the allow list, which wins over the deny list and the limits.
+    /// Adds entries to the allow list, which wins over the deny list and the limits.
+    ///
+    /// An entry matches its own kind only: a plain text is an address, a network or an identifier.
     ///
     /// # Errors
     /// As [`deny`](Self::deny).
-    pub async fn allow<S: AsRef<str>>(&self, members: &[S]) -> Result<i64> {
+    pub async fn allow<E: Into<ListEntry>>(
+        &self,
+        entries: impl IntoIterator<Item = E>,
+    ) -> Result<i64> {
         let key = lists::allow_key(&self.0.prefix);
-        let added = self.0.redis.sadd(key, written(members)?).await;
+        let added = self.0.redis.sadd(key, members(entries)?).await;
         self.0.blocks.lift_all();
         added
     }
@@ -101,10 +110,13 @@ impl RateLimiter {
     ///
     /// # Errors
     /// As [`deny`](Self::deny), of any length.
-    pub async fn unlist<S: AsRef<str>>(&self, members: &[S]) -> Result<()> {
-        let members: Vec<_> = members
-            .iter()
-            .map(|m| lists::written(m.as_ref()))
+    pub async fn unlist<E: Into<ListEntry>>(
+        &self,
+        entries: impl IntoIterator<Item = E>,
+    ) -> Result<()> {
+        let entries = entries.into_iter().map(Into::into);
+        let members: Vec<_> = entries
+            .map(|entry| entry.written())
             .collect::<Result<_>>()?;
         let mut pipeline = self.0.redis.pipeline();
         let denied = pipeline.srem(lists::deny_key(&self.0.prefix), &members);
@@ -129,7 +141,7 @@ impl RateLimiter {
         analytics::record(
             &self.0.redis,
             &self.0.prefix,
-            query.identifier,
+            &analytics::name(&query),
             query.country,
             decision,
         )
@@ -148,7 +160,8 @@ impl RateLimiter {
     }
 }
 
-/// Members as lookups write them.
-fn written<S: AsRef<str>>(members: &[S]) -> Result<Vec<Cow<'_, str>>> {
-    members.iter().map(|m| lists::member(m.as_ref())).collect()
+/// Entries as lookups write them.
+fn members<E: Into<ListEntry>>(entries: impl IntoIterator<Item = E>) -> Result<Vec<String>> {
+    let entries = entries.into_iter().map(Into::into);
+    entries.map(|entry| entry.member()).collect()
 }

@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt::Write as _, net::IpAddr};
 
 use sha2::{Digest, Sha256};
 
-use crate::{Error, Result};
+use crate::{Error, Result, identity};
 
 /// Longer identifiers are hashed; Upstash allows keys of 32 KB.
 const LONGEST: usize = 512;
@@ -33,6 +33,19 @@ pub(super) fn key_part(identifier: &str) -> Result<Cow<'_, str>> {
         return Ok(Cow::Borrowed(identifier));
     }
     Ok(Cow::Owned(hashed(identifier)))
+}
+
+/// The part for an identifier of an organisation; no identifier alone has it.
+pub(super) fn organisation_part(organisation: &str, identifier: &str) -> Result<String> {
+    if organisation.is_empty() || identifier.is_empty() {
+        return Err(Error::invalid_input("an identifier must not be empty"));
+    }
+    let part = format!("#org:{}", identity::join([organisation, identifier]));
+    Ok(if part.len() <= LONGEST {
+        part
+    } else {
+        hashed(&part)
+    })
 }
 
 /// A part that cannot be taken for another's with the number or date of a window behind it.
@@ -117,6 +130,18 @@ mod tests {
         }
         assert_ne!(key_part("events").unwrap(), key_part("dynamic").unwrap());
         assert!(key_part("").is_err());
+    }
+
+    #[test]
+    fn no_identifier_alone_is_one_of_an_organisation() {
+        let part = |organisation, id| organisation_part(organisation, id).unwrap();
+        assert_eq!(part("acme", "alice"), "#org:acme:alice");
+        assert_ne!(part("a", "b:c"), part("a:b", "c"));
+        for id in ["acme/alice", "acme:alice", "#org:acme:alice"] {
+            assert_ne!(key_part(id).unwrap(), part("acme", "alice"));
+        }
+        assert_eq!(part("acme", &"x".repeat(600)).len(), 65);
+        assert!(organisation_part("acme", "").is_err());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::{
     builder::{ClockSource, FailurePolicy},
     decision::{Decision, LimitState, Reason},
     feed::DenyFeed,
-    identifier::{apart, group_part, key_part, tagged},
+    identifier::{apart, group_part, key_part, organisation_part, tagged},
     limit::{Kind, Limit},
     local::Local,
     query::Query,
@@ -17,6 +17,7 @@ use super::{
 use crate::{
     Clock, Error, Redis, Result,
     commands::{GenericCommands as _, ServerCommands as _},
+    identity,
 };
 
 /// How long a block is known where a list or a limit in the store can lift it.
@@ -96,11 +97,11 @@ impl RateLimiter {
     /// # Errors
     /// As [`limit`](Self::limit).
     pub async fn decide(&self, query: Query<'_>) -> Result<Decision> {
-        let key = self.part(query.identifier)?;
+        let key = self.part_of(&query)?;
         let group = self.group(&query)?;
         let who = Who::new(&key, &group);
         let now = self.0.clock.now_ms();
-        let known = who.known_as();
+        let known = self.known_as(who, &query);
         let mark = self.0.blocks.mark(&key, &group);
         if let Some(block) = self.0.blocks.find(&known, query.cost, now, mark) {
             let decision = Decision {
@@ -214,7 +215,7 @@ impl RateLimiter {
     /// As [`limit`](Self::limit).
     pub async fn peek<'q>(&self, query: impl Into<Query<'q>>) -> Result<Decision> {
         let query = query.into().cost(1);
-        let (key, group) = (self.part(query.identifier)?, self.group(&query)?);
+        let (key, group) = (self.part_of(&query)?, self.group(&query)?);
         let who = Who::new(&key, &group);
         let now = self.0.clock.now_ms();
         let mut decision = match self.ask(who, Ask::Peek, Some(&query), now).await {
@@ -239,11 +240,15 @@ impl RateLimiter {
     /// As [`limit`](Self::limit).
     pub async fn refund<'q>(&self, query: impl Into<Query<'q>>, cost: u64) -> Result<Decision> {
         let query = query.into();
-        let (key, group) = (self.part(query.identifier)?, self.group(&query)?);
+        let (key, group) = (self.part_of(&query)?, self.group(&query)?);
         let who = Who::new(&key, &group);
         let now = self.0.clock.now_ms();
         let refunded = self.ask(who, Ask::GiveBack(cost), None, now).await;
-        self.0.blocks.lift(&key, &group);
+        if self.0.protection {
+            self.0.blocks.lift_all();
+        } else {
+            self.0.blocks.lift(&key, &group);
+        }
         refunded
     }
 
@@ -252,8 +257,8 @@ impl RateLimiter {
     ///
     /// # Errors
     /// An invalid identifier, or whatever the client returns.
-    pub async fn reset(&self, identifier: &str) -> Result<()> {
-        let key = self.part(identifier)?;
+    pub async fn reset<'q>(&self, identifier: impl Into<Query<'q>>) -> Result<()> {
+        let key = self.part_of(&identifier.into())?;
         let forgotten = self.forget(&key).await;
         if let Some(ahead) = &self.0.ahead {
             ahead.forget(&key);
@@ -296,6 +301,32 @@ impl RateLimiter {
         })
     }
 
+    /// The part of a key that stands for whom a question is about.
+    fn part_of<'i>(&self, query: &Query<'i>) -> Result<Cow<'i, str>> {
+        let Some(organisation) = query.organisation else {
+            return self.part(query.identifier);
+        };
+        let part = organisation_part(organisation, query.identifier)?;
+        Ok(Cow::Owned(if self.0.hash_tags {
+            tagged(&part)
+        } else {
+            part
+        }))
+    }
+
+    /// The name under which a refusal is remembered: with lists one of all that they look at.
+    fn known_as<'i>(&self, who: Who<'i>, query: &Query<'_>) -> Cow<'i, str> {
+        if !self.0.protection {
+            return who.known_as();
+        }
+        let ip = query.ip.map(|ip| ip.to_string()).unwrap_or_default();
+        let (agent, country) = (query.user_agent, query.country);
+        let parts = [agent.unwrap_or_default(), country.unwrap_or_default()];
+        Cow::Owned(identity::join(
+            [&who.known_as(), &*ip].into_iter().chain(parts),
+        ))
+    }
+
     fn own_part<'i>(&self, name: &'i str) -> Result<Cow<'i, str>> {
         let part = key_part(name)?;
         Ok(if self.0.can_meet { apart(part) } else { part })
@@ -303,10 +334,30 @@ impl RateLimiter {
 
     /// Forgets that an identifier is blocked, in any group.
     pub(super) fn lift(&self, key: &str) {
-        if self.has_groups() {
+        if self.has_groups() || self.0.protection {
             self.0.blocks.lift_all();
         } else {
             self.0.blocks.lift(key, "");
+        }
+    }
+
+    /// Whether lists are looked up.
+    pub fn has_lists(&self) -> bool {
+        self.0.protection
+    }
+
+    /// The decision about a caller that no list can be asked about.
+    #[cfg(feature = "tower")]
+    pub(crate) fn denied(&self) -> Decision {
+        Decision {
+            allowed: false,
+            shadowed: self.0.shadow,
+            reason: Reason::DenyList,
+            taken: 0,
+            now_ms: self.0.clock.now_ms(),
+            retry_at_ms: None,
+            states: smallvec::SmallVec::new(),
+            listed: None,
         }
     }
 
@@ -321,6 +372,7 @@ impl RateLimiter {
         }
         let group = query
             .group
+            .or(query.organisation)
             .ok_or_else(|| Error::invalid_input("a limit per group needs the query's group"))?;
         self.group_part(group)
     }

@@ -2,7 +2,8 @@
 
 use std::{borrow::Cow, net::IpAddr};
 
-use crate::{Error, Result};
+use super::query::Query;
+use crate::{Error, Result, identity};
 
 /// Longer values cannot be list members.
 const LONGEST: usize = 512;
@@ -45,19 +46,147 @@ pub(super) fn network(text: &str) -> Option<String> {
     }
 }
 
-/// A member as lookups write it.
+/// What stands in a deny or allow list, and which member of a question it matches.
 ///
-/// # Errors
-/// What is never looked up: a network of such a size, and what is empty or too long.
-pub(super) fn member(text: &str) -> Result<Cow<'_, str>> {
-    if !(1..=LONGEST).contains(&text.len()) {
-        return Err(Error::invalid_input("a list member has 1 to 512 bytes"));
-    }
-    written(text)
+/// A text is an address or a network if it reads as one. Any other text is an identifier in the allow
+/// list, as it stands; in the deny list it matches an identifier, a user agent or a country, which
+/// is what it means to `@upstash/ratelimit`.
+///
+/// ```
+/// use restis::ratelimit::ListEntry;
+///
+/// let crawlers = ListEntry::user_agent("BadBot/1");
+/// let network = ListEntry::from("203.0.113.0/24");
+/// # let _ = (crawlers, network);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ListEntry(Entry);
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Entry {
+    Text(String),
+    Identifier(String),
+    Of(String, String),
+    UserAgent(String),
+    Country(String),
 }
 
-/// The same for a member that is to be removed, however long.
-pub(super) fn written(text: &str) -> Result<Cow<'_, str>> {
+impl ListEntry {
+    /// An address.
+    pub fn address(address: IpAddr) -> Self {
+        Self(Entry::Text(address.to_canonical().to_string()))
+    }
+
+    /// An identifier of no organisation, whatever it looks like.
+    pub fn identifier(identifier: impl Into<String>) -> Self {
+        Self(Entry::Identifier(identifier.into()))
+    }
+
+    /// An identifier of an organisation.
+    pub fn identifier_of(organisation: impl Into<String>, identifier: impl Into<String>) -> Self {
+        Self(Entry::Of(organisation.into(), identifier.into()))
+    }
+
+    /// A user agent.
+    pub fn user_agent(user_agent: impl Into<String>) -> Self {
+        Self(Entry::UserAgent(user_agent.into()))
+    }
+
+    /// A country code.
+    pub fn country(country: impl Into<String>) -> Self {
+        Self(Entry::Country(country.into()))
+    }
+
+    /// As lookups write it.
+    ///
+    /// # Errors
+    /// What is never looked up: a network of such a size, and what is empty or too long.
+    pub(super) fn member(&self) -> Result<String> {
+        let written = self.written()?;
+        if self.text_bytes().all(|len| (1..=LONGEST).contains(&len)) {
+            return Ok(written);
+        }
+        Err(Error::invalid_input("a list member has 1 to 512 bytes"))
+    }
+
+    fn text_bytes(&self) -> impl Iterator<Item = usize> {
+        let texts = match &self.0 {
+            Entry::Of(organisation, identifier) => [Some(organisation), Some(identifier)],
+            Entry::Text(text)
+            | Entry::Identifier(text)
+            | Entry::UserAgent(text)
+            | Entry::Country(text) => [Some(text), None],
+        };
+        texts.into_iter().flatten().map(String::len)
+    }
+
+    /// The same for a member that is to be removed, however long.
+    pub(super) fn written(&self) -> Result<String> {
+        Ok(match &self.0 {
+            Entry::Text(text) => written(text)?.into_owned(),
+            Entry::Identifier(text) => identifier_member(text).into_owned(),
+            Entry::Of(organisation, identifier) => of_organisation(organisation, identifier),
+            Entry::UserAgent(text) => typed("user-agent", text),
+            Entry::Country(text) => typed("country", text),
+        })
+    }
+}
+
+impl From<&str> for ListEntry {
+    fn from(text: &str) -> Self {
+        Self(Entry::Text(text.to_owned()))
+    }
+}
+
+impl From<&&str> for ListEntry {
+    fn from(text: &&str) -> Self {
+        Self::from(*text)
+    }
+}
+
+impl From<String> for ListEntry {
+    fn from(text: String) -> Self {
+        Self(Entry::Text(text))
+    }
+}
+
+impl From<&String> for ListEntry {
+    fn from(text: &String) -> Self {
+        Self::from(text.as_str())
+    }
+}
+
+impl From<IpAddr> for ListEntry {
+    fn from(address: IpAddr) -> Self {
+        Self::address(address)
+    }
+}
+
+impl From<&Self> for ListEntry {
+    fn from(entry: &Self) -> Self {
+        entry.clone()
+    }
+}
+
+/// What no other client writes and no plain text is looked up as.
+fn typed(kind: &str, text: &str) -> String {
+    format!("#{kind}:{text}")
+}
+
+fn of_organisation(organisation: &str, identifier: &str) -> String {
+    format!("#org:{}", identity::join([organisation, identifier]))
+}
+
+/// An identifier as it stands, unless it reads as something else.
+fn identifier_member(text: &str) -> Cow<'_, str> {
+    match text.starts_with('#') || written(text).is_err() || network(text).is_some() {
+        true => Cow::Owned(typed("identifier", text)),
+        false => Cow::Borrowed(text),
+    }
+}
+
+/// A text as lookups write it.
+fn written(text: &str) -> Result<Cow<'_, str>> {
     let is_network = text
         .split_once('/')
         .is_some_and(|(address, _)| address.parse::<IpAddr>().is_ok());
@@ -66,46 +195,64 @@ pub(super) fn written(text: &str) -> Result<Cow<'_, str>> {
         None if is_network => Err(Error::invalid_input(
             "a network has 8 to 32 bits, or 16 to 128 in steps of four",
         )),
+        None if text.starts_with('#') => Ok(Cow::Owned(typed("identifier", text))),
         None => Ok(Cow::Borrowed(text)),
     }
 }
 
+/// What may stand in the lists for a caller.
+#[derive(Debug, Default)]
+pub(super) struct Members<'a> {
+    /// In both lists first, then in the deny list only.
+    pub(super) all: Vec<Cow<'a, str>>,
+    /// How many may stand in both.
+    pub(super) allowing: usize,
+}
+
 /// Everything that may stand in a list for this caller: itself, and each network that holds its address.
 ///
-/// Networks are written canonically: IPv4 from /8 to /32, IPv6 in steps of four from /16 to /128.
-pub(super) fn members<'a>(
-    identifier: &'a str,
-    ip: Option<IpAddr>,
-    user_agent: Option<&'a str>,
-    country: Option<&'a str>,
-) -> Vec<Cow<'a, str>> {
-    let mut members: Vec<Cow<'a, str>> = Vec::new();
-    let texts = [Some(identifier), user_agent, country]
-        .into_iter()
-        .flatten();
-    members.extend(
-        texts
-            .filter(|t| (1..=LONGEST).contains(&t.len()))
-            .map(Cow::Borrowed),
-    );
-    match ip.map(|ip| ip.to_canonical()) {
+/// Networks are written canonically: IPv4 from /8 to /32, IPv6 in steps of four from /16 to /128. An
+/// entry of the deny list holds for an identifier in every organisation.
+pub(super) fn members<'a>(query: &Query<'a>) -> Members<'a> {
+    let given = |text: &&str| (1..=LONGEST).contains(&text.len());
+    let identifier = Some(query.identifier).filter(given);
+    let user_agent = query.user_agent.filter(given);
+    let country = query.country.filter(given);
+    let own = match (query.organisation, identifier) {
+        (Some(organisation), Some(id)) => Some(Cow::Owned(of_organisation(organisation, id))),
+        (None, id) => id.map(identifier_member),
+        (Some(_), None) => None,
+    };
+    let mut all: Vec<Cow<'a, str>> = own.into_iter().collect();
+    all.extend(user_agent.map(|text| Cow::Owned(typed("user-agent", text))));
+    all.extend(country.map(|text| Cow::Owned(typed("country", text))));
+    match query.ip.map(|ip| ip.to_canonical()) {
         Some(IpAddr::V4(v4)) => {
-            members.push(Cow::Owned(v4.to_string()));
-            members.extend((8..=32).rev().map(|bits: u32| {
+            all.push(Cow::Owned(v4.to_string()));
+            all.extend((8..=32).rev().map(|bits: u32| {
                 let network = u32::from(v4) & (u32::MAX << (32 - bits));
                 Cow::Owned(format!("{}/{bits}", std::net::Ipv4Addr::from(network)))
             }));
         }
         Some(IpAddr::V6(v6)) => {
-            members.push(Cow::Owned(v6.to_string()));
-            members.extend((16..=128).rev().step_by(4).map(|bits: u32| {
+            all.push(Cow::Owned(v6.to_string()));
+            all.extend((16..=128).rev().step_by(4).map(|bits: u32| {
                 let network = u128::from(v6) & (u128::MAX << (128 - bits));
                 Cow::Owned(format!("{}/{bits}", std::net::Ipv6Addr::from(network)))
             }));
         }
         None => {}
     }
-    members
+    let allowing = all.len();
+    all.extend(
+        identifier
+            .filter(|_| query.organisation.is_some())
+            .map(identifier_member),
+    );
+    let texts = [identifier, user_agent, country].into_iter().flatten();
+    let plain = texts.filter(|text| !text.starts_with('#'));
+    all.extend(plain.map(Cow::Borrowed));
+    Members { all, allowing }
 }
 
 #[cfg(test)]
@@ -113,14 +260,18 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
+    fn member(text: &str) -> Result<String> {
+        ListEntry::from(text).member()
+    }
+
+    fn query<'a>(identifier: &'a str, ip: &str) -> Query<'a> {
+        Query::new(identifier).ip(ip.parse().unwrap())
+    }
+
     #[test]
     fn an_address_is_in_every_network_that_holds_it() {
-        let found = members(
-            "alice",
-            Some("203.0.113.77".parse().unwrap()),
-            Some("curl/8"),
-            Some("DE"),
-        );
+        let v4 = query("alice", "203.0.113.77");
+        let found = members(&v4.user_agent("curl/8").country("DE")).all;
         for member in [
             "alice",
             "203.0.113.77",
@@ -134,10 +285,64 @@ mod tests {
             assert!(found.iter().any(|m| m == member), "{member}");
         }
         assert!(!found.iter().any(|m| m == "203.0.113.0/23"));
-        let v6 = members("x", Some("2001:db8:1:2::5".parse().unwrap()), None, None);
+        let v6 = members(&query("x", "2001:db8:1:2::5")).all;
         assert!(
             v6.iter().any(|m| m == "2001:db8:1:2::/64") && v6.iter().any(|m| m == "2001:db8::/32")
         );
+    }
+
+    #[test]
+    fn an_entry_of_the_allow_list_matches_its_own_member_only() {
+        let texts = ["203.0.113.9", "alice", "DE", "10.0.0.0/8", "#country:DE"];
+        let allows = |entry: &ListEntry, query: &Query<'_>| {
+            let (written, found) = (entry.member().unwrap(), members(query));
+            found.all[..found.allowing].iter().any(|m| *m == written)
+        };
+        for text in texts {
+            let own = [
+                (ListEntry::identifier(text), Query::new(text)),
+                (
+                    ListEntry::user_agent(text),
+                    Query::new("x").user_agent(text),
+                ),
+                (ListEntry::country(text), Query::new("x").country(text)),
+                (
+                    ListEntry::identifier_of("acme", text),
+                    Query::new(text).organisation("acme"),
+                ),
+            ];
+            for (n, (entry, _)) in own.iter().enumerate() {
+                for (m, (_, query)) in own.iter().enumerate() {
+                    assert_eq!(allows(entry, query), n == m, "{text}: {entry:?} {query:?}");
+                }
+            }
+        }
+        for address in ["203.0.113.9", "203.0.113.0/24"] {
+            let entry = ListEntry::from(address);
+            assert!(allows(&entry, &query("x", "203.0.113.9")));
+            for other in [
+                Query::new(address),
+                Query::new("x").user_agent(address),
+                Query::new("x").country(address),
+                Query::new(address).organisation("acme"),
+            ] {
+                assert!(!allows(&entry, &other), "{other:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_plain_text_in_the_deny_list_means_what_it_means_to_other_clients() {
+        let of_acme = Query::new("mallory").organisation("acme");
+        for query in [
+            Query::new("mallory"),
+            of_acme,
+            Query::new("x").user_agent("mallory"),
+            Query::new("x").country("mallory"),
+        ] {
+            let found = members(&query).all;
+            assert!(found.iter().any(|m| m == "mallory"), "{query:?}");
+        }
     }
 
     #[test]
@@ -164,11 +369,13 @@ mod tests {
         ] {
             assert!(member(text).is_err(), "{text}");
         }
-        assert_eq!(written(&longer).unwrap(), longer);
+        assert_eq!(ListEntry::from(&longer).written().unwrap(), longer);
     }
 
     #[test]
     fn empty_and_overlong_values_are_no_members() {
-        assert!(members("", None, Some(&"x".repeat(600)), Some("")).is_empty());
+        let long = "x".repeat(600);
+        let query = Query::new("").user_agent(&long).country("");
+        assert!(members(&query).all.is_empty());
     }
 }

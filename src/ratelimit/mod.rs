@@ -80,4 +80,5 @@ pub use identifier::group_ipv6;
 pub use lease::{Lease, LeaseLimiter};
 pub use limit::Limit;
 pub use limiter::RateLimiter;
+pub use lists::ListEntry;
 pub use query::Query;

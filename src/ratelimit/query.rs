@@ -8,6 +8,7 @@ use std::net::IpAddr;
 pub struct Query<'a> {
     pub(super) identifier: &'a str,
     pub(super) group: Option<&'a str>,
+    pub(super) organisation: Option<&'a str>,
     pub(super) cost: u64,
     pub(super) most: u64,
     pub(super) ip: Option<IpAddr>,
@@ -21,6 +22,7 @@ impl<'a> Query<'a> {
         Self {
             identifier,
             group: None,
+            organisation: None,
             cost: 1,
             most: 1,
             ip: None,
@@ -31,6 +33,11 @@ impl<'a> Query<'a> {
     /// Whom the identifier belongs to, for limits [per group](super::Limit::per_group).
     pub fn group(mut self, group: &'a str) -> Self {
         self.group = Some(group);
+        self
+    }
+    /// Whose identifier it is: the same one in two organisations is two, and the organisation is its group.
+    pub fn organisation(mut self, organisation: &'a str) -> Self {
+        self.organisation = Some(organisation);
         self
     }
     /// Takes more than one.

@@ -26,6 +26,8 @@ pub struct Subject {
     ip: Option<IpAddr>,
     user_agent: Option<String>,
     country: Option<String>,
+    /// The caller is known by its address, and has none.
+    no_address: bool,
 }
 
 impl Subject {
@@ -38,17 +40,22 @@ impl Subject {
             ip: None,
             user_agent: None,
             country: None,
+            no_address: false,
         }
     }
 
-    /// A caller by address: IPv6 by its /64 network; all without an address share one limit.
+    /// A caller by address: IPv6 by its /64 network; all without an address share one limit, and a
+    /// limiter with lists refuses them, because nobody can tell whether their address is denied.
     pub fn from_ip(ip: Option<IpAddr>) -> Self {
         match ip {
             Some(ip) => Self {
                 ip: Some(ip),
                 ..Self::new(group_ipv6(ip))
             },
-            None => Self::new("no-address"),
+            None => Self {
+                no_address: true,
+                ..Self::new("no-address")
+            },
         }
     }
 
@@ -182,6 +189,9 @@ impl RateLimitLayer {
     /// # Errors
     /// As [`RateLimiter::decide`].
     pub async fn decide(&self, subject: &Subject) -> Result<Decision> {
+        if subject.no_address && self.0.limiter.has_lists() {
+            return Ok(self.0.limiter.denied());
+        }
         self.0.limiter.decide(subject.query()).await
     }
 

@@ -4,6 +4,7 @@ use crate::{
     ApiJson, ApiQuery, AppState,
     auth::{Caller, Scope},
     deferred::Deferred,
+    extract::{self, at_most},
     policies::DEFAULT_POLICY,
     problem::{Problem, ProblemDocument, Result},
 };
@@ -187,9 +188,10 @@ async fn check(
 ) -> Result<Response> {
     caller.require(Scope::RateLimitCheck)?;
     caller.require_organisation(body.organisation.as_deref())?;
+    at_most("user_agent", body.user_agent.as_deref(), 512)?;
+    at_most("country", body.country.as_deref(), 64)?;
     let (policy, limiter) = limiter(&state, body.policy.as_deref())?;
-    let identifier = identifier(body.organisation.as_deref(), &body.identifier)?;
-    let query = Query::new(&identifier);
+    let query = subject(body.organisation.as_deref(), &body.identifier)?;
     let mut query = match (body.cost, body.up_to) {
         (Some(_), Some(_)) => return Err(Problem::invalid("give `cost` or `up_to`, not both")),
         (None, Some(0)) => return Err(Problem::invalid("`up_to` is at least 1")),
@@ -205,17 +207,17 @@ async fn check(
     if let Some(country) = &body.country {
         query = query.country(country);
     }
-    if let Some(organisation) = &body.organisation {
-        query = query.group(organisation);
-    }
     require_group(limiter, body.organisation.as_deref())?;
     let decision = limiter.decide(query).await.map_err(no_decision)?;
     let style = state.config().policies.headers();
     let answer = answer(policy, limiter, &decision, style);
-    let (limiter, country) = (limiter.clone(), body.country);
+    let limiter = limiter.clone();
     deferred.push(async move {
-        let mut query = Query::new(&identifier);
-        if let Some(country) = &country {
+        let mut query = Query::new(&body.identifier);
+        if let Some(organisation) = &body.organisation {
+            query = query.organisation(organisation);
+        }
+        if let Some(country) = &body.country {
             query = query.country(country);
         }
         if let Err(error) = limiter.record(query, &decision).await {
@@ -248,9 +250,7 @@ async fn peek(
     let (policy, limiter) = limiter(&state, target.policy.as_deref())?;
     let organisation = target.organisation.as_deref();
     require_group(limiter, organisation)?;
-    let identifier = identifier(organisation, &target.identifier)?;
-    let query = Query::new(&identifier);
-    let query = organisation.map_or(query, |name| query.group(name));
+    let query = subject(organisation, &target.identifier)?;
     let decision = limiter.peek(query).await.map_err(no_decision)?;
     let body = Json(DecisionBody::new(policy, &decision));
     let style = state.config().policies.headers();
@@ -275,12 +275,8 @@ async fn reset(
     caller.require(Scope::RateLimitAdmin)?;
     caller.require_organisation(target.organisation.as_deref())?;
     let (_, limiter) = limiter(&state, target.policy.as_deref())?;
-    limiter
-        .reset(&identifier(
-            target.organisation.as_deref(),
-            &target.identifier,
-        )?)
-        .await?;
+    let subject = subject(target.organisation.as_deref(), &target.identifier)?;
+    limiter.reset(subject).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -300,7 +296,7 @@ async fn usage(
     ApiQuery(query): ApiQuery<UsageQuery>,
 ) -> Result<Response> {
     caller.require(Scope::RateLimitAdmin)?;
-    caller.require_organisation(None)?;
+    caller.require_unrestricted()?;
     let hours = query.hours.unwrap_or(24);
     if !(1..=168).contains(&hours) {
         return Err(Problem::invalid("`hours` is from 1 to 168"));
@@ -314,13 +310,14 @@ async fn usage(
         ..
     } = limiter.usage(hours).await?;
     let hours = serde_json::to_value(hours).map_err(|_| Problem::internal())?;
-    Ok(Json(UsageBody {
+    let body = Json(UsageBody {
         hours,
         most_allowed: counted(most_allowed),
         most_refused: counted(most_refused),
         most_denied: counted(most_denied),
-    })
-    .into_response())
+    });
+    let fresh = (header::CACHE_CONTROL, "no-store");
+    Ok(([fresh], body).into_response())
 }
 
 fn limiter<'s>(state: &'s AppState, policy: Option<&str>) -> Result<(&'s str, &'s RateLimiter)> {
@@ -342,20 +339,14 @@ fn require_group(limiter: &RateLimiter, organisation: Option<&str>) -> Result<()
     Ok(())
 }
 
-fn identifier(organisation: Option<&str>, identifier: &str) -> Result<String> {
+/// Whom a question is about: the same identifier in two organisations is two.
+fn subject<'a>(organisation: Option<&'a str>, identifier: &'a str) -> Result<Query<'a>> {
     if identifier.is_empty() || identifier.len() > 4096 {
         return Err(Problem::invalid("`identifier` has 1 to 4096 bytes"));
     }
-    let Some(organisation) = organisation else {
-        return Ok(identifier.to_owned());
-    };
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
-    if organisation.is_empty() || organisation.len() > 64 || !organisation.chars().all(plain) {
-        return Err(Problem::invalid(
-            "`organisation` has 1 to 64 letters, digits, `-` and `_`",
-        ));
-    }
-    Ok(format!("{organisation}/{identifier}"))
+    extract::organisation(organisation)?;
+    let query = Query::new(identifier);
+    Ok(organisation.map_or(query, |name| query.organisation(name)))
 }
 
 /// The most that is exact in JSON and in the store.
@@ -371,7 +362,8 @@ fn amount(n: u64) -> Result<u64> {
 /// A counter that does not count is the store's failure, not ours.
 fn no_decision(error: Error) -> Problem {
     let problem = Problem::from(error);
-    if problem.status() == StatusCode::INTERNAL_SERVER_ERROR {
+    let damaged = problem.code() == "store-damaged";
+    if damaged || problem.status() == StatusCode::INTERNAL_SERVER_ERROR {
         return Problem::unavailable();
     }
     problem

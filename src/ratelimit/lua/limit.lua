@@ -2,7 +2,8 @@
 -- in one call, each for itself.
 -- KEYS for each question: for each limit its counters (client clock: F 1, S 2; server clock: a base;
 --      T G C always 1), then its override keys; at the end the deny and allow sets
--- ARGV 1 take | peek  2 members of a question to look up in the deny and allow sets, 0 none  3 limits;
+-- ARGV 1 take | peek  2 members of a question to look up in the deny set, 0 none  3 how many of them, the
+--      first ones, also in the allow set  4 limits;
 --      for each limit: kind, limit, window ms (C: end of the period), rate (C: its start), override keys;
 --      for each question: now ms, 0 takes the server's clock; cost, negative gives back;
 --      what to take at most instead; the members
@@ -12,8 +13,8 @@
 --       or the text of an error, which is this question's alone
 -- TTL: F window, S 2*window+1000, T and G until full again, C until the period ends.
 local call, floor, ceil, max, min = redis.call, math.floor, math.ceil, math.max, math.min
-local take, members, limits = ARGV[1] == 'take', tonumber(ARGV[2]), tonumber(ARGV[3])
-local first, own = 4 + 5 * limits, 3 + members
+local take, members, limits = ARGV[1] == 'take', tonumber(ARGV[2]), tonumber(ARGV[4])
+local allowing, first, own = tonumber(ARGV[3]), 5 + 5 * limits, 3 + members
 local questions = (#ARGV + 1 - first) / own
 -- No expiry is longer than Redis takes.
 local int = function(n) return string.format('%.0f', min(n, 2^62)) end
@@ -29,18 +30,19 @@ local read = function(...)
   if not err then return reply end
   return not string.find(err, 'WRONGTYPE', 1, true) and call(...)
 end
-local listed = function(set, at)
-  local hits = read('SMISMEMBER', set, unpack(ARGV, at, at + members - 1)) or {}
-  for i = 1, members do if hits[i] == 1 then return i end end
+local listed = function(set, at, n)
+  if n == 0 then return end
+  local hits = read('SMISMEMBER', set, unpack(ARGV, at, at + n - 1)) or {}
+  for i = 1, n do if hits[i] == 1 then return i end end
 end
 local decide = function(from, to, at)
   local now, cost, most = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
   local server = now == 0
   if server then local t = call('TIME'); now = t[1] * 1000 + floor(t[2] / 1000) end
   if members > 0 then
-    local allowed = listed(KEYS[to], at + 3)
+    local allowed = listed(KEYS[to], at + 3, allowing)
     if allowed then return {3, allowed, now} end
-    local denied = listed(KEYS[to - 1], at + 3)
+    local denied = listed(KEYS[to - 1], at + 3, members)
     if denied then return {2, denied, now} end
   end
   local next_key = function() from = from + 1; return KEYS[from] end
@@ -51,7 +53,7 @@ local decide = function(from, to, at)
     if text and (text ~= int(n) or n >= 2^53) then broken = true end
     return n
   end
-  for a = 4, first - 1, 5 do
+  for a = 5, first - 1, 5 do
     local kind, limit, window, rate = ARGV[a], tonumber(ARGV[a + 1]), tonumber(ARGV[a + 2]), tonumber(ARGV[a + 3])
     local key, index = next_key(), floor(now / window)
     if server and kind == 'C' and (now < rate or now >= window) then return {4, now} end
