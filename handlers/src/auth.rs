@@ -204,6 +204,11 @@ impl ServiceTokens {
         Self::default()
     }
 
+    /// Whether no token is accepted.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Adds a token with every scope, for every organisation.
     #[must_use]
     pub fn with_full_access(mut self, name: &str, token: &str) -> Self {
@@ -354,6 +359,19 @@ impl Caller {
         self.0.organisations.is_none()
     }
 
+    /// Refuses a caller whose token is bound to organisations, on a route that is for all of them.
+    ///
+    /// # Errors
+    /// 403.
+    pub fn require_unrestricted(&self) -> Result<(), Problem> {
+        match self.is_unrestricted() {
+            true => Ok(()),
+            false => Err(Problem::forbidden(
+                "the route is for tokens of all organisations, and this one is bound to some",
+            )),
+        }
+    }
+
     /// Refuses a caller whose token is bound to other organisations.
     ///
     /// # Errors
@@ -374,8 +392,8 @@ impl FromRequestParts<AppState> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
-        if let Some(Signed(caller)) = parts.extensions.get() {
-            return caller.clone();
+        if let Some(signed) = parts.extensions.get::<Signed>() {
+            return signed.claim(state, parts).await;
         }
         let caller = state.tokens().caller(&parts.headers);
         caller.ok_or_else(Problem::unauthenticated)

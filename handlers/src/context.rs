@@ -9,12 +9,23 @@ use crate::{
 };
 use axum::{
     Router,
+    body::{Body, Bytes},
     extract::{DefaultBodyLimit, FromRequestParts, Request, State},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
 use http::{HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
-use std::{convert::Infallible, time::Duration};
+use http_body::{Frame, SizeHint};
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -33,6 +44,10 @@ impl RequestId {
         self.0.to_str().unwrap_or_default()
     }
 }
+
+/// The most bytes of a request's body.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BodyLimit(pub(crate) usize);
 
 /// The request's W3C trace context, if the caller sent a valid one.
 ///
@@ -77,6 +92,7 @@ pub(crate) fn wrap(router: Router, state: &AppState) -> Router {
             state.clone(),
             signed::verify,
         ))
+        .layer(middleware::from_fn(refuse_encodings))
         .layer(middleware::from_fn(deferred::finish))
         .layer(middleware::from_fn_with_state(state.clone(), limit_time))
         .layer(middleware::from_fn_with_state(state.clone(), identify));
@@ -149,6 +165,9 @@ async fn identify(State(state): State<AppState>, mut request: Request, next: Nex
         request.extensions_mut().insert(ip);
     }
     request.extensions_mut().insert(id.clone());
+    request
+        .extensions_mut()
+        .insert(BodyLimit(state.config().max_body_bytes));
     let mut response = next.run(request).await;
     response.headers_mut().insert(REQUEST_ID.clone(), id.0);
     if let Some(trace) = trace {
@@ -173,10 +192,53 @@ fn new_request_id() -> HeaderValue {
         .unwrap_or_else(|_| HeaderValue::from_static("none"))
 }
 
+/// Bodies are taken as they are: one that is compressed is refused before it is read.
+async fn refuse_encodings(request: Request, next: Next) -> Response {
+    let codings = request.headers().get_all(header::CONTENT_ENCODING);
+    let plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
+    if codings.iter().all(plain) {
+        return next.run(request).await;
+    }
+    let problem = Problem::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "unsupported-media-type",
+        "The body's type is not supported",
+    );
+    let mut response = problem
+        .detail("send the body without `Content-Encoding`")
+        .into_response();
+    let identity = HeaderValue::from_static("identity");
+    response
+        .headers_mut()
+        .insert(header::ACCEPT_ENCODING, identity);
+    response
+}
+
 /// The answer's head is due within the time limit; a stream's body is not limited here.
 async fn limit_time(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let waits = Arc::new(AtomicBool::new(false));
+    let request = request.map(|body| {
+        Body::new(Awaited {
+            body,
+            waits: waits.clone(),
+        })
+    });
     match tokio::time::timeout(state.config().request_timeout, next.run(request)).await {
         Ok(response) => response,
+        Err(_) if waits.load(Ordering::Relaxed) => {
+            let problem = Problem::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "request-timeout",
+                "The request did not arrive in time",
+            );
+            let mut response = problem
+                .detail("the rest of the body is missing: nothing was done")
+                .into_response();
+            // What may still arrive belongs to no request.
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
+            response
+        }
         Err(_) => Problem::new(
             StatusCode::GATEWAY_TIMEOUT,
             "timeout",
@@ -184,6 +246,34 @@ async fn limit_time(State(state): State<AppState>, request: Request, next: Next)
         )
         .detail("what was asked for may or may not have happened")
         .into_response(),
+    }
+}
+
+/// A request's body that tells whether somebody waits for more of it.
+struct Awaited {
+    body: Body,
+    waits: Arc<AtomicBool>,
+}
+
+impl http_body::Body for Awaited {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        self.waits.store(polled.is_pending(), Ordering::Relaxed);
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

@@ -36,7 +36,10 @@ impl Guesses {
     }
 
     /// Notes one; how long the client has to wait if there were too many.
-    pub(crate) fn note(&self, client: IpAddr, now_ms: u64) -> Option<Duration> {
+    ///
+    /// Clients without an address are one: nobody guesses for free by hiding it.
+    pub(crate) fn note(&self, client: Option<IpAddr>, now_ms: u64) -> Option<Duration> {
+        let client = client.unwrap_or(Ipv6Addr::UNSPECIFIED.into());
         if self.limit == 0 {
             return None;
         }
@@ -78,8 +81,8 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
-    fn ip(text: &str) -> IpAddr {
-        text.parse().unwrap()
+    fn ip(text: &str) -> Option<IpAddr> {
+        Some(text.parse().unwrap())
     }
 
     #[test]
@@ -106,10 +109,18 @@ mod tests {
     }
 
     #[test]
+    fn clients_without_an_address_are_one() {
+        let guesses = Guesses::new(1);
+        assert_eq!(guesses.note(None, 0), None);
+        assert!(guesses.note(None, 0).is_some());
+        assert_eq!(guesses.note(ip("192.0.2.1"), 0), None);
+    }
+
+    #[test]
     fn memory_is_bounded() {
         let guesses = Guesses::new(1);
         for n in 0..3 * MOST_CLIENTS as u32 {
-            guesses.note(std::net::Ipv4Addr::from_bits(n).into(), 0);
+            guesses.note(Some(std::net::Ipv4Addr::from_bits(n).into()), 0);
         }
         assert!(guesses.clients.lock().unwrap().len() <= MOST_CLIENTS);
     }

@@ -25,7 +25,7 @@ mod webhooks;
 
 pub use client_ip::ClientIp;
 pub use config::{Config, ConfigError};
-pub use extract::{ApiJson, ApiQuery};
+pub use extract::{ApiJson, ApiPath, ApiQuery};
 pub use host::{Host, HostError, run, run_blocking, run_on, serve};
 pub use openapi::document;
 pub use policies::{DEFAULT_POLICY, PolicySet};

@@ -30,7 +30,7 @@ struct Inner {
     detail: Option<Cow<'static, str>>,
     retry_after: Option<Duration>,
     members: Map<String, Value>,
-    cookie: Option<HeaderValue>,
+    cookies: Vec<HeaderValue>,
 }
 
 /// The document's members, as the API description shows them.
@@ -61,7 +61,7 @@ impl Problem {
             detail: None,
             retry_after: None,
             members: Map::new(),
-            cookie: None,
+            cookies: Vec::new(),
         }))
     }
 
@@ -101,6 +101,13 @@ impl Problem {
             "too-large",
             "The request is too large",
         )
+    }
+
+    /// 413: the body is larger than this.
+    pub(crate) fn body_too_large(bytes: usize) -> Self {
+        Self::too_large().detail(format!(
+            "the body has at most {bytes} bytes (`MAX_BODY_BYTES`)"
+        ))
     }
 
     /// 403: the caller is known but may not do this.
@@ -159,10 +166,10 @@ impl Problem {
         self
     }
 
-    /// Sends a cookie with the answer.
+    /// Sends cookies with the answer.
     #[must_use]
-    pub(crate) fn cookie(mut self, cookie: HeaderValue) -> Self {
-        self.0.cookie = Some(cookie);
+    pub(crate) fn cookies(mut self, cookies: impl IntoIterator<Item = HeaderValue>) -> Self {
+        self.0.cookies.extend(cookies);
         self
     }
 
@@ -204,8 +211,8 @@ impl IntoResponse for Problem {
             let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }
-        if let Some(cookie) = inner.cookie {
-            headers.insert(header::SET_COOKIE, cookie);
+        for cookie in inner.cookies {
+            headers.append(header::SET_COOKIE, cookie);
         }
         if inner.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -223,11 +230,7 @@ impl From<Error> for Problem {
         }
         match error.kind() {
             ErrorKind::InvalidInput => Self::invalid(error.to_string()),
-            ErrorKind::TooLarge => Self::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "too-large",
-                "The request is too large",
-            ),
+            ErrorKind::TooLarge => Self::too_large().detail(error.to_string()),
             ErrorKind::Protocol => {
                 tracing::error!(%error, "what answers is no store");
                 Self::unavailable()

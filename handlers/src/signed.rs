@@ -1,6 +1,7 @@
 //! Requests that are signed rather than carrying a token: `Authorization: HMAC NAME`.
 //!
-//! The signature is a Standard Webhook's, over `METHOD PATH?QUERY`, a line break and the body.
+//! The signature is a Standard Webhook's, over `METHOD PATH?QUERY`, a line break and the body. Each
+//! `webhook-id` of a signer is accepted once.
 
 use crate::{AppState, auth::Caller, problem::Problem};
 use axum::{
@@ -9,17 +10,55 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderValue, header, request::Parts};
-use restis::clock::{Clock as _, SystemClock};
+use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
+use restis::{
+    clock::{Clock as _, SystemClock},
+    commands::{SetOptions, StringCommands as _},
+    identity::join,
+};
+use std::time::Duration;
 
 const KEY: &str = "idempotency-key";
 const ID: &str = "webhook-id";
 
+/// How long a signed request is remembered: as long as its time can be accepted, early or late.
+const WINDOW: Duration = Duration::from_secs(2 * 300 + 60);
+const MAX_ID_BYTES: usize = 256;
+/// Stores what it takes under the request's id, so that a repeat is told as such and does nothing.
+const REMEMBERS: &str = "/api/events/publish";
+
 /// What a signature told: a route that needs no caller does not mind a wrong one.
 #[derive(Debug, Clone)]
-pub(crate) struct Signed(pub(crate) Result<Caller, Problem>);
+pub(crate) struct Signed {
+    caller: Result<Caller, Problem>,
+    id: String,
+}
 
-/// Checks the signature of a request that has one; [`Caller`] finds what came of it.
+impl Signed {
+    /// Who signed; the request is accepted once.
+    pub(crate) async fn claim(&self, state: &AppState, parts: &Parts) -> Result<Caller, Problem> {
+        let caller = self.caller.clone()?;
+        let config = state.config();
+        let remembers = config.redis_events && config.events.dedup_window >= WINDOW;
+        if parts.uri.path() == REMEMBERS && remembers {
+            return Ok(caller);
+        }
+        let key = format!("signed:{}", join([caller.name(), &self.id]));
+        let once = SetOptions::new().nx().ex(WINDOW);
+        let claimed = state.redis().set_with(key, "1", once).await?;
+        if claimed.is_set() {
+            return Ok(caller);
+        }
+        Err(Problem::new(
+            StatusCode::CONFLICT,
+            "signature-used",
+            "The signed request was received before",
+        )
+        .detail("a `webhook-id` is good once: sign the request anew with another one"))
+    }
+}
+
+/// Checks the signature of a request that has one; [`Caller`] takes it once.
 pub(crate) async fn verify(
     State(state): State<AppState>,
     mut request: Request,
@@ -29,7 +68,9 @@ pub(crate) async fn verify(
         match read(&state, request).await {
             Ok((mut parts, body)) => {
                 let caller = accept(&state, &name, &mut parts, &body);
-                parts.extensions.insert(Signed(caller));
+                let id = parts.headers.get(ID).and_then(|id| id.to_str().ok());
+                let id = id.unwrap_or_default().to_owned();
+                parts.extensions.insert(Signed { caller, id });
                 request = Request::from_parts(parts, Body::from(body));
             }
             Err(problem) => return problem.into_response(),
@@ -47,7 +88,10 @@ fn signer(headers: &HeaderMap) -> Option<&str> {
 async fn read(state: &AppState, request: Request) -> Result<(Parts, Bytes), Problem> {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, state.config().max_body_bytes).await;
-    Ok((parts, body.map_err(|_| Problem::too_large())?))
+    Ok((
+        parts,
+        body.map_err(|_| Problem::body_too_large(state.config().max_body_bytes))?,
+    ))
 }
 
 fn accept(state: &AppState, name: &str, parts: &mut Parts, body: &[u8]) -> Result<Caller, Problem> {
@@ -66,6 +110,9 @@ fn accept(state: &AppState, name: &str, parts: &mut Parts, body: &[u8]) -> Resul
         .signer(name, |keys| keys.verify(id, at, signatures, &signed, now_s))
         .inspect_err(|why| tracing::warn!(why, "a signed request is refused"))
         .map_err(|_| Problem::signature_invalid())?;
+    if id.len() > MAX_ID_BYTES {
+        return Err(Problem::invalid("`webhook-id` has at most 256 bytes"));
+    }
     only_what_is_signed(parts)?;
     Ok(caller)
 }

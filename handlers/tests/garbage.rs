@@ -412,7 +412,7 @@ async fn garbage_under_a_key_of_rate_limits_fails_no_route_and_nobody_else() {
 
 #[tokio::test]
 async fn garbage_under_a_key_of_sessions_fails_no_route_and_nobody_else() {
-    damage(&["session:", "user:"], "/api/").await;
+    damage(&["session:", "user:", "org:"], "/api/").await;
 }
 
 /// Answers of a request differ in what they say, not in their status.

@@ -168,7 +168,7 @@ async fn another_site_changes_nothing_with_the_users_cookie() {
     for (method, uri) in [
         ("PATCH", "/api/session"),
         ("DELETE", "/api/session"),
-        ("DELETE", "/api/sessions"),
+        ("POST", "/api/sessions/revoke-others"),
         ("POST", "/api/session/refresh"),
     ] {
         let request = Request::builder()
@@ -497,8 +497,11 @@ async fn ending_other_sessions_asks_for_a_fresh_sign_in() {
     let set = sessions.set_cookie(&own);
     let old = set.to_str().unwrap().split(';').next().unwrap();
     let revoke = format!("/api/sessions/{}", other["id"].as_str().unwrap());
-    for uri in [revoke.as_str(), "/api/sessions"] {
-        let (response, body) = send(&router, browser("DELETE", uri, old), Value::Null).await;
+    for (method, uri) in [
+        ("DELETE", revoke.as_str()),
+        ("POST", "/api/sessions/revoke-others"),
+    ] {
+        let (response, body) = send(&router, browser(method, uri, old), Value::Null).await;
         assert_eq!(
             (response.status(), &body["code"], &body["max_age_seconds"]),
             (
@@ -530,24 +533,23 @@ async fn an_administrator_counts_and_ends_everybodys_sessions() {
     let active = get("/api/sessions/active", "ROOT");
     let (_, body) = send(&router, active, Value::Null).await;
     assert_eq!(body, json!({ "active": 3, "exact": false }));
-    let (mut uri, mut ended) = ("/api/users/sessions".to_owned(), 0);
+    let (mut uri, mut ended) = ("/api/sessions/revoke-all".to_owned(), 0);
     loop {
-        let page = Request::delete(&uri).header("authorization", "Bearer ROOT");
+        let page = post(&uri, "ROOT");
         let (response, body) = send(&router, page, Value::Null).await;
         assert_eq!(response.status(), StatusCode::OK);
         ended += body["revoked"].as_u64().unwrap();
         let Some(cursor) = body["cursor"].as_str() else {
             break;
         };
-        uri = format!("/api/users/sessions?cursor={cursor}");
+        uri = format!("/api/sessions/revoke-all?cursor={cursor}");
     }
     assert_eq!(ended, 3);
     for cookie in &cookies {
         let (_, body) = send(&router, browser("GET", "/api/session", cookie), Value::Null).await;
         assert_eq!(body["session"], Value::Null);
     }
-    let wrong =
-        Request::delete("/api/users/sessions?cursor=-1").header("authorization", "Bearer ROOT");
+    let wrong = post("/api/sessions/revoke-all?cursor=-1", "ROOT");
     assert_eq!(
         send(&router, wrong, Value::Null).await.0.status(),
         StatusCode::BAD_REQUEST

@@ -1,7 +1,7 @@
 //! Composite identities: one text of several parts that no other parts make.
 
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
-use std::{fmt::Write as _, iter};
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+use std::{borrow::Cow, fmt::Write as _, iter};
 
 /// What a part may not contain: the separator, the escape, patterns, hash tags, and `#`, which marks
 /// what is no part.
@@ -46,6 +46,41 @@ pub fn join<P: AsRef<str>>(parts: impl IntoIterator<Item = P>) -> String {
     joined
 }
 
+/// How often what stands between a caller and a route may decode a path.
+const DECODINGS: usize = 4;
+
+/// Whether a text can be one segment of a path: it stays one however often the path is decoded.
+///
+/// Clients and proxies take `.` and `..`, also encoded, for the directory itself and the one above, so
+/// that `/users/../sessions` becomes `/sessions`. A text with such a part, and one of nothing but
+/// separators, names nothing.
+///
+/// ```
+/// use restis::identity::is_path_segment;
+///
+/// assert!(is_path_segment("u1.example") && is_path_segment("github/42"));
+/// assert!(!is_path_segment("..") && !is_path_segment("%2E") && !is_path_segment("u1/../u2"));
+/// ```
+pub fn is_path_segment(text: &str) -> bool {
+    let invisible = |c: char| c.is_control() || c == ' ';
+    let mut text = Cow::Borrowed(text);
+    for _ in 0..DECODINGS {
+        let mut parts = text
+            .split(['/', '\\'])
+            .map(|part| part.trim_matches(invisible));
+        let is_empty = parts.clone().all(str::is_empty);
+        if is_empty || parts.any(|part| matches!(part, "." | "..")) {
+            return false;
+        }
+        let decoded = percent_decode_str(&text).decode_utf8_lossy().into_owned();
+        if decoded == text {
+            return true;
+        }
+        text = Cow::Owned(decoded);
+    }
+    false
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,6 +118,44 @@ mod tests {
             let plain = |b: u8| b.is_ascii_graphic() && !b"#*?[]\\^{}".contains(&b);
             prop_assert!(joined.bytes().all(plain));
             prop_assert_eq!(joined.split(':').filter(|_| !parts.is_empty()).count(), parts.len());
+        }
+    }
+
+    #[test]
+    fn what_a_path_swallows_is_no_segment() {
+        for text in [
+            "",
+            ".",
+            "..",
+            "/",
+            "//",
+            " ",
+            "%2E",
+            "%2e%2E",
+            "%252e",
+            "%25252e",
+            ".%2e",
+            "a/..",
+            "..\\a",
+            "a%2F..%2Fb",
+            "%2F",
+            "\t.",
+        ] {
+            assert!(!is_path_segment(text), "{text:?}");
+        }
+        for text in [
+            "a",
+            "...",
+            ".a",
+            "a.",
+            "a/b",
+            "https://issuer/u1",
+            "100%",
+            "%zz",
+            "é",
+            "a b",
+        ] {
+            assert!(is_path_segment(text), "{text:?}");
         }
     }
 

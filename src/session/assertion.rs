@@ -3,7 +3,7 @@
 //! A JSON Web Token signed with HS256, so that every language can make one. Sources:
 //! <https://www.rfc-editor.org/rfc/rfc7519>, <https://www.rfc-editor.org/rfc/rfc8725>.
 
-use super::{LoginEpoch, NewSession, Rotation, secrets};
+use super::{LoginEpoch, NewSession, Rotation, User, secrets};
 use crate::{Error, Result};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
@@ -134,9 +134,9 @@ impl Assertion {
         self
     }
 
-    /// The user.
-    pub fn subject(&self) -> &str {
-        &self.0.sub
+    /// The user, of the organisation that it names.
+    pub fn subject(&self) -> User<'_> {
+        User::new(&self.0.sub).organisation(self.0.org.as_deref())
     }
 
     /// The login it stands for: good once.
@@ -148,7 +148,7 @@ impl Assertion {
         let mut new = NewSession::user(&claims.sub)
             .authenticated_by(&claims.amr)
             .data(&claims.data)
-            .once(format!("assertion {}", claims.jti));
+            .once(&claims.jti);
         if let Some(organisation) = &claims.org {
             new = new.organisation(organisation);
         }
@@ -158,13 +158,22 @@ impl Assertion {
         Ok(new)
     }
 
-    /// The new identifier that a session gets when its user was verified again.
-    pub fn step_up(&self) -> Rotation {
-        let rotation = Rotation::privilege().authenticated_by(&self.0.amr);
-        match &self.0.org {
-            Some(organisation) => rotation.organisation(organisation),
-            None => rotation,
+    /// The new identifier that a session gets when its user was verified again: good once.
+    ///
+    /// # Errors
+    /// `Invalid` when the epoch in it is none.
+    pub fn step_up(&self) -> Result<Rotation, AssertionError> {
+        let claims = &self.0;
+        let mut rotation = Rotation::privilege()
+            .authenticated_by(&claims.amr)
+            .once(&claims.jti);
+        if let Some(organisation) = &claims.org {
+            rotation = rotation.organisation(organisation);
         }
+        if let Some(epoch) = &claims.epoch {
+            rotation = rotation.epoch(LoginEpoch::parse(epoch).ok_or(AssertionError::Invalid)?);
+        }
+        Ok(rotation)
     }
 }
 
@@ -298,7 +307,7 @@ mod tests {
     fn old_secrets_verify_and_other_ones_do_not() {
         let token = keys(&[OLD]).sign(&Assertion::user("u1").unwrap(), NOW);
         let read = keys(&[NEW, OLD]).verify(&token, NOW + 59_999).unwrap();
-        assert_eq!(read.subject(), "u1");
+        assert_eq!(read.subject(), User::new("u1"));
         assert_eq!(
             keys(&[NEW]).verify(&token, NOW).unwrap_err(),
             AssertionError::Invalid

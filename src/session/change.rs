@@ -4,7 +4,7 @@ use super::{EventKind, Session, Sessions, codec, codec::check_name, error, recor
 use crate::{Error, FromReply, Reply, Result, Script};
 use http::HeaderMap;
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::fmt;
 
 static UPDATE: Script = Script::new(include_str!("lua/update.lua"));
@@ -70,17 +70,27 @@ impl Changes {
         changes
     }
 
-    /// What a JSON merge patch asks for: null removes, anything else sets.
+    /// What a JSON merge patch makes of a session: null removes, an object is merged, anything else sets.
     ///
-    /// Fields are the first level: a nested object replaces the field. Source:
+    /// A patch with an object in it is for the version of the session that it was merged with. Source:
     /// <https://www.rfc-editor.org/rfc/rfc7396>.
-    pub fn merge_patch(patch: &serde_json::Map<String, Value>) -> Self {
-        patch
-            .iter()
-            .fold(Self::new(), |changes, (name, value)| match value {
+    ///
+    /// # Errors
+    /// When a value that is merged does not open.
+    pub fn merge_patch(session: &Session, patch: &Map<String, Value>) -> Result<Self> {
+        let mut changes = Self::new();
+        for (name, value) in patch {
+            changes = match value {
                 Value::Null => changes.remove(name),
+                Value::Object(members) => {
+                    let mut merged = session.get::<Value>(name)?.unwrap_or_default();
+                    merge(&mut merged, members);
+                    changes.set(name, &merged).if_version(session.version())
+                }
                 value => changes.set(name, value),
-            })
+            };
+        }
+        Ok(changes)
     }
 
     fn failed(mut self, problem: Error) -> Self {
@@ -176,6 +186,23 @@ impl Changes {
     }
 }
 
+/// Merges the members of a patch into a value; what is no object is replaced by one.
+fn merge(target: &mut Value, patch: &Map<String, Value>) {
+    if !target.is_object() {
+        *target = Value::Object(Map::new());
+    }
+    let Value::Object(object) = target else {
+        return;
+    };
+    for (name, value) in patch {
+        match value {
+            Value::Null => drop(object.remove(name)),
+            Value::Object(members) => merge(object.entry(name).or_insert(Value::Null), members),
+            value => drop(object.insert(name.clone(), value.clone())),
+        }
+    }
+}
+
 /// What came of an update.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -259,15 +286,9 @@ impl Sessions {
                     successor,
                     grace_end_ms,
                 } => {
-                    let user = session.core.user.clone();
+                    let (token, sid) = (&session.token, session.sid);
                     let next = self
-                        .follow(
-                            &session.token,
-                            session.sid,
-                            &successor,
-                            grace_end_ms,
-                            user.as_deref(),
-                        )
+                        .follow(token, sid, &successor, grace_end_ms, session.subject())
                         .await?;
                     let Ok(next) = next else { break };
                     let Some(sid) = self.sid(&next) else { break };
@@ -400,15 +421,9 @@ impl Sessions {
                     successor,
                     grace_end_ms,
                 } => {
-                    let user = session.core.user.clone();
+                    let (token, sid) = (&session.token, session.sid);
                     let next = self
-                        .follow(
-                            &session.token,
-                            session.sid,
-                            &successor,
-                            grace_end_ms,
-                            user.as_deref(),
-                        )
+                        .follow(token, sid, &successor, grace_end_ms, session.subject())
                         .await?;
                     let Some((token, sid)) = next.ok().and_then(|t| self.sid(&t).map(|s| (t, s)))
                     else {

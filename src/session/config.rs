@@ -310,23 +310,23 @@ impl SessionConfig {
         };
         require(
             l.idle >= Duration::from_secs(1),
-            "the idle time must be 1 s or more",
+            "SESSION_TTL: the idle time must be 1 s or more",
         );
         require(
             l.absolute >= l.idle,
-            "the absolute lifetime must not be shorter than the idle time",
+            "SESSION_ABSOLUTE_TTL: the absolute lifetime must not be shorter than the idle time",
         );
         require(
             l.absolute <= 400 * DAY,
-            "the absolute lifetime must be 400 days or less",
+            "SESSION_ABSOLUTE_TTL: the absolute lifetime must be 400 days or less",
         );
         require(
             l.touch_every.is_none_or(|t| t < l.idle),
-            "the touch interval must be shorter than the idle time",
+            "SESSION_TOUCH_INTERVAL: the touch interval must be shorter than the idle time",
         );
         require(
             l.grace <= Duration::from_secs(300),
-            "the rotation grace must be 300 s or less",
+            "SESSION_ROTATE_GRACE: the rotation grace must be 300 s or less",
         );
         require(self.max_fields <= 1000, "at most 1000 fields");
         require(
@@ -335,7 +335,7 @@ impl SessionConfig {
         );
         require(
             !(self.cluster && self.counts() != Counting::Off),
-            "counting needs one slot for all sessions and cannot be combined with the cluster key scheme",
+            "SESSION_COUNT: counting needs one slot for all sessions and cannot be combined with the cluster key scheme",
         );
         let plain = self
             .prefix
@@ -343,7 +343,7 @@ impl SessionConfig {
             .all(|b| b.is_ascii_graphic() && !matches!(b, b'{' | b'}' | b'*'));
         require(
             plain && self.prefix.len() <= 64,
-            "the prefix must have at most 64 graphic characters without { } *",
+            "SESSION_PREFIX: the prefix must have at most 64 graphic characters without { } *",
         );
         problems
     }

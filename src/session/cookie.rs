@@ -99,18 +99,21 @@ impl CookieConfig {
         let mut problems = Vec::new();
         let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
         if self.name.is_empty() || self.name.len() > 64 || !self.name.bytes().all(token) {
-            problems.push("the cookie name must be 1 to 64 characters of a token".to_owned());
+            problems.push(
+                "SESSION_COOKIE_NAME: the cookie name must be 1 to 64 characters of a token"
+                    .to_owned(),
+            );
         }
         let prefixed = self.name.starts_with("__Host-") || self.name.starts_with("__Secure-");
         if prefixed && !self.secure {
             problems
-                .push("a cookie with a `__Host-` or `__Secure-` prefix must be secure".to_owned());
+                .push("SESSION_COOKIE_INSECURE: a cookie with a `__Host-` or `__Secure-` prefix (SESSION_COOKIE_NAME) must be secure".to_owned());
         }
         if self.name.starts_with("__Host-") && self.domain.is_some() {
-            problems.push("a `__Host-` cookie cannot have a domain".to_owned());
+            problems.push("SESSION_COOKIE_DOMAIN: a `__Host-` cookie (SESSION_COOKIE_NAME) cannot have a domain".to_owned());
         }
         if !self.secure && (self.same_site == SameSite::None || self.partitioned) {
-            problems.push("SameSite=None and Partitioned need a secure cookie".to_owned());
+            problems.push("SESSION_COOKIE_INSECURE: SameSite=None (SESSION_COOKIE_SAMESITE) and Partitioned (SESSION_COOKIE_PARTITIONED) need a secure cookie".to_owned());
         }
         let host = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.');
         if self
@@ -118,7 +121,8 @@ impl CookieConfig {
             .as_ref()
             .is_some_and(|d| d.is_empty() || d.len() > 253 || !d.bytes().all(host))
         {
-            problems.push("the cookie domain must be a host name".to_owned());
+            problems
+                .push("SESSION_COOKIE_DOMAIN: the cookie domain must be a host name".to_owned());
         }
         problems
     }
@@ -131,6 +135,34 @@ impl CookieConfig {
     /// The `Set-Cookie` value that removes the cookie: same attributes, no age.
     pub fn remove(&self) -> HeaderValue {
         self.render("", Duration::ZERO)
+    }
+
+    /// The `Set-Cookie` values that remove cookies of this name that other settings have set: for
+    /// this host alone, a domain above it, or with `Partitioned`.
+    pub fn remove_others(&self, headers: &HeaderMap) -> Vec<HeaderValue> {
+        let host = headers.get(header::HOST).and_then(|h| h.to_str().ok());
+        let mut domains = vec![None];
+        if !self.name.starts_with("__Host-") {
+            domains.extend(self.domain.clone().map(Some));
+            domains.extend(
+                host.map(domains_of)
+                    .unwrap_or_default()
+                    .into_iter()
+                    .map(Some),
+            );
+        }
+        domains.sort_unstable();
+        domains.dedup();
+        let each = domains.into_iter().flat_map(|domain| {
+            [false, true].map(|partitioned| Self {
+                domain: domain.clone(),
+                partitioned,
+                ..self.clone()
+            })
+        });
+        each.filter(|cookie| cookie != self && (cookie.secure || !cookie.partitioned))
+            .map(|cookie| cookie.remove())
+            .collect()
     }
 
     fn render(&self, value: &str, max_age: Duration) -> HeaderValue {
@@ -186,6 +218,27 @@ impl CookieConfig {
         }
         found
     }
+}
+
+/// The most domains of one host that cookies are removed from.
+const MAX_DOMAINS: usize = 4;
+
+/// A host name and those above it that may have cookies; none for an address.
+fn domains_of(host: &str) -> Vec<String> {
+    let name = host.split_once(':').map_or(host, |(name, _)| name);
+    let name = name.to_ascii_lowercase();
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.');
+    let is_name = name.bytes().all(plain) && !name.ends_with(|c: char| c.is_ascii_digit());
+    if !is_name || name.len() > 253 {
+        return Vec::new();
+    }
+    let labels: Vec<&str> = name.split('.').collect();
+    let most = labels.len().saturating_sub(1).min(MAX_DOMAINS);
+    let first = labels.len().saturating_sub(1).saturating_sub(most);
+    (first..first + most)
+        .filter_map(|at| labels.get(at..))
+        .map(|labels| labels.join("."))
+        .collect()
 }
 
 fn looks_like(name: &[u8], ours: &str) -> bool {

@@ -5,10 +5,10 @@ use super::{
     codec::Owner,
     error,
     load::Loaded,
-    new_session::check_id,
     record::{Core, field},
     secrets,
     token::Tag,
+    user::{OwnedUser, User},
 };
 use crate::{FromReply, Reply, Result, Script};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -19,7 +19,7 @@ static CREATE: Script = Script::new(include_str!("lua/create.lua"));
 /// How long a login is recognised when it is repeated.
 const REPEAT: Duration = Duration::from_secs(60);
 /// How long a key that is good for one login is remembered.
-const ONCE: Duration = Duration::from_secs(120);
+pub(super) const ONCE: Duration = Duration::from_secs(120);
 
 /// What came of a login.
 #[derive(Debug, Clone)]
@@ -38,6 +38,8 @@ pub enum Creation {
     StaleLogin,
     /// Refused: the key of [`NewSession::once`] was used before.
     AlreadyUsed,
+    /// Refused: the key of [`NewSession::repeat_key`] was used for a login with another payload.
+    KeyReused,
 }
 
 impl Creation {
@@ -45,7 +47,9 @@ impl Creation {
     pub fn session(self) -> Option<Session> {
         match self {
             Self::Created(session) | Self::Repeated(session) => Some(session),
-            Self::LimitReached { .. } | Self::StaleLogin | Self::AlreadyUsed => None,
+            Self::LimitReached { .. } | Self::StaleLogin | Self::AlreadyUsed | Self::KeyReused => {
+                None
+            }
         }
     }
 }
@@ -54,7 +58,7 @@ impl Creation {
 enum Answer {
     Ok {
         others: Vec<String>,
-        other_user: Option<String>,
+        other_user: Option<OwnedUser>,
         successor: Option<String>,
     },
     Stale,
@@ -72,10 +76,11 @@ impl FromReply for Answer {
                 let _live = next();
                 let others = Vec::from_reply(next())?;
                 let mut text = || Ok(Some(String::from_reply(next())?).filter(|t| !t.is_empty()));
+                let (user, successor, organisation) = (text()?, text()?, text()?);
                 Self::Ok {
                     others,
-                    other_user: text()?,
-                    successor: text()?,
+                    other_user: OwnedUser::from_fields(user, organisation),
+                    successor,
                 }
             }
             "STALE" => Self::Stale,
@@ -92,11 +97,20 @@ impl Sessions {
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn begin_login(&self, user: &str) -> Result<LoginEpoch> {
-        check_id(user)?;
-        let key = self.0.keys.user(user).epoch;
-        let epoch: Option<String> = self.0.redis.command("GET").arg(key).query().await?;
-        Ok(LoginEpoch(epoch.unwrap_or_else(|| "0".to_owned())))
+    pub async fn begin_login<'u>(&self, user: impl Into<User<'u>>) -> Result<LoginEpoch> {
+        let user = user.into();
+        user.check()?;
+        let keys = self.0.keys.user(user);
+        let epochs: Vec<Option<u64>> = self
+            .0
+            .redis
+            .command("MGET")
+            .args([keys.epoch, keys.everywhere])
+            .query()
+            .await?;
+        // Each only rises, so that the sum changes with either.
+        let epoch: u64 = epochs.into_iter().flatten().sum();
+        Ok(LoginEpoch(epoch.to_string()))
     }
 
     /// Creates a session: one request, a second one if sessions have to make room.
@@ -123,14 +137,14 @@ impl Sessions {
         now_ms: u64,
     ) -> Result<(Token, String)> {
         let secrets = &self.0.config.secrets;
-        let (Some(user), Some(key)) = (&new.user, &new.repeat_key) else {
+        let Some(marker) = new.marker() else {
             let token =
                 Token::random(secrets, tag, now_ms / 1000).map_err(|_| error::no_random())?;
             return Ok((token, String::new()));
         };
         let nonce: [u8; 12] = secrets::random().map_err(|_| error::no_random())?;
         let nonce = URL_SAFE_NO_PAD.encode(nonce);
-        let first = secrets.login_tokens(user, key, nonce.as_bytes()).next();
+        let first = secrets.login_tokens(&marker, &nonce).next();
         let (secret, key) = first.ok_or_else(error::no_random)?;
         Ok((
             Token {
@@ -204,11 +218,17 @@ impl Sessions {
                 self.emit_for(EventKind::LimitReached, new.user.as_deref(), None, "create");
                 Ok(Attempt::Done(Box::new(Creation::LimitReached { live })))
             }
-            Answer::Repeated(first) if new.once && first != nonce => {
-                self.emit_for(EventKind::Replayed, new.user.as_deref(), None, "create");
-                Ok(Attempt::Done(Box::new(Creation::AlreadyUsed)))
+            Answer::Repeated(mark) => {
+                let (first, fingerprint) = mark.split_once(' ').unwrap_or((&mark, ""));
+                if new.once && first != nonce {
+                    self.emit_for(EventKind::Replayed, new.user.as_deref(), None, "create");
+                    return Ok(Attempt::Done(Box::new(Creation::AlreadyUsed)));
+                }
+                if fingerprint != new.fingerprint {
+                    return Ok(Attempt::Done(Box::new(Creation::KeyReused)));
+                }
+                self.repeated(new, tag, first, now).await
             }
-            Answer::Repeated(first) => self.repeated(new, tag, &first, now).await,
             Answer::Collision => {
                 // The request may have been sent twice: then the stored session is this one.
                 match self.load(&session.token).await? {
@@ -274,15 +294,18 @@ impl Sessions {
         let inner = &self.0;
         let key = inner.keys.session(session.token.tag, session.sid);
         let user = new.user.as_deref();
-        let user_keys = user.map(|u| inner.keys.user(u));
+        let user_keys = new.subject().map(|u| inner.keys.user(u));
         let of_user = |pick: fn(&super::keys::UserKeys) -> &String| {
             user_keys.as_ref().map_or(&key, pick).clone()
         };
-        let marker = match (user, &new.repeat_key, &user_keys) {
-            (Some(user), Some(repeat), Some(keys)) => {
-                keys.login(&super::Secrets::login_marker(user, repeat))
-            }
+        let marker = match (new.marker(), &user_keys) {
+            (Some(marker), Some(keys)) => keys.login(&marker),
             _ => key.clone(),
+        };
+        let mark = match new.fingerprint.as_str() {
+            "" => nonce.to_owned(),
+            fingerprint if !nonce.is_empty() => format!("{nonce} {fingerprint}"),
+            _ => String::new(),
         };
         let old_key = inside.map_or_else(|| key.clone(), |r| inner.keys.session(r.tag, r.sid));
         let old_count = inside.map_or_else(|| key.clone(), |r| self.count_key(r.sid, now, &key));
@@ -304,6 +327,8 @@ impl Sessions {
             .key(of_user(|k| &k.set))
             .key(self.count_key(session.sid, now, &key))
             .key(old_count)
+            .key(of_user(|k| &k.everywhere))
+            .key(of_user(|k| &k.organisations))
             .arg(now)
             .arg(session.expires_ms())
             .arg(inner.config.max_per_user)
@@ -313,10 +338,12 @@ impl Sessions {
             .arg(inside.map_or("", |r| r.sid.as_str()))
             .arg(user.unwrap_or_default())
             .arg(device)
-            .arg(nonce)
+            .arg(mark)
             .arg(if new.once { ONCE } else { REPEAT }.as_millis() as u64)
             .arg(self.flags())
             .arg(session.public_id())
+            .arg(new.organisation.as_deref().unwrap_or_default())
+            .arg(session.ends_ms())
             .args(session.stored())
             .idempotent()
             .run(&inner.redis)
@@ -330,13 +357,13 @@ impl Sessions {
         session: &Session,
         others: Vec<String>,
     ) -> Result<()> {
-        let Some(user) = new.user.as_deref().filter(|_| !others.is_empty()) else {
+        let Some(user) = new.subject().filter(|_| !others.is_empty()) else {
             return Ok(());
         };
         let sids: Vec<Sid> = others.iter().filter_map(|s| Sid::parse(s)).collect();
         let ended = self.end(Some(user), session.token.tag, sids).await?;
         for sid in ended {
-            self.emit_for(EventKind::Evicted, Some(user), Some(sid), "create");
+            self.emit_for(EventKind::Evicted, Some(user.id()), Some(sid), "create");
         }
         Ok(())
     }
@@ -346,25 +373,26 @@ impl Sessions {
         new: &NewSession,
         old: &Replaced,
         was_inside: bool,
-        other_user: Option<String>,
+        other_user: Option<OwnedUser>,
         successor: Option<String>,
     ) -> Result<()> {
         self.emit_for(
             EventKind::Replaced,
-            old.user.as_deref(),
+            old.user.as_ref().map(|user| user.borrow().id()),
             Some(old.sid),
             "create",
         );
         let owner = old.user.clone().or(other_user);
+        let owner = owner.as_ref().map(OwnedUser::borrow);
         let mut left: Vec<Sid> = successor.iter().filter_map(|s| Sid::parse(s)).collect();
         // The script cleaned the index of the new session's user only.
-        if !was_inside || (owner.is_some() && owner != new.user) {
+        if !was_inside || (owner.is_some() && owner != new.subject()) {
             left.push(old.sid);
         }
         if left.is_empty() {
             return Ok(());
         }
-        let ended = self.end(owner.as_deref(), old.tag, left).await?;
+        let ended = self.end(owner, old.tag, left).await?;
         tracing::debug!(target: "restis::session", ended = ended.len(), "replaced sessions ended");
         Ok(())
     }
@@ -376,15 +404,10 @@ impl Sessions {
         nonce: &str,
         now: u64,
     ) -> Result<Attempt> {
-        let (Some(user), Some(repeat)) = (new.user.as_deref(), new.repeat_key.as_deref()) else {
+        let Some(marker) = new.marker() else {
             return Ok(Attempt::WithoutRepeat);
         };
-        for (secret, key) in self
-            .0
-            .config
-            .secrets
-            .login_tokens(user, repeat, nonce.as_bytes())
-        {
+        for (secret, key) in self.0.config.secrets.login_tokens(&marker, nonce) {
             let token = Token {
                 secret,
                 key,
@@ -410,7 +433,7 @@ impl Sessions {
 struct Replaced {
     sid: Sid,
     tag: Option<Tag>,
-    user: Option<String>,
+    user: Option<OwnedUser>,
 }
 
 enum Attempt {

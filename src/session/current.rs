@@ -33,6 +33,8 @@ struct Inner {
     loaded: AsyncMutex<Option<Loaded>>,
     queued: Mutex<Changes>,
     cookie: Mutex<Option<HeaderValue>>,
+    /// Takes away what makes the cookie ambiguous.
+    ambiguous: Mutex<Vec<HeaderValue>>,
     asked: AtomicBool,
 }
 
@@ -69,6 +71,7 @@ impl CurrentSession {
     pub fn new(sessions: Sessions, headers: &HeaderMap) -> Self {
         Self(Arc::new(Inner {
             token: sessions.token(headers),
+            ambiguous: Mutex::new(sessions.clear_ambiguous(headers)),
             agent: headers.get(header::USER_AGENT).cloned(),
             sessions,
             loaded: AsyncMutex::new(None),
@@ -236,6 +239,10 @@ impl CurrentSession {
 
     /// Adds the cookie, and where the session was asked for keeps caches from the answer.
     pub(crate) fn write_headers(&self, headers: &mut HeaderMap) {
+        let ambiguous = std::mem::take(&mut *lock(&self.0.ambiguous));
+        for cookie in ambiguous {
+            headers.append(header::SET_COOKIE, cookie);
+        }
         if let Some(cookie) = lock(&self.0.cookie).take() {
             headers.append(header::SET_COOKIE, cookie);
         } else if !self.0.asked.load(Ordering::Relaxed) {

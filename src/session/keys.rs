@@ -1,28 +1,12 @@
 //! Every key that sessions write; docs/KEYS.md lists them.
 
-use super::token::{Sid, Tag};
+use super::{
+    token::{Sid, Tag},
+    user::User,
+};
+use crate::identity;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use sha2::{Digest, Sha256};
-use std::borrow::Cow;
-
-/// What an id may not contain in a key: separators, patterns, hash tags.
-const RESERVED: &AsciiSet = &CONTROLS
-    .add(b' ')
-    .add(b'%')
-    .add(b'*')
-    .add(b':')
-    .add(b'?')
-    .add(b'[')
-    .add(b'\\')
-    .add(b']')
-    .add(b'^')
-    .add(b'{')
-    .add(b'}');
-
-fn escape(id: &str) -> Cow<'_, str> {
-    utf8_percent_encode(id, RESERVED).into()
-}
 
 /// Names keys; `cluster` puts everything of one user into one slot.
 #[derive(Debug, Clone)]
@@ -40,6 +24,10 @@ pub(crate) struct UserKeys {
     pub(crate) set: String,
     pub(crate) epoch: String,
     pub(crate) devices: String,
+    /// The epoch of the user's id in every organisation.
+    pub(crate) everywhere: String,
+    /// The organisations in which the user's id has sessions.
+    pub(crate) organisations: String,
     base: String,
 }
 
@@ -80,11 +68,21 @@ impl Keys {
         }
     }
 
-    pub(crate) fn user(&self, user: &str) -> UserKeys {
-        let tag = self.tag(Some(user));
-        let base = match tag.as_ref().and_then(|t| std::str::from_utf8(t).ok()) {
-            Some(tag) => format!("{}user:{{{tag}}}:{}", self.namespace, escape(user)),
-            None => format!("{}user:{}", self.namespace, escape(user)),
+    pub(crate) fn user(&self, user: User<'_>) -> UserKeys {
+        let tag = self.tag(Some(user.id()));
+        let tag = tag.as_ref().and_then(|t| std::str::from_utf8(t).ok());
+        let tag = tag.map_or(String::new(), |tag| format!("{{{tag}}}:"));
+        let of_all = format!(
+            "{}user:{tag}{}",
+            self.namespace,
+            identity::join([user.id()])
+        );
+        let base = match user.organisation_id() {
+            Some(organisation) => {
+                let who = identity::join([organisation, user.id()]);
+                format!("{}org:{tag}{who}", self.namespace)
+            }
+            None => of_all.clone(),
         };
         let sessions = format!("{base}:sessions");
         let (index, set) = match self.set {
@@ -96,6 +94,8 @@ impl Keys {
             set,
             epoch: format!("{base}:epoch"),
             devices: format!("{base}:devices"),
+            everywhere: format!("{of_all}:everywhere"),
+            organisations: format!("{of_all}:organisations"),
             base,
         }
     }

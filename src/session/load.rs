@@ -1,7 +1,10 @@
 //! Loading a session.
 
 use super::{
-    Device, EventKind, Session, Sessions, Sid, Token, device::is_of_agent, record::Record,
+    Device, EventKind, Session, Sessions, Sid, Token,
+    device::is_of_agent,
+    record::Record,
+    user::{OwnedUser, User},
 };
 use crate::{Redis, Result, Script};
 use http::{HeaderMap, HeaderValue, header};
@@ -141,7 +144,13 @@ impl Sessions {
                     user,
                 } => {
                     match self
-                        .follow(&token, sid, &successor, grace_end_ms, user.as_deref())
+                        .follow(
+                            &token,
+                            sid,
+                            &successor,
+                            grace_end_ms,
+                            user.as_ref().map(OwnedUser::borrow),
+                        )
                         .await?
                     {
                         Ok(next) => token = next,
@@ -171,8 +180,9 @@ impl Sessions {
         sid: Sid,
         successor: &str,
         grace_end_ms: u64,
-        user: Option<&str>,
+        user: Option<User<'_>>,
     ) -> Result<Result<Token, Absence>> {
+        let id = user.map(User::id);
         let now = self.now_ms();
         if grace_end_ms == 0 {
             return Ok(Err(Absence::Superseded));
@@ -180,14 +190,14 @@ impl Sessions {
         if now > grace_end_ms {
             self.emit_for(
                 EventKind::Reused,
-                user,
+                id,
                 Some(sid),
                 "identifier used after its grace",
             );
             // `end` follows the chain of successors to the live session.
             let ended = self.end(user, token.tag, vec![sid]).await?;
             for sid in ended {
-                self.emit_for(EventKind::Revoked, user, Some(sid), "reuse");
+                self.emit_for(EventKind::Revoked, id, Some(sid), "reuse");
             }
             return Ok(Err(Absence::Reused));
         }

@@ -53,6 +53,7 @@ mod store;
 mod tests;
 mod token;
 mod touch;
+mod user;
 
 pub use assertion::{Assertion, AssertionError, AssertionKeys, MAX_ASSERTION_AGE};
 pub use change::{Changes, Updated, is_prefetch};
@@ -75,3 +76,4 @@ pub use secrets::{MAX_SECRETS, MIN_SECRET_BYTES, Secrets};
 pub use store::{Sessions, SessionsBuilder};
 pub use token::{Sid, Token, TokenError};
 pub use touch::Touched;
+pub use user::User;

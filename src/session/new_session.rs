@@ -1,8 +1,11 @@
 //! What a new session starts with.
 
-use super::{Device, Session, Token, codec, error};
-use crate::{Error, Result};
+use super::user::{OwnedUser, User};
+use super::{Device, Secrets, Session, Token, codec, error};
+use crate::{Error, Result, identity};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 /// The most bytes of a user's or organisation's id.
@@ -38,9 +41,13 @@ pub struct NewSession {
     pub(super) idle: Option<Duration>,
     pub(super) absolute: Option<Duration>,
     pub(super) values: BTreeMap<String, String>,
-    pub(super) replaced: Option<(Token, Option<String>)>,
+    pub(super) replaced: Option<(Token, Option<OwnedUser>)>,
     pub(super) epoch: Option<LoginEpoch>,
     pub(super) repeat_key: Option<String>,
+    /// Whose key it is.
+    pub(super) requested_by: String,
+    /// What the key is for.
+    pub(super) fingerprint: String,
     /// Whether the key is good for one login only.
     pub(super) once: bool,
     problem: Option<Error>,
@@ -135,7 +142,7 @@ impl NewSession {
 
     /// Ends the session that the same browser presents, in the same step.
     pub fn replace(mut self, session: &Session) -> Self {
-        self.replaced = Some((session.token.clone(), session.user().map(str::to_owned)));
+        self.replaced = Some((session.token.clone(), session.subject().map(User::to_owned)));
         self
     }
 
@@ -146,12 +153,16 @@ impl NewSession {
     }
 
     /// Turns an anonymous session into this one: ends it and keeps the named values, no others.
+    ///
+    /// Nothing is kept of a visitor of another organisation.
     pub fn upgrade<'a>(
         mut self,
         anonymous: &Session,
         keep: impl IntoIterator<Item = &'a str>,
     ) -> Self {
-        for name in keep {
+        let moves = anonymous.organisation().is_none()
+            || anonymous.organisation() == self.organisation.as_deref();
+        for name in keep.into_iter().filter(|_| moves) {
             match anonymous.json(name) {
                 Ok(Some(json)) => {
                     self.values.insert(name.to_owned(), json);
@@ -170,8 +181,24 @@ impl NewSession {
     }
 
     /// Recognises a repeated login by its idempotency key for a minute: it gets the first session.
+    ///
+    /// The key is one of the user, its organisation and [`requested_by`](Self::requested_by).
     pub fn repeat_key(mut self, key: impl Into<String>) -> Self {
         self.repeat_key = Some(key.into());
+        self
+    }
+
+    /// Says who asks for the login: another one's equal key is another key.
+    pub fn requested_by(mut self, principal: impl Into<String>) -> Self {
+        self.requested_by = principal.into();
+        self
+    }
+
+    /// Refuses the key for a login whose payload is another one ([`Creation::KeyReused`]).
+    ///
+    /// [`Creation::KeyReused`]: super::Creation::KeyReused
+    pub fn fingerprint(mut self, payload: impl AsRef<[u8]>) -> Self {
+        self.fingerprint = URL_SAFE_NO_PAD.encode(Sha256::digest(payload));
         self
     }
 
@@ -179,6 +206,22 @@ impl NewSession {
     pub fn once(mut self, key: impl Into<String>) -> Self {
         self.once = true;
         self.repeat_key(key)
+    }
+
+    /// Whose session it will be.
+    pub(super) fn subject(&self) -> Option<User<'_>> {
+        let user = User::new(self.user.as_deref()?);
+        Some(user.organisation(self.organisation.as_deref()))
+    }
+
+    /// Names the repeated login among those of its owner.
+    pub(super) fn marker(&self) -> Option<String> {
+        let key = self.repeat_key.as_deref()?;
+        let kind = if self.once { "once" } else { "repeat" };
+        Some(Secrets::login_marker(
+            self.subject()?,
+            &[kind, &self.requested_by, key],
+        ))
     }
 
     pub(super) fn check(&mut self) -> Result<()> {
@@ -221,6 +264,9 @@ impl NewSession {
 pub(crate) fn check_id(id: &str) -> Result<()> {
     if id.is_empty() || id.len() > MAX_ID_BYTES {
         return Err(error::invalid("an id must have 1 to 128 bytes"));
+    }
+    if !identity::is_path_segment(id) {
+        return Err(error::invalid("an id must not be `.` or `..`"));
     }
     Ok(())
 }

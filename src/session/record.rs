@@ -6,6 +6,7 @@ use super::{
     config::Lifetimes,
     device::family,
     error,
+    user::{OwnedUser, User},
 };
 use crate::Result;
 use serde::de::DeserializeOwned;
@@ -107,7 +108,7 @@ pub(crate) enum Record {
     Moved {
         successor: String,
         grace_end_ms: u64,
-        user: Option<String>,
+        user: Option<OwnedUser>,
     },
     Missing,
 }
@@ -122,7 +123,8 @@ impl Record {
                 .get(field::GRACE)
                 .and_then(|g| g.parse().ok())
                 .unwrap_or(0);
-            let user = fields.remove(field::USER).filter(|u| !u.is_empty());
+            let (id, organisation) = (field::USER, field::ORGANISATION);
+            let user = OwnedUser::from_fields(fields.remove(id), fields.remove(organisation));
             return Ok(Self::Moved {
                 successor,
                 grace_end_ms,
@@ -195,6 +197,12 @@ impl Session {
     /// The token; give it to nobody but the browser.
     pub fn token(&self) -> &Token {
         &self.token
+    }
+
+    /// Whose session it is; `None` for a visitor's.
+    pub fn subject(&self) -> Option<User<'_>> {
+        let user = User::new(self.core.user.as_deref()?);
+        Some(user.organisation(self.core.organisation.as_deref()))
     }
 
     /// The stored identifier.

@@ -1,8 +1,13 @@
 //! Ending sessions: one, all of a user, all but this one.
 
-use super::{EventKind, Session, Sessions, Sid, Token, new_session::check_id, token::Tag};
+use super::{
+    EventKind, Session, Sessions, Sid, Token,
+    new_session::check_id,
+    token::Tag,
+    user::{OwnedUser, User},
+};
 use crate::{FromReply, Reply, Result, Script};
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 static REVOKE: Script = Script::new(include_str!("lua/revoke.lua"));
 static EPOCH: Script = Script::new(include_str!("lua/epoch.lua"));
@@ -15,19 +20,25 @@ const MAX_ROUNDS: usize = 16;
 #[derive(Debug, Default)]
 struct Ended {
     live: Vec<Sid>,
-    successors: Vec<Sid>,
-    users: Vec<String>,
+    /// What identifiers that had been renewed lead to.
+    successors: Vec<(Option<OwnedUser>, Sid)>,
+    users: Vec<OwnedUser>,
 }
 
 impl FromReply for Ended {
     fn from_reply(reply: Reply) -> Result<Self> {
-        let (live, successors, users) =
-            <(Vec<String>, Vec<String>, Vec<String>)>::from_reply(reply)?;
-        let sids = |list: Vec<String>| list.iter().filter_map(|s| Sid::parse(s)).collect();
+        type Lists = (Vec<String>, Vec<String>, Vec<String>, Vec<String>);
+        let (live, successors, users, heirs) = Lists::from_reply(reply)?;
+        let heirs = heirs
+            .chunks(2)
+            .map(|pair| OwnedUser::from_pairs(pair).next());
+        let successors = heirs.zip(&successors);
         Ok(Self {
-            live: sids(live),
-            successors: sids(successors),
-            users,
+            live: live.iter().filter_map(|s| Sid::parse(s)).collect(),
+            successors: successors
+                .filter_map(|(user, sid)| Some((user, Sid::parse(sid)?)))
+                .collect(),
+            users: OwnedUser::from_pairs(&users).collect(),
         })
     }
 }
@@ -41,7 +52,7 @@ impl Sessions {
     /// When the store does not answer: the session may live on, tell the user.
     pub async fn logout(&self, session: &Session) -> Result<bool> {
         let ended = self
-            .end(session.user(), session.token.tag, vec![session.sid])
+            .end(session.subject(), session.token.tag, vec![session.sid])
             .await?;
         if !ended.is_empty() {
             self.emit(EventKind::Revoked, Some(session), "logout");
@@ -58,18 +69,21 @@ impl Sessions {
             return Ok(false);
         };
         let first = self.send_revoke(None, token.tag, &[sid]).await?;
-        let user = first.users.first().cloned();
         let mut ended = first.live.len();
-        let rest: Vec<Sid> = first
-            .successors
-            .into_iter()
-            .chain(user.as_ref().map(|_| sid))
-            .collect();
-        if !rest.is_empty() {
-            ended += self.end(user.as_deref(), token.tag, rest).await?.len();
+        let user = first.users.into_iter().next();
+        if let Some(user) = &user {
+            ended += self
+                .end(Some(user.borrow()), token.tag, vec![sid])
+                .await?
+                .len();
         }
+        for (heir, sid) in first.successors {
+            let heir = heir.as_ref().map(OwnedUser::borrow);
+            ended += self.end(heir, token.tag, vec![sid]).await?.len();
+        }
+        let user = user.as_ref().map(|user| user.borrow().id());
         if ended > 0 {
-            self.emit_for(EventKind::Revoked, user.as_deref(), Some(sid), "logout");
+            self.emit_for(EventKind::Revoked, user, Some(sid), "logout");
         }
         Ok(ended > 0)
     }
@@ -78,8 +92,24 @@ impl Sessions {
     ///
     /// # Errors
     /// When the store does not answer: call again, some sessions may live on.
-    pub async fn revoke_all(&self, user: &str) -> Result<u64> {
-        self.revoke_except(user, None).await
+    pub async fn revoke_all<'u>(&self, user: impl Into<User<'u>>) -> Result<u64> {
+        self.revoke_except(user.into(), None).await
+    }
+
+    /// Ends every session of a user's id in every organisation, also logins that are on their way.
+    ///
+    /// # Errors
+    /// When the store does not answer: call again, some sessions may live on.
+    pub async fn revoke_everywhere(&self, user: &str) -> Result<u64> {
+        check_id(user)?;
+        let keys = self.0.keys.user(user.into());
+        let organisations = self
+            .move_epoch(&keys.everywhere, &keys.organisations, None)
+            .await?;
+        let users = users_in(user, &organisations);
+        let revoked = users.map(|user| self.revoke_except(user, None));
+        let revoked = futures_util::future::try_join_all(revoked).await?;
+        Ok(revoked.iter().sum())
     }
 
     /// Ends every session of the user but this one: two requests.
@@ -87,36 +117,48 @@ impl Sessions {
     /// # Errors
     /// When the store does not answer: call again, some sessions may live on.
     pub async fn revoke_others(&self, current: &Session) -> Result<u64> {
-        match current.user() {
+        match current.subject() {
             Some(user) => self.revoke_except(user, Some(current)).await,
             None => Ok(0),
         }
     }
 
-    async fn revoke_except(&self, user: &str, kept: Option<&Session>) -> Result<u64> {
-        check_id(user)?;
+    /// Moves an epoch and returns what the index lists, but for a session that is kept.
+    async fn move_epoch(
+        &self,
+        epoch: &str,
+        index: &str,
+        kept: Option<&Session>,
+    ) -> Result<Vec<String>> {
         let inner = &self.0;
-        let keys = inner.keys.user(user);
-        let kept_key = kept.map_or_else(
-            || keys.epoch.clone(),
-            |s| inner.keys.session(s.token.tag, s.sid),
-        );
-        let (_, sids): (String, Vec<String>) = EPOCH
-            .key(&keys.epoch)
-            .key(&keys.index)
-            .key(kept_key)
+        let kept_key = kept.map(|s| inner.keys.session(s.token.tag, s.sid));
+        let (_, listed): (String, Vec<String>) = EPOCH
+            .key(epoch)
+            .key(index)
+            .key(kept_key.as_deref().unwrap_or(epoch))
             .arg(self.now_ms())
             .arg(inner.config.lifetimes.absolute.as_millis() as u64)
             .arg(kept.map_or("", |s| s.sid.as_str()))
             .idempotent()
             .run(&inner.redis)
             .await?;
+        Ok(listed)
+    }
+
+    async fn revoke_except(&self, user: User<'_>, kept: Option<&Session>) -> Result<u64> {
+        user.check()?;
+        let keys = self.0.keys.user(user);
+        let sids = self.move_epoch(&keys.epoch, &keys.index, kept).await?;
         let sids = sids.iter().filter_map(|s| Sid::parse(s)).collect();
-        let ended = self
-            .end(Some(user), inner.keys.tag(Some(user)), sids)
-            .await?;
+        let tag = self.0.keys.tag(Some(user.id()));
+        let ended = self.end(Some(user), tag, sids).await?;
         for sid in &ended {
-            self.emit_for(EventKind::Revoked, Some(user), Some(*sid), "revoke all");
+            self.emit_for(
+                EventKind::Revoked,
+                Some(user.id()),
+                Some(*sid),
+                "revoke all",
+            );
         }
         Ok(ended.len() as u64)
     }
@@ -127,20 +169,16 @@ impl Sessions {
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn revoke(&self, user: &str, public_id: &str) -> Result<bool> {
-        let Some(found) = self
-            .entries(user)
-            .await?
-            .into_iter()
-            .find(|e| e.public_id == public_id)
-        else {
+    pub async fn revoke<'u>(&self, user: impl Into<User<'u>>, public_id: &str) -> Result<bool> {
+        let user = user.into();
+        let entries = self.entries(user).await?;
+        let Some(found) = entries.into_iter().find(|e| e.public_id == public_id) else {
             return Ok(false);
         };
-        let ended = self
-            .end(Some(user), self.0.keys.tag(Some(user)), vec![found.sid])
-            .await?;
+        let tag = self.0.keys.tag(Some(user.id()));
+        let ended = self.end(Some(user), tag, vec![found.sid]).await?;
         for sid in &ended {
-            self.emit_for(EventKind::Revoked, Some(user), Some(*sid), "revoke");
+            self.emit_for(EventKind::Revoked, Some(user.id()), Some(*sid), "revoke");
         }
         Ok(!ended.is_empty())
     }
@@ -148,23 +186,28 @@ impl Sessions {
     /// Deletes sessions and their index entries, and whatever they were renewed into.
     pub(crate) async fn end(
         &self,
-        user: Option<&str>,
+        user: Option<User<'_>>,
         tag: Option<Tag>,
         sids: Vec<Sid>,
     ) -> Result<Vec<Sid>> {
         let mut ended = Vec::new();
         let mut seen: HashSet<Sid> = HashSet::new();
-        let mut left = sids;
+        let mut left = BTreeMap::from([(user.map(User::to_owned), sids)]);
         for _ in 0..MAX_ROUNDS {
-            left.retain(|sid| seen.insert(*sid));
-            if left.is_empty() {
-                break;
+            let mut next: BTreeMap<_, Vec<Sid>> = BTreeMap::new();
+            for (user, mut sids) in left {
+                sids.retain(|sid| seen.insert(*sid));
+                let user = user.as_ref().map(OwnedUser::borrow);
+                for chunk in sids.chunks(CHUNK) {
+                    let answer = self.send_revoke(user, tag, chunk).await?;
+                    ended.extend(answer.live);
+                    for (heir, sid) in answer.successors {
+                        next.entry(heir).or_default().push(sid);
+                    }
+                }
             }
-            let mut next = Vec::new();
-            for chunk in left.chunks(CHUNK) {
-                let answer = self.send_revoke(user, tag, chunk).await?;
-                ended.extend(answer.live);
-                next.extend(answer.successors);
+            if next.is_empty() {
+                break;
             }
             left = next;
         }
@@ -173,7 +216,7 @@ impl Sessions {
 
     async fn send_revoke(
         &self,
-        user: Option<&str>,
+        user: Option<User<'_>>,
         tag: Option<Tag>,
         sids: &[Sid],
     ) -> Result<Ended> {
@@ -213,6 +256,7 @@ impl Sessions {
     /// # Errors
     /// When the store does not answer.
     pub async fn revoke_everyone(&self, cursor: &str) -> Result<(Option<String>, u64)> {
+        type Facts = (Option<String>, Option<String>, Option<String>);
         let pattern = format!("{}session:*", self.0.keys.namespace());
         let scan = self
             .0
@@ -225,33 +269,42 @@ impl Sessions {
             .arg(1000);
         let (next, mut names): (String, Vec<String>) = scan.query().await?;
         let mut ended = 0;
-        let mut users: BTreeSet<String> = BTreeSet::new();
+        let mut users: BTreeSet<OwnedUser> = BTreeSet::new();
         names.retain(|name| self.0.keys.is_session(name));
         if !names.is_empty() {
             let mut pipeline = self.0.redis.pipeline();
             let facts: Vec<_> = names
                 .iter()
                 .map(|key| {
-                    let facts = command!("HMGET").arg(key).args(["u", "v"]);
-                    pipeline.add::<(Option<String>, Option<String>)>(facts)
+                    let facts = command!("HMGET").arg(key).args(["u", "o", "v"]);
+                    pipeline.add::<Facts>(facts)
                 })
                 .collect();
             let gone = pipeline.add::<u64>(command!("UNLINK").args(&names));
             let mut replies = pipeline.exec().await?;
             for handle in facts {
-                let (user, version) = replies.take(handle)?;
-                users.extend(user.filter(|u| !u.is_empty()));
+                let (user, organisation, version) = replies.take(handle)?;
+                users.extend(OwnedUser::from_fields(user, organisation));
                 // Traces of renewed identifiers go too, but are no sessions.
                 ended += u64::from(version.is_some());
             }
             replies.take(gone)?;
         }
         for user in &users {
-            self.entries(user).await?;
+            self.entries(user.borrow()).await?;
         }
         if ended > 0 {
             self.emit_for(EventKind::Revoked, None, None, "revoke everyone");
         }
         Ok(((next != "0").then_some(next), ended))
     }
+}
+
+/// A user's id in each organisation of a list, in which an empty name is none.
+pub(super) fn users_in<'a>(
+    user: &'a str,
+    organisations: &'a [String],
+) -> impl Iterator<Item = User<'a>> {
+    let each = organisations.iter().map(String::as_str);
+    each.map(move |name| User::new(user).organisation(Some(name).filter(|name| !name.is_empty())))
 }

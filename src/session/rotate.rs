@@ -1,8 +1,8 @@
 //! New identifiers for a session: at every change of privilege, and from time to time.
 
 use super::{
-    Authentication, EventKind, Session, Sessions, Token, error, load::Loaded,
-    new_session::check_id, record::field,
+    Authentication, EventKind, LoginEpoch, Secrets, Session, Sessions, Token, create::ONCE, error,
+    keys::UserKeys, load::Loaded, new_session::check_id, record::field,
 };
 use crate::{FromReply, Reply, Result, Script};
 
@@ -18,6 +18,9 @@ pub struct Rotation {
     periodic: bool,
     methods: Option<String>,
     organisation: Option<String>,
+    epoch: Option<LoginEpoch>,
+    /// Names what this change may be made with once.
+    once: Option<String>,
 }
 
 impl Rotation {
@@ -46,6 +49,19 @@ impl Rotation {
         self.organisation = Some(id.into());
         self
     }
+
+    /// Refuses the change if "sign out everywhere" happened since [`Sessions::begin_login`].
+    pub fn epoch(mut self, epoch: LoginEpoch) -> Self {
+        self.epoch = Some(epoch);
+        self
+    }
+
+    /// Refuses the change if its key was used within the last two minutes, here or by
+    /// [`NewSession::once`](super::NewSession::once).
+    pub fn once(mut self, key: impl Into<String>) -> Self {
+        self.once = Some(key.into());
+        self
+    }
 }
 
 /// What came of a rotation.
@@ -62,6 +78,10 @@ pub enum Rotated {
     Superseded,
     /// The session is gone.
     Gone,
+    /// Refused: the user signed out everywhere after the verification had begun.
+    StaleLogin,
+    /// Refused: the key of [`Rotation::once`] was used before.
+    AlreadyUsed,
 }
 
 impl Sessions {
@@ -108,9 +128,7 @@ impl Sessions {
             next.core.organisation = Some(organisation.clone());
             sets.extend([field::ORGANISATION.to_owned(), organisation.clone()]);
         }
-        let reply = self
-            .send_rotate(session, &next, rotation.periodic, sets)
-            .await?;
+        let reply = self.send_rotate(session, &next, rotation, sets).await?;
         self.conclude(session, next, reply).await
     }
 
@@ -118,13 +136,13 @@ impl Sessions {
         &self,
         old: &Session,
         next: &Session,
-        periodic: bool,
+        rotation: &Rotation,
         sets: Vec<String>,
     ) -> Result<Reply> {
         let keys = &self.0.keys;
         let lifetimes = &self.0.config.lifetimes;
         let now = next.core.rotated_ms;
-        let (grace_end, memory) = match periodic {
+        let (grace_end, memory) = match rotation.periodic {
             true => {
                 let grace = lifetimes.grace.as_millis() as u64;
                 // A grace end of 0 means "at once".
@@ -136,9 +154,17 @@ impl Sessions {
             false => (0, PRIVILEGE_MEMORY_MS),
         };
         let old_key = keys.session(old.token.tag, old.sid);
-        let user_keys = old.user().map(|u| keys.user(u));
-        let of_user = |pick: fn(&super::keys::UserKeys) -> &String| {
-            user_keys.as_ref().map_or(&old_key, pick).clone()
+        let [user_keys, next_keys] = [old, next].map(|s| s.subject().map(|user| keys.user(user)));
+        let pick = |of: &Option<UserKeys>, pick: fn(&UserKeys) -> &String| {
+            of.as_ref().map_or(&old_key, pick).clone()
+        };
+        let of_user = |which| pick(&user_keys, which);
+        let of_next = |which| pick(&next_keys, which);
+        let marker = match (&rotation.once, next.subject(), &next_keys) {
+            (Some(key), Some(user), Some(keys)) => {
+                Some(keys.login(&Secrets::login_marker(user, &["once", "", key])))
+            }
+            _ => None,
         };
         ROTATE
             .key(&old_key)
@@ -149,6 +175,13 @@ impl Sessions {
             .key(of_user(|k| &k.set))
             .key(self.count_key(old.sid, now, &old_key))
             .key(self.count_key(next.sid, now, &old_key))
+            .key(of_next(|k| &k.index))
+            .key(of_next(|k| &k.epoch))
+            .key(of_next(|k| &k.devices))
+            .key(of_next(|k| &k.set))
+            .key(of_next(|k| &k.everywhere))
+            .key(of_next(|k| &k.organisations))
+            .key(marker.as_deref().unwrap_or(&old_key))
             .arg(now)
             .arg(old.idle().as_millis() as u64)
             .arg(grace_end)
@@ -156,6 +189,9 @@ impl Sessions {
             .arg(old.sid.as_str())
             .arg(next.sid.as_str())
             .arg(self.flags())
+            .arg(rotation.epoch.as_ref().map_or("", LoginEpoch::as_str))
+            .arg(marker.as_ref().map_or(0, |_| ONCE.as_millis() as u64))
+            .arg(next.organisation().unwrap_or_default())
             .args(sets)
             .idempotent()
             .run(&self.0.redis)
@@ -178,15 +214,9 @@ impl Sessions {
                 let leads_to = if successor == next.sid.as_str() {
                     Ok(next.token)
                 } else {
-                    let user = old.core.user.clone();
-                    self.follow(
-                        &old.token,
-                        old.sid,
-                        &successor,
-                        grace_end_ms,
-                        user.as_deref(),
-                    )
-                    .await?
+                    let subject = old.subject();
+                    self.follow(&old.token, old.sid, &successor, grace_end_ms, subject)
+                        .await?
                 };
                 let Ok(token) = leads_to else {
                     return Ok(Rotated::Superseded);
@@ -202,6 +232,14 @@ impl Sessions {
             "GONE" => {
                 self.emit(EventKind::Gone, Some(old), "rotate");
                 Ok(Rotated::Gone)
+            }
+            "STALE" => {
+                self.emit(EventKind::StaleLogin, Some(old), "rotate");
+                Ok(Rotated::StaleLogin)
+            }
+            "USED" => {
+                self.emit(EventKind::Replayed, Some(old), "rotate");
+                Ok(Rotated::AlreadyUsed)
             }
             // COLLISION: two tokens with one hash do not happen.
             _ => Err(error::decode("no free session identifier")),

@@ -1,6 +1,6 @@
 //! The keys behind sessions: cookie signature, stored hash, successors, tokens against forgery.
 
-use super::{Sid, Token, token::KeyId};
+use super::{Sid, Token, token::KeyId, user::User};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -164,27 +164,19 @@ impl Secrets {
     /// The token of a login that is recognised when it is repeated.
     pub(crate) fn login_tokens<'a>(
         &'a self,
-        user: &'a str,
-        key: &'a str,
-        nonce: &'a [u8],
+        marker: &'a str,
+        nonce: &'a str,
     ) -> impl Iterator<Item = ([u8; 32], KeyId)> + 'a {
-        self.0.iter().map(move |s| {
-            (
-                digest(
-                    &s.login,
-                    &[b"token", user.as_bytes(), key.as_bytes(), nonce],
-                ),
-                s.id,
-            )
-        })
+        let parts: [&[u8]; 3] = [b"token", marker.as_bytes(), nonce.as_bytes()];
+        self.0.iter().map(move |s| (digest(&s.login, &parts), s.id))
     }
 
-    /// What marks a login that is recognised when it is repeated.
-    pub(crate) fn login_marker(user: &str, key: &str) -> String {
-        let name = digest(
-            &keyed(b"restis session login"),
-            &[user.as_bytes(), key.as_bytes()],
-        );
+    /// What marks a login that is recognised when it is repeated, or is good once.
+    pub(crate) fn login_marker(user: User<'_>, key: &[&str]) -> String {
+        // No organisation is empty: what has none is no organisation's.
+        let owner = [user.organisation_id().unwrap_or_default(), user.id()];
+        let parts: Vec<&[u8]> = owner.iter().chain(key).map(|p| p.as_bytes()).collect();
+        let name = digest(&keyed(b"restis session login"), &parts);
         URL_SAFE_NO_PAD.encode(&name[..18])
     }
 

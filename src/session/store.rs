@@ -141,6 +141,15 @@ impl Sessions {
         self.cookie().remove()
     }
 
+    /// The `Set-Cookie` values that take every cookie of the session's name from a browser that sent
+    /// more than one: otherwise no login would work until they expire.
+    pub fn clear_ambiguous(&self, headers: &HeaderMap) -> Vec<HeaderValue> {
+        match self.cookie().find(headers) {
+            Presented::Ambiguous => self.cookie().remove_others(headers),
+            _ => Vec::new(),
+        }
+    }
+
     /// Reads the session cookie of a request; asks nobody.
     ///
     /// # Errors

@@ -125,10 +125,26 @@ proptest! {
     }
 
     #[test]
+    fn keys_of_users_and_organisations_never_meet(
+        a in ("[a:%]{1,3}", proptest::option::of("[a:%]{1,3}")),
+        b in ("[a:%]{1,3}", proptest::option::of("[a:%]{1,3}")),
+        cluster in any::<bool>(),
+    ) {
+        prop_assume!(a != b);
+        let keys = keys::Keys::new("", cluster, true);
+        let of = |(id, organisation): &(String, Option<String>)| {
+            let user = keys.user(User::new(id).organisation(organisation.as_deref()));
+            [user.index.clone(), user.set.clone(), user.epoch.clone(), user.devices.clone(), user.login("K")]
+        };
+        let (x, y) = (of(&a), of(&b));
+        prop_assert!(x.iter().all(|key| !y.contains(key)), "{x:?} {y:?}");
+    }
+
+    #[test]
     fn user_keys_are_injective(a in ".{1,20}", b in ".{1,20}") {
         prop_assume!(a != b);
         let keys = keys::Keys::new("", false, false);
-        let (x, y) = (keys.user(&a), keys.user(&b));
+        let (x, y) = (keys.user((&a).into()), keys.user((&b).into()));
         for (one, two) in [(&x.index, &y.index), (&x.index, &y.epoch), (&x.epoch, &y.epoch), (&x.devices, &y.index)] {
             prop_assert_ne!(one, two);
         }
@@ -339,15 +355,15 @@ fn keys_follow_the_patterns() {
     let sid = ring.sid(&token(&ring)).unwrap();
     let plain = keys::Keys::new("", false, false);
     assert_eq!(plain.session(None, sid), format!("session:{sid}"));
-    assert_eq!(plain.user("u1").index, "user:u1:sessions");
+    assert_eq!(plain.user("u1".into()).index, "user:u1:sessions");
     for prefix in ["mantis:", "mantis:session:"] {
         let keys = keys::Keys::new(prefix, false, false);
         assert_eq!(keys.session(None, sid), format!("mantis:session:{sid}"));
-        assert_eq!(keys.user("u1").epoch, "mantis:user:u1:epoch");
+        assert_eq!(keys.user("u1".into()).epoch, "mantis:user:u1:epoch");
         assert!(keys.is_session(&keys.session(None, sid)));
         assert!(!keys.is_session(&keys.count_at(3)) && !keys.is_session(&keys.used_in(4)));
     }
-    let set = keys::Keys::new("", false, true).user("u1");
+    let set = keys::Keys::new("", false, true).user("u1".into());
     assert_eq!(
         (set.set.as_str(), set.index.as_str()),
         ("user:u1:sessions", "user:u1:sessions:by-expiry")
@@ -356,7 +372,8 @@ fn keys_follow_the_patterns() {
     let tag = cluster.tag(Some("u1"));
     let slot = format!("{{{}}}", std::str::from_utf8(&tag.unwrap()).unwrap());
     assert!(
-        cluster.session(tag, sid).contains(&slot) && cluster.user("u1").devices.contains(&slot)
+        cluster.session(tag, sid).contains(&slot)
+            && cluster.user("u1".into()).devices.contains(&slot)
     );
 }
 

@@ -42,7 +42,7 @@ impl Sessions {
         let keys = &self.0.keys;
         let now = self.now_ms();
         let key = keys.session(session.token.tag, session.sid);
-        let user_keys = session.user().map(|u| keys.user(u));
+        let user_keys = session.subject().map(|u| keys.user(u));
         let index = user_keys.as_ref().map_or(&key, |k| &k.index);
         let set = user_keys.as_ref().map_or(&key, |k| &k.set);
         let devices = user_keys.as_ref().map_or(&key, |k| &k.devices);

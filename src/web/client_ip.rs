@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 
 /// The address of the client behind this many trusted proxies.
 ///
@@ -17,17 +17,12 @@ pub fn client_ip(
     let Some(index) = trusted_proxies.checked_sub(1) else {
         return peer.map(|ip| ip.to_canonical());
     };
-    let lines: Vec<&str> = headers
-        .get_all("x-forwarded-for")
-        .iter()
-        .map(|line| line.to_str().ok())
-        .collect::<Option<_>>()?;
-    lines
-        .iter()
-        .flat_map(|line| line.split(','))
-        .rev()
-        .nth(index)
-        .and_then(parse_ip)
+    // Bytes: whatever the client wrote before it, the entry of the proxy counts.
+    let lines = headers.get_all("x-forwarded-for").iter();
+    let lines: Vec<&[u8]> = lines.map(HeaderValue::as_bytes).collect();
+    let entries = lines.iter().flat_map(|line| line.split(|&b| b == b','));
+    let entry = entries.rev().nth(index)?;
+    std::str::from_utf8(entry).ok().and_then(parse_ip)
 }
 
 /// An address as proxies write it: with or without a port and brackets.
@@ -73,6 +68,21 @@ mod tests {
         assert_eq!(client_ip(&headers, peer, 2), ip("203.0.113.9"));
         assert_eq!(client_ip(&headers, peer, 4), None);
         assert_eq!(client_ip(&HeaderMap::new(), peer, 1), None);
+    }
+
+    #[test]
+    fn what_the_client_wrote_does_not_hide_the_entry_of_the_proxy() {
+        let name = "x-forwarded-for";
+        for spoof in [&b"\xff"[..], "é".as_bytes(), b"\xff, \xfe,,", b"\"", b" "] {
+            let line = [spoof, b", 203.0.113.11"].concat();
+            let mut headers = HeaderMap::new();
+            headers.append(name, HeaderValue::from_bytes(&line).unwrap());
+            assert_eq!(client_ip(&headers, None, 1), ip("203.0.113.11"));
+            let mut lines = HeaderMap::new();
+            lines.append(name, HeaderValue::from_bytes(spoof).unwrap());
+            lines.append(name, "203.0.113.11".parse().unwrap());
+            assert_eq!(client_ip(&lines, None, 1), ip("203.0.113.11"));
+        }
     }
 
     #[test]

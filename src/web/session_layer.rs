@@ -15,6 +15,9 @@ use crate::{
     },
 };
 
+/// What a request from another site is told.
+const CROSS_SITE: &str = "send it from the site itself, with `X-CSRF-Token`, or name its origin in `SESSION_ALLOWED_ORIGINS`";
+
 /// Work that may follow the answer.
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 type Defer = dyn Fn(&http::Extensions, Work) + Send + Sync;
@@ -124,7 +127,12 @@ impl SessionLayer {
             .permits(&request.method, &request.headers, token);
         (!permitted).then(|| {
             let title = "The request comes from another site";
-            problem((StatusCode::FORBIDDEN, "csrf-failed", title), None, &[])
+            let detail = ("detail", CROSS_SITE.into());
+            problem(
+                (StatusCode::FORBIDDEN, "csrf-failed", title),
+                None,
+                &[detail],
+            )
         })
     }
 

@@ -9,6 +9,8 @@ on_every_backend! {
     the_set_index_mirrors: config().set_index();
     cluster_keys_share_a_slot: config().cluster();
     ids_cannot_address_other_keys: config();
+    users_of_two_organisations_share_nothing: config().one_per_device();
+    users_of_two_organisations_share_nothing_in_a_cluster: config().cluster().one_per_device();
     a_damaged_record_is_an_error: config();
 }
 
@@ -151,10 +153,52 @@ async fn ids_cannot_address_other_keys(w: World) {
             "{key}"
         );
     }
-    for id in ["", &"x".repeat(129)] {
+    for id in ["", ".", "..", "%2e", "a/..", &"x".repeat(129)] {
         assert!(w.sessions.create(NewSession::user(id)).await.is_err());
         assert!(w.sessions.revoke_all(id).await.is_err());
     }
+}
+
+async fn users_of_two_organisations_share_nothing_in_a_cluster(w: World) {
+    users_of_two_organisations_share_nothing(w).await;
+}
+
+async fn users_of_two_organisations_share_nothing(w: World) {
+    let users = [
+        User::new("u1"),
+        User::new("u1").organisation("acme"),
+        User::new("u1").organisation("other"),
+        // Joined without care these would be one another.
+        User::new("b:c").organisation("a"),
+        User::new("c").organisation("a:b"),
+        User::new("acme:u1"),
+        User::new("org:acme:u1"),
+    ];
+    let mut sessions = Vec::new();
+    for user in users {
+        let epoch = w.sessions.begin_login(user).await.unwrap();
+        let mut new = NewSession::user(user.id()).device(Device::new().id("phone"));
+        if let Some(organisation) = user.organisation_id() {
+            new = new.organisation(organisation);
+        }
+        sessions.push(created(w.sessions.create(new.epoch(epoch)).await.unwrap()));
+    }
+    for (user, session) in users.iter().zip(&sessions) {
+        assert_eq!(w.sessions.count(*user).await.unwrap(), 1, "{user:?}");
+        let listed = w.sessions.list(*user, Some(session)).await.unwrap();
+        assert!(listed.len() == 1 && listed[0].current, "{user:?}");
+    }
+    let everywhere = w.sessions.list_everywhere("u1").await.unwrap();
+    assert_eq!(everywhere.len(), 3);
+    assert_eq!(w.sessions.revoke_all(users[1]).await.unwrap(), 1);
+    for (n, session) in sessions.iter().enumerate() {
+        assert_eq!(w.is_live(session).await, n != 1, "{n}");
+    }
+    assert_eq!(w.sessions.revoke_everywhere("u1").await.unwrap(), 2);
+    for (n, session) in sessions.iter().enumerate() {
+        assert_eq!(w.is_live(session).await, n > 2, "{n}");
+    }
+    w.assert_ttls().await;
 }
 
 async fn a_damaged_record_is_an_error(w: World) {

@@ -27,7 +27,11 @@ async fn rotation_for_privilege_kills_the_old_one(w: World) {
     assert_eq!((loaded.public_id(), loaded.version()), (old.public_id(), 2));
     assert_eq!(loaded.organisation(), Some("beta"));
     assert!(loaded.is_fresh(Duration::from_secs(1), w.sessions.now_ms()));
-    assert_eq!(w.index("u1").await, [new.sid().to_string()]);
+    // The user of that organisation has it now, and the one of none no longer.
+    let beta = User::new("u1").organisation("beta");
+    assert_eq!(w.sessions.count(beta).await.unwrap(), 1);
+    assert_eq!(w.sessions.list("u1", None).await.unwrap(), []);
+    assert_eq!(w.index("u1").await, Vec::<String>::new());
     assert!(matches!(
         w.sessions.rotate(&old, &rotation).await.unwrap(),
         Rotated::Superseded

@@ -3,7 +3,7 @@
 use super::HostError;
 use crate::client_ip::ClientIp;
 use axum::{Router, response::Response};
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, StatusCode, Uri, header};
 use http_body_util::BodyExt as _;
 use lambda_http::{
     Body, IntoResponse, Request, RequestExt as _, request::RequestContext, service_fn,
@@ -59,9 +59,31 @@ fn as_event(headers: &HeaderMap, bytes: &[u8]) -> Body {
 /// No `AfterAnswer` extension: the process may freeze right after the answer, so deferred work comes first.
 async fn answer(app: Router, request: Request) -> Result<Response, Infallible> {
     let ip = ClientIp(source_ip(&request));
+    let stage = match request.request_context_ref() {
+        Some(RequestContext::ApiGatewayV2(context)) => context.stage.as_deref(),
+        Some(RequestContext::ApiGatewayV1(context)) => context.stage.as_deref(),
+        _ => None,
+    };
+    let uri = stage.and_then(|stage| without_stage(request.uri(), stage));
     let mut request = request.map(axum::body::Body::new);
+    if let Some(uri) = uri {
+        *request.uri_mut() = uri;
+    }
     request.extensions_mut().insert(ip);
     app.oneshot(request).await
+}
+
+/// The address of the route where the gateway's stage stands before it; `None` where it does not.
+fn without_stage(uri: &Uri, stage: &str) -> Option<Uri> {
+    let target = uri.path_and_query()?.as_str();
+    let rest = target.strip_prefix('/')?.strip_prefix(stage)?;
+    // A domain of one's own has no stage: `/api` is ours, whatever the stage is called.
+    if !rest.starts_with('/') || (stage == "api" && !rest.starts_with("/api/")) {
+        return None;
+    }
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(rest.parse().ok()?);
+    Uri::from_parts(parts).ok()
 }
 
 /// The address that AWS itself saw; a load balancer appends it to `X-Forwarded-For`.
@@ -78,6 +100,29 @@ fn source_ip(request: &Request) -> Option<IpAddr> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
+
+    #[test]
+    fn a_stage_is_no_part_of_the_path() {
+        let path = |text: &str, stage: &str| {
+            let uri: Uri = format!("https://api.example{text}").parse().unwrap();
+            without_stage(&uri, stage).map(|uri| uri.path_and_query().unwrap().to_string())
+        };
+        let found = |text: &str| Some(text.to_owned());
+        assert_eq!(
+            path("/prod/api/health?a=%2F&a=2", "prod"),
+            found("/api/health?a=%2F&a=2")
+        );
+        assert_eq!(path("/api/api/health", "api"), found("/api/health"));
+        for (text, stage) in [
+            ("/api/health", "prod"),
+            ("/api/health", "$default"),
+            ("/api/health", "api"),
+            ("/production/api/health", "prod"),
+            ("/prod", "prod"),
+        ] {
+            assert_eq!(path(text, stage), None, "{text}");
+        }
+    }
 
     #[test]
     fn no_byte_of_an_answer_is_changed() {

@@ -100,6 +100,11 @@ impl std::error::Error for HostError {}
 pub async fn run() -> Result<(), HostError> {
     let host = Host::detect();
     let state = AppState::from_env(host).map_err(HostError::Config)?;
+    if state.tokens().is_empty() {
+        tracing::warn!(
+            "no service token is accepted: every route that needs one refuses everybody; set RESTIS_SERVICE_TOKEN or RESTIS_SERVICE_TOKENS"
+        );
+    }
     run_on(host, app(state)).await
 }
 

@@ -21,7 +21,7 @@ group!(metrics);
     ))]
 async fn metrics(State(state): State<AppState>, caller: Caller) -> Result<impl IntoResponse> {
     caller.require(Scope::Metrics)?;
-    caller.require_organisation(None)?;
+    caller.require_unrestricted()?;
     let headers = [
         (
             header::CONTENT_TYPE,

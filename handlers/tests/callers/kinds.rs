@@ -108,7 +108,8 @@ impl Kind {
 
     /// Whether only the store can tell that the credential is no good.
     pub(crate) fn is_looked_up(self) -> bool {
-        matches!(self, Self::EndedCookie | Self::ForgedCookie)
+        // A signature is good once, which the store remembers.
+        matches!(self, Self::EndedCookie | Self::ForgedCookie | Self::Signed)
     }
 
     /// The request with what this caller presents.

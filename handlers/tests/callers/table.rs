@@ -1,5 +1,6 @@
 //! Every route and who may call it: the table of docs/API.md.
 
+use super::kinds::{Kind, Verdict, expected};
 use restis_handlers::auth::Scope;
 
 /// Who a route answers.
@@ -131,7 +132,7 @@ pub(crate) const ROUTES: &[Route] = &[
         "/api/sessions/active",
         Token(&[Scope::SessionAdmin], All),
     ),
-    route("DELETE", "/api/sessions", Browser),
+    route("POST", "/api/sessions/revoke-others", Browser),
     route("DELETE", "/api/sessions/{id}", Browser),
     route(
         "GET",
@@ -139,19 +140,19 @@ pub(crate) const ROUTES: &[Route] = &[
         Token(&[Scope::SessionCreate], Query),
     ),
     route(
+        "POST",
+        "/api/sessions/revoke-all",
+        Token(&[Scope::SessionAdmin], All),
+    ),
+    route(
         "GET",
         "/api/users/{user}/sessions",
-        Token(&[Scope::SessionAdmin], All),
-    ),
-    route(
-        "DELETE",
-        "/api/users/sessions",
-        Token(&[Scope::SessionAdmin], All),
+        Token(&[Scope::SessionAdmin], Query),
     ),
     route(
         "DELETE",
         "/api/users/{user}/sessions",
-        Token(&[Scope::SessionAdmin], All),
+        Token(&[Scope::SessionAdmin], Query),
     ),
     route(
         "POST",
@@ -214,8 +215,8 @@ pub(crate) const ROUTES: &[Route] = &[
 /// The table as docs/API.md shows it.
 pub(crate) fn markdown() -> String {
     let mut text = String::from(
-        "| route | service token with | bound to organisations | grant | session cookie | nobody |\n\
-         |---|---|---|---|---|---|\n",
+        "| route | service token with | bound to organisations | another organisation's token | grant | session cookie | nobody |\n\
+         |---|---|---|---|---|---|---|\n",
     );
     for route in ROUTES {
         let when = if route.when.is_empty() {
@@ -226,6 +227,10 @@ pub(crate) fn markdown() -> String {
         let scopes = |scopes: &[Scope]| {
             let names: Vec<_> = scopes.iter().map(|s| format!("`{}`", s.name())).collect();
             names.join(" and ")
+        };
+        let elsewhere = match expected(route, Kind::BoundElsewhere) {
+            Verdict::Passes => "as nobody".to_owned(),
+            refused => refused.status().to_string(),
         };
         let safe = route.method == "GET";
         let (token, bound, grant, cookie, nobody) = match route.access {
@@ -276,7 +281,7 @@ pub(crate) fn markdown() -> String {
             BrowserOrNone => ("–".to_owned(), "–", "–", "same site", "yes"),
         };
         text += &format!(
-            "| `{} {}`{when} | {token} | {bound} | {grant} | {cookie} | {nobody} |\n",
+            "| `{} {}`{when} | {token} | {bound} | {elsewhere} | {grant} | {cookie} | {nobody} |\n",
             route.method, route.path
         );
     }

@@ -1,16 +1,19 @@
 -- Creates a session: epoch check, repeated login, replacement, device slot, cap, index, count.
 -- KEYS 1 session 2 index 3 epoch 4 replaced session 5 devices 6 login marker 7 set 8 count 9 count of the replaced
+--      10 epoch everywhere 11 organisations
 -- ARGV 1 now 2 expiry 3 cap (0 none) 4 evict|reject 5 epoch seen ('' unchecked) 6 sid 7 replaced sid 8 user ('' none)
---      9 device 10 nonce 11 marker ms 12 flags (s set, x exact, h estimate) 13 public id 14.. field, value
--- Reply {OK, live, over, other user, successor, swept} | {STALE} | {REPEATED, nonce} | {COLLISION} | {LIMIT, live}
--- TTL: session and index end at the expiry; marker after its ms; count after the last expiry.
+--      9 device 10 nonce and fingerprint 11 marker ms 12 flags (s set, x exact, h estimate) 13 public id
+--      14 organisation 15 absolute end 16.. field, value
+-- Reply {OK, live, over, other user, successor, other organisation, swept} | {STALE} | {REPEATED, nonce} | {COLLISION} | {LIMIT, live}
+-- TTL: session and index end at the expiry; organisations after the last absolute end; marker after its ms; count after the last expiry.
 local call,now,exp,cap,sid,old,flags=redis.call,ARGV[1],tonumber(ARGV[2]),tonumber(ARGV[3]),ARGV[6],ARGV[7],ARGV[12]
 local user,device,epoch,n,over=ARGV[8]~='',false,false,0,{}
 local function until_at_least(key,at) if call('PEXPIRETIME',key)<at then call('PEXPIREAT',key,at) end end
 if ARGV[10]~='' then local first=call('GET',KEYS[6]) if first then return {'REPEATED',first} end end
 if user then
   epoch=call('GET',KEYS[3])
-  if ARGV[5]~='' and ARGV[5]~=(epoch or '0') then return {'STALE'} end
+  local seen=string.format('%.0f',tonumber(epoch or '0')+tonumber(call('GET',KEYS[10]) or '0'))
+  if ARGV[5]~='' and ARGV[5]~=seen then return {'STALE'} end
   if flags:find('s') then for _,s in ipairs(call('ZRANGEBYSCORE',KEYS[2],'-inf',now)) do call('SREM',KEYS[7],s) end end
   call('ZREMRANGEBYSCORE',KEYS[2],'-inf',now)
   n=call('ZCARD',KEYS[2])
@@ -20,12 +23,14 @@ if user then
   if cap>0 and ARGV[4]=='reject' and n>=cap then return {'LIMIT',n} end
 end
 if call('EXISTS',KEYS[1])==1 then return {'COLLISION'} end
-local was=old~='' and call('HMGET',KEYS[4],'u','n') or {}
+local was=old~='' and call('HMGET',KEYS[4],'u','n','o') or {}
 if old~='' then call('UNLINK',KEYS[4]) if flags:find('x') then call('ZREM',KEYS[9],old) end end
-call('HSET',KEYS[1],unpack(ARGV,14))
+call('HSET',KEYS[1],unpack(ARGV,16))
 call('PEXPIREAT',KEYS[1],exp)
 if user then
   if epoch then call('HSET',KEYS[1],'e',epoch); until_at_least(KEYS[3],exp) end
+  redis.pcall('ZREMRANGEBYSCORE',KEYS[11],'-inf',now)
+  redis.pcall('ZADD',KEYS[11],'GT',ARGV[15],ARGV[14]); until_at_least(KEYS[11],tonumber(ARGV[15]))
   call('ZREM',KEYS[2],old)
   local top=tonumber(call('ZRANGE',KEYS[2],-1,-1,'WITHSCORES')[2] or '0')
   -- Within one millisecond the newest must still sort last, or two logins could evict each other.
@@ -51,4 +56,4 @@ if flags:find('x') then
   for _,s in ipairs(call('ZRANGEBYSCORE',KEYS[8],'-inf',now,'LIMIT',0,3)) do swept=swept+call('ZREM',KEYS[8],s) end
   redis.pcall('ZADD',KEYS[8],exp,sid); until_at_least(KEYS[8],exp)
 elseif flags:find('h') then redis.pcall('PFADD',KEYS[8],ARGV[13]); until_at_least(KEYS[8],exp+3600000) end
-return {'OK',n+1,over,was[1] or '',was[2] or '',swept}
+return {'OK',n+1,over,was[1] or '',was[2] or '',was[3] or '',swept}

@@ -8,5 +8,5 @@ local epoch=string.format('%.0f',math.max(tonumber(ARGV[1]),tonumber(call('GET',
 call('SET',KEYS[1],epoch,'PX',ARGV[2])
 if ARGV[3]~='' and call('HEXISTS',KEYS[3],'v')==1 then call('HSET',KEYS[3],'e',epoch) end
 local sids={}
-for _,s in ipairs(call('ZRANGE',KEYS[2],0,-1)) do if s~=ARGV[3] then sids[#sids+1]=s end end
+for _,s in ipairs(call('ZRANGE',KEYS[2],0,-1)) do if ARGV[3]=='' or s~=ARGV[3] then sids[#sids+1]=s end end
 return {epoch,sids}

@@ -175,7 +175,7 @@ pub(super) async fn publish(
         Scope::EventsPublish,
         query.organisation.as_deref(),
     )?;
-    let body = body.map_err(|_| Problem::too_large())?;
+    let body = body.map_err(|_| Problem::body_too_large(state.config().max_body_bytes))?;
     let key = idempotency_key(&headers)?;
     match read(&headers, &body)? {
         Body::Binary(event) => {
@@ -257,7 +257,7 @@ pub(super) async fn one(
             return Err(Problem::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "idempotency-mismatch",
-                "The key was used for another event",
+                "The key was used for another request",
             ));
         }
     };

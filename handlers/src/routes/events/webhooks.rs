@@ -5,14 +5,10 @@ use super::{
     publish::{self, BATCH, ONE, Verdict, text},
 };
 use crate::{
-    AppState,
+    ApiPath, AppState,
     problem::{Problem, ProblemDocument, Result},
 };
-use axum::{
-    body::Bytes,
-    extract::{Path, State},
-    response::Response,
-};
+use axum::{body::Bytes, extract::State, response::Response};
 use http::HeaderMap;
 use restis::{
     Delivery, Error, ErrorKind,
@@ -50,12 +46,12 @@ use serde_json::{Value, json};
     ))]
 pub(super) async fn receive(
     State(state): State<AppState>,
-    Path(sender): Path<String>,
+    ApiPath(sender): ApiPath,
     origin: Origin,
     headers: HeaderMap,
     body: Result<Bytes, axum::extract::rejection::BytesRejection>,
 ) -> Result<Response> {
-    let body = body.map_err(|_| Problem::too_large())?;
+    let body = body.map_err(|_| Problem::body_too_large(state.config().max_body_bytes))?;
     // An unknown name and a wrong signature look the same from outside.
     let known = state.config().webhooks.incoming.get(&sender);
     let known = known.ok_or_else(Problem::signature_invalid)?;

@@ -5,6 +5,7 @@ use crate::{
     ApiJson, AppState,
     auth::{Caller, Scope},
     client_ip::ClientIp,
+    extract::{at_most, organisation},
     problem::{Problem, ProblemDocument, Result},
 };
 use axum::{
@@ -13,14 +14,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use restis::session::{Creation, Device, Loaded, LoginEpoch, NewSession};
-use serde::Deserialize;
+use restis::session::{Creation, Device, Loaded, LoginEpoch, NewSession, Session};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::net::IpAddr;
 use utoipa::ToSchema;
 
 /// Who signed in.
-#[derive(Debug, Default, Deserialize, ToSchema)]
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct CreateRequest {
     /// A signed login assertion instead of a service token; only `device` may stand beside it.
@@ -77,6 +78,18 @@ impl CreateRequest {
         Ok(new.authenticated_by(&self.methods).data(&self.data))
     }
 
+    /// Refuses members that are longer than documented.
+    fn check(&self) -> Result<()> {
+        organisation(self.organisation.as_deref())?;
+        at_most("device", self.device.as_deref(), 64)?;
+        at_most("device_id", self.device_id.as_deref(), 64)?;
+        at_most("user_agent", self.user_agent.as_deref(), 512)?;
+        match self.keep.len() {
+            0..=64 => Ok(()),
+            _ => Err(Problem::invalid("`keep` has at most 64 names")),
+        }
+    }
+
     /// Whether it says anything that only a back end may say.
     fn vouches(&self) -> bool {
         let text = [&self.user, &self.organisation, &self.device_id];
@@ -128,6 +141,7 @@ impl CreateRequest {
         (status = 409, description = "The user has as many sessions as allowed, or signed out everywhere meanwhile, or the assertion was used", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 415, description = "The body is not JSON", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 422, description = "The `Idempotency-Key` was used for another login", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 429, description = "Too many cookies that nobody was given", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 503, description = "The store does not answer", body = ProblemDocument, content_type = "application/problem+json"),
     ))]
@@ -139,8 +153,9 @@ pub(super) async fn create(
     headers: HeaderMap,
     ApiJson(body): ApiJson<CreateRequest>,
 ) -> Result<Response> {
-    let browser = Browser::new(&state, &method, &headers, ip)?;
+    let browser = Browser::new(&state, &method, &headers, ip)?.called_by(caller.as_ref());
     let sessions = browser.sessions;
+    body.check()?;
     let mut new = match (&caller, &body.assertion) {
         (Some(caller), None) => body.login(caller)?,
         (None, Some(_)) if body.vouches() => {
@@ -160,22 +175,32 @@ pub(super) async fn create(
         (None, None) => return Err(Problem::unauthenticated()),
     };
     new = new.device(body.device(&headers, ip));
+    let may_read = |visitor: &Session| {
+        let organisation = visitor.organisation();
+        caller
+            .as_ref()
+            .is_none_or(|caller| caller.require_organisation(organisation).is_ok())
+    };
     if let Ok(old) = browser.token()? {
         new = match body.keep.is_empty() {
             true => new.replace_token(&old),
             false => match sessions.load(&old).await? {
-                Loaded::Live(visitor) if visitor.user().is_none() => {
+                // A token for one organisation moves no data of another one.
+                Loaded::Live(visitor) if visitor.user().is_none() && may_read(&visitor) => {
                     new.upgrade(&visitor, body.keep.iter().map(String::as_str))
                 }
                 _ => new.replace_token(&old),
             },
         };
     }
-    if let (Some(key), None) = (headers.get("idempotency-key"), &body.assertion) {
-        new = new.repeat_key(
-            key.to_str()
-                .map_err(|_| Problem::invalid("`Idempotency-Key` is not text"))?,
-        );
+    if let (Some(key), Some(caller)) = (headers.get("idempotency-key"), &caller) {
+        let key = key.to_str();
+        let key = key.map_err(|_| Problem::invalid("`Idempotency-Key` is not text"))?;
+        let payload = serde_json::to_vec(&body).map_err(|_| Problem::internal())?;
+        new = new
+            .repeat_key(key)
+            .requested_by(caller.name())
+            .fingerprint(payload);
     }
     let (status, session) = match sessions.create(new).await? {
         Creation::Created(session) => (StatusCode::CREATED, session),
@@ -186,10 +211,14 @@ pub(super) async fn create(
     *body.status_mut() = status;
     body.headers_mut()
         .insert(header::LOCATION, HeaderValue::from_static("/api/session"));
+    // Before the new one: it may have the name and attributes of one that goes.
+    for cookie in sessions.clear_ambiguous(&headers) {
+        body.headers_mut().append(header::SET_COOKIE, cookie);
+    }
     Ok(answer(sessions, &session, body))
 }
 
-fn refusal(creation: &Creation) -> Problem {
+pub(super) fn refusal(creation: &Creation) -> Problem {
     match creation {
         Creation::LimitReached { live } => Problem::new(
             StatusCode::CONFLICT,
@@ -207,6 +236,12 @@ fn refusal(creation: &Creation) -> Problem {
             "assertion-used",
             "The login assertion was used before",
         ),
+        Creation::KeyReused => Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "idempotency-mismatch",
+            "The key was used for another request",
+        )
+        .detail("an `Idempotency-Key` belongs to one login: send the same body, or another key"),
         _ => Problem::internal(),
     }
 }

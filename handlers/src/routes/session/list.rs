@@ -5,13 +5,13 @@ use super::{
     view::{ListedSession, Revoked},
 };
 use crate::{
-    AppState,
+    ApiPath, AppState,
     client_ip::ClientIp,
     problem::{Problem, ProblemDocument, Result},
 };
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::State,
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, Method, StatusCode, header};
@@ -34,7 +34,7 @@ pub(super) async fn list(
     let browser = Browser::new(&state, &method, &headers, ip)?;
     let sessions = browser.sessions;
     let session = browser.live().await?;
-    let user = session.user().ok_or_else(no_session)?;
+    let user = session.subject().ok_or_else(no_session)?;
     let listed = sessions.list(user, Some(&session)).await?;
     let listed: Vec<ListedSession> = listed.into_iter().map(Into::into).collect();
     Ok(private(Json(listed).into_response()))
@@ -43,7 +43,7 @@ pub(super) async fn list(
 /// Ends all other sessions of the user who asks, also logins that are on their way.
 ///
 /// Asks for a sign-in or step-up within `SESSION_FRESH_AUTH`.
-#[utoipa::path(delete, path = "/api/sessions", tag = "session", security(("session_cookie" = [])),
+#[utoipa::path(post, path = "/api/sessions/revoke-others", tag = "session", security(("session_cookie" = [])),
     responses(
         (status = 200, description = "How many ended", body = Revoked),
         (status = 401, description = "No live session of a user", body = ProblemDocument, content_type = "application/problem+json"),
@@ -73,6 +73,7 @@ pub(super) async fn revoke_others(
     params(("id" = String, Path, description = "The public id", max_length = 64)),
     responses(
         (status = 204, description = "Ended"),
+        (status = 400, description = "The id is not valid", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 401, description = "No live session of a user", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 403, description = "The request comes from another site, or the sign-in is too old", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 404, description = "The user has no such session", body = ProblemDocument, content_type = "application/problem+json"),
@@ -81,7 +82,7 @@ pub(super) async fn revoke_others(
     ))]
 pub(super) async fn revoke_one(
     State(state): State<AppState>,
-    Path(id): Path<String>,
+    ApiPath(id): ApiPath,
     ip: ClientIp,
     method: Method,
     headers: HeaderMap,
@@ -89,7 +90,7 @@ pub(super) async fn revoke_one(
     let browser = Browser::new(&state, &method, &headers, ip)?;
     let sessions = browser.sessions;
     let session = browser.live().await?;
-    let user = session.user().ok_or_else(no_session)?;
+    let user = session.subject().ok_or_else(no_session)?;
     let own = id == session.public_id();
     if !own {
         fresh(sessions, &session)?;

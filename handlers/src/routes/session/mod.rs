@@ -9,6 +9,7 @@ mod view;
 
 use crate::{
     AppState,
+    auth::Caller,
     client_ip::ClientIp,
     deferred::Deferred,
     problem::{Problem, Result},
@@ -52,6 +53,8 @@ struct Browser<'r> {
     method: &'r Method,
     headers: &'r HeaderMap,
     ip: ClientIp,
+    /// A service presents the cookie for a browser: it does not guess.
+    for_service: bool,
 }
 
 impl<'r> Browser<'r> {
@@ -68,14 +71,22 @@ impl<'r> Browser<'r> {
             method,
             headers,
             ip,
+            for_service: state.tokens().caller(headers).is_some(),
         })
+    }
+
+    /// The same for a request of a service, if it is one.
+    fn called_by(mut self, caller: Option<&Caller>) -> Self {
+        self.for_service |= caller.is_some();
+        self
     }
 
     /// The token, or why there is none; a client that guesses has to wait.
     fn token(&self) -> Result<Result<Token, Absence>> {
         let token = self.sessions.token(self.headers);
-        if let (Err(Absence::Forged | Absence::Ambiguous), Some(ip)) = (&token, self.ip.0)
-            && let Some(wait) = self.state.guesses().note(ip, self.sessions.now_ms())
+        if let Err(Absence::Forged | Absence::Ambiguous) = &token
+            && !self.for_service
+            && let Some(wait) = self.state.guesses().note(self.ip.0, self.sessions.now_ms())
         {
             return Err(Problem::new(
                 StatusCode::TOO_MANY_REQUESTS,
@@ -83,7 +94,8 @@ impl<'r> Browser<'r> {
                 "Too many requests",
             )
             .detail("too many session cookies that nobody was given")
-            .cookie(self.sessions.clear_cookie())
+            .cookies(self.sessions.clear_ambiguous(self.headers))
+            .cookies([self.sessions.clear_cookie()])
             .retry_after(wait));
         }
         Ok(token)
@@ -91,12 +103,22 @@ impl<'r> Browser<'r> {
 
     /// The live session of a request that may change things; fails closed.
     async fn live(&self) -> Result<Session> {
-        let token = self.token()?.map_err(|_| no_session())?;
+        let token = self.token()?.map_err(|_| self.no_token())?;
         self.same_site(&token)?;
         let session = self.load(&token).await?;
         self.sessions
             .notice_device(&session, self.headers.get(header::USER_AGENT));
         Ok(session)
+    }
+
+    /// There is no session; cookies that are in each other's way go.
+    fn no_token(&self) -> Problem {
+        match self.sessions.clear_ambiguous(self.headers) {
+            others if others.is_empty() => no_session(),
+            others => no_session()
+                .cookies(others)
+                .cookies([self.sessions.clear_cookie()]),
+        }
     }
 
     async fn load(&self, token: &Token) -> Result<Session> {
@@ -144,7 +166,7 @@ fn csrf_failed() -> Problem {
         "csrf-failed",
         "The request comes from another site",
     )
-    .detail("send it from the site itself, or with `X-CSRF-Token`")
+    .detail("send it from the site itself, with `X-CSRF-Token`, or name its origin in `SESSION_ALLOWED_ORIGINS`")
 }
 
 fn no_session() -> Problem {
@@ -161,7 +183,7 @@ fn answer(sessions: &Sessions, session: &Session, body: impl IntoResponse) -> Re
     if session.needs_cookie() {
         response
             .headers_mut()
-            .insert(header::SET_COOKIE, sessions.set_cookie(session));
+            .append(header::SET_COOKIE, sessions.set_cookie(session));
     }
     if let Ok(tag) = HeaderValue::try_from(session.etag()) {
         response.headers_mut().insert(header::ETAG, tag);

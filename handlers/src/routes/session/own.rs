@@ -16,8 +16,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
-use restis::session::{Absence, Changes, Loaded, Rotated, Rotation, Sessions, Updated};
+use restis::session::{Absence, Changes, Loaded, Rotated, Rotation, Updated};
 use serde_json::{Map, Value};
+
+/// How often a patch is merged anew when the session changes meanwhile.
+const MERGES: usize = 4;
 
 /// Gives the browser's own session, or `null`; never writes before it answers.
 #[utoipa::path(get, path = "/api/session", tag = "session", security((), ("session_cookie" = [])),
@@ -46,7 +49,7 @@ pub(super) async fn current(
                 session: None,
                 csrf_token: None,
             });
-            return Ok(private(cleared(sessions, absence, body.into_response())));
+            return Ok(private(cleared(&browser, absence, body.into_response())));
         }
         _ => return Err(Problem::internal()),
     };
@@ -60,9 +63,9 @@ pub(super) async fn current(
     Ok(response)
 }
 
-/// Changes fields of the browser's own session by JSON merge patch (RFC 7396); `null` removes a field.
+/// Changes fields of the browser's own session by JSON merge patch (RFC 7396): objects are merged, `null` removes.
 ///
-/// `If-Match` with the `ETag` of a read refuses the change when the session changed meanwhile.
+/// `If-Match` with the `ETag` of a read, or with several, refuses the change when the session changed meanwhile.
 #[utoipa::path(patch, path = "/api/session", tag = "session", security(("session_cookie" = [])),
     request_body(content = Object, content_type = "application/json"),
     responses(
@@ -97,42 +100,45 @@ pub(super) async fn change(
         .detail("the operator names those it may in SESSION_CLIENT_FIELDS")
         .member("field", name.as_str()));
     }
-    let mut session = browser.live().await?;
-    let mut changes = Changes::merge_patch(&patch);
-    match headers.get(header::IF_MATCH) {
-        // It exists, which is all that this asks for.
-        Some(tag) if tag == "*" => {}
-        Some(tag) => changes = changes.if_version(version(tag)?),
-        None if sessions.config().requires_if_match() => {
-            return Err(Problem::new(
-                StatusCode::PRECONDITION_REQUIRED,
-                "precondition-required",
-                "The change must say which version it is for",
-            )
-            .detail("send the `ETag` of a read as `If-Match`"));
-        }
-        None => {}
+    let wanted = Precondition::of(&headers)?;
+    if wanted == Precondition::None && sessions.config().requires_if_match() {
+        return Err(Problem::new(
+            StatusCode::PRECONDITION_REQUIRED,
+            "precondition-required",
+            "The change must say which version it is for",
+        )
+        .detail("send the `ETag` of a read as `If-Match`"));
     }
-    if changes.is_empty() {
+    if patch.is_empty() {
         return Err(Problem::invalid("the patch changes nothing"));
     }
-    match sessions.update(&mut session, &changes).await? {
-        Updated::Done { .. } => {}
-        Updated::Conflict { version } => {
-            return Err(Problem::new(
-                StatusCode::PRECONDITION_FAILED,
-                "session-conflict",
-                "The session changed meanwhile",
-            )
-            .member("version", version));
+    let mut session = browser.live().await?;
+    let mut left = MERGES;
+    loop {
+        let mut changes = Changes::merge_patch(&session, &patch)?;
+        if let Precondition::Versions(versions) = &wanted {
+            if !versions.contains(&session.version()) {
+                return Err(conflict(session.version()));
+            }
+            changes = changes.if_version(session.version());
         }
-        Updated::Gone => return Err(no_session()),
-        _ => {
-            return Err(Problem::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "value-too-large",
-                "The session would hold too much",
-            ));
+        match sessions.update(&mut session, &changes).await? {
+            Updated::Done { .. } => break,
+            // What was merged is old: merge it with what is there now.
+            Updated::Conflict { .. } if left > 0 => {
+                left -= 1;
+                session = browser.load(session.token()).await?;
+            }
+            Updated::Conflict { version } => return Err(conflict(version)),
+            Updated::Gone => return Err(no_session()),
+            _ => {
+                return Err(Problem::new(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    "value-too-large",
+                    "The session would hold too much",
+                )
+                .detail("the session has as many fields as it may"));
+            }
         }
     }
     let response = answer(sessions, &session, Json(SessionView::of(&session)?));
@@ -163,10 +169,8 @@ pub(super) async fn logout(
         browser.same_site(&token)?;
         sessions.logout_token(&token).await?;
     }
-    let mut response = StatusCode::NO_CONTENT.into_response();
-    response
-        .headers_mut()
-        .insert(header::SET_COOKIE, sessions.clear_cookie());
+    let response = StatusCode::NO_CONTENT.into_response();
+    let mut response = cleared(&browser, Absence::Unknown, response);
     if uri.query() == Some("clear=site-data") {
         response.headers_mut().insert(
             "clear-site-data",
@@ -209,22 +213,78 @@ pub(super) async fn refresh(
     Ok(answer(sessions, &session, body))
 }
 
-fn version(tag: &HeaderValue) -> Result<u64> {
-    let text = tag.to_str().unwrap_or_default();
-    let number = text
-        .trim()
-        .strip_prefix("\"v")
-        .and_then(|t| t.strip_suffix('"'));
-    number
-        .and_then(|n| n.parse().ok())
-        .ok_or_else(|| Problem::invalid("`If-Match` must be the `ETag` of a read"))
+fn conflict(version: u64) -> Problem {
+    Problem::new(
+        StatusCode::PRECONDITION_FAILED,
+        "session-conflict",
+        "The session changed meanwhile",
+    )
+    .member("version", version)
 }
 
-fn cleared(sessions: &Sessions, absence: Absence, mut response: Response) -> Response {
+/// Which versions a change is for ([RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-13.1.1)).
+#[derive(Debug, PartialEq, Eq)]
+enum Precondition {
+    /// `If-Match` is not there.
+    None,
+    /// `*`: it exists, which is all that this asks for.
+    Any,
+    /// Entity tags; those of something else match nothing.
+    Versions(Vec<u64>),
+}
+
+impl Precondition {
+    fn of(headers: &HeaderMap) -> Result<Self> {
+        let invalid =
+            || Problem::invalid("`If-Match` is `*` or a list of entity tags, such as `\"v1\"`");
+        let mut lines = headers.get_all(header::IF_MATCH).iter().peekable();
+        if lines.peek().is_none() {
+            return Ok(Self::None);
+        }
+        let (mut any, mut tags, mut versions) = (false, 0, Vec::new());
+        for line in lines {
+            let mut rest = line.to_str().map_err(|_| invalid())?.trim();
+            while !rest.is_empty() {
+                if let Some(more) = rest.strip_prefix(',') {
+                    rest = more.trim_start();
+                    continue;
+                }
+                if let Some(more) = rest.strip_prefix('*') {
+                    (any, rest) = (true, more.trim_start());
+                } else {
+                    let (weak, opaque) = match rest.strip_prefix("W/") {
+                        Some(opaque) => (true, opaque),
+                        None => (false, rest),
+                    };
+                    let quoted = opaque.strip_prefix('"').ok_or_else(invalid)?;
+                    let (tag, more) = quoted.split_once('"').ok_or_else(invalid)?;
+                    tags += 1;
+                    // The comparison is strong: a weak tag never matches.
+                    let version = tag.strip_prefix('v').filter(|_| !weak);
+                    versions.extend(version.and_then(|v| v.parse::<u64>().ok()));
+                    rest = more.trim_start();
+                }
+                if !rest.is_empty() && !rest.starts_with(',') {
+                    return Err(invalid());
+                }
+            }
+        }
+        match (any, tags) {
+            (true, 0) => Ok(Self::Any),
+            (false, 1..) => Ok(Self::Versions(versions)),
+            _ => Err(invalid()),
+        }
+    }
+}
+
+fn cleared(browser: &Browser<'_>, absence: Absence, mut response: Response) -> Response {
+    let sessions = browser.sessions;
+    let cookies = response.headers_mut();
+    for cookie in sessions.clear_ambiguous(browser.headers) {
+        cookies.append(header::SET_COOKIE, cookie);
+    }
     if absence.clears_cookie() {
-        response
-            .headers_mut()
-            .insert(header::SET_COOKIE, sessions.clear_cookie());
+        cookies.append(header::SET_COOKIE, sessions.clear_cookie());
     }
     response
 }

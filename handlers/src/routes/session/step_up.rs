@@ -1,15 +1,16 @@
 //! A change of privilege: the user proved again who they are, or changed the organisation.
 
-use super::{Browser, answer, no_session, view::SessionView};
+use super::{Browser, answer, create::refusal, no_session, view::SessionView};
 use crate::{
     ApiJson, AppState,
     auth::{Caller, Scope},
     client_ip::ClientIp,
+    extract::{at_most, organisation},
     problem::{Problem, ProblemDocument, Result},
 };
 use axum::{Json, extract::State, response::Response};
 use http::{HeaderMap, Method};
-use restis::session::{Rotated, Rotation, Session};
+use restis::session::{Creation, Rotated, Rotation, Session};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -43,6 +44,7 @@ pub(super) struct StepUpRequest {
         (status = 400, description = "The request is not valid", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 401, description = "No accepted service token or assertion, or no live session", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 403, description = "The token lacks `session:create` or the organisation; the session is of another user; an assertion from another site", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "The assertion was used, or the user signed out everywhere meanwhile", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 415, description = "The body is not JSON", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 429, description = "Too many cookies that nobody was given", body = ProblemDocument, content_type = "application/problem+json"),
@@ -56,22 +58,39 @@ pub(super) async fn step_up(
     headers: HeaderMap,
     ApiJson(body): ApiJson<StepUpRequest>,
 ) -> Result<Response> {
-    let browser = Browser::new(&state, &method, &headers, ip)?;
+    let browser = Browser::new(&state, &method, &headers, ip)?.called_by(caller.as_ref());
+    organisation(body.organisation.as_deref())?;
+    at_most("user", body.user.as_deref(), 128)?;
     let (session, rotation) = match (&caller, &body.assertion) {
         (Some(caller), None) => {
             caller.require(Scope::SessionCreate)?;
             caller.require_organisation(body.organisation.as_deref())?;
             let user = body.user.as_deref();
             let user = user.ok_or_else(|| Problem::invalid("`user` says who was verified"))?;
-            let session = presented(&browser, user).await?;
+            let session = presented(&browser).await?;
+            if session.user() != Some(user) {
+                return Err(of_another_user());
+            }
             // A token for one organisation must not reach the session of another one.
             caller.require_organisation(session.organisation())?;
             (session, body.rotation())
         }
         (None, Some(token)) if body.is_empty() => {
             let assertion = browser.assertion(token)?;
-            let session = presented(&browser, assertion.subject()).await?;
-            (session, assertion.step_up())
+            let session = presented(&browser).await?;
+            let subject = assertion.subject();
+            // A session of no organisation may move to the one that the assertion names.
+            let same = match session.organisation() {
+                None => session.user() == Some(subject.id()),
+                Some(_) => session.subject() == Some(subject),
+            };
+            if !same {
+                return Err(of_another_user());
+            }
+            let rotation = assertion.step_up();
+            let rotation =
+                rotation.map_err(|error| Problem::unauthenticated().detail(error.to_string()))?;
+            (session, rotation)
         }
         (None, None) => return Err(Problem::unauthenticated()),
         _ => {
@@ -85,6 +104,8 @@ pub(super) async fn step_up(
             let body = Json(SessionView::of(&session)?);
             Ok(answer(browser.sessions, &session, body))
         }
+        Rotated::StaleLogin => Err(refusal(&Creation::StaleLogin)),
+        Rotated::AlreadyUsed => Err(refusal(&Creation::AlreadyUsed)),
         _ => Err(no_session()),
     }
 }
@@ -107,12 +128,13 @@ impl StepUpRequest {
     }
 }
 
-/// The session that the cookie is of, if it is this user's: nobody steps up for somebody else.
-async fn presented(browser: &Browser<'_>, user: &str) -> Result<Session> {
-    let token = browser.token()?.map_err(|_| no_session())?;
-    let session = browser.load(&token).await?;
-    match session.user() == Some(user) {
-        true => Ok(session),
-        false => Err(Problem::forbidden("the session is of another user")),
-    }
+/// The session that the cookie is of.
+async fn presented(browser: &Browser<'_>) -> Result<Session> {
+    let token = browser.token()?.map_err(|_| browser.no_token())?;
+    browser.load(&token).await
+}
+
+/// Nobody steps up for somebody else; the same id in two organisations is two users.
+fn of_another_user() -> Problem {
+    Problem::forbidden("the session is of another user")
 }

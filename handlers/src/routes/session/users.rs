@@ -5,16 +5,17 @@ use super::{
     view::{ListedSession, Revoked},
 };
 use crate::{
-    ApiQuery, AppState,
+    ApiPath, ApiQuery, AppState,
     auth::{Caller, Scope},
+    extract::organisation,
     problem::{Problem, ProblemDocument, Result},
 };
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::State,
     response::{IntoResponse, Response},
 };
-use restis::session::Active;
+use restis::session::{Active, User};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -28,17 +29,28 @@ pub(super) struct Epoch {
 /// For whom a service asks.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct EpochQuery {
-    /// The organisation, for tokens that are bound to some.
-    #[param(max_length = 64)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OfOrganisation {
+    /// The user's organisation: the same id in two organisations is two users.
+    #[param(max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
     organisation: Option<String>,
+}
+
+impl OfOrganisation {
+    /// The organisation, if the caller may act for it; none is for tokens of all organisations.
+    fn of(&self, caller: &Caller) -> Result<Option<&str>> {
+        let name = self.organisation.as_deref();
+        organisation(name)?;
+        caller.require_organisation(name)?;
+        Ok(name)
+    }
 }
 
 /// Gives the user's epoch, to be read before credentials are checked.
 ///
 /// It moves with "sign out everywhere": a login that began before is then refused as `stale-auth`.
 #[utoipa::path(get, path = "/api/users/{user}/epoch", tag = "session", security(("service_token" = [])),
-    params(("user" = String, Path, description = "The user's id", max_length = 128), EpochQuery),
+    params(("user" = String, Path, description = "The user's id", max_length = 128), OfOrganisation),
     responses(
         (status = 200, description = "The epoch", body = Epoch),
         (status = 400, description = "The id is not valid", body = ProblemDocument, content_type = "application/problem+json"),
@@ -49,54 +61,75 @@ pub(super) struct EpochQuery {
 pub(super) async fn epoch(
     State(state): State<AppState>,
     caller: Caller,
-    Path(user): Path<String>,
-    ApiQuery(query): ApiQuery<EpochQuery>,
+    ApiPath(user): ApiPath,
+    ApiQuery(query): ApiQuery<OfOrganisation>,
 ) -> Result<Response> {
     caller.require(Scope::SessionCreate)?;
-    caller.require_organisation(query.organisation.as_deref())?;
-    let epoch = sessions(&state)?.begin_login(&user).await?;
+    let organisation = query.of(&caller)?;
+    let user = User::new(&user).organisation(organisation);
+    let epoch = sessions(&state)?.begin_login(user).await?;
     let epoch = epoch.as_str().to_owned();
     Ok(private(Json(Epoch { epoch }).into_response()))
 }
 
-/// Lists the sessions of a user; for administrators.
+/// Lists the sessions of a user, without `organisation` those of this id everywhere; for administrators.
 #[utoipa::path(get, path = "/api/users/{user}/sessions", tag = "session", security(("service_token" = [])),
-    params(("user" = String, Path, description = "The user's id", max_length = 128)),
+    params(("user" = String, Path, description = "The user's id", max_length = 128), OfOrganisation),
     responses(
         (status = 200, description = "The sessions", body = Vec<ListedSession>),
         (status = 400, description = "The id is not valid", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 401, description = "No accepted service token", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, description = "The token lacks `session:admin`, or is bound to organisations", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 403, description = "The token lacks `session:admin` or the organisation", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 503, description = "The store does not answer", body = ProblemDocument, content_type = "application/problem+json"),
     ))]
 pub(super) async fn list_user(
     State(state): State<AppState>,
     caller: Caller,
-    Path(user): Path<String>,
+    ApiPath(user): ApiPath,
+    ApiQuery(query): ApiQuery<OfOrganisation>,
 ) -> Result<Response> {
-    administers(&caller)?;
-    let listed = sessions(&state)?.list(&user, None).await?;
+    caller.require(Scope::SessionAdmin)?;
+    let sessions = sessions(&state)?;
+    let listed = match query.of(&caller)? {
+        Some(name) => {
+            sessions
+                .list(User::new(&user).organisation(name), None)
+                .await?
+        }
+        None => sessions.list_everywhere(&user).await?,
+    };
     let listed: Vec<ListedSession> = listed.into_iter().map(Into::into).collect();
     Ok(private(Json(listed).into_response()))
 }
 
 /// Ends every session of a user, also logins that are on their way; for administrators.
+///
+/// Without `organisation` those of this id everywhere.
 #[utoipa::path(delete, path = "/api/users/{user}/sessions", tag = "session", security(("service_token" = [])),
-    params(("user" = String, Path, description = "The user's id", max_length = 128)),
+    params(("user" = String, Path, description = "The user's id", max_length = 128), OfOrganisation),
     responses(
         (status = 200, description = "How many ended", body = Revoked),
         (status = 400, description = "The id is not valid", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 401, description = "No accepted service token", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, description = "The token lacks `session:admin`, or is bound to organisations", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 403, description = "The token lacks `session:admin` or the organisation", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 503, description = "The store does not answer", body = ProblemDocument, content_type = "application/problem+json"),
     ))]
 pub(super) async fn revoke_user(
     State(state): State<AppState>,
     caller: Caller,
-    Path(user): Path<String>,
+    ApiPath(user): ApiPath,
+    ApiQuery(query): ApiQuery<OfOrganisation>,
 ) -> Result<Response> {
-    administers(&caller)?;
-    let revoked = sessions(&state)?.revoke_all(&user).await?;
+    caller.require(Scope::SessionAdmin)?;
+    let sessions = sessions(&state)?;
+    let revoked = match query.of(&caller)? {
+        Some(name) => {
+            sessions
+                .revoke_all(User::new(&user).organisation(name))
+                .await?
+        }
+        None => sessions.revoke_everywhere(&user).await?,
+    };
     Ok(private(Json(Revoked { revoked }).into_response()))
 }
 
@@ -122,7 +155,7 @@ pub(super) struct RevokedPage {
 /// Ends everybody's sessions, one page for each call; for administrators.
 ///
 /// To end all at once, the operator changes `SESSION_SECRETS`.
-#[utoipa::path(delete, path = "/api/users/sessions", tag = "session", security(("service_token" = [])),
+#[utoipa::path(post, path = "/api/sessions/revoke-all", tag = "session", security(("service_token" = [])),
     params(PageQuery),
     responses(
         (status = 200, description = "How many ended, and where to go on", body = RevokedPage),
@@ -178,5 +211,5 @@ pub(super) async fn active(State(state): State<AppState>, caller: Caller) -> Res
 
 fn administers(caller: &Caller) -> Result<()> {
     caller.require(Scope::SessionAdmin)?;
-    caller.require_organisation(None)
+    caller.require_unrestricted()
 }

@@ -77,6 +77,9 @@ pub(super) struct ListedSession {
     used_ms: u64,
     /// When it ends without further use, in unix milliseconds.
     expires_ms: u64,
+    /// The organisation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    organisation: Option<String>,
     /// The device's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     device: Option<String>,
@@ -93,6 +96,7 @@ impl From<SessionInfo> for ListedSession {
             created_ms: info.created_ms,
             used_ms: info.used_ms,
             expires_ms: info.expires_ms,
+            organisation: info.organisation,
             device: info.device,
             network: info.network,
         }
