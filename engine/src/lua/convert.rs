@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use mlua::{Either, IntoLua, Lua, Result, Table, Value};
 
-use super::error::out_of_memory;
+use super::bounds::{Bounds, MEMORY_LIMIT};
+use super::error::{MAX_TEXT, out_of_memory};
 use crate::error::Error;
 use crate::num::{self, DoubleText};
 use crate::reply::Reply;
@@ -95,23 +96,31 @@ pub(super) fn weight(reply: &Reply) -> usize {
     }
 }
 
-/// What a script returned, as a reply of at most `room` bytes.
-pub(super) fn to_reply(value: &Value, resp3: bool, room: usize) -> Result<Reply> {
-    Conversion { resp3, room }.value(value, 0)
+/// What a script returned, as a reply.
+pub(super) fn to_reply(value: &Value, resp3: bool, bounds: &Bounds) -> Result<Reply> {
+    let room = MEMORY_LIMIT;
+    Conversion {
+        bounds,
+        resp3,
+        room,
+    }
+    .value(value, 0)
 }
 
 /// A conversion of what a script returned.
-struct Conversion {
+struct Conversion<'a> {
+    bounds: &'a Bounds,
     resp3: bool,
     /// Bytes that are left: one text may be in a table many times.
     room: usize,
 }
 
-impl Conversion {
+impl Conversion<'_> {
     fn value(&mut self, value: &Value, depth: usize) -> Result<Reply> {
         if depth > MAX_DEPTH {
             return Ok(Reply::Error(TOO_DEEP));
         }
+        self.bounds.step()?;
         self.take(ITEM)?;
         Ok(match value {
             Value::String(text) => self.bulk(&text.as_bytes())?,
@@ -193,6 +202,7 @@ impl Conversion {
 
 /// The error line of a table's `err`, with one leading dash removed.
 fn error_line(text: &[u8]) -> Error {
+    let text = &text[..text.len().min(MAX_TEXT)];
     Error::new(String::from_utf8_lossy(text).trim_end_matches(['\r', '\n']))
 }
 

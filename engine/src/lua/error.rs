@@ -34,10 +34,19 @@ impl fmt::Display for Raised {
 impl std::error::Error for Raised {}
 
 fn external(text: impl Into<String>, kind: Kind) -> mlua::Error {
-    mlua::Error::external(Raised {
-        text: text.into(),
-        kind,
-    })
+    let text = clip(text.into());
+    mlua::Error::external(Raised { text, kind })
+}
+
+/// The longest text of an error.
+pub(super) const MAX_TEXT: usize = 64 << 10;
+
+/// The text, cut off after [`MAX_TEXT`] bytes.
+fn clip(text: String) -> String {
+    match text.as_bytes().get(..MAX_TEXT) {
+        Some(head) => String::from_utf8_lossy(head).into_owned(),
+        None => text,
+    }
 }
 
 /// An error table without a position, as `redis.call` raises it.
@@ -72,6 +81,9 @@ pub(super) fn bad_argument(
     function: &str,
     problem: impl fmt::Display,
 ) -> mlua::Error {
+    // A method's own object is not counted.
+    let is_method = lua.inspect_stack(0, |debug| debug.names().name_what == Some("method"));
+    let index = index - usize::from(is_method == Some(true) && index > 1);
     raise_at(
         lua,
         format_args!("bad argument #{index} to '{function}' ({problem})"),

@@ -14,6 +14,8 @@ use super::{bit, cjson, cmsgpack, random, strings, structs};
 use crate::error::Error;
 use crate::reply::Reply;
 
+/// The longest name of a source in the place of an error: the source itself, if it has no name.
+const MAX_NAME: usize = 1 << 10;
 const WRONG_ARGUMENTS: &str = "ERR wrong number or type of arguments";
 const NO_ARGUMENTS: &str = "ERR Please specify at least one argument for this redis lib call";
 const BAD_ARGUMENTS: &str = "ERR Lua redis lib command arguments must be strings or integers";
@@ -42,6 +44,10 @@ pub(super) fn table(
     native.raw_set(
         "tick",
         lua.create_function(|lua, ()| Bounds::of(lua)?.call())?,
+    )?;
+    native.raw_set(
+        "look",
+        lua.create_function(|lua, ()| Bounds::of(lua)?.look())?,
     )?;
     strings::install(lua, &native)?;
     random::install(lua, &lua.globals().get("math")?, random)?;
@@ -102,11 +108,11 @@ fn describe(lua: &Lua, frame: &Shared) -> Result<Function> {
                 (text, _) => text,
             },
             Value::Table(table) => match table.raw_get::<Value>("err")? {
-                Value::String(text) => String::from_utf8_lossy(&text.as_bytes()).into_owned(),
+                Value::String(text) => lossy(&text.as_bytes()),
                 _ => "ERR unknown error".to_owned(),
             },
             other => match lua.coerce_string(other.clone())? {
-                Some(text) => format!("ERR {}", String::from_utf8_lossy(&text.as_bytes())),
+                Some(text) => format!("ERR {}", lossy(&text.as_bytes())),
                 None => format!("ERR {}", other.type_name()),
             },
         };
@@ -118,6 +124,12 @@ fn describe(lua: &Lua, frame: &Shared) -> Result<Function> {
     })
 }
 
+/// The text of an error that a script made, not longer than errors are.
+fn lossy(text: &[u8]) -> String {
+    let text = &text[..text.len().min(error::MAX_TEXT)];
+    String::from_utf8_lossy(text).into_owned()
+}
+
 /// `source:line` of the innermost line of Lua that is not the sandbox's.
 fn place(lua: &Lua) -> Option<String> {
     for level in 1..200 {
@@ -127,7 +139,9 @@ fn place(lua: &Lua) -> Option<String> {
             if source.what == "C" || name == SANDBOX {
                 return None;
             }
-            Some(format!("{name}:{}", debug.current_line()?))
+            let line = debug.current_line()?;
+            let name = &name.as_bytes()[..name.len().min(MAX_NAME)];
+            Some(format!("{}:{line}", String::from_utf8_lossy(name)))
         })?;
         if found.is_some() {
             return found;

@@ -6,8 +6,9 @@ local pcall, xpcall, unpack, collectgarbage = pcall, xpcall, unpack, collectgarb
 local resume, create, wrap = coroutine.resume, coroutine.create, coroutine.wrap
 local table_insert, table_remove, table_sort, table_foreach =
   table.insert, table.remove, table.sort, table.foreach
-local concat, gsub, floor, ceil = table.concat, string.gsub, math.floor, math.ceil
-local describe, explain, tick = native.describe, native.explain, native.tick
+local concat, gsub, sub = table.concat, string.gsub, string.sub
+local floor, ceil = math.floor, math.ceil
+local describe, explain, tick, look = native.describe, native.explain, native.tick, native.look
 
 -- The most results that the interpreter returns at once, its arguments included.
 local MAX_RESULTS = 8000
@@ -54,8 +55,11 @@ local function visible(e, as_text)
   return e
 end
 
+-- What ended the script may have become another error on its way, where the C stack was full or
+-- memory was out: so the clock is looked at again.
 local function settle(as_text, ok, ...)
   if ok then return true, ... end
+  look()
   return false, visible((...), as_text)
 end
 
@@ -221,28 +225,48 @@ local function safe_foreach(...)
   return table_foreach(frozen[t] or t, f)
 end
 
--- What a match is replaced by, after the text before it.
-local function replace(f, before, match, ...)
-  if not match then return before end
+local function is_text(value) return type(value) == "string" or type(value) == "number" end
+
+local function safe_gmatch(...)
+  local s, p = ...
+  local count = select("#", ...)
+  if not is_text(s) then refuse(1, "gmatch", "string", count, s) end
+  if not is_text(p) then refuse(2, "gmatch", "string", count, p) end
+  local from = 0
+  local function take(next, ...)
+    from = next
+    return ...
+  end
+  return function()
+    if from then return take(native.gmatch(s, p, from)) end
+  end
+end
+
+-- A match that `gsub` replaces: its place, where the next one is looked for, and its replacement.
+local function replace(f, s, start, finish, from, ...)
+  if not start then return nil end
   local value
   if type(f) == "table" then value = f[(...)] else value = f(...) end
-  if not value then return before, match end
-  if type(value) ~= "string" and type(value) ~= "number" then
-    error("invalid replacement value (a " .. type(value) .. ")", 3)
-  end
-  return before, value
+  if not value then return start, finish, from, sub(s, start + 1, finish) end
+  if not is_text(value) then error("invalid replacement value (a " .. type(value) .. ")", 3) end
+  return start, finish, from, value
 end
 
 local function safe_gsub(...)
-  local _, _, f = ...
-  if type(f) ~= "function" and type(f) ~= "table" then return native.gsub(...) end
-  local step, parts, count = native.replaced(...), {}, 0
-  while true do
-    local before, value = replace(f, step())
-    parts[2 * count + 1], parts[2 * count + 2] = before, value
-    if value == nil then return concat(parts), count end
-    count = count + 1
+  local s, p, f, most = ...
+  local calls = type(f) == "function" or type(f) == "table"
+  if not (calls and is_text(s) and is_text(p)) then return native.gsub(...) end
+  s, most = s .. "", most == nil and MAX_INT or integer(most)
+  if not most then return native.gsub(...) end
+  local parts, count, copied, from = {}, 0, 0, 0
+  while from and count < most do
+    local start, finish, next_from, value = replace(f, s, native.replaced(s, p, from))
+    if not start then break end
+    parts[2 * count + 1], parts[2 * count + 2] = sub(s, copied + 1, start), value
+    copied, from, count = finish, next_from, count + 1
   end
+  parts[2 * count + 1] = sub(s, copied + 1)
+  return concat(parts), count
 end
 
 -- `load` of one environment: reads all of the source before it is compiled.
@@ -269,7 +293,7 @@ local function safe_collectgarbage(option)
   if option == nil then option = "collect" end
   if option == "count" then return collectgarbage("count") end
   if option == "collect" or option == "step" then
-    tick()
+    look()
     return collectgarbage(option)
   end
   if option == "stop" or option == "restart" then return 0 end
@@ -296,8 +320,9 @@ local tables = copy(table)
 tables.insert, tables.remove, tables.sort = safe_insert, safe_remove, safe_sort
 tables.foreach = safe_foreach
 local strings = copy(string)
-strings.find, strings.match, strings.gmatch = native.find, native.match, native.gmatch
+strings.find, strings.match, strings.gmatch = native.find, native.match, safe_gmatch
 strings.gsub, strings.rep = safe_gsub, native.rep
+strings.lower, strings.upper, strings.reverse = native.lower, native.upper, native.reverse
 
 local libraries = {
   string = protect(strings), table = protect(tables), math = protect(copy(math)),

@@ -1,8 +1,5 @@
 //! The functions of `string` that may take long or much memory.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
-
 use mlua::{Lua, LuaString, MultiValue, Result, Table, Value};
 
 use super::args::{integer_or, number, string};
@@ -23,7 +20,17 @@ pub(super) fn install(lua: &Lua, table: &Table) -> Result<()> {
     table.raw_set("gmatch", lua.create_function(gmatch)?)?;
     table.raw_set("gsub", lua.create_function(gsub)?)?;
     table.raw_set("replaced", lua.create_function(replaced)?)?;
-    table.raw_set("rep", lua.create_function(rep)?)
+    table.raw_set("rep", lua.create_function(rep)?)?;
+    for (name, change) in [
+        ("lower", <[u8]>::make_ascii_lowercase as fn(&mut [u8])),
+        ("upper", <[u8]>::make_ascii_uppercase),
+        ("reverse", <[u8]>::reverse),
+    ] {
+        let changed =
+            lua.create_function(move |lua, args: MultiValue| changed(lua, &args, name, change))?;
+        table.raw_set(name, changed)?;
+    }
+    Ok(())
 }
 
 /// `find` and `match`.
@@ -74,26 +81,66 @@ fn start(from: i64, length: usize) -> usize {
     usize::try_from(from).unwrap_or(0).min(length)
 }
 
-fn gmatch(lua: &Lua, args: MultiValue) -> Result<mlua::Function> {
-    let subject = string(lua, &args, 1, "gmatch")?;
-    let pattern = string(lua, &args, 2, "gmatch")?;
-    let next = AtomicUsize::new(0);
-    lua.create_function(move |lua, ()| {
-        let subject = subject.as_bytes();
-        let pattern = pattern.as_bytes();
-        let bounds = Bounds::of(lua)?;
-        let from = next.load(Ordering::Relaxed);
-        let mut matcher = Matcher::new(&subject, &pattern, false, bounds.budget());
-        let found = matcher.find(from);
-        let Some((start, end)) = found.map_err(|problem| refuse(lua, &bounds, problem))? else {
-            next.store(subject.len() + 1, Ordering::Relaxed);
-            return Ok(MultiValue::new());
-        };
-        next.store(end + usize::from(end == start), Ordering::Relaxed);
-        let mut values = Vec::new();
-        captures(lua, &bounds, &matcher, &subject, (start, end), &mut values)?;
-        Ok(MultiValue::from_vec(values))
-    })
+/// The next match at a place or after: where the one after it is looked for, and the captures.
+///
+/// The iterator of `gmatch` is the sandbox's: a native one would hold texts that Lua cannot see.
+fn gmatch(lua: &Lua, args: MultiValue) -> Result<MultiValue> {
+    let found = next_match(lua, &args, "gmatch", false)?;
+    Ok(found.map_or_else(MultiValue::new, |mut found| {
+        found.values.insert(0, found.next);
+        MultiValue::from_vec(found.values)
+    }))
+}
+
+/// The next match that `gsub` replaces: where it starts and ends, where the next one is looked
+/// for (`false`: nowhere), and the captures.
+///
+/// The sandbox calls the script's function itself, so that its errors stay what they are.
+fn replaced(lua: &Lua, args: MultiValue) -> Result<MultiValue> {
+    let found = next_match(lua, &args, "gsub", true)?;
+    Ok(found.map_or_else(MultiValue::new, |mut found| {
+        let place = [whole(found.start), whole(found.end), found.next];
+        found.values.splice(0..0, place);
+        MultiValue::from_vec(found.values)
+    }))
+}
+
+/// A match, and where the next one is looked for.
+struct Found {
+    start: usize,
+    end: usize,
+    next: Value,
+    values: Vec<Value>,
+}
+
+/// Arguments: subject, pattern, the place from 0.
+fn next_match(lua: &Lua, args: &MultiValue, name: &str, anchors: bool) -> Result<Option<Found>> {
+    let subject = string(lua, args, 1, name)?;
+    let pattern = string(lua, args, 2, name)?;
+    let from = integer_or(lua, args, 3, name, 0)?;
+    let (subject, pattern) = (&*subject.as_bytes(), &*pattern.as_bytes());
+    let bounds = Bounds::of(lua)?;
+    let mut matcher = Matcher::new(subject, pattern, anchors, bounds.budget());
+    let found = matcher.find(usize::try_from(from).unwrap_or(usize::MAX));
+    let Some((start, end)) = found.map_err(|problem| refuse(lua, &bounds, problem))? else {
+        return Ok(None);
+    };
+    let mut values = Vec::new();
+    captures(lua, &bounds, &matcher, subject, (start, end), &mut values)?;
+    // After an empty match the character there stays, and the next match is behind it.
+    let next = end + usize::from(end == start);
+    let over = matcher.is_anchored() || next > subject.len();
+    let next = if over {
+        Value::Boolean(false)
+    } else {
+        whole(next)
+    };
+    Ok(Some(Found {
+        start,
+        end,
+        next,
+        values,
+    }))
 }
 
 /// `gsub` with a text as replacement.
@@ -140,54 +187,6 @@ fn gsub_arguments(lua: &Lua, args: &MultiValue) -> Result<(LuaString, LuaString,
     let all = subject.as_bytes().len() as i64 + 1;
     let most = integer_or(lua, args, 4, "gsub", all)?;
     Ok((subject, pattern, most))
-}
-
-/// Where the replacing of matches stands.
-#[derive(Debug, Default)]
-struct Cursor {
-    /// The subject up to here is in the result.
-    copied: usize,
-    /// Where the next match is looked for.
-    next: usize,
-    count: i64,
-    ended: bool,
-}
-
-/// The matches that `gsub` replaces, one a call: the text before it, the match, its captures; at
-/// last the rest of the text alone.
-///
-/// The sandbox calls the script's function itself, so that its errors stay what they are.
-fn replaced(lua: &Lua, args: MultiValue) -> Result<mlua::Function> {
-    let (subject, pattern, most) = gsub_arguments(lua, &args)?;
-    let cursor = Mutex::new(Cursor::default());
-    lua.create_function(move |lua, ()| {
-        let (subject, pattern) = (&*subject.as_bytes(), &*pattern.as_bytes());
-        let mut cursor = cursor.lock().unwrap_or_else(PoisonError::into_inner);
-        let bounds = Bounds::of(lua)?;
-        let mut matcher = Matcher::new(subject, pattern, true, bounds.budget());
-        let found = if cursor.ended || cursor.count >= most {
-            None
-        } else {
-            let found = matcher.find(cursor.next);
-            found.map_err(|problem| refuse(lua, &bounds, problem))?
-        };
-        let before = cursor.copied;
-        let Some((start, end)) = found else {
-            let rest = lua.create_string(&subject[before..])?;
-            return Ok(MultiValue::from_vec(vec![Value::String(rest)]));
-        };
-        cursor.copied = end;
-        // After an empty match the character there stays, and the next match is behind it.
-        cursor.next = end + usize::from(end == start);
-        cursor.count += 1;
-        cursor.ended = matcher.is_anchored() || cursor.next > subject.len();
-        let mut values = vec![
-            value(lua, subject, Capture::Text(before, start))?,
-            value(lua, subject, Capture::Text(start, end))?,
-        ];
-        captures(lua, &bounds, &matcher, subject, (start, end), &mut values)?;
-        Ok(MultiValue::from_vec(values))
-    })
 }
 
 /// Why a replacement failed.
@@ -275,6 +274,19 @@ fn refuse(lua: &Lua, bounds: &Bounds, problem: Problem) -> mlua::Error {
         Problem::Invalid(text) => raise_at(lua, text),
         Problem::Stopped => bounds.overtime(),
     }
+}
+
+/// A copy of a text, changed in place.
+fn changed(lua: &Lua, args: &MultiValue, name: &str, change: fn(&mut [u8])) -> Result<LuaString> {
+    let text = string(lua, args, 1, name)?;
+    let text = text.as_bytes();
+    let bounds = Bounds::of(lua)?;
+    // Twice: here, and as the string.
+    bounds.check_room(lua, text.len().saturating_mul(2))?;
+    bounds.spend(text.len() / 8)?;
+    let mut copy = text.to_vec();
+    change(&mut copy);
+    lua.create_string(copy)
 }
 
 fn rep(lua: &Lua, args: MultiValue) -> Result<LuaString> {

@@ -241,7 +241,7 @@ fn unpack(lua: &Lua, args: MultiValue) -> Result<MultiValue> {
     } else {
         number(lua, &args, 3, "unpack")?
     };
-    if start < 1.0 {
+    if start.is_nan() || start < 1.0 {
         return Err(bad_argument(
             lua,
             3,

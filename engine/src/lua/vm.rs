@@ -7,7 +7,7 @@ use mlua::chunk::ChunkMode;
 use mlua::state::{GcIncParams, GcMode};
 use mlua::{Function, HookTriggers, Lua, LuaOptions, StdLib, Table, Value, VmState};
 
-use super::bounds::{self, Bounds};
+use super::bounds::Bounds;
 use super::compile::Compiler;
 use super::error::{SANDBOX, explain};
 use super::frame::{self, Failure, Frame, Loan, Mode};
@@ -187,7 +187,7 @@ impl Vm {
         name: impl FnOnce() -> String,
     ) -> Reply {
         let limit = self.0.memory_limit;
-        let free = limit.map(|limit| limit.saturating_sub(ctx.db.used()));
+        let free = limit.map(|limit| limit.saturating_sub(ctx.used()));
         self.0.bounds.start(&self.0.lua, free);
         let loan = Loan::new(&self.0.frame, ctx, mode);
         let outcome = self.invoke(runner, function, keys, args);
@@ -196,13 +196,15 @@ impl Vm {
             (frame.resp3, frame.failure.take())
         };
         drop(loan);
-        if self.0.lua.used_memory() > self.0.alive.load(Ordering::Relaxed) + LEFT_BEHIND {
+        let most = self.0.alive.load(Ordering::Relaxed) + LEFT_BEHIND;
+        // References into the interpreter may have run out, which only a collection gives back.
+        if self.0.lua.used_memory() > most || outcome.is_err() {
             self.collect();
         }
         cjson::reset(&self.0.settings);
         self.0.random.reset();
         let failure = match outcome {
-            Ok((true, value)) => match convert::to_reply(&value, resp3, bounds::MEMORY_LIMIT) {
+            Ok((true, value)) => match convert::to_reply(&value, resp3, &self.0.bounds) {
                 Ok(reply) => return reply,
                 Err(error) => unexpected(&error),
             },
