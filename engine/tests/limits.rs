@@ -126,8 +126,10 @@ fn a_pattern_that_takes_long_is_stopped() {
     assert!(begin.elapsed() < SOON);
 }
 
+type Command = Vec<String>;
+
 /// Commands that prepare, and one that would run for minutes. `{x}` is a text of 100,000 letters.
-fn hostile() -> Vec<(&'static str, Vec<Vec<String>>, Vec<String>)> {
+fn hostile() -> Vec<(&'static str, Vec<Command>, Command)> {
     let words = |line: &str| -> Vec<String> {
         let letters = "a".repeat(100_000);
         line.split(' ')

@@ -190,8 +190,9 @@ fn no_command_allocates_much_more_than_the_limit() {
         "SEARCH.CREATE i ON HASH PREFIX 1 p: SCHEMA f TEXT",
         0,
     ));
+    let text = (0..60_000).map(|n| format!("w{n}")).collect::<Vec<_>>();
+    let text = text.join(" ");
     let before = ALLOCATED.current_usage();
-    let text: String = (0..60_000).map(|n| format!("w{n} ")).collect();
     assert_eq!(engine.call(&["HSET", "p:1", "f", &text]), Reply::Int(1));
     assert!(is_oom(&engine.call(&["SEARCH.COUNT", "i", "{}"])));
     assert!(ALLOCATED.current_usage() - before < LIMIT);
