@@ -263,9 +263,14 @@ impl Cell {
 
     /// The neighbour in that direction; the grid wraps around.
     fn moved(self, dx: i8, dy: i8) -> Self {
-        let mask = (1u64 << self.step) - 1;
-        let x = gather(self.bits >> 1).wrapping_add_signed(dx.into()) & mask;
-        let y = gather(self.bits).wrapping_add_signed(dy.into()) & mask;
+        // A position on the upper edge lies in a cell beyond the grid, which only a move along that
+        // axis leaves.
+        let along = |place: u64, by: i8| match by {
+            0 => place,
+            by => place.wrapping_add_signed(by.into()) & ((1u64 << self.step) - 1),
+        };
+        let x = along(gather(self.bits >> 1), dx);
+        let y = along(gather(self.bits), dy);
         Self {
             bits: spread(y) | spread(x) << 1,
             ..self

@@ -43,9 +43,20 @@ pub(crate) fn parse_f64(text: &[u8]) -> Option<f64> {
         return Some(if text.starts_with('-') { -value } else { value });
     }
     let value: f64 = text.parse().ok()?;
-    // C reports a range error for an overflow, which Redis refuses.
+    // C reports a range error for what is too large or too small, which Redis refuses.
+    let digits = unsigned.split(['e', 'E']).next().unwrap_or_default();
+    if value == 0.0 && digits.bytes().any(|digit| matches!(digit, b'1'..=b'9')) {
+        return None;
+    }
     let spelled = unsigned.starts_with(['i', 'I']);
     (!value.is_nan() && (spelled || value.is_finite())).then_some(value)
+}
+
+/// The infinity or zero that C's `strtod` makes of a number too large or too small for a double.
+pub(crate) fn out_of_range(text: &[u8]) -> Option<f64> {
+    let value: f64 = std::str::from_utf8(text).ok()?.parse().ok()?;
+    let spelled = text.iter().any(|byte| matches!(byte, b'n' | b'N'));
+    ((value.is_infinite() && !spelled) || value == 0.0).then_some(value)
 }
 
 fn parse_hex(text: &str) -> Option<f64> {

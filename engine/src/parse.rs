@@ -9,6 +9,17 @@ pub(crate) fn int(text: &[u8]) -> Result<i64, Error> {
     num::parse_i64(text).ok_or(NOT_INTEGER)
 }
 
+/// An integer argument of a smaller range.
+pub(crate) fn int_within(text: &[u8], low: i64, high: i64) -> Result<i64, Error> {
+    let value = int(text)?;
+    if value < low || value > high {
+        return Err(Error::new(format!(
+            "ERR value is out of range, value must between {low} and {high}"
+        )));
+    }
+    Ok(value)
+}
+
 /// An integer argument with its own error text.
 pub(crate) fn int_or(text: &[u8], error: Error) -> Result<i64, Error> {
     num::parse_i64(text).ok_or(error)

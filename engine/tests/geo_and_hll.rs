@@ -25,7 +25,7 @@ fn positions_are_stored_and_measured() {
         GEODIST s Palermo Catania foo => -ERR unsupported unit provided. please use M, KM, FT, MI
         GEODIST s Palermo None => nil
         GEOHASH s Palermo Catania None => [sqc8b49rny0, sqdtr74hyu0, nil]
-        GEOPOS s Palermo None => [[13.36138933897018433, 38.11555639549629859], nil[]]
+        GEOPOS s Palermo None => [[13.361389338970184, 38.1155563954963], nil[]]
         GEOPOS none a => [nil[]]
         SET k v
         GEOADD k 1 1 a => -WRONGTYPE Operation against a key holding the wrong kind of value
@@ -41,7 +41,7 @@ fn searches_find_sort_and_store() {
         GEOADD s 13.361389 38.115556 Palermo 15.087269 37.502669 Catania 0 0 Null
         GEOSEARCH s FROMLONLAT 15 37 BYRADIUS 200 km ASC => [Catania, Palermo]
         GEOSEARCH s FROMLONLAT 15 37 BYRADIUS 200 km DESC WITHDIST => [[Palermo, 190.4424], [Catania, 56.4413]]
-        GEOSEARCH s FROMMEMBER Palermo BYBOX 400 400 km COUNT 1 WITHHASH WITHCOORD => [[Palermo, :3479099956230698, [13.36138933897018433, 38.11555639549629859]]]
+        GEOSEARCH s FROMMEMBER Palermo BYBOX 400 400 km COUNT 1 WITHHASH WITHCOORD => [[Palermo, :3479099956230698, [13.361389338970184, 38.1155563954963]]]
         GEOSEARCH s FROMMEMBER Nobody BYBOX 400 400 km => -ERR could not decode requested zset member
         GEOSEARCH none FROMMEMBER Nobody BYBOX 400 400 km => []
         GEOSEARCH s BYRADIUS 1 m ASC ASC ASC => -ERR exactly one of FROMMEMBER or FROMLONLAT can be specified for GEOSEARCH
@@ -54,7 +54,7 @@ fn searches_find_sort_and_store() {
         GEORADIUSBYMEMBER s Palermo 200 km => [Palermo, Catania]
         GEORADIUSBYMEMBER_RO s Nobody 200 km => -ERR could not decode requested zset member
         GEORADIUS s 15 37 200 km STORE out => :2
-        GEOPOS out Palermo => [[13.36138933897018433, 38.11555639549629859]]
+        GEOPOS out Palermo => [[13.361389338970184, 38.1155563954963]]
         GEORADIUS s 15 37 200 km STOREDIST out => :2
         ZSCORE out Catania => 56.4412578701582
         GEOSEARCHSTORE out s FROMLONLAT 15 37 BYBOX 400 400 km COUNT 1 => :1

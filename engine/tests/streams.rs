@@ -43,7 +43,7 @@ fn entries_are_added_and_read() {
 }
 
 #[test]
-fn trimming_is_exact_on_xtrim_and_by_nodes_on_xadd() {
+fn approximate_trimming_waits_for_a_surplus_of_a_node_and_is_close_then() {
     let shell = Shell::new();
     for n in 1..=110 {
         shell.run(&format!("XADD s {n} f v"));
@@ -52,10 +52,11 @@ fn trimming_is_exact_on_xtrim_and_by_nodes_on_xadd() {
         "
         XADD s MAXLEN ~ 30 111 f v => 111-0
         XLEN s => :111
+        XTRIM s MAXLEN ~ 30 => :0
+        XTRIM s MINID ~ 82 => :0
         XADD s MAXLEN ~ 11 112 f v => 112-0
-        XLEN s => :12
-        XTRIM s MAXLEN ~ 10 LIMIT 1 => :1
-        XTRIM s MAXLEN ~ 5 => :6
+        XLEN s => :11
+        XTRIM s MAXLEN ~ 5 => :0
         XADD s MAXLEN = 3 113 f v => 113-0
         XLEN s => :3
         XTRIM s MINID 113 => :2

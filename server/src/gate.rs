@@ -32,9 +32,9 @@ pub(crate) fn is_short(args: &[&[u8]]) -> bool {
 }
 
 /// Why a command cannot be run over REST, if so.
-pub(crate) fn refusal(name: &[u8]) -> Option<String> {
+pub(crate) fn refusal(args: &[&[u8]]) -> Option<String> {
     let mut upper = [0; LONGEST];
-    let name = upper_case(name, &mut upper)?;
+    let name = upper_case(args.first()?, &mut upper)?;
     match name {
         b"AUTH" | b"HELLO" | b"RESET" | b"QUIT" | b"MULTI" | b"EXEC" | b"DISCARD" | b"WATCH"
         | b"UNWATCH" | b"SUBSCRIBE" | b"PSUBSCRIBE" | b"SSUBSCRIBE" | b"UNSUBSCRIBE"
@@ -43,16 +43,38 @@ pub(crate) fn refusal(name: &[u8]) -> Option<String> {
         }
         b"BLPOP" | b"BRPOP" | b"BLMOVE" | b"BLMPOP" | b"BRPOPLPUSH" | b"BZPOPMIN" | b"BZPOPMAX"
         | b"BZMPOP" => Some(texts::not_available(&String::from_utf8_lossy(name))),
+        b"XREAD" if waits(args) => Some(texts::not_available("XREAD BLOCK")),
+        b"XREADGROUP" if waits(args) => Some(texts::not_available("XREADGROUP BLOCK")),
         _ => None,
     }
 }
 
+/// Whether a read has BLOCK.
+fn waits(args: &[&[u8]]) -> bool {
+    let mut at = 1;
+    while let Some(arg) = args.get(at) {
+        let is = |word: &[u8]| arg.eq_ignore_ascii_case(word);
+        // After STREAMS come keys and identifiers, after GROUP two names.
+        at += if is(b"STREAMS") || is(b"BLOCK") {
+            return is(b"BLOCK");
+        } else if is(b"GROUP") {
+            3
+        } else if is(b"COUNT") {
+            2
+        } else {
+            1
+        };
+    }
+    false
+}
+
 /// Why a command cannot be passed on to a Redis server, if so: it changes the server itself,
 /// the state of a connection that others share, or turns the connection into a stream.
-pub(crate) fn redis_refusal(name: &[u8]) -> Option<String> {
-    if let Some(line) = refusal(name) {
+pub(crate) fn redis_refusal(args: &[&[u8]]) -> Option<String> {
+    if let Some(line) = refusal(args) {
         return Some(line);
     }
+    let name = args.first().copied().unwrap_or_default();
     let plain = |byte: &u8| byte.is_ascii_graphic();
     if name.is_empty() || !name.iter().all(plain) {
         let name: String = name.escape_ascii().to_string();
@@ -86,27 +108,54 @@ mod tests {
 
     #[test]
     fn connection_bound_commands_are_refused() {
-        let line = refusal(b"punsubscribe").unwrap();
+        let line = refusal(&[&b"punsubscribe"[..]]).unwrap();
         assert_eq!(
             line,
             "ERR Command \"PUNSUBSCRIBE\" is not allowed in REST or it has a special context path"
         );
-        assert!(refusal(b"sunsubscribe").is_some());
+        assert!(refusal(&[&b"sunsubscribe"[..]]).is_some());
         assert!(
-            refusal(b"bLpOp")
+            refusal(&[&b"bLpOp"[..]])
                 .unwrap()
                 .starts_with("ERR Command is not available: 'BLPOP'")
         );
         for passed in ["GET", "PUBLISH", "SELECT", "", "A-VERY-LONG-COMMAND-NAME"] {
-            assert_eq!(refusal(passed.as_bytes()), None, "{passed}");
+            assert_eq!(refusal(&[passed.as_bytes()]), None, "{passed}");
         }
     }
 
     #[test]
     fn server_control_is_not_passed_on() {
         for refused in ["SHUTDOWN", "bgrewriteaof", "AUTH", "", "\u{ff}", "a b"] {
-            assert!(redis_refusal(refused.as_bytes()).is_some(), "{refused}");
+            assert!(redis_refusal(&[refused.as_bytes()]).is_some(), "{refused}");
         }
-        assert_eq!(redis_refusal(b"JSON.SET"), None);
+        assert_eq!(redis_refusal(&[&b"JSON.SET"[..]]), None);
+    }
+
+    #[test]
+    fn a_read_that_would_wait_is_refused() {
+        let words = |line: &'static str| -> Vec<&'static [u8]> {
+            line.split(' ').map(str::as_bytes).collect()
+        };
+        for (line, refused) in [
+            ("XREAD BLOCK 0 STREAMS s $", true),
+            ("xread count 1 block 1500 streams s $", true),
+            ("XREADGROUP GROUP g c NOACK BLOCK 5 STREAMS s >", true),
+            ("XREAD COUNT 1 STREAMS BLOCK 0", false),
+            ("XREADGROUP GROUP BLOCK BLOCK STREAMS s >", false),
+            (
+                "XREADGROUP GROUP BLOCK BLOCK COUNT BLOCK STREAMS s >",
+                false,
+            ),
+            ("XREADGROUP block 5 GROUP g c STREAMS s >", true),
+            (
+                "XREADGROUP NOACK COUNT BLOCK GROUP g c BLOCK 0 STREAMS s >",
+                true,
+            ),
+            ("XREAD", false),
+        ] {
+            assert_eq!(refusal(&words(line)).is_some(), refused, "{line}");
+            assert_eq!(redis_refusal(&words(line)).is_some(), refused, "{line}");
+        }
     }
 }

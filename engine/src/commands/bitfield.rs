@@ -121,14 +121,11 @@ fn field_offset(text: &[u8], encoding: Encoding) -> Result<u64, Error> {
         [b'#', rest @ ..] => (rest, i64::from(encoding.bits)),
         _ => (text, 1),
     };
-    let at = parse::int_or(digits, BAD_OFFSET)?
-        .checked_mul(unit)
-        .and_then(|at| u64::try_from(at).ok())
-        .ok_or(BAD_OFFSET)?;
-    let end = at
-        .checked_add(u64::from(encoding.bits) - 1)
-        .ok_or(BAD_OFFSET)?;
-    if end >> 3 >= LONGEST as u64 {
+    // As in Redis the product wraps around.
+    let at = parse::int_or(digits, BAD_OFFSET)?.wrapping_mul(unit);
+    let at = u64::try_from(at).map_err(|_| BAD_OFFSET)?;
+    // As in Redis a field may reach a few bytes beyond the longest string.
+    if at >> 3 >= LONGEST as u64 {
         return Err(BAD_OFFSET);
     }
     Ok(at)

@@ -143,8 +143,9 @@ fn bitpos(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         [start] => (parse::int(start)?, None, false),
         [start, end] => (parse::int(start)?, Some(parse::int(end)?), false),
         [start, end, word] => {
+            let start = parse::int(start)?;
             let bits = unit(word)?;
-            (parse::int(start)?, Some(parse::int(end)?), bits)
+            (start, Some(parse::int(end)?), bits)
         }
         _ => return Err(SYNTAX),
     };

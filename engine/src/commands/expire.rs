@@ -3,8 +3,8 @@
 use crate::command::{Args, Category, Keys, Outcome, Spec};
 use crate::ctx::Ctx;
 use crate::db::Event;
-use crate::error::Error;
-use crate::parse;
+use crate::error::{Error, SYNTAX};
+use crate::parse::{self, Walk};
 use crate::reply::Reply;
 
 /// The unit and origin of an expiry argument.
@@ -71,6 +71,49 @@ impl Unit {
     }
 }
 
+/// The expiry that options ask for. One kind may be given again, and the last one counts.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum ExpiryOption<'a> {
+    Unset,
+    Keep,
+    Persist,
+    At(Unit, &'a [u8]),
+}
+
+impl<'a> ExpiryOption<'a> {
+    /// Takes `EX`, `PX`, `EXAT` or `PXAT` with its time; `false` if the next word is none of them.
+    pub(super) fn take(&mut self, walk: &mut Walk<'a>) -> Result<bool, Error> {
+        let Some(unit) = walk.peek().and_then(Unit::of_option) else {
+            return Ok(false);
+        };
+        walk.take();
+        self.choose(Self::At(unit, walk.need()?))?;
+        Ok(true)
+    }
+
+    /// Fails with a syntax error if another kind was given before.
+    pub(super) fn choose(&mut self, next: Self) -> Result<(), Error> {
+        let same = match (*self, next) {
+            (Self::Unset, _) | (Self::Keep, Self::Keep) | (Self::Persist, Self::Persist) => true,
+            (Self::At(old, _), Self::At(new, _)) => old == new,
+            _ => false,
+        };
+        if !same {
+            return Err(SYNTAX);
+        }
+        *self = next;
+        Ok(())
+    }
+
+    /// The Unix milliseconds of the time, if one was given.
+    pub(super) fn at(self, now: u64, command: &str) -> Result<Option<u64>, Error> {
+        match self {
+            Self::At(unit, text) => unit.positive(text, now, command).map(Some),
+            _ => Ok(None),
+        }
+    }
+}
+
 pub(crate) fn invalid_expire(command: &str) -> Error {
     Error::new(format!(
         "ERR invalid expire time in '{}' command",
@@ -128,8 +171,8 @@ impl Conditions {
 }
 
 fn set_expiry(ctx: &mut Ctx<'_>, args: Args<'_>, unit: Unit, name: &str) -> Outcome {
-    let amount = parse::int(args[2])?;
     let conditions = Conditions::parse(&args[3..])?;
+    let amount = parse::int(args[2])?;
     let at = unit
         .absolute(amount, ctx.now())
         .ok_or_else(|| invalid_expire(name))?;

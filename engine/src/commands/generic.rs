@@ -75,12 +75,7 @@ fn copy(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         if walk.word("REPLACE") {
             replace = true;
         } else if walk.word("DB") && !walk.is_empty() {
-            let index = walk.need()?;
-            if parse::int_or(
-                index,
-                Error::fixed("ERR value is not an integer or out of range"),
-            )? != 0
-            {
+            if parse::int_within(walk.need()?, i32::MIN.into(), i32::MAX.into())? != 0 {
                 return Err(Error::fixed("ERR DB index is out of range"));
             }
         } else {
@@ -143,16 +138,28 @@ pub(crate) struct ScanOptions<'a> {
 
 /// The cursor of a scan.
 pub(crate) fn scan_cursor(text: &[u8]) -> Result<u64, Error> {
-    std::str::from_utf8(text)
+    // Redis reads it as C does: blanks in front and a sign are fine.
+    let text = text.trim_ascii_start();
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    std::str::from_utf8(digits)
         .ok()
-        .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
-        .and_then(|text| text.parse().ok())
+        .and_then(|digits| digits.parse().ok())
+        .filter(|cursor| digits.len() == text.len() || *cursor == 0)
         .ok_or(Error::fixed("ERR invalid cursor"))
+}
+
+/// What a scan walks over, which decides the options it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scanned {
+    Keys,
+    Hash,
+    Members,
 }
 
 impl<'a> ScanOptions<'a> {
     /// Parses from the cursor's argument on.
-    pub(crate) fn parse(args: Args<'a>, at: usize, keyspace: bool) -> Result<Self, Error> {
+    pub(crate) fn parse(args: Args<'a>, at: usize, scanned: Scanned) -> Result<Self, Error> {
+        let keyspace = scanned == Scanned::Keys;
         let cursor = scan_cursor(args[at])?;
         let mut options = Self {
             cursor,
@@ -176,7 +183,12 @@ impl<'a> ScanOptions<'a> {
                 options.type_name = Some(walk.need()?);
             } else if keyspace && walk.word("WITHTYPE") {
                 options.with_type = true;
-            } else if !keyspace && walk.word("NOVALUES") {
+            } else if walk.word("NOVALUES") {
+                if scanned != Scanned::Hash {
+                    return Err(Error::fixed(
+                        "ERR NOVALUES option can only be used in HSCAN",
+                    ));
+                }
                 options.no_values = true;
             } else {
                 return Err(SYNTAX);
@@ -205,7 +217,7 @@ pub(crate) fn scan_reply(cursor: u64, found: Vec<Reply>) -> Reply {
 }
 
 fn scan(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let options = ScanOptions::parse(args, 1, true)?;
+    let options = ScanOptions::parse(args, 1, Scanned::Keys)?;
     let budget = &ctx.side.budget;
     let mut found = Vec::new();
     if options

@@ -45,13 +45,12 @@ pub(super) fn distance_reply(distance: f64) -> Reply {
     Reply::bulk(format!("{distance:.4}"))
 }
 
-/// `[longitude, latitude]` with up to 17 decimals.
+/// `[longitude, latitude]`
 pub(super) fn point_reply(point: Point) -> Reply {
-    let degrees = |value: f64| {
-        let text = format!("{value:.17}");
-        Reply::bulk(text.trim_end_matches('0').trim_end_matches('.'))
-    };
-    Reply::Array(vec![degrees(point.longitude), degrees(point.latitude)])
+    Reply::Array(vec![
+        Reply::double(point.longitude),
+        Reply::double(point.latitude),
+    ])
 }
 
 fn geoadd(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {

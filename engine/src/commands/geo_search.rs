@@ -301,18 +301,21 @@ fn by_point(ctx: &mut Ctx<'_>, args: Args<'_>, kind: Kind) -> Outcome {
 }
 
 fn by_member(ctx: &mut Ctx<'_>, args: Args<'_>, kind: Kind) -> Outcome {
-    if ctx
-        .db
-        .read::<ZSet>(args[1])?
-        .is_some_and(|zset| !zset.contains(args[2]))
-    {
+    let zset = ctx.db.read::<ZSet>(args[1])?;
+    if zset.is_some_and(|zset| !zset.contains(args[2])) {
         return Err(NO_MEMBER);
     }
+    let exists = zset.is_some();
     let mut search = Search {
         centre: Some(Centre::Member(args[2])),
         ..Search::default()
     };
-    search.circle(args[3], args[4])?;
+    // Redis does not look at the radius if there is nothing to search.
+    if exists {
+        search.circle(args[3], args[4])?;
+    } else {
+        search.shape = Some(Shape::Circle { radius: 0.0 });
+    }
     search.options(Walk::new(args, 5), kind)?;
     search.check(kind)?;
     search.run(ctx, args[1], "georadiusstore")

@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 
-use super::generic::{SCAN_STEPS, ScanOptions, scan_cursor, scan_reply};
+use super::generic::{SCAN_STEPS, ScanOptions, Scanned, scan_cursor, scan_reply};
 use super::string::add_floats;
 use crate::command::{Args, Category, Keys, Outcome, Spec};
 use crate::ctx::Ctx;
 use crate::db::Event;
-use crate::error::{Error, OUT_OF_RANGE, OVERFLOW, SYNTAX};
+use crate::error::{Error, NOT_FLOAT, OUT_OF_RANGE, OVERFLOW, SYNTAX};
 use crate::hash::Hash;
 use crate::num;
 use crate::parse;
@@ -137,9 +137,11 @@ fn hincrby(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 }
 
 fn hincrbyfloat(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    if parse::float(args[3])?.is_infinite() {
+    if num::parse_f64(args[3]).is_some_and(f64::is_infinite) {
         return Err(Error::fixed("ERR value is NaN or Infinity"));
     }
+    // The amount is looked at before the field.
+    add_floats(None, args[3], NOT_FLOAT)?;
     let old = ctx
         .db
         .read_hash(args[1])?
@@ -164,10 +166,14 @@ pub(super) enum Draw {
 }
 
 impl Draw {
-    /// Parses the count; `pairs`: members come with values, which halves what fits a reply.
-    pub(super) fn parse(text: &[u8], pairs: bool) -> Result<Self, Error> {
-        let count = parse::int(text)?;
-        let limit = if pairs { i64::MAX / 2 } else { i64::MAX };
+    /// Parses the count and perhaps a word that asks for values, which halves what fits a reply.
+    pub(super) fn parse(text: &[u8], rest: Args<'_>, word: &str) -> Result<Self, Error> {
+        let count = parse::int_within(text, -i64::MAX, i64::MAX)?;
+        let limit = match rest {
+            [] => i64::MAX,
+            [last] if parse::is(last, word) => i64::MAX / 2,
+            _ => return Err(SYNTAX),
+        };
         if count < -MOST_REPEATED || count > limit {
             return Err(OUT_OF_RANGE);
         }
@@ -218,7 +224,7 @@ pub(super) fn draw<V>(
 }
 
 fn hrandfield(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let with_values = match args {
+    let what = match args {
         [_, _] => {
             let mut rng = std::mem::take(&mut ctx.db.rng);
             let hash = ctx.db.read_hash(args[1])?;
@@ -228,11 +234,10 @@ fn hrandfield(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
             ctx.db.rng = rng;
             return Ok(reply);
         }
-        [_, _, _] => false,
-        [_, _, _, word] if parse::is(word, "WITHVALUES") => true,
+        [_, _, count, rest @ ..] => Draw::parse(count, rest, "WITHVALUES")?,
         _ => return Err(SYNTAX),
     };
-    let what = Draw::parse(args[2], with_values)?;
+    let with_values = args.len() == 4;
     let mut rng = std::mem::take(&mut ctx.db.rng);
     let mut out = Vec::new();
     if let Some(hash) = ctx.db.read_hash(args[1])? {
@@ -255,7 +260,7 @@ fn hscan(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     if ctx.db.read_hash(args[1])?.is_none() {
         return Ok(scan_reply(0, Vec::new()));
     }
-    let options = ScanOptions::parse(args, 2, false)?;
+    let options = ScanOptions::parse(args, 2, Scanned::Hash)?;
     let Some(hash) = ctx.db.read_hash(args[1])? else {
         return Ok(scan_reply(0, Vec::new()));
     };

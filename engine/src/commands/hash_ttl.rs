@@ -17,6 +17,13 @@ const LATEST: u64 = (1 << 46) - 1;
 
 /// Reads `FIELDS numfields field …`, which must end the arguments.
 fn fields<'a>(walk: &mut Walk<'a>) -> Result<&'a [&'a [u8]], Error> {
+    fields_or(
+        walk,
+        Error::fixed("ERR Number of fields must be a positive integer"),
+    )
+}
+
+fn fields_or<'a>(walk: &mut Walk<'a>, bad_count: Error) -> Result<&'a [&'a [u8]], Error> {
     const MISSING: Error =
         Error::fixed("ERR Mandatory argument FIELDS is missing or not at the right position");
     if !walk.word("FIELDS") {
@@ -27,9 +34,7 @@ fn fields<'a>(walk: &mut Walk<'a>) -> Result<&'a [&'a [u8]], Error> {
         .and_then(num::parse_i64)
         .and_then(|count| usize::try_from(count).ok())
         .filter(|&count| count > 0)
-        .ok_or(Error::fixed(
-            "ERR Number of fields must be a positive integer",
-        ))?;
+        .ok_or(bad_count)?;
     if count != walk.len() {
         return Err(Error::fixed(
             "ERR The `numfields` parameter must match the number of arguments",
@@ -88,6 +93,7 @@ fn field_expiry(unit: Unit, text: &[u8], now: u64, name: &str) -> Result<u64, Er
 /// -2: no such field; 0: a condition did not hold; 1: set; 2: removed, the time being past.
 fn expire_fields(ctx: &mut Ctx<'_>, args: Args<'_>, unit: Unit, name: &str) -> Outcome {
     let now = ctx.now();
+    ctx.db.expect::<Hash>(args[1])?;
     // Far-future times that seem to be microseconds are accepted and mean the latest time.
     let at = match field_expiry(unit, args[2], now, name) {
         Err(_)
@@ -100,7 +106,10 @@ fn expire_fields(ctx: &mut Ctx<'_>, args: Args<'_>, unit: Unit, name: &str) -> O
     };
     let mut walk = Walk::new(args, 3);
     let condition = Condition::take(&mut walk);
-    let fields = fields(&mut walk)?;
+    let fields = fields_or(
+        &mut walk,
+        Error::fixed("ERR Parameter `numFields` should be greater than 0"),
+    )?;
     let Some(hash) = ctx.db.write::<Hash>(args[1])? else {
         return Ok(Reply::array(fields.iter().map(|_| Reply::Int(-2))));
     };
@@ -150,6 +159,7 @@ fn hpexpireat(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 
 /// -2: no such field, -1: no expiry, else what `show` makes of the time.
 fn tell(ctx: &mut Ctx<'_>, args: Args<'_>, show: impl Fn(u64) -> u64) -> Outcome {
+    ctx.db.expect::<Hash>(args[1])?;
     let fields = fields(&mut Walk::new(args, 2))?;
     let hash = ctx.db.read_hash(args[1])?;
     Ok(Reply::array(fields.iter().map(|field| {
@@ -180,6 +190,7 @@ fn hpexpiretime(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 }
 
 fn hpersist(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    ctx.db.expect::<Hash>(args[1])?;
     let fields = fields(&mut Walk::new(args, 2))?;
     let Some(hash) = ctx.db.write::<Hash>(args[1])? else {
         return Ok(Reply::array(fields.iter().map(|_| Reply::Int(-2))));
@@ -206,6 +217,7 @@ fn hpersist(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 }
 
 fn hgetdel(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    ctx.db.expect::<Hash>(args[1])?;
     let fields = fields(&mut Walk::new(args, 2))?;
     let Some(hash) = ctx.db.write::<Hash>(args[1])? else {
         return Ok(Reply::array(fields.iter().map(|_| Reply::Nil)));
@@ -228,31 +240,16 @@ enum Change {
     At(u64),
 }
 
-fn positive_expiry(unit: Unit, text: &[u8], now: u64, name: &str) -> Result<u64, Error> {
-    let at = unit.positive(text, now, name)?;
-    if at > LATEST {
-        return Err(invalid_expire(name));
-    }
-    Ok(at)
-}
-
 fn hgetex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let now = ctx.now();
+    ctx.db.expect::<Hash>(args[1])?;
     let mut walk = Walk::new(args, 2);
     let mut change = Change::None;
-    while let Some(word) = walk.peek().filter(|word| !parse::is(word, "FIELDS")) {
-        if !matches!(change, Change::None) {
-            return Err(Error::fixed(
-                "ERR Only one of EX, PX, EXAT, PXAT or PERSIST arguments can be specified",
-            ));
-        }
+    if walk.word("PERSIST") {
+        change = Change::Persist;
+    } else if let Some(unit) = walk.peek().and_then(Unit::of_option) {
         walk.take();
-        change = if parse::is(word, "PERSIST") {
-            Change::Persist
-        } else {
-            let unit = Unit::of_option(word).ok_or_else(|| unknown_argument(word))?;
-            Change::At(positive_expiry(unit, walk.need()?, now, "hgetex")?)
-        };
+        change = Change::At(field_expiry(unit, walk.need()?, now, "hgetex")?);
     }
     let fields = fields(&mut walk)?;
     if matches!(change, Change::At(_)) {
@@ -325,16 +322,18 @@ impl SetOptions {
                 options.present = !options.absent;
                 continue;
             }
+            let unit = Unit::of_option(word);
+            if unit.is_none() && !parse::is(word, "KEEPTTL") {
+                return Err(unknown_argument(word));
+            }
             if options.keep || options.at.is_some() {
                 return Err(Error::fixed(
                     "ERR Only one of EX, PX, EXAT, PXAT or KEEPTTL arguments can be specified",
                 ));
             }
-            if parse::is(word, "KEEPTTL") {
-                options.keep = true;
-            } else {
-                let unit = Unit::of_option(word).ok_or_else(|| unknown_argument(word))?;
-                options.at = Some(positive_expiry(unit, walk.need()?, now, "hsetex")?);
+            options.keep = unit.is_none();
+            if let Some(unit) = unit {
+                options.at = Some(field_expiry(unit, walk.need()?, now, "hsetex")?);
             }
         }
         Ok(options)
@@ -352,7 +351,7 @@ fn hsetex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         .take()
         .and_then(num::parse_i64)
         .and_then(|count| usize::try_from(count).ok())
-        .filter(|&count| count > 0)
+        .filter(|&count| count > 0 && count <= i32::MAX as usize)
         .ok_or(Error::fixed("ERR invalid number of fields"))?;
     if count.checked_mul(2) != Some(walk.len()) {
         return Err(Error::wrong_arity("hsetex"));

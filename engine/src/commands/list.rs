@@ -225,7 +225,7 @@ fn linsert(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 }
 
 fn lrem(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let count = parse::int(args[2])?;
+    let count = parse::int_within(args[2], -i64::MAX, i64::MAX)?;
     let Some(list) = ctx.db.write::<List>(args[1])? else {
         return Ok(Reply::Int(0));
     };

@@ -1,6 +1,6 @@
 //! Sets.
 
-use super::generic::{SCAN_STEPS, ScanOptions, scan_cursor, scan_reply};
+use super::generic::{SCAN_STEPS, ScanOptions, Scanned, scan_cursor, scan_reply};
 use super::hash::{Draw, draw};
 use crate::budget::Budget;
 use crate::command::{Args, Category, Keys, Outcome, Spec};
@@ -92,7 +92,7 @@ fn smembers(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 fn srandmember(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let what = match args {
         [_, _] => None,
-        [_, _, count] => Some(Draw::parse(count, false)?),
+        [_, _, count] => Some(Draw::parse(count, &[], "")?),
         _ => return Err(SYNTAX),
     };
     let mut rng = std::mem::take(&mut ctx.db.rng);
@@ -150,7 +150,7 @@ fn sscan(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     if ctx.db.read::<Set>(args[1])?.is_none() {
         return Ok(scan_reply(0, Vec::new()));
     }
-    let options = ScanOptions::parse(args, 2, false)?;
+    let options = ScanOptions::parse(args, 2, Scanned::Members)?;
     let Some(set) = ctx.db.read::<Set>(args[1])? else {
         return Ok(scan_reply(0, Vec::new()));
     };

@@ -44,8 +44,7 @@ fn xadd(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
             }
         }
     };
-    // A `~` on XADD removes whole nodes as Redis does; on XTRIM Upstash trims almost exactly.
-    let trim = trim.finish(true)?;
+    let trim = trim.finish()?;
     let fields = walk.rest();
     if fields.is_empty() || fields.len() % 2 == 1 {
         return Err(Error::wrong_arity("xadd"));
@@ -247,7 +246,7 @@ fn xtrim(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
             return Err(SYNTAX);
         }
     }
-    let trim = trim.finish(false)?.ok_or(Error::fixed(
+    let trim = trim.finish()?.ok_or(Error::fixed(
         "ERR syntax error, XTRIM must be called with MAXLEN or MINID",
     ))?;
     if ctx.db.read::<Stream>(key)?.is_none() {

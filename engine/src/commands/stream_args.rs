@@ -8,6 +8,9 @@ use crate::stream::{Bound, Entry, References, StreamId, Threshold, Trim};
 const INVALID_ID: Error =
     Error::fixed("ERR Invalid stream ID specified as stream command argument");
 
+const LIMIT_WITHOUT_TILDE: Error =
+    Error::fixed("ERR syntax error, LIMIT cannot be used without the special ~ option");
+
 /// Entries a `~` trim removes at most when no LIMIT is given.
 const DEFAULT_LIMIT: u64 = 100 * crate::stream::NODE_ENTRIES as u64;
 
@@ -133,19 +136,18 @@ impl TrimArgs {
     }
 
     /// The trim asked for, if any.
-    pub(super) fn finish(self, whole_nodes: bool) -> Result<Option<Trim>, Error> {
+    pub(super) fn finish(self) -> Result<Option<Trim>, Error> {
         let Some(threshold) = self.threshold else {
             return match self.limit {
-                Some(limit) if limit > 0 => Err(Error::fixed(
+                Some(0) => Err(LIMIT_WITHOUT_TILDE),
+                Some(_) => Err(Error::fixed(
                     "ERR syntax error, LIMIT cannot be used without specifying a trimming strategy",
                 )),
-                _ => Ok(None),
+                None => Ok(None),
             };
         };
         if self.limit.is_some() && !self.approximate {
-            return Err(Error::fixed(
-                "ERR syntax error, LIMIT cannot be used without the special ~ option",
-            ));
+            return Err(LIMIT_WITHOUT_TILDE);
         }
         let limit = if self.approximate {
             Some(self.limit.unwrap_or(DEFAULT_LIMIT))
@@ -154,7 +156,7 @@ impl TrimArgs {
         };
         Ok(Some(Trim {
             threshold,
-            whole_nodes: self.approximate && whole_nodes,
+            approximate: self.approximate,
             limit: limit.filter(|&limit| limit > 0),
             references: self.references,
         }))

@@ -27,8 +27,9 @@ fn xpending(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
             return Err(SYNTAX);
         }
     }
-    let (first, last) = (sa::range_start(walk.need()?)?, sa::range_end(walk.need()?)?);
+    let (first, last) = (walk.need()?, walk.need()?);
     let count = usize::try_from(walk.need_int()?).unwrap_or(0);
+    let (first, last) = (sa::range_start(first)?, sa::range_end(last)?);
     // Redis ignores what follows.
     let consumer = walk.take();
     let now = ctx.now();
@@ -185,6 +186,9 @@ fn take(stream: &mut Stream, name: &[u8], consumer: &[u8], id: StreamId, claim: 
     }
 }
 
+/// The largest COUNT of XAUTOCLAIM, as in Redis.
+const MOST_CLAIMED: usize = i64::MAX as usize / 16;
+
 fn xautoclaim(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let (key, group, consumer) = (args[1], args[2], args[3]);
     let min_idle = parse::int_or(
@@ -199,7 +203,7 @@ fn xautoclaim(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
             const BAD: Error = Error::fixed("ERR COUNT must be > 0");
             count = usize::try_from(parse::int_or(walk.need()?, BAD)?)
                 .ok()
-                .filter(|&n| n > 0)
+                .filter(|&n| n > 0 && n <= MOST_CLAIMED)
                 .ok_or(BAD)?;
         } else if walk.word("JUSTID") {
             just_id = true;

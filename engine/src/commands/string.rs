@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::expire::Unit;
+use super::expire::ExpiryOption;
 use crate::command::{Args, Category, Keys, Outcome, Spec};
 use crate::ctx::Ctx;
 use crate::db::Event;
@@ -52,36 +52,24 @@ fn getset(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 fn getex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let key = args[1];
     let mut walk = Walk::new(args, 2);
-    let mut change = None;
-    while let Some(word) = walk.take() {
-        if change.is_some() {
+    let mut expiry = ExpiryOption::Unset;
+    while !walk.is_empty() {
+        if walk.word("PERSIST") {
+            expiry.choose(ExpiryOption::Persist)?;
+        } else if !expiry.take(&mut walk)? {
             return Err(SYNTAX);
         }
-        change = Some(if parse::is(word, "PERSIST") {
-            0
-        } else {
-            let unit = Unit::of_option(word).ok_or(SYNTAX)?;
-            let text = walk.need()?;
-            if !walk.is_empty() {
-                return Err(SYNTAX);
-            }
-            // A missing key answers before the time is looked at.
-            if ctx.db.read::<Bytes>(key)?.is_none() {
-                return Ok(Reply::Nil);
-            }
-            unit.positive(text, ctx.now(), "getex")?
-        });
     }
+    // A missing key answers before the time is looked at.
     let Some(value) = ctx.db.read::<Bytes>(key)?.cloned() else {
         return Ok(Reply::Nil);
     };
-    match change {
-        None => {}
-        Some(0) if ctx.db.expiry(key) == Some(0) => {}
-        Some(0) => {
+    match expiry.at(ctx.now(), "getex")? {
+        None if matches!(expiry, ExpiryOption::Persist) && ctx.db.expiry(key) != Some(0) => {
             ctx.db.set_expiry(key, 0);
             ctx.db.notify(Event::GENERIC, "persist", key);
         }
+        None => {}
         Some(at) if at <= ctx.now() => {
             ctx.db.remove(key);
             ctx.db.notify(Event::GENERIC, "del", key);

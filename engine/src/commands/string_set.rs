@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::expire::Unit;
+use super::expire::{ExpiryOption, Unit};
 use super::string::copied;
 use crate::command::{Args, Category, Keys, Outcome, Spec};
 use crate::ctx::Ctx;
@@ -63,11 +63,11 @@ impl<'a> Condition<'a> {
 }
 
 fn checked_digest(text: &[u8]) -> Result<&[u8], Error> {
-    if text.len() == 16 && text.iter().all(u8::is_ascii_hexdigit) {
+    if text.len() == 16 {
         return Ok(text);
     }
     Err(Error::fixed(
-        "ERR digest must be exactly 16 hexadecimal characters",
+        "ERR must be exactly 16 hexadecimal characters",
     ))
 }
 
@@ -75,17 +75,10 @@ fn digest_text(bytes: &[u8]) -> String {
     format!("{:016x}", xxhash_rust::xxh3::xxh3_64(bytes))
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Expiry<'a> {
-    Clear,
-    Keep,
-    At(Unit, &'a [u8]),
-}
-
 #[derive(Debug)]
 struct SetOptions<'a> {
     condition: Condition<'a>,
-    expiry: Expiry<'a>,
+    expiry: ExpiryOption<'a>,
     get: bool,
 }
 
@@ -93,39 +86,36 @@ impl<'a> SetOptions<'a> {
     fn parse(args: Args<'a>) -> Result<Self, Error> {
         let mut options = Self {
             condition: Condition::Always,
-            expiry: Expiry::Clear,
+            expiry: ExpiryOption::Unset,
             get: false,
         };
         let mut walk = Walk::new(args, 3);
-        while let Some(word) = walk.peek() {
-            let free = matches!(options.condition, Condition::Always);
+        while !walk.is_empty() {
             if walk.word("GET") {
                 options.get = true;
             } else if walk.word("KEEPTTL") {
-                options.expiry(Expiry::Keep)?;
-            } else if let Some(unit) = Unit::of_option(word) {
-                walk.take();
-                options.expiry(Expiry::At(unit, walk.need()?))?;
-            } else if free && walk.word("NX") {
-                options.condition = Condition::Absent;
-            } else if walk.word("XX")
-                && matches!(options.condition, Condition::Always | Condition::Present)
-            {
-                options.condition = Condition::Present;
-            } else if free && let Some(condition) = Condition::compare(&mut walk)? {
-                options.condition = condition;
-            } else {
+                options.expiry.choose(ExpiryOption::Keep)?;
+            } else if walk.word("NX") {
+                options.only_if(Condition::Absent)?;
+            } else if walk.word("XX") {
+                options.only_if(Condition::Present)?;
+            } else if let Some(condition) = Condition::compare(&mut walk)? {
+                options.only_if(condition)?;
+            } else if !options.expiry.take(&mut walk)? {
                 return Err(SYNTAX);
             }
         }
         Ok(options)
     }
 
-    fn expiry(&mut self, expiry: Expiry<'a>) -> Result<(), Error> {
-        if !matches!(self.expiry, Expiry::Clear) {
+    /// One kind of condition may be given again, and the last one counts.
+    fn only_if(&mut self, condition: Condition<'a>) -> Result<(), Error> {
+        let kind = std::mem::discriminant::<Condition<'_>>;
+        if !matches!(self.condition, Condition::Always) && kind(&self.condition) != kind(&condition)
+        {
             return Err(SYNTAX);
         }
-        self.expiry = expiry;
+        self.condition = condition;
         Ok(())
     }
 }
@@ -138,10 +128,7 @@ fn set(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         return Ok(Reply::ok());
     }
     let options = SetOptions::parse(args)?;
-    let expiry = match options.expiry {
-        Expiry::At(unit, text) => unit.positive(text, ctx.now(), "set")?,
-        _ => 0,
-    };
+    let expiry = options.expiry.at(ctx.now(), "set")?.unwrap_or(0);
     let typed = options.get || options.condition.compares();
     let (old, holds) = if typed {
         let current = ctx.db.read::<Bytes>(key)?;
@@ -155,7 +142,7 @@ fn set(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     };
     if holds {
         match options.expiry {
-            Expiry::Keep => ctx.db.put_keep_expiry(key, copied(value)),
+            ExpiryOption::Keep => ctx.db.put_keep_expiry(key, copied(value)),
             _ => ctx.db.put(key, copied(value)),
         }
         ctx.db.notify(Event::STRING, "set", key);
@@ -203,10 +190,10 @@ fn delex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let key = args[1];
     let mut walk = Walk::new(args, 2);
     if !walk.is_empty() {
-        let condition = Condition::compare(&mut walk)?.ok_or(SYNTAX)?;
-        if !walk.is_empty() {
-            return Err(SYNTAX);
+        if walk.len() != 2 {
+            return Err(Error::wrong_arity("delex"));
         }
+        let condition = Condition::compare(&mut walk)?.ok_or(SYNTAX)?;
         let Some(current) = ctx.db.read::<Bytes>(key)? else {
             return Ok(Reply::Int(0));
         };

@@ -1,6 +1,6 @@
 //! Sorted sets: members and their scores. Ranges are in `zset_range`, set algebra in `zset_ops`.
 
-use super::generic::{SCAN_STEPS, ScanOptions, scan_cursor, scan_reply};
+use super::generic::{SCAN_STEPS, ScanOptions, Scanned, scan_cursor, scan_reply};
 use super::hash::{Draw, draw};
 use super::list::{counted_keys, trailing_count};
 use crate::command::{Args, Category, Keys, Outcome, Spec};
@@ -236,7 +236,7 @@ fn pop(ctx: &mut Ctx<'_>, args: Args<'_>, max: bool) -> Outcome {
     let count = match args {
         [_, _] => 1,
         [_, _, count] => parse::count(count)?,
-        _ => return Err(Error::wrong_arity(pop_event(max))),
+        _ => return Err(SYNTAX),
     };
     let Some(zset) = ctx.db.write::<ZSet>(args[1])? else {
         return Ok(Reply::empty());
@@ -286,14 +286,11 @@ fn zmpop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 }
 
 fn zrandmember(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let (what, with_scores) = match args {
-        [_, _] => (None, false),
-        [_, _, count] => (Some(Draw::parse(count, false)?), false),
-        [_, _, count, word] if parse::is(word, "WITHSCORES") => {
-            (Some(Draw::parse(count, true)?), true)
-        }
-        _ => return Err(SYNTAX),
+    let what = match args {
+        [_, _, count, rest @ ..] => Some(Draw::parse(count, rest, "WITHSCORES")?),
+        _ => None,
     };
+    let with_scores = args.len() == 4;
     let mut rng = std::mem::take(&mut ctx.db.rng);
     let reply = ctx.db.read::<ZSet>(args[1]).map(|zset| match (what, zset) {
         (None, zset) => zset
@@ -319,7 +316,7 @@ fn zscan(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     if ctx.db.read::<ZSet>(args[1])?.is_none() {
         return Ok(scan_reply(0, Vec::new()));
     }
-    let options = ScanOptions::parse(args, 2, false)?;
+    let options = ScanOptions::parse(args, 2, Scanned::Members)?;
     if options.no_values {
         return Err(SYNTAX);
     }

@@ -27,13 +27,17 @@ impl ScoreBound {
             [b'(', rest @ ..] => (true, rest),
             _ => (false, text),
         };
-        // C reads up to a zero byte, skips blanks in front, and takes nothing for zero.
+        // Redis reads up to a zero byte and takes nothing for zero; other than in scores, hexadecimal
+        // is no number.
         let end = digits.iter().position(|byte| *byte == 0);
         let digits = &digits[..end.unwrap_or(digits.len())];
         let value = if digits.is_empty() {
             Some(0.0)
         } else {
-            num::parse_f64(digits.trim_ascii_start())
+            let hexadecimal = digits.iter().any(|byte| matches!(byte, b'x' | b'X'));
+            num::parse_f64(digits)
+                .filter(|_| !hexadecimal)
+                .or_else(|| num::out_of_range(digits))
         };
         let value = value.ok_or(Error::fixed("ERR min or max is not a float"))?;
         Ok(Self { value, exclusive })
@@ -164,7 +168,7 @@ impl<'a> Query<'a> {
                 with_scores = true;
             } else if walk.word("LIMIT") {
                 limit = Some((walk.need_int()?, walk.need_int()?));
-            } else if form.reverse.is_none() && walk.word("REV") {
+            } else if form.reverse.is_none() && !reverse && walk.word("REV") {
                 reverse = true;
             } else if !chosen && walk.word("BYSCORE") {
                 (by, chosen) = (By::Score, true);
@@ -239,7 +243,7 @@ const fn fixed(by: By, reverse: bool) -> Form {
     Form {
         by: Some(by),
         reverse: Some(reverse),
-        scores: !matches!(by, By::Lex),
+        scores: true,
     }
 }
 

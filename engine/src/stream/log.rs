@@ -1,6 +1,6 @@
 //! The entries of a stream: an ordered map of small sorted nodes.
 //!
-//! A node holds up to [`NODE_ENTRIES`] entries, as in Redis; `~` trimming drops whole nodes.
+//! A node holds up to [`NODE_ENTRIES`] entries, as in Redis.
 
 use std::collections::BTreeMap;
 
@@ -121,12 +121,6 @@ impl Log {
         self.len -= 1;
         self.size -= gone.fields.size();
         true
-    }
-
-    /// Length of the oldest node and its last id.
-    pub(crate) fn oldest_node(&self) -> Option<(usize, StreamId)> {
-        let node = self.nodes.values().next()?;
-        Some((node.len(), node.last()?.id))
     }
 
     /// Drops the `count` oldest entries.

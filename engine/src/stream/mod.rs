@@ -49,8 +49,8 @@ pub(crate) enum Threshold {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Trim {
     pub(crate) threshold: Threshold,
-    /// Only whole nodes, which may leave a little more than asked for.
-    pub(crate) whole_nodes: bool,
+    /// Nothing goes while the surplus is smaller than a node.
+    pub(crate) approximate: bool,
     /// At most so many entries.
     pub(crate) limit: Option<u64>,
     pub(crate) references: References,
@@ -271,15 +271,20 @@ impl Stream {
 
     /// Removes the oldest entries; how many.
     pub(crate) fn trim(&mut self, trim: &Trim) -> u64 {
+        if trim.approximate && self.surplus(trim, NODE_ENTRIES) < NODE_ENTRIES {
+            return 0;
+        }
+        let limit = trim.limit.map_or(usize::MAX, |limit| {
+            usize::try_from(limit).unwrap_or(usize::MAX)
+        });
         match trim.references {
-            References::Keep if trim.whole_nodes => self.trim_nodes(trim),
             References::Keep => {
-                let surplus = self.surplus(trim);
+                let surplus = self.surplus(trim, limit);
                 self.log.drop_oldest(surplus);
                 surplus as u64
             }
             References::Delete => {
-                let surplus = self.surplus(trim);
+                let surplus = self.surplus(trim, limit);
                 let doomed: Vec<StreamId> = self
                     .log
                     .range(StreamId::MIN, StreamId::MAX)
@@ -292,15 +297,12 @@ impl Stream {
                 self.log.drop_oldest(surplus);
                 surplus as u64
             }
-            References::Acknowledged => self.trim_acknowledged(trim),
+            References::Acknowledged => self.trim_acknowledged(trim, limit),
         }
     }
 
-    /// How many of the oldest entries a trim wants to remove.
-    fn surplus(&self, trim: &Trim) -> usize {
-        let limit = trim.limit.map_or(usize::MAX, |limit| {
-            usize::try_from(limit).unwrap_or(usize::MAX)
-        });
+    /// How many of the oldest entries a trim wants to remove, up to a limit.
+    fn surplus(&self, trim: &Trim, limit: usize) -> usize {
         let surplus = match trim.threshold {
             Threshold::MaxLen(max) => self
                 .len()
@@ -315,26 +317,7 @@ impl Stream {
         surplus.min(limit)
     }
 
-    fn trim_nodes(&mut self, trim: &Trim) -> u64 {
-        let mut removed = 0;
-        while let Some((len, last)) = self.log.oldest_node() {
-            let whole = match trim.threshold {
-                Threshold::MaxLen(max) => (self.len() - len) as u64 >= max,
-                Threshold::MinId(min) => last < min,
-            };
-            if !whole || trim.limit.is_some_and(|limit| removed + len as u64 > limit) {
-                break;
-            }
-            self.log.drop_oldest(len);
-            removed += len as u64;
-        }
-        removed
-    }
-
-    fn trim_acknowledged(&mut self, trim: &Trim) -> u64 {
-        let limit = trim.limit.map_or(usize::MAX, |limit| {
-            usize::try_from(limit).unwrap_or(usize::MAX)
-        });
+    fn trim_acknowledged(&mut self, trim: &Trim, limit: usize) -> u64 {
         let (below, surplus) = match trim.threshold {
             Threshold::MaxLen(max) => (
                 StreamId::MAX,

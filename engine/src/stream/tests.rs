@@ -21,7 +21,7 @@ fn filled(ids: std::ops::RangeInclusive<u64>) -> Stream {
 fn trim(threshold: Threshold) -> Trim {
     Trim {
         threshold,
-        whole_nodes: false,
+        approximate: false,
         limit: None,
         references: References::Keep,
     }
@@ -59,33 +59,23 @@ fn ids_only_grow() {
 }
 
 #[test]
-fn exact_trim_keeps_what_was_asked_for_and_whole_nodes_keep_more() {
+fn a_trim_is_close_once_the_surplus_is_a_node() {
+    let approximate = |threshold| Trim {
+        approximate: true,
+        ..trim(threshold)
+    };
     let mut stream = filled(1..=1000);
     assert_eq!(stream.trim(&trim(Threshold::MaxLen(930))), 70);
-    assert_eq!(
-        stream.trim(&Trim {
-            whole_nodes: true,
-            ..trim(Threshold::MaxLen(850))
-        }),
-        30
-    );
-    assert_eq!(stream.len(), 900);
-    assert_eq!(
-        stream.trim(&Trim {
-            whole_nodes: true,
-            limit: Some(150),
-            ..trim(Threshold::MaxLen(0))
-        }),
-        100
-    );
-    assert_eq!(
-        stream.trim(&Trim {
-            limit: Some(5),
-            ..trim(Threshold::MinId(id(900)))
-        }),
-        5
-    );
-    assert_eq!(stream.trim(&trim(Threshold::MinId(id(900)))), 694);
+    assert_eq!(stream.trim(&approximate(Threshold::MaxLen(831))), 0);
+    assert_eq!(stream.trim(&approximate(Threshold::MaxLen(830))), 100);
+    assert_eq!(stream.trim(&approximate(Threshold::MinId(id(270)))), 0);
+    assert_eq!(stream.trim(&approximate(Threshold::MinId(id(271)))), 100);
+    let limited = Trim {
+        limit: Some(5),
+        ..approximate(Threshold::MaxLen(0))
+    };
+    assert_eq!(stream.trim(&limited), 5);
+    assert_eq!(stream.trim(&trim(Threshold::MinId(id(900)))), 624);
     assert_eq!(stream.first_id(), id(900));
 }
 
@@ -188,11 +178,11 @@ fn apply(stream: &mut Stream, model: &mut BTreeSet<StreamId>, step: &Step) {
                 }
             }
         }
-        Step::Trim(max, whole_nodes, r) => {
+        Step::Trim(max, approximate, r) => {
             let before = model.len();
             let gone = stream.trim(&Trim {
                 threshold: Threshold::MaxLen(max),
-                whole_nodes,
+                approximate,
                 limit: None,
                 references: references(r),
             });

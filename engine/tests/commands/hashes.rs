@@ -57,7 +57,7 @@ fn random_fields_repeat_only_when_asked_to() {
         ("HRANDFIELD h 1 NOPE", "-ERR syntax error"),
         (
             "HRANDFIELD h -9223372036854775808",
-            "-ERR value is out of range",
+            "-ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
         ),
     ]);
     assert_eq!(fixture.run("HRANDFIELD h -20").split(' ').count(), 20);
@@ -105,7 +105,7 @@ fn conditions_guard_the_expiry_of_fields() {
         ),
         (
             "HEXPIRE h 1 FIELDS 0 b",
-            "-ERR Number of fields must be a positive integer",
+            "-ERR Parameter `numFields` should be greater than 0",
         ),
         ("HPERSIST h FIELDS 2 b a", "[1 -2]"),
         ("HPERSIST h FIELDS 1 b", "[-1]"),

@@ -55,39 +55,38 @@ fn contents(call: &mut dyn FnMut(&[&str]) -> Reply, key: &str) -> Reply {
 
 #[test]
 fn what_one_dumps_the_other_restores() {
-    let Some(server) = Server::start() else {
-        return;
-    };
-    let mut redis = server.connect();
-    let engine = Engine::default();
-    fill(&mut |args| drop(redis.call(args)));
-    let Reply::Array(keys) = redis.call(&["KEYS", "*"]) else {
-        panic!("KEYS answers an array");
-    };
-    assert!(keys.len() > 15);
-    for key in keys {
-        let Reply::Bulk(key) = key else {
-            panic!("a key is a byte string");
+    for server in Server::all() {
+        let mut redis = server.connect();
+        let engine = Engine::default();
+        fill(&mut |args| drop(redis.call(args)));
+        let Reply::Array(keys) = redis.call(&["KEYS", "*"]) else {
+            panic!("KEYS answers an array");
         };
-        let key = std::str::from_utf8(&key).unwrap();
-        let wanted = contents(&mut |args| redis.call(args), key);
-        let Reply::Bulk(payload) = redis.call(&["DUMP", key]) else {
-            panic!("DUMP answers bytes");
-        };
-        let restored = engine.call(&[b"RESTORE", key.as_bytes(), b"0", &payload]);
-        assert_eq!(restored, Reply::ok(), "{key}");
-        assert_eq!(
-            contents(&mut |args| engine.call(args), key),
-            wanted,
-            "{key}"
-        );
-        // And back.
-        let Reply::Bulk(payload) = engine.call(&["DUMP", key]) else {
-            panic!("DUMP answers bytes");
-        };
-        redis.call(&["DEL", key]);
-        let restored = redis.call(&[b"RESTORE", key.as_bytes(), b"0", &payload]);
-        assert_eq!(restored, Reply::ok(), "{key}");
-        assert_eq!(contents(&mut |args| redis.call(args), key), wanted, "{key}");
+        assert!(keys.len() > 15);
+        for key in keys {
+            let Reply::Bulk(key) = key else {
+                panic!("a key is a byte string");
+            };
+            let key = std::str::from_utf8(&key).unwrap();
+            let wanted = contents(&mut |args| redis.call(args), key);
+            let Reply::Bulk(payload) = redis.call(&["DUMP", key]) else {
+                panic!("DUMP answers bytes");
+            };
+            let restored = engine.call(&[b"RESTORE", key.as_bytes(), b"0", &payload]);
+            assert_eq!(restored, Reply::ok(), "{key}");
+            assert_eq!(
+                contents(&mut |args| engine.call(args), key),
+                wanted,
+                "{key}"
+            );
+            // And back.
+            let Reply::Bulk(payload) = engine.call(&["DUMP", key]) else {
+                panic!("DUMP answers bytes");
+            };
+            redis.call(&["DEL", key]);
+            let restored = redis.call(&[b"RESTORE", key.as_bytes(), b"0", &payload]);
+            assert_eq!(restored, Reply::ok(), "{key}");
+            assert_eq!(contents(&mut |args| redis.call(args), key), wanted, "{key}");
+        }
     }
 }

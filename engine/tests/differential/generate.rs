@@ -2,6 +2,8 @@
 
 use std::sync::LazyLock;
 
+use crate::redis::Version;
+
 /// A small generator of random numbers (splitmix64): the same on every machine.
 #[derive(Clone)]
 pub(crate) struct Rng(pub(crate) u64);
@@ -36,10 +38,13 @@ enum Part {
     Repeat(Box<Part>),
     Optional(Vec<Part>),
     Choice(Vec<Vec<Part>>),
+    /// Some of them in any order, one perhaps again.
+    Options(Vec<Vec<Part>>),
 }
 
 struct Template {
     how: char,
+    since: Version,
     name: &'static str,
     parts: Vec<Part>,
 }
@@ -56,10 +61,21 @@ static TEMPLATES: LazyLock<Vec<Template>> = LazyLock::new(|| {
         .map(|line| {
             let mut words = line[1..].split_ascii_whitespace();
             let how = line.chars().next().unwrap();
+            let mut since = (0, 0);
+            if let Some(version) = words.clone().next().unwrap().strip_prefix('@') {
+                let (major, minor) = version.split_once('.').unwrap();
+                since = (major.parse().unwrap(), minor.parse().unwrap());
+                words.next();
+            }
             let name = words.clone().next().unwrap();
             let (parts, end) = parse(&mut words);
             assert_eq!(end, None, "{line}");
-            Template { how, name, parts }
+            Template {
+                how,
+                since,
+                name,
+                parts,
+            }
         })
         .filter(|template| wanted(template.name))
         .collect()
@@ -71,18 +87,9 @@ fn parse(words: &mut dyn Iterator<Item = &'static str>) -> (Vec<Part>, Option<&'
     while let Some(word) = words.next() {
         match word {
             "[" => parts.push(Part::Optional(parse(words).0)),
-            "(" => {
-                let mut choices = Vec::new();
-                loop {
-                    let (choice, end) = parse(words);
-                    choices.push(choice);
-                    if end != Some("|") {
-                        break;
-                    }
-                }
-                parts.push(Part::Choice(choices));
-            }
-            "]" | ")" | "|" => return (parts, Some(word)),
+            "(" => parts.push(Part::Choice(choices(words))),
+            "{" => parts.push(Part::Options(choices(words))),
+            "]" | ")" | "}" | "|" => return (parts, Some(word)),
             "+" => {
                 let last = parts.pop().unwrap();
                 parts.push(Part::Repeat(Box::new(last)));
@@ -93,9 +100,25 @@ fn parse(words: &mut dyn Iterator<Item = &'static str>) -> (Vec<Part>, Option<&'
     (parts, None)
 }
 
-/// A random command.
-pub(crate) fn command(rng: &mut Rng) -> Generated {
-    let template = rng.pick(&TEMPLATES);
+fn choices(words: &mut dyn Iterator<Item = &'static str>) -> Vec<Vec<Part>> {
+    let mut choices = Vec::new();
+    loop {
+        let (choice, end) = parse(words);
+        choices.push(choice);
+        if end != Some("|") {
+            return choices;
+        }
+    }
+}
+
+/// A random command that this version has.
+pub(crate) fn command(version: Version, rng: &mut Rng) -> Generated {
+    let template = loop {
+        let template = rng.pick(&TEMPLATES);
+        if template.since <= version {
+            break template;
+        }
+    };
     let mut args = Vec::new();
     expand_all(&template.parts, rng, &mut args);
     Generated {
@@ -115,8 +138,14 @@ fn expand(part: &Part, rng: &mut Rng, args: &mut Vec<Vec<u8>>) {
         Part::Word(word) => args.push(word_of(word, rng)),
         Part::Repeat(part) => (0..=rng.below(3)).for_each(|_| expand(part, rng, args)),
         Part::Optional(parts) => {
-            if rng.below(2) == 0 {
-                expand_all(parts, rng, args);
+            let times = [0, 0, 0, 1, 1, 1, 1, 2][rng.below(8)];
+            (0..times).for_each(|_| expand_all(parts, rng, args));
+        }
+        Part::Options(options) => {
+            for _ in 0..rng.below(4) {
+                let option: &Vec<Part> = rng.pick(options);
+                let times = 1 + usize::from(rng.below(6) == 0);
+                (0..times).for_each(|_| expand_all(option, rng, args));
             }
         }
         Part::Choice(choices) => {
@@ -266,6 +295,31 @@ const SCRIPTS: &[&str] = &[
     "if redis.call('EXISTS',KEYS[1])==1 then return redis.call('PERSIST',KEYS[1]) else return redis.status_reply('none') end",
 ];
 
+/// Where numbers end: of 64 bits, of what a double holds exactly, of the longest string.
+const LIMITS: &[&str] = &[
+    "0",
+    "-0",
+    "-1",
+    "9223372036854775807",
+    "-9223372036854775808",
+    "9223372036854775808",
+    "18446744073709551615",
+    "9007199254740992",
+    "9007199254740993",
+    "4294967295",
+    "4294967296",
+    "536870912",
+    "2147483647",
+    "inf",
+    "-inf",
+    "nan",
+    "1e400",
+    "1e-400",
+    "",
+    "0x10",
+    "1.0",
+];
+
 fn word_of(word: &'static str, rng: &mut Rng) -> Vec<u8> {
     let Some(open) = word.find('{') else {
         return word.into();
@@ -288,6 +342,13 @@ fn placeholder(name: &str, rng: &mut Rng) -> Vec<u8> {
         rng.pick(words).as_bytes().to_vec()
     }
     match name {
+        // Redis 7 takes more for a score bound than Redis 8.
+        "m" => loop {
+            let bound = placeholder("any bound", rng);
+            if !bound.contains(&b'x') && !bound.starts_with(b" ") {
+                return bound;
+            }
+        },
         "k" => one(KEYS, rng),
         "e" => one(&["e1", "e1", "e2"], rng),
         "g" => one(&["g1", "g1", "g2"], rng),
@@ -302,7 +363,14 @@ fn placeholder(name: &str, rng: &mut Rng) -> Vec<u8> {
                 .collect();
             one(&own, rng)
         }
-        "i" | "d" | "m" | "L" if rng.below(16) == 0 => rng.pick(VALUES).to_vec(),
+        "i" | "d" | "any bound" | "L" if rng.below(16) == 0 => rng.pick(VALUES).to_vec(),
+        "i" | "d" | "any bound" | "r1" | "n" | "c" | "T" | "U" | "j" | "lon" | "lat" | "r"
+            if rng.below(24) == 0 =>
+        {
+            one(LIMITS, rng)
+        }
+        "N" => one(LIMITS, rng),
+        "q" => one(&["0", "1", "2", "3", "4"], rng),
         "v" => rng.pick(VALUES).to_vec(),
         "f" => rng.pick(FIELDS).to_vec(),
         "i" => one(INTEGERS, rng),
@@ -329,7 +397,7 @@ fn placeholder(name: &str, rng: &mut Rng) -> Vec<u8> {
         "c" => one(&["0", "1", "2", "3", "10"], rng),
         "d" => one(FLOATS, rng),
         "w" => one(PATTERNS, rng),
-        "m" => one(BOUNDS, rng),
+        "any bound" => one(BOUNDS, rng),
         "L" => one(LEXICAL, rng),
         "I" => one(IDS, rng),
         "j" => one(STREAM_BOUNDS, rng),
@@ -355,6 +423,7 @@ fn placeholder(name: &str, rng: &mut Rng) -> Vec<u8> {
                 "15.087269",
                 "-122.4",
                 "179.99",
+                "180",
                 "-180",
                 "2.35",
                 "2.36",

@@ -1,6 +1,7 @@
 //! The engine and a real `redis-server` run the same commands and must answer the same.
 //!
-//! Starts its own server. Without `redis-server` the tests are skipped, under `CI` they fail.
+//! Starts its own servers: `redis-server` and, if `RESTIS_REDIS_8` names one, a Redis 8. Without
+//! `redis-server` the tests are skipped, under `CI` they fail; a Redis 8 that is named must start.
 
 #![allow(
     missing_docs,

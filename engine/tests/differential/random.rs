@@ -8,7 +8,7 @@ use restis_engine::{Caller, Clock, Engine, Options, Reply};
 
 use crate::compare::same;
 use crate::generate::{self, Generated, KEYS, OWN_KEYS, Rng};
-use crate::redis::{Client, Server};
+use crate::redis::{Client, Server, Version};
 
 /// Commands between two `FLUSHALL`s.
 const ROUND: usize = 600;
@@ -20,6 +20,7 @@ const BATCH: usize = 40;
 struct Step(Vec<Generated>);
 
 struct Pair {
+    version: Version,
     redis: Client,
     engine: Engine,
     clock: Arc<AtomicU64>,
@@ -33,10 +34,12 @@ struct Difference {
 }
 
 impl Pair {
-    fn new(redis: Client) -> Self {
+    fn new(server: &Server) -> Self {
+        let redis = server.connect();
         let clock = Arc::new(AtomicU64::new(0));
         let engine = Engine::new(Options::default().clock(Clock::manual(Arc::clone(&clock))));
         Self {
+            version: server.version,
             redis,
             engine,
             clock,
@@ -67,7 +70,7 @@ impl Pair {
                 let at = index * BATCH + offset;
                 let found = if let [command] = &commands[..] {
                     let (theirs, ours) = (replies.next().unwrap(), self.engine.call(&command.args));
-                    (!same(command, &theirs, &ours)).then_some((theirs, ours))
+                    (!same(self.version, command, &theirs, &ours)).then_some((theirs, ours))
                 } else {
                     let theirs = replies.nth(commands.len() + 1).unwrap();
                     self.transaction(commands, theirs)
@@ -92,7 +95,7 @@ impl Pair {
                     && commands
                         .iter()
                         .zip(a.iter().zip(b))
-                        .all(|(c, (a, b))| same(c, a, b))
+                        .all(|(c, (a, b))| same(self.version, c, a, b))
             }
             _ => theirs == ours,
         };
@@ -167,16 +170,16 @@ fn inventory() -> Vec<Step> {
 }
 
 /// A command; for a transaction one without subcommands, which Redis checks when they are queued.
-fn queueable(rng: &mut Rng, queued: bool) -> Generated {
+fn queueable(version: Version, rng: &mut Rng, queued: bool) -> Generated {
     loop {
-        let command = generate::command(rng);
+        let command = generate::command(version, rng);
         if !queued || !matches!(&*command.args[0], b"XGROUP" | b"XINFO") {
             return command;
         }
     }
 }
 
-fn round(rng: &mut Rng) -> Vec<Step> {
+fn round(version: Version, rng: &mut Rng) -> Vec<Step> {
     let mut steps: Vec<Step> = (0..ROUND)
         .map(|_| {
             let commands = if rng.below(40) == 0 {
@@ -186,7 +189,7 @@ fn round(rng: &mut Rng) -> Vec<Step> {
             };
             Step(
                 (0..commands)
-                    .map(|_| queueable(rng, commands > 1))
+                    .map(|_| queueable(version, rng, commands > 1))
                     .collect(),
             )
         })
@@ -218,24 +221,27 @@ fn setting(name: &str) -> Option<u64> {
     })
 }
 
-/// `RESTIS_DIFF_SEED` chooses the sequence, `RESTIS_DIFF_COMMANDS` how long it is (else 12 seconds),
+/// `RESTIS_DIFF_SEED` chooses the sequence, `RESTIS_DIFF_COMMANDS` how long it is (else 10 seconds a server),
 /// `RESTIS_DIFF_ONLY=Z,GEO` the commands, `RESTIS_DIFF_ALL=1` goes on after a difference.
 #[test]
 fn random_sequences_answer_as_redis() {
-    let Some(server) = Server::start() else {
-        return;
-    };
+    for server in Server::all() {
+        compare_with(&server);
+    }
+}
+
+fn compare_with(server: &Server) {
     let seed = setting("RESTIS_DIFF_SEED").unwrap_or(1);
     let budget = setting("RESTIS_DIFF_COMMANDS");
     let go_on = setting("RESTIS_DIFF_ALL").is_some();
-    let mut pair = Pair::new(server.connect());
+    let mut pair = Pair::new(server);
     let mut rng = Rng(seed);
     let (start, mut done, mut found) = (Instant::now(), 0_u64, Vec::new());
     while budget.map_or_else(
-        || start.elapsed() < Duration::from_secs(12),
+        || start.elapsed() < Duration::from_secs(10),
         |budget| done < budget,
     ) {
-        let steps = round(&mut rng);
+        let steps = round(server.version, &mut rng);
         pair.reset();
         if let Some(difference) = pair.run(&steps) {
             let steps = steps[..=difference.at].to_vec();
@@ -247,7 +253,10 @@ fn random_sequences_answer_as_redis() {
                 difference.theirs,
                 difference.ours
             );
-            eprintln!("seed {seed}, after {done} commands:\n{text}\n");
+            eprintln!(
+                "Redis {:?}, seed {seed}, after {done} commands:\n{text}\n",
+                server.version
+            );
             found.push(text);
             assert!(
                 go_on,
@@ -257,6 +266,9 @@ fn random_sequences_answer_as_redis() {
         }
         done += ROUND as u64;
     }
-    eprintln!("{done} random commands compared, seed {seed}");
+    eprintln!(
+        "{done} random commands compared with Redis {:?}, seed {seed}",
+        server.version
+    );
     assert!(found.is_empty(), "{} differences", found.len());
 }

@@ -1,4 +1,4 @@
-//! A `redis-server` of the test's own, and a client that speaks RESP2 to it.
+//! Servers of the test's own, and a client that speaks RESP2 to them.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -7,16 +7,39 @@ use std::time::{Duration, Instant};
 
 use restis_engine::{Error, Reply};
 
+/// Major and minor.
+pub(crate) type Version = (u32, u32);
+
 /// A server that ends with the value.
 pub(crate) struct Server {
     child: Child,
     port: u16,
     directory: std::path::PathBuf,
+    pub(crate) version: Version,
 }
 
 impl Server {
-    /// Starts `redis-server`; `None` where it is not installed and need not be.
-    pub(crate) fn start() -> Option<Self> {
+    /// Starts every server there is to compare with.
+    pub(crate) fn all() -> Vec<Self> {
+        let mut servers = Vec::new();
+        match Self::start("redis-server") {
+            Ok(server) => servers.push(server),
+            Err(error) => {
+                assert!(
+                    std::env::var_os("CI").is_none(),
+                    "redis-server is needed in CI: {error}"
+                );
+                eprintln!("not compared with redis-server: not installed ({error})");
+            }
+        }
+        match std::env::var("RESTIS_REDIS_8") {
+            Ok(path) => servers.push(Self::start(&path).expect("RESTIS_REDIS_8 starts")),
+            Err(_) => eprintln!("not compared with a Redis 8: RESTIS_REDIS_8 is not set"),
+        }
+        servers
+    }
+
+    fn start(program: &str) -> std::io::Result<Self> {
         // The port is free a moment later, too: nothing else asks for it by number.
         let port = TcpListener::bind("127.0.0.1:0")
             .unwrap()
@@ -26,30 +49,23 @@ impl Server {
         let directory =
             std::env::temp_dir().join(format!("restis-differential-{}-{port}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
-        let mut command = Command::new("redis-server");
+        let mut command = Command::new(program);
         command.args(["--bind", "127.0.0.1", "--port", &port.to_string()]);
         command.args(["--save", "", "--appendonly", "no", "--databases", "1"]);
         command.arg("--dir").arg(&directory);
-        match command
-            .stdin(Stdio::null())
+        command.stdin(Stdio::null());
+        let child = command
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            .spawn()
-        {
-            Ok(child) => Some(Self {
-                child,
-                port,
-                directory,
-            }),
-            Err(error) => {
-                assert!(
-                    std::env::var_os("CI").is_none(),
-                    "redis-server is needed in CI: {error}"
-                );
-                eprintln!("skipped: redis-server is not installed ({error})");
-                None
-            }
-        }
+            .spawn()?;
+        let mut server = Self {
+            child,
+            port,
+            directory,
+            version: (0, 0),
+        };
+        server.version = server.connect().version();
+        Ok(server)
     }
 
     /// Connects, waiting until the server answers.
@@ -95,6 +111,18 @@ impl Client {
     pub(crate) fn call<A: AsRef<[u8]>>(&mut self, args: &[A]) -> Reply {
         let args = args.iter().map(|arg| arg.as_ref().to_vec()).collect();
         self.batch(&[args]).remove(0)
+    }
+
+    fn version(&mut self) -> Version {
+        let Reply::Bulk(info) = self.call(&["INFO", "server"]) else {
+            panic!("INFO answers text");
+        };
+        let info = String::from_utf8_lossy(&info).into_owned();
+        let line = info
+            .lines()
+            .find_map(|line| line.strip_prefix("redis_version:"));
+        let mut parts = line.unwrap().split('.').map(|part| part.parse().unwrap());
+        (parts.next().unwrap(), parts.next().unwrap())
     }
 
     /// Runs commands in one round trip.

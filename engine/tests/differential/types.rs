@@ -6,7 +6,8 @@ use std::fmt::Write as _;
 
 use restis_engine::{Engine, Reply};
 
-use crate::redis::Server;
+use crate::compare::seventeen_decimals;
+use crate::redis::{Server, Version};
 
 /// Commands of one run unless told otherwise.
 const STEPS: u64 = 4000;
@@ -38,11 +39,18 @@ fn variable(name: &str) -> Option<u64> {
 /// Runs generated commands on both sides and compares every reply.
 fn compare(
     generate: impl Fn(&mut Dice, u64) -> String,
-    comparable: impl Fn(&str, &Reply) -> String,
+    comparable: impl Fn(Version, &str, &Reply) -> String,
 ) {
-    let Some(server) = Server::start() else {
-        return;
-    };
+    for server in Server::all() {
+        compare_with(&server, &generate, &comparable);
+    }
+}
+
+fn compare_with(
+    server: &Server,
+    generate: &impl Fn(&mut Dice, u64) -> String,
+    comparable: &impl Fn(Version, &str, &Reply) -> String,
+) {
     let mut redis = server.connect();
     let engine = Engine::default();
     let seed = variable("RESTIS_DIFF_SEED").unwrap_or(1).max(1);
@@ -54,9 +62,10 @@ fn compare(
         let (theirs, ours) = (redis.call(&command), engine.call(&command));
         history.push(line.clone());
         assert_eq!(
-            comparable(&line, &theirs),
-            comparable(&line, &ours),
-            "redis and engine differ at step {step} of RESTIS_DIFF_SEED={seed}; the last commands:\n{}",
+            comparable(server.version, &line, &theirs),
+            comparable(server.version, &line, &ours),
+            "Redis {:?} and engine differ at step {step} of RESTIS_DIFF_SEED={seed}; the last commands:\n{}",
+            server.version,
             history[history.len().saturating_sub(25)..].join("\n")
         );
     }
@@ -186,7 +195,7 @@ fn stream_command(dice: &mut Dice, step: u64) -> String {
 
 /// Hides how long entries have been pending, as both sides have a clock of their own, and how many
 /// nodes hold the entries.
-fn without_idle(line: &str, reply: &Reply) -> String {
+fn without_idle(_: Version, line: &str, reply: &Reply) -> String {
     let Reply::Array(rows) = reply else {
         return format!("{reply:?}");
     };
@@ -254,7 +263,9 @@ fn geo_command(dice: &mut Dice, _step: u64) -> String {
 
 #[test]
 fn random_positions_answer_as_redis() {
-    compare(geo_command, |_, reply| format!("{reply:?}"));
+    compare(geo_command, |_, _, reply| {
+        format!("{:?}", seventeen_decimals(reply))
+    });
 }
 
 fn hll_command(dice: &mut Dice, _step: u64) -> String {
@@ -279,5 +290,5 @@ fn hll_command(dice: &mut Dice, _step: u64) -> String {
 
 #[test]
 fn random_counts_answer_as_redis() {
-    compare(hll_command, |_, reply| format!("{reply:?}"));
+    compare(hll_command, |_, _, reply| format!("{reply:?}"));
 }

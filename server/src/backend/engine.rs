@@ -204,7 +204,7 @@ impl Job {
         match request.kind {
             Kind::Command => {
                 let args = request.command()?;
-                if let Some(line) = gate::refusal(args[0]) {
+                if let Some(line) = gate::refusal(&args) {
                     return Err(Failure::bad_request(line));
                 }
                 let reply = engine.call_as(&request.caller, &args);
@@ -277,7 +277,7 @@ impl<'r> Iterator for Run<'r> {
         let args = self.request.commands.get(self.next);
         self.next += 1;
         let refused = match args {
-            Ok(args) => match gate::refusal(args[0]) {
+            Ok(args) => match gate::refusal(&args) {
                 None => return Some(args),
                 Some(line) => line,
             },

@@ -62,14 +62,14 @@ impl Request {
     }
 
     /// The commands of a transaction, if all of them may run in one.
-    fn rows(&self, refusal: fn(&[u8]) -> Option<String>) -> Result<Vec<Args<'_>>, Failure> {
+    fn rows(&self, refusal: fn(&[&[u8]]) -> Option<String>) -> Result<Vec<Args<'_>>, Failure> {
         let mut rows = Vec::with_capacity(self.commands.len());
         for index in 0..self.commands.len() {
             let row = self
                 .commands
                 .get(index)
                 .map_err(|error| Failure::bad_request(error.line(true)))?;
-            if let Some(line) = refusal(row[0]) {
+            if let Some(line) = refusal(&row) {
                 return Err(Failure::bad_request(line));
             }
             rows.push(row);

@@ -83,7 +83,7 @@ fn integer<S: Strings>(out: &mut BytesMut, n: i64) {
     }
 }
 
-/// Writes a JSON string; invalid UTF-8 becomes U+FFFD.
+/// Writes a JSON string; each byte that is not UTF-8 becomes one U+FFFD, as Upstash answers.
 pub(super) fn string(out: &mut BytesMut, bytes: &[u8]) {
     out.reserve(bytes.len() + 2);
     out.extend_from_slice(b"\"");
@@ -92,7 +92,7 @@ pub(super) fn string(out: &mut BytesMut, bytes: &[u8]) {
         Err(_) => {
             for chunk in bytes.utf8_chunks() {
                 escaped(out, chunk.valid().as_bytes());
-                if !chunk.invalid().is_empty() {
+                for _ in chunk.invalid() {
                     out.extend_from_slice("\u{FFFD}".as_bytes());
                 }
             }
@@ -212,7 +212,41 @@ mod tests {
             let mut out = BytesMut::new();
             string(&mut out, &bytes);
             let parsed: String = serde_json::from_slice(&out).unwrap();
-            prop_assert_eq!(parsed, String::from_utf8_lossy(&bytes));
+            prop_assert_eq!(parsed, one_by_one(&bytes));
+        }
+    }
+
+    /// Takes a character where there is one, else a byte.
+    fn one_by_one(mut bytes: &[u8]) -> String {
+        let mut out = String::new();
+        while !bytes.is_empty() {
+            let character = (1..=bytes.len().min(4))
+                .find_map(|len| std::str::from_utf8(&bytes[..len]).ok())
+                .unwrap_or_default();
+            out.push_str(if character.is_empty() {
+                "\u{FFFD}"
+            } else {
+                character
+            });
+            bytes = &bytes[character.len().max(1)..];
+        }
+        out
+    }
+
+    #[test]
+    fn each_invalid_byte_is_one_replacement() {
+        for (bytes, count) in [
+            (&b"\xff"[..], 1),
+            (b"\xe2\x82", 2),
+            (b"\xf0\x9f\x98", 3),
+            (b"\xed\xa0\x80", 3),
+            (b"\xc0\x80", 2),
+        ] {
+            let text = plain(&Reply::Bulk(Bytes::copy_from_slice(bytes)));
+            assert_eq!(
+                text,
+                format!("{{\"result\":\"{}\"}}", "\u{FFFD}".repeat(count))
+            );
         }
     }
 }
