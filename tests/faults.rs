@@ -347,6 +347,28 @@ async fn an_answer_one_byte_at_a_time() {
 }
 
 #[tokio::test]
+async fn sizes_that_no_memory_holds_are_errors_also_without_a_limit() {
+    const HEAD: &str = "HTTP/1.1 200 X\r\ncontent-type: application/json\r\n";
+    for framing in [
+        "transfer-encoding: chunked\r\n\r\nffffffffffffffff\r\n{\"result\":1}",
+        "transfer-encoding: chunked\r\n\r\nfffffffffffffffe\r\n{\"result\":1}",
+        "transfer-encoding: chunked\r\n\r\n1ffffffffffffffff\r\n{\"result\":1}",
+        "content-length: 18446744073709551615\r\n\r\n{\"result\":1}",
+        "content-length: 9223372036854775807\r\n\r\n{\"result\":1}",
+    ] {
+        let response: &[u8] = format!("{HEAD}{framing}").into_bytes().leak();
+        let server = FaultServer::start([Fault::Raw(response)]).await;
+        for builder in carriers(&server) {
+            let redis = builder.max_reply_bytes(usize::MAX).build().unwrap();
+            let error = redis.incr("n").await.unwrap_err();
+            let expected = [ErrorKind::Interrupted, ErrorKind::TooLarge];
+            assert!(expected.contains(&error.kind()), "{framing}: {error:?}");
+            assert_eq!(error.delivery(), Delivery::MaybeExecuted, "{framing}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_oversized_reply() {
     const LONG: &str = r#"{"result":"aGVsbG8gd29ybGQ="}"#;
     for fault in [Fault::Json(LONG), Fault::Chunked(LONG), Fault::Stall(LONG)] {

@@ -150,8 +150,8 @@ impl Builder {
         self
     }
 
-    /// Uses a ready HTTP client instead of own lean connections: its TLS, proxy, HTTP version
-    /// and pool settings apply. Feature `reqwest`, a default one.
+    /// Uses a ready HTTP client instead of the pool of connections: its TLS, proxy, HTTP version
+    /// and pool settings apply. Feature `reqwest`.
     #[cfg(any(feature = "reqwest", target_family = "wasm"))]
     pub fn http_client(mut self, client: reqwest::Client) -> Self {
         self.http = Some(client);

@@ -7,13 +7,14 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, StatusCode};
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode};
 use url::Url;
 
 use super::webhook::is_public_address;
 use crate::{
     Error, Result,
-    transport::{Direct, Roots, fixed_head},
+    transport::{HttpPool, RequestBody, Roots, fixed_headers, request},
 };
 
 const CONNECT: Duration = Duration::from_secs(5);
@@ -24,7 +25,7 @@ const SERVERS: usize = 256;
 
 /// Delivers webhooks; keeps connections, cheap to clone.
 #[derive(Clone, Default)]
-pub struct WebhookClient(Arc<Mutex<HashMap<Server, Arc<Direct>>>>);
+pub struct WebhookClient(Arc<Mutex<HashMap<Server, Arc<HttpPool>>>>);
 
 /// Scheme, host and port, and whether private addresses are allowed.
 type Server = (String, String, Option<u16>, bool);
@@ -52,20 +53,11 @@ impl WebhookClient {
         headers: &HeaderMap,
         body: &[u8],
     ) -> Result<(StatusCode, Option<Duration>)> {
-        let query = url.query().map(|query| format!("?{query}"));
-        let request = [
-            "POST ",
-            url.path(),
-            &query.unwrap_or_default(),
-            " HTTP/1.1\r\n",
-            &fixed_head(url, headers),
-            "content-length: ",
-            &body.len().to_string(),
-            "\r\n\r\n",
-        ];
+        let path = &url[url::Position::BeforePath..url::Position::AfterQuery];
+        let body = RequestBody::new(Bytes::copy_from_slice(body), Arc::default());
+        let request = request(Method::POST, path, fixed_headers(url, headers), body)?;
         let sent = AtomicBool::new(false);
-        let request = [request.concat().as_bytes(), body].concat();
-        match self.server(url, private)?.round_trip(request, &sent).await {
+        match self.server(url, private)?.send(request, &sent).await {
             Ok((head, _)) => Ok((head.status, head.retry_after)),
             // A status came, and then more than is wanted or a break.
             Err(error) => match error.status().and_then(|s| StatusCode::from_u16(s).ok()) {
@@ -75,7 +67,7 @@ impl WebhookClient {
         }
     }
 
-    fn server(&self, url: &Url, private: bool) -> Result<Arc<Direct>> {
+    fn server(&self, url: &Url, private: bool) -> Result<Arc<HttpPool>> {
         let name = |part: &str| part.to_owned();
         let host = url.host_str().map(name).unwrap_or_default();
         let key = (name(url.scheme()), host, url.port(), private);
@@ -83,7 +75,7 @@ impl WebhookClient {
         if let Some(server) = servers.get(&key) {
             return Ok(Arc::clone(server));
         }
-        let server = Direct::new(url, CONNECT, ANSWER_BYTES, &Roots::default())?
+        let server = HttpPool::new(url, CONNECT, ANSWER_BYTES, &Roots::default())?
             .ok_or_else(|| Error::config("this build cannot reach such a URL"))?;
         let server = Arc::new(if private {
             server

@@ -3,6 +3,7 @@ use bytes::Bytes;
 
 /// What a subscription listens to.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Listen {
     /// These channels.
     Channels(Vec<String>),
@@ -24,6 +25,7 @@ impl Listen {
 
 /// What arrives on a subscription.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Frame {
     /// A channel or pattern is subscribed.
     Subscribed {

@@ -28,23 +28,20 @@ pub(crate) async fn fetch(url: &Url, time: Duration, max: usize) -> Result<Bytes
 
 #[cfg(not(target_family = "wasm"))]
 async fn get(url: &Url, time: Duration, max: usize) -> Result<(StatusCode, Bytes)> {
-    use super::{direct::Direct, request::fixed_head, tls::Roots};
+    use super::{HttpPool, RequestBody, Roots, fixed_headers, request};
+    use http::{HeaderMap, HeaderValue, Method, header};
 
     const CONNECT: Duration = Duration::from_secs(5);
 
-    let server = Direct::new(url, CONNECT, max, &Roots::default())?
+    let server = HttpPool::new(url, CONNECT, max, &Roots::default())?
         .ok_or_else(|| Error::config("https needs the feature rustls"))?;
-    let query = url.query().map(|query| format!("?{query}"));
-    let request = [
-        "GET ",
-        url.path(),
-        &query.unwrap_or_default(),
-        " HTTP/1.1\r\n",
-        &fixed_head(url, &http::HeaderMap::new()),
-        "accept: text/plain, */*\r\nconnection: close\r\n\r\n",
-    ];
+    let mut headers = fixed_headers(url, &HeaderMap::new());
+    headers.insert(header::ACCEPT, HeaderValue::from_static("text/plain, */*"));
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    let path = &url[url::Position::BeforePath..url::Position::AfterQuery];
+    let request = request(Method::GET, path, headers, RequestBody::empty())?;
     let sent = std::sync::atomic::AtomicBool::new(false);
-    let answer = server.round_trip(request.concat().into_bytes(), &sent);
+    let answer = server.send(request, &sent);
     match tokio::time::timeout(time, answer).await {
         Ok(answer) => answer.map(|(head, body)| (head.status, body)),
         Err(_) => Err(Error::new(

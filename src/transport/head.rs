@@ -1,9 +1,9 @@
 //! What the head of an answer tells.
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
-use super::SyncToken;
+use super::{SyncToken, request::SYNC_TOKEN};
 
 /// How a body is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +24,18 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    pub(super) fn from_parts(
+    pub(super) fn new(status: StatusCode, headers: &HeaderMap) -> Self {
+        let get = |name: HeaderName| headers.get(name).map_or(&b""[..], HeaderValue::as_bytes);
+        Self::from_parts(
+            status,
+            get(header::CONTENT_TYPE),
+            get(SYNC_TOKEN),
+            get(header::RETRY_AFTER),
+            get(header::DATE),
+        )
+    }
+
+    fn from_parts(
         status: StatusCode,
         content_type: &[u8],
         sync: &[u8],

@@ -1,4 +1,4 @@
-//! The default transport: HTTP over own connections, or by a client that was handed in.
+//! The default transport: HTTP on a pool of connections, or by a client that was handed in.
 use std::{fmt, time::Duration};
 
 use futures_util::StreamExt as _;
@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use url::Url;
 
 #[cfg(any(feature = "reqwest", target_family = "wasm"))]
-use super::by_reqwest::ByReqwest;
+use super::reqwest_client::ReqwestClient;
 use super::{
     Answer, BoxFuture, Exchange, FrameStream, Listen, Mode, PieceStream, Transport, answer,
     refusal::{refusal, too_large},
@@ -15,8 +15,8 @@ use super::{
 };
 #[cfg(not(target_family = "wasm"))]
 use super::{
-    direct,
-    request::{fixed_head, subscription, whole_request},
+    pool::HttpPool,
+    request::{fixed_headers, subscription},
 };
 use crate::protocol::{
     command::Args,
@@ -54,55 +54,58 @@ pub struct HttpTransport {
 enum Carrier {
     /// A client that was handed in, or the only one on this platform.
     #[cfg(any(feature = "reqwest", target_family = "wasm"))]
-    Reqwest(ByReqwest),
-    /// Own lean connections.
+    Reqwest(ReqwestClient),
+    /// Connections of its own.
     #[cfg(not(target_family = "wasm"))]
-    Direct {
-        connections: direct::Direct,
-        /// Host and all fixed headers.
-        head: String,
+    Pool {
+        pool: HttpPool,
+        /// Of every request.
+        headers: HeaderMap,
     },
 }
 
 impl Carrier {
     #[cfg(not(target_family = "wasm"))]
-    fn direct(
+    fn pool(
         parts: &Parts<'_>,
         base: &Url,
         headers: &HeaderMap,
         roots: &Roots,
     ) -> Result<Option<Self>> {
-        let connections =
-            direct::Direct::new(base, parts.connect_timeout, parts.max_reply_bytes, roots)?;
-        Ok(connections.map(|connections| Self::Direct {
-            connections,
-            head: fixed_head(base, headers),
+        let pool = HttpPool::new(base, parts.connect_timeout, parts.max_reply_bytes, roots)?;
+        Ok(pool.map(|pool| Self::Pool {
+            pool,
+            headers: fixed_headers(base, headers),
         }))
     }
 
     #[cfg(all(feature = "reqwest", not(target_family = "wasm")))]
     fn new(parts: &Parts<'_>, base: Url, headers: HeaderMap, roots: &Roots) -> Result<Self> {
         if let Some(client) = &parts.http {
-            return Ok(Self::Reqwest(ByReqwest::new(client.clone(), base, headers)));
+            return Ok(Self::Reqwest(ReqwestClient::new(
+                client.clone(),
+                base,
+                headers,
+            )));
         }
-        if let Some(direct) = Self::direct(parts, &base, &headers, roots)? {
-            return Ok(direct);
+        if let Some(pool) = Self::pool(parts, &base, &headers, roots)? {
+            return Ok(pool);
         }
         // A program may have given the crate reqwest a TLS that this one lacks.
-        let client = ByReqwest::client(parts.connect_timeout)?;
-        Ok(Self::Reqwest(ByReqwest::new(client, base, headers)))
+        let client = ReqwestClient::client(parts.connect_timeout)?;
+        Ok(Self::Reqwest(ReqwestClient::new(client, base, headers)))
     }
 
     #[cfg(all(not(feature = "reqwest"), not(target_family = "wasm")))]
     fn new(parts: &Parts<'_>, base: Url, headers: HeaderMap, roots: &Roots) -> Result<Self> {
-        Self::direct(parts, &base, &headers, roots)?
+        Self::pool(parts, &base, &headers, roots)?
             .ok_or_else(|| Error::config("https needs the feature rustls or reqwest"))
     }
 
     #[cfg(target_family = "wasm")]
     fn new(parts: &Parts<'_>, base: Url, headers: HeaderMap, _: &Roots) -> Result<Self> {
         let client = parts.http.clone().unwrap_or_default();
-        Ok(Self::Reqwest(ByReqwest::new(client, base, headers)))
+        Ok(Self::Reqwest(ReqwestClient::new(client, base, headers)))
     }
 }
 
@@ -169,11 +172,9 @@ impl HttpTransport {
                     .await?
             }
             #[cfg(not(target_family = "wasm"))]
-            Carrier::Direct { connections, head } => {
-                let request = whole_request(head, &outgoing, exchange);
-                connections
-                    .round_trip(request, &exchange.sent_flag())
-                    .await?
+            Carrier::Pool { pool, headers } => {
+                let request = outgoing.into_request(headers, exchange)?;
+                pool.send(request, &exchange.sent_flag()).await?
             }
         };
         let reply_bytes = body.len();
@@ -198,9 +199,7 @@ impl HttpTransport {
             #[cfg(any(feature = "reqwest", target_family = "wasm"))]
             Carrier::Reqwest(client) => client.open(&path).await?,
             #[cfg(not(target_family = "wasm"))]
-            Carrier::Direct { connections, head } => {
-                connections.open(subscription(head, &path)).await?
-            }
+            Carrier::Pool { pool, headers } => pool.open(subscription(headers, &path)?).await?,
         };
         if head.status != StatusCode::OK || !head.is_event_stream {
             let body = self.whole(pieces).await?;

@@ -21,11 +21,9 @@ use crate::protocol::{command::Args, error::Result, reply::Reply};
 
 pub(crate) mod address;
 mod answer;
-#[cfg(any(feature = "reqwest", target_family = "wasm"))]
-mod by_reqwest;
-pub mod clock;
 #[cfg(not(target_family = "wasm"))]
-mod direct;
+mod body;
+pub mod clock;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 mod fetch;
@@ -33,19 +31,26 @@ mod fetch;
 mod fuzz;
 mod head;
 pub mod http_client;
+#[cfg(not(target_family = "wasm"))]
+mod pool;
 mod refusal;
 mod request;
+#[cfg(any(feature = "reqwest", target_family = "wasm"))]
+mod reqwest_client;
 pub(crate) mod telemetry;
 pub(crate) mod time;
 mod tls;
-#[cfg(all(feature = "reqwest", not(target_family = "wasm")))]
-mod tracked;
 
 pub(crate) use fetch::fetch;
 pub(crate) use http_client::Parts;
 pub use http_client::{Encoding, HttpTransport};
 #[cfg(not(target_family = "wasm"))]
-pub(crate) use {direct::Direct, request::fixed_head, tls::Roots};
+pub(crate) use {
+    body::RequestBody,
+    pool::HttpPool,
+    request::{fixed_headers, request},
+    tls::Roots,
+};
 
 #[cfg(not(target_family = "wasm"))]
 mod marker {
@@ -78,6 +83,7 @@ pub use marker::{BoxFuture, FrameStream, MaybeSend};
 
 /// What an exchange is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Mode {
     /// Exactly one command.
     Single,
@@ -184,6 +190,7 @@ impl Exchange {
 
 /// The answer to one request.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Answer {
     /// One reply a command; error replies are items.
     pub replies: Vec<Reply>,
@@ -197,7 +204,49 @@ pub struct Answer {
     pub status: Option<u16>,
 }
 
-/// Executes exchanges. Object safe; own ones plug in by `Redis::with_transport`.
+impl Answer {
+    /// An answer with one reply for each command.
+    pub fn new(replies: Vec<Reply>) -> Self {
+        Self {
+            replies,
+            sync_token: None,
+            request_bytes: 0,
+            reply_bytes: 0,
+            status: None,
+        }
+    }
+}
+
+/// Executes exchanges; a client over one is built by `Redis::with_transport` or `Builder::over`.
+///
+/// ```
+/// use restis::{Delivery, Error, ErrorKind, Redis, Reply, Result, prelude::*};
+/// use restis::transport::{Answer, BoxFuture, Exchange, Transport};
+///
+/// /// Answers `PONG` to every `PING`.
+/// #[derive(Debug)]
+/// struct Pong;
+///
+/// impl Transport for Pong {
+///     fn execute<'a>(&'a self, exchange: &'a Exchange) -> BoxFuture<'a, Result<Answer>> {
+///         let reply = |args: &restis::Args| match args.name() {
+///             "PING" => Ok(Reply::Status("PONG".into())),
+///             _ => Err(Error::new(ErrorKind::InvalidInput, Delivery::NotSent, "only PING")),
+///         };
+///         let replies = exchange.commands.iter().map(reply).collect::<Result<_>>();
+///         Box::pin(std::future::ready(replies.map(Answer::new)))
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<()> {
+/// let redis = Redis::with_transport(Pong);
+/// let pong: String = redis.command("PING").query().await?;
+/// assert_eq!(pong, "PONG");
+/// assert!(redis.get::<String>("k").await.is_err());
+/// # Ok(())
+/// # }
+/// ```
 pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// Executes one exchange, once.
     ///

@@ -1,11 +1,15 @@
 //! An exchange as an HTTP request.
 use std::borrow::Cow;
 
-#[cfg(not(target_family = "wasm"))]
-use http::HeaderMap;
 use http::HeaderName;
+#[cfg(not(target_family = "wasm"))]
+use http::{HeaderMap, HeaderValue, Method, Request, header};
+#[cfg(not(target_family = "wasm"))]
+use http_body::Body as _;
 use url::Url;
 
+#[cfg(not(target_family = "wasm"))]
+use super::body::RequestBody;
 use super::{Encoding, Exchange, Mode};
 use crate::protocol::{
     encode,
@@ -94,60 +98,76 @@ pub(super) fn at_path(base: &Url, path: &str) -> Result<Url> {
     }
 }
 
-/// Host and fixed headers, as they go over the wire.
+/// The headers of every request: `Host` and the given ones.
 #[cfg(not(target_family = "wasm"))]
-pub(crate) fn fixed_head(base: &Url, headers: &HeaderMap) -> String {
-    let mut head = String::from("host: ");
-    head += base.host_str().unwrap_or_default();
-    if let Some(port) = base.port() {
-        head += ":";
-        head += &port.to_string();
-    }
-    head += "\r\n";
-    for (name, value) in headers {
-        // Values come from here and are visible ASCII.
-        if let Ok(value) = value.to_str() {
-            head.extend([name.as_str(), ": ", value, "\r\n"]);
-        }
-    }
-    head
-}
-
-#[cfg(not(target_family = "wasm"))]
-pub(super) fn whole_request(fixed: &str, outgoing: &Outgoing<'_>, exchange: &Exchange) -> Vec<u8> {
-    let mut request = Vec::with_capacity(fixed.len() + outgoing.body.len() + 256);
-    let mut put = |parts: &[&str]| {
-        for part in parts {
-            request.extend_from_slice(part.as_bytes());
-        }
+pub(crate) fn fixed_headers(base: &Url, headers: &HeaderMap) -> HeaderMap {
+    let host = base.host_str().unwrap_or_default();
+    let host = match base.port() {
+        Some(port) => HeaderValue::from_str(&format!("{host}:{port}")),
+        None => HeaderValue::from_str(host),
     };
-    put(&["POST ", &outgoing.path, " HTTP/1.1\r\n", fixed]);
-    put(&["content-type: ", outgoing.content_type, "\r\n"]);
-    if let Some((name, value)) = &outgoing.wanted {
-        put(&[name.as_str(), ": ", value, "\r\n"]);
-    }
-    if let Some(token) = &exchange.sync_token {
-        put(&[SYNC_TOKEN.as_str(), ": ", token.as_str(), "\r\n"]);
-    }
-    let mut length = itoa::Buffer::new();
-    put(&[
-        "content-length: ",
-        length.format(outgoing.body.len()),
-        "\r\n\r\n",
-    ]);
-    request.extend_from_slice(&outgoing.body);
-    request
+    let mut all = HeaderMap::with_capacity(headers.len() + 5);
+    all.extend(host.ok().map(|host| (header::HOST, host)));
+    all.extend(headers.clone());
+    all
 }
 
-/// A request for an endless answer.
+/// A request with these headers; `path` is percent-encoded already.
 #[cfg(not(target_family = "wasm"))]
-pub(super) fn subscription(fixed: &str, path: &str) -> Vec<u8> {
-    let parts = [
-        "POST ",
-        path,
-        " HTTP/1.1\r\n",
-        fixed,
-        "accept: text/event-stream\r\ncache-control: no-cache\r\ncontent-length: 0\r\n\r\n",
-    ];
-    parts.concat().into_bytes()
+pub(crate) fn request(
+    method: Method,
+    path: &str,
+    headers: HeaderMap,
+    body: RequestBody,
+) -> Result<Request<RequestBody>> {
+    let mut request = Request::new(body);
+    *request.method_mut() = method;
+    *request.uri_mut() = path
+        .parse()
+        .map_err(|_| Error::invalid_input("command cannot be written as a URL path"))?;
+    *request.headers_mut() = headers;
+    if request.body().is_end_stream() {
+        // Unlike other methods a POST without a body tells that it has none.
+        if request.method() == Method::POST {
+            let length = HeaderValue::from_static("0");
+            request.headers_mut().insert(header::CONTENT_LENGTH, length);
+        }
+    }
+    Ok(request)
+}
+
+impl Outgoing<'_> {
+    /// The request with the headers that every request has.
+    #[cfg(not(target_family = "wasm"))]
+    pub(super) fn into_request(
+        self,
+        fixed: &HeaderMap,
+        exchange: &Exchange,
+    ) -> Result<Request<RequestBody>> {
+        let mut headers = fixed.clone();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static(self.content_type),
+        );
+        if let Some((name, value)) = self.wanted {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        if let Some(token) = &exchange.sync_token {
+            headers.insert(SYNC_TOKEN, token.0.clone());
+        }
+        let body = RequestBody::new(self.body.into(), exchange.sent_flag());
+        request(Method::POST, &self.path, headers, body)
+    }
+}
+
+/// A request for an endless response.
+#[cfg(not(target_family = "wasm"))]
+pub(super) fn subscription(fixed: &HeaderMap, path: &str) -> Result<Request<RequestBody>> {
+    let mut headers = fixed.clone();
+    headers.insert(
+        header::ACCEPT,
+        HeaderValue::from_static("text/event-stream"),
+    );
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    request(Method::POST, path, headers, RequestBody::empty())
 }

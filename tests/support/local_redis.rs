@@ -156,13 +156,7 @@ impl Transport for LocalTransport {
             };
             let replies = talk(&mut stream, exchange).await.map_err(|e| broken(&e))?;
             self.idle.lock().unwrap().push(stream);
-            Ok(Answer {
-                replies,
-                sync_token: None,
-                request_bytes: 0,
-                reply_bytes: 0,
-                status: None,
-            })
+            Ok(Answer::new(replies))
         })
     }
 }

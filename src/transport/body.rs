@@ -1,4 +1,4 @@
-//! A body that notes when the connection first asks for it: before that nothing left.
+//! The body of a request; it notes when a connection first asks for it.
 use std::{
     convert::Infallible,
     pin::Pin,
@@ -12,18 +12,23 @@ use std::{
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
-pub(crate) struct Body {
+pub(crate) struct RequestBody {
     bytes: Bytes,
     sent: Arc<AtomicBool>,
 }
 
-impl Body {
+impl RequestBody {
+    /// No body.
+    pub(crate) fn empty() -> Self {
+        Self::new(Bytes::new(), Arc::default())
+    }
+
     pub(crate) fn new(bytes: Bytes, sent: Arc<AtomicBool>) -> Self {
         Self { bytes, sent }
     }
 }
 
-impl http_body::Body for Body {
+impl http_body::Body for RequestBody {
     type Data = Bytes;
     type Error = Infallible;
 

@@ -1,44 +1,39 @@
-//! A lean HTTP/1.1 connection pool for the one thing this client does: send, read, reuse.
+//! A pool of HTTP/1.1 connections to one server.
 //!
-//! A general HTTP client costs as much time as the whole round trip to a near server, and half a
-//! megabyte. What it offers beyond this (proxies, redirects, HTTP/2) comes by handing in a
-//! `reqwest::Client`.
+//! Each connection is driven by the request that uses it: nothing is spawned, and between requests
+//! nothing runs.
 use std::{
     io,
     net::{IpAddr, SocketAddr},
-    pin::Pin,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    task::Poll,
     time::Duration,
 };
 
 use bytes::Bytes;
 use futures_util::stream::try_unfold;
-use tokio::{
-    io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf},
-    time::Instant,
-};
+use http::Request;
+use tokio::time::Instant;
 use url::Url;
 
-use super::{PieceStream, head::Head, tls::Roots};
+use super::{PieceStream, body::RequestBody, head::Head, tls::Roots};
 use crate::protocol::error::{Delivery, Error, ErrorKind, Result};
 
 mod connect;
-mod response;
+mod connection;
 mod stream;
 
-use response::{Reader, broken};
+use connection::Connection;
 use stream::Stream;
 
 /// Servers and balancers close idle connections after a minute or later.
 const MAX_IDLE: Duration = Duration::from_secs(30);
-const MAX_IDLE_CONNECTIONS: usize = 16;
+const MAX_IDLE_CONNECTIONS: usize = 64;
 
 /// Connections to one server.
-pub(crate) struct Direct {
+pub(crate) struct HttpPool {
     host: String,
     port: u16,
     #[cfg(feature = "rustls")]
@@ -48,20 +43,20 @@ pub(crate) struct Direct {
     )>,
     connect_timeout: Duration,
     max_reply_bytes: usize,
-    /// Every address that the host's name stands for must pass.
+    /// Every address of the host must pass.
     may_connect: fn(IpAddr) -> bool,
-    idle: Mutex<Vec<Connection>>,
+    idle: Mutex<Vec<(Connection, Instant)>>,
 }
 
-impl std::fmt::Debug for Direct {
+impl std::fmt::Debug for HttpPool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Direct")
+        f.debug_struct("HttpPool")
             .field("host", &self.host)
             .finish_non_exhaustive()
     }
 }
 
-impl Direct {
+impl HttpPool {
     /// `None` for a URL that this build cannot reach.
     pub(crate) fn new(
         base: &Url,
@@ -104,66 +99,74 @@ impl Direct {
         }))
     }
 
-    /// Refuses hosts with other addresses, looked at when they are connected to: what a name
-    /// stands for may change between a check and its use.
+    /// Refuses hosts with other addresses. They are checked when a connection is made, because
+    /// a name may change its addresses between a check and its use.
     pub(crate) fn only_to(mut self, may_connect: fn(IpAddr) -> bool) -> Self {
         self.may_connect = may_connect;
         self
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<(Connection, Instant)>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends a whole request, head and body, and reads the answer.
-    pub(crate) async fn round_trip(
+    /// Sends a request and reads the whole response.
+    ///
+    /// # Errors
+    /// `Connect`; `Interrupted` for an early end and for what is not HTTP; `TooLarge`.
+    pub(crate) async fn send(
         &self,
-        request: Vec<u8>,
+        mut request: Request<RequestBody>,
         sent: &AtomicBool,
     ) -> Result<(Head, Bytes)> {
-        let mut connection = match self.reuse().await {
-            Some(connection) => connection,
-            None => self.connect().await?,
+        let (mut connection, response) = loop {
+            let mut connection = match self.reuse().await {
+                Some(connection) => connection,
+                None => self.connect().await?,
+            };
+            sent.store(true, Ordering::Release);
+            match connection.request(request).await {
+                Ok(response) => break (connection, response),
+                Err((_, Some(unsent))) if connection.is_reused() => {
+                    // It was closed before a byte of the request left.
+                    sent.store(false, Ordering::Release);
+                    request = unsent;
+                }
+                Err((error, _)) => return Err(error),
+            }
         };
-        sent.store(true, Ordering::Release);
-        let written = connection.send(&request).await;
-        let answer = connection.reader.answer(self.max_reply_bytes).await;
-        let (head, body, reusable) = match (written, answer) {
-            (Ok(()), answer) => answer?,
-            // Some servers refuse a request before they have read all of it, and close.
-            (Err(_), Ok((head, body, _))) if !head.status.is_success() => (head, body, false),
-            (Err(broken), _) => return Err(broken),
-        };
-        if reusable {
-            connection.since = Instant::now();
+        let head = Head::new(response.status(), response.headers());
+        let body = connection
+            .body(response, self.max_reply_bytes)
+            .await
+            .map_err(|e| e.with_status(head.status.as_u16()))?;
+        if connection.is_ready().await {
             let mut idle = self.idle();
             if idle.len() < MAX_IDLE_CONNECTIONS {
-                idle.push(connection);
+                idle.push((connection, Instant::now()));
             }
         }
         Ok((head, body))
     }
 
-    /// Sends a whole request and reads its answer as it comes, on a connection of its own.
-    pub(super) async fn open(&self, request: Vec<u8>) -> Result<(Head, PieceStream)> {
+    /// Sends a request on a connection of its own and returns the response body as it arrives.
+    pub(super) async fn open(&self, request: Request<RequestBody>) -> Result<(Head, PieceStream)> {
         let mut connection = self.connect().await?;
-        connection.send(&request).await?;
-        let (head, rest) = connection.reader.opening().await?;
-        let pieces = try_unfold(
-            (connection, rest),
-            |(mut connection, mut rest)| async move {
-                let piece = connection.reader.piece(&mut rest).await?;
-                Ok(piece.map(|piece| (piece, (connection, rest))))
-            },
-        );
+        let response = connection.request(request).await.map_err(|(e, _)| e)?;
+        let head = Head::new(response.status(), response.headers());
+        let state = (connection, response.into_body());
+        let pieces = try_unfold(state, |(mut connection, mut body)| async move {
+            let piece = connection.piece(&mut body).await?;
+            Ok(piece.map(|piece| (piece, (connection, body))))
+        });
         Ok((head, Box::pin(pieces)))
     }
 
-    /// The connection used last, if it still lives.
+    /// The connection used last, if it is still open.
     async fn reuse(&self) -> Option<Connection> {
         loop {
-            let mut connection = self.idle().pop()?;
-            if connection.since.elapsed() < MAX_IDLE && connection.is_alive().await {
+            let (mut connection, since) = self.idle().pop()?;
+            if since.elapsed() < MAX_IDLE && connection.is_ready().await {
                 return Some(connection);
             }
         }
@@ -206,36 +209,6 @@ impl Direct {
                     io::ErrorKind::TimedOut.into(),
                 ))
             })?;
-        Ok(Connection {
-            reader: Reader::new(stream),
-            since: Instant::now(),
-        })
-    }
-}
-
-struct Connection {
-    reader: Reader<Stream>,
-    since: Instant,
-}
-
-impl Connection {
-    /// Nothing came since the last answer, least of all an end.
-    ///
-    /// What TLS sends for itself, such as session tickets, does not count.
-    async fn is_alive(&mut self) -> bool {
-        let mut byte = [0];
-        let mut stream = Pin::new(&mut self.reader.stream);
-        std::future::poll_fn(|cx| {
-            let read = stream.as_mut().poll_read(cx, &mut ReadBuf::new(&mut byte));
-            Poll::Ready(read.is_pending())
-        })
-        .await
-    }
-
-    /// Sends all of a request.
-    async fn send(&mut self, request: &[u8]) -> Result<()> {
-        let stream = &mut self.reader.stream;
-        stream.write_all(request).await.map_err(broken)?;
-        stream.flush().await.map_err(broken)
+        Connection::new(stream).await
     }
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderValue, Method, header};
 use url::Url;
 
 use super::{
@@ -15,13 +15,13 @@ use super::{
 use crate::protocol::error::{Delivery, Error, ErrorKind, Result};
 
 /// A client, and what is the same in all requests.
-pub(super) struct ByReqwest {
+pub(super) struct ReqwestClient {
     client: reqwest::Client,
     base: Url,
     headers: HeaderMap,
 }
 
-impl ByReqwest {
+impl ReqwestClient {
     pub(super) fn new(client: reqwest::Client, base: Url, headers: HeaderMap) -> Self {
         Self {
             client,
@@ -99,14 +99,7 @@ impl ByReqwest {
 }
 
 fn head_of(response: &reqwest::Response) -> Head {
-    let get = |name: HeaderName| response.headers().get(name).map(HeaderValue::as_bytes);
-    Head::from_parts(
-        response.status(),
-        get(header::CONTENT_TYPE).unwrap_or_default(),
-        get(SYNC_TOKEN).unwrap_or_default(),
-        get(header::RETRY_AFTER).unwrap_or_default(),
-        get(header::DATE).unwrap_or_default(),
-    )
+    Head::new(response.status(), response.headers())
 }
 
 #[cfg(target_family = "wasm")]
@@ -151,7 +144,10 @@ fn tracked_body(body: Vec<u8>, exchange: &Exchange) -> reqwest::Body {
 
 #[cfg(not(target_family = "wasm"))]
 fn tracked_body(body: Vec<u8>, exchange: &Exchange) -> reqwest::Body {
-    reqwest::Body::wrap(super::tracked::Body::new(body.into(), exchange.sent_flag()))
+    reqwest::Body::wrap(super::body::RequestBody::new(
+        body.into(),
+        exchange.sent_flag(),
+    ))
 }
 
 fn failure(error: reqwest::Error, sent: bool) -> Error {
