@@ -27,7 +27,7 @@ impl Default for Policy {
         Self {
             timeout: Duration::from_secs(2),
             max_retries: 3,
-            max_in_flight: 4,
+            max_in_flight: 64,
             limits: Limits::default(),
             breaker: BreakerPolicy::default(),
             read_your_writes: true,
@@ -111,7 +111,10 @@ impl Builder {
         self
     }
 
-    /// Requests under way at the same time; further commands gather. 4 by default.
+    /// Most requests in flight at the same time; 64 by default.
+    ///
+    /// How many are used follows the round trips that are observed: four near the server, where
+    /// further commands gather meanwhile, and up to this many over a distance.
     pub fn max_in_flight(mut self, requests: usize) -> Self {
         self.policy.max_in_flight = requests.max(1);
         self

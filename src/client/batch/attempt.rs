@@ -167,7 +167,12 @@ impl Tries<'_> {
                 .as_deref(),
             attempt = self.attempts,
         );
+        let start = Instant::now();
         let answer = self.answer(exchange).instrument(span).await;
+        if answer.is_ok() {
+            let round_trip = Instant::now().saturating_duration_since(start);
+            shared.in_flight.observe(round_trip);
+        }
         settle(permit, &answer);
         shared
             .metrics

@@ -37,10 +37,9 @@ pub(super) const PATIENCE: Duration = Duration::from_millis(1);
 const MOST_EXPECTED: usize = 256;
 
 /// Which flight gathers and how many are under way.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Merger {
     state: Mutex<State>,
-    max_in_flight: usize,
     /// The gathering flight waits for one under way to end.
     gated: AtomicBool,
 }
@@ -55,22 +54,14 @@ struct State {
 }
 
 impl Merger {
-    pub(super) fn new(max_in_flight: usize) -> Self {
-        Self {
-            state: Mutex::default(),
-            max_in_flight: max_in_flight.max(1),
-            gated: AtomicBool::new(false),
-        }
-    }
-
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The gathering flight leaves the gate, if there is room.
-    fn depart(&self, board: &Arc<Board>) -> Option<u64> {
+    fn depart(&self, board: &Arc<Board>, max_in_flight: usize) -> Option<u64> {
         let mut state = self.lock();
-        if state.under_way.len() >= self.max_in_flight {
+        if state.under_way.len() >= max_in_flight {
             self.gated.store(true, Ordering::Release);
             return None;
         }
@@ -252,9 +243,9 @@ async fn run(core: Arc<Dispatcher>, board: Arc<Board>) {
 }
 
 async fn work(core: &Arc<Dispatcher>, board: &Arc<Board>) {
-    let number = std::future::poll_fn(|_| match core.merger.depart(board) {
-        Some(number) => Poll::Ready(number),
-        None => Poll::Pending,
+    let number = std::future::poll_fn(|_| {
+        let departed = core.merger.depart(board, core.shared.in_flight.get());
+        departed.map_or(Poll::Pending, Poll::Ready)
     })
     .await;
     let _seat = Seat {

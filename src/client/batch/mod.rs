@@ -25,6 +25,7 @@ pub(crate) mod breaker;
 mod budget;
 mod chain;
 mod flight;
+mod in_flight;
 pub(crate) mod plan;
 mod script_batch;
 #[cfg(test)]
@@ -36,6 +37,7 @@ use budget::Budget;
 use chain::Chain;
 use flight::Merger;
 pub(crate) use flight::Ticket;
+use in_flight::InFlightLimit;
 
 /// What the caller of one call asked for.
 #[derive(Debug, Clone, Copy, Default)]
@@ -79,6 +81,7 @@ struct Shared {
     transport: Arc<dyn Transport>,
     policy: Policy,
     breaker: Breaker,
+    in_flight: InFlightLimit,
     budget: Budget,
     metrics: Metrics,
     key_locking: KeyLocking,
@@ -99,6 +102,7 @@ impl Dispatcher {
         let shared = Shared {
             transport,
             breaker: Breaker::new(policy.breaker.clone(), metrics.clone()),
+            in_flight: InFlightLimit::new(policy.max_in_flight),
             budget: Budget::new(),
             metrics,
             key_locking: KeyLocking::default(),
@@ -109,11 +113,10 @@ impl Dispatcher {
     }
 
     fn over(shared: Arc<Shared>, chain: Chain) -> Self {
-        let merger = Merger::new(shared.policy.max_in_flight);
         Self {
             shared,
             chain,
-            merger,
+            merger: Merger::default(),
         }
     }
 

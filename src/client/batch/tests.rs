@@ -546,3 +546,112 @@ fn a_dropped_caller_takes_its_unsent_command_along() {
     callers[1].poll();
     assert_eq!(transport.exchanges(), [["c1", "c2"]]);
 }
+
+/// Answers after the same time each; counts requests.
+#[derive(Debug, Clone)]
+struct Distant {
+    round_trip: Duration,
+    counts: Arc<Mutex<Counts>>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    requests: usize,
+    in_flight: usize,
+    most_in_flight: usize,
+}
+
+impl Distant {
+    fn new(round_trip: Duration) -> Self {
+        Self {
+            round_trip,
+            counts: Arc::default(),
+        }
+    }
+}
+
+impl Transport for Distant {
+    fn execute<'a>(&'a self, exchange: &'a Exchange) -> BoxFuture<'a, Result<Answer>> {
+        Box::pin(async move {
+            {
+                let mut counts = self.counts.lock().unwrap();
+                counts.requests += 1;
+                counts.in_flight += 1;
+                counts.most_in_flight = counts.most_in_flight.max(counts.in_flight);
+            }
+            if self.round_trip.is_zero() {
+                tokio::task::yield_now().await;
+            } else {
+                tokio::time::sleep(self.round_trip).await;
+            }
+            self.counts.lock().unwrap().in_flight -= 1;
+            let replies = exchange.commands.iter().map(|_| Reply::Nil);
+            Ok(Answer::new(replies.collect()))
+        })
+    }
+}
+
+/// Sends calls at a steady rate, whether earlier ones have ended or not; their times in order.
+async fn open_loop(redis: &Redis, rate: u32) -> Vec<Duration> {
+    let start = tokio::time::Instant::now();
+    let calls = (0..2 * rate).map(|number| {
+        let (redis, due) = (
+            redis.clone(),
+            start + Duration::from_secs(1) * number / rate,
+        );
+        tokio::spawn(async move {
+            tokio::time::sleep_until(due).await;
+            let started = tokio::time::Instant::now();
+            redis
+                .command("GET")
+                .arg("k")
+                .query::<Reply>()
+                .await
+                .unwrap();
+            started.elapsed()
+        })
+    });
+    let mut times = Vec::new();
+    for call in calls.collect::<Vec<_>>() {
+        times.push(call.await.unwrap());
+    }
+    times.sort_unstable();
+    times
+}
+
+#[tokio::test(start_paused = true)]
+async fn over_a_distance_no_call_waits_for_the_round_trips_of_others() {
+    for rate in [50, 500, 3000] {
+        let transport = Distant::new(Duration::from_millis(30));
+        let redis = Redis::with_transport(transport.clone());
+        let times = open_loop(&redis, rate).await;
+        let p99 = times[times.len() * 99 / 100];
+        assert!(p99 <= Duration::from_millis(39), "{rate}/s: {p99:?}");
+        let most = transport.counts.lock().unwrap().most_in_flight;
+        assert!(most <= 64, "{rate}/s: {most} in flight");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn near_the_server_calls_share_few_requests() {
+    let transport = Distant::new(Duration::ZERO);
+    let redis = Redis::with_transport(transport.clone());
+    let get = || async {
+        redis
+            .command("GET")
+            .arg("k")
+            .query::<Reply>()
+            .await
+            .unwrap()
+    };
+    get().await;
+    let callers = (0..64).map(|_| async {
+        for _ in 0..100 {
+            get().await;
+        }
+    });
+    futures_util::future::join_all(callers).await;
+    let counts = transport.counts.lock().unwrap();
+    assert!(counts.most_in_flight <= 4, "{counts:?}");
+    assert!(counts.requests <= 6400 / 16, "{counts:?}");
+}
