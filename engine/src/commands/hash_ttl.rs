@@ -351,7 +351,7 @@ fn hsetex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         .take()
         .and_then(num::parse_i64)
         .and_then(|count| usize::try_from(count).ok())
-        .filter(|&count| count > 0 && count <= i32::MAX as usize)
+        .filter(|&count| count > 0 && i32::try_from(count).is_ok())
         .ok_or(Error::fixed("ERR invalid number of fields"))?;
     if count.checked_mul(2) != Some(walk.len()) {
         return Err(Error::wrong_arity("hsetex"));

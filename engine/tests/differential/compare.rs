@@ -62,7 +62,7 @@ pub(crate) fn same(version: Version, command: &Generated, theirs: &Reply, ours: 
 /// digits than it takes to read it back.
 pub(crate) fn seventeen_decimals(reply: &Reply) -> Reply {
     match reply {
-        Reply::Array(items) => Reply::array(items.iter().map(|item| seventeen_decimals(item))),
+        Reply::Array(items) => Reply::array(items.iter().map(seventeen_decimals)),
         Reply::Bulk(text) => std::str::from_utf8(text)
             .ok()
             .and_then(|text| text.parse::<f64>().ok())

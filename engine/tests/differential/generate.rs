@@ -370,7 +370,7 @@ fn placeholder(name: &str, rng: &mut Rng) -> Vec<u8> {
             one(LIMITS, rng)
         }
         "N" => one(LIMITS, rng),
-        "q" => one(&["0", "1", "2", "3", "4"], rng),
+        "n" | "q" => one(&["0", "1", "2", "3", "4"], rng),
         "v" => rng.pick(VALUES).to_vec(),
         "f" => rng.pick(FIELDS).to_vec(),
         "i" => one(INTEGERS, rng),
@@ -393,7 +393,6 @@ fn placeholder(name: &str, rng: &mut Rng) -> Vec<u8> {
         ),
         "P" => one(&["P1", "P2"], rng),
         "r1" => one(&["1", "2", "-1", "-2", "0", "100"], rng),
-        "n" => one(&["0", "1", "2", "3", "4"], rng),
         "c" => one(&["0", "1", "2", "3", "10"], rng),
         "d" => one(FLOATS, rng),
         "w" => one(PATTERNS, rng),

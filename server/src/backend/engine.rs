@@ -106,7 +106,7 @@ impl Local {
             let step = self.aside(move |engine| job.step(engine)).await?;
             match step {
                 Step::Done(rendered) => return Ok(rendered),
-                Step::More(rest) => job = rest,
+                Step::More(rest) => job = *rest,
             }
         }
     }
@@ -188,7 +188,7 @@ struct Job {
 
 enum Step {
     Done(Rendered),
-    More(Job),
+    More(Box<Job>),
 }
 
 impl Job {
@@ -221,7 +221,7 @@ impl Job {
             let done = self.list.written() - first;
             if done >= TURN_COMMANDS || done > 0 && started.elapsed() > TURN {
                 self.left = self.left.saturating_sub(started.elapsed());
-                return Ok(Step::More(self));
+                return Ok(Step::More(Box::new(self)));
             }
             run_some(engine, request, &mut self.list);
         }

@@ -217,8 +217,8 @@ mod tests {
 
     fn peers(connections: usize, heads_bytes: usize) -> Arc<Peers> {
         Peers::new(&Limits {
-            connections,
             heads_bytes,
+            connections,
             ..Limits::default()
         })
     }
