@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     client::{
-        batch::{CallOptions, Dispatcher, Ticket},
+        batch::{CallOptions, Dispatcher, PendingCall},
         config::{Builder, Policy},
         metrics::Metrics,
         pipeline::{Pipeline, Transaction},
@@ -188,7 +188,7 @@ impl<'c, T: FromReply> IntoFuture for Request<'c, T> {
             command: Some(self.command.args),
             name: Cow::Borrowed(""),
             options: self.options,
-            ticket: None,
+            pending: None,
             reply: PhantomData,
         }
     }
@@ -202,7 +202,7 @@ pub struct Call<'c, T> {
     command: Option<Args>,
     name: Cow<'static, str>,
     options: CallOptions,
-    ticket: Option<Ticket>,
+    pending: Option<PendingCall>,
     reply: PhantomData<fn() -> T>,
 }
 
@@ -213,18 +213,18 @@ impl<T: FromReply> Future for Call<'_, T> {
         let this = &mut *self;
         if let Some(args) = this.command.take() {
             this.name = command_table::name_of(&args);
-            this.ticket = Some(this.client.core.submit_one(args, this.options));
+            this.pending = Some(this.client.core.submit_one(args, this.options));
         }
-        let Some(ticket) = &mut this.ticket else {
+        let Some(pending) = &mut this.pending else {
             return Poll::Ready(Err(Error::invalid_input("polled after completion")));
         };
-        let Poll::Ready((meta, mut done)) = Pin::new(&mut *ticket).poll(cx) else {
+        let Poll::Ready((meta, mut done)) = Pin::new(&mut *pending).poll(cx) else {
             return Poll::Pending;
         };
         let result = done
             .pop()
             .unwrap_or_else(|| Err(Error::protocol("no reply")));
-        this.ticket = None;
+        this.pending = None;
         Poll::Ready(this.client.metrics().decode(&this.name, meta, result))
     }
 }

@@ -49,15 +49,15 @@ pub(crate) fn sleep_until(_: Instant) -> Option<Sleep> {
 
 /// A thread and the runtime that it works for; no two threads are the same at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct Thread {
     thread: usize,
     #[cfg(not(target_family = "wasm"))]
     runtime: Option<tokio::runtime::Id>,
 }
 
-pub(crate) fn place() -> Place {
+pub(crate) fn current_thread() -> Thread {
     thread_local!(static MARK: u8 = const { 0 });
-    Place {
+    Thread {
         thread: MARK.with(|mark| std::ptr::from_ref(mark).addr()),
         #[cfg(not(target_family = "wasm"))]
         runtime: tokio::runtime::Handle::try_current().ok().map(|h| h.id()),

@@ -5,8 +5,8 @@ use tracing::Instrument as _;
 
 use super::{
     CommandContext, Dispatcher,
-    board::Board,
     breaker::Permit,
+    calls::BatchCalls,
     plan::{self, Part},
     script_batch,
 };
@@ -26,8 +26,8 @@ use crate::{
 const BASE: Duration = Duration::from_millis(20);
 const CAP: Duration = Duration::from_millis(500);
 
-/// Runs one part of a flight and hands out its results.
-pub(super) async fn run(core: &Arc<Dispatcher>, board: &Arc<Board>, part: Part) {
+/// Runs one part of a batch and hands out its results.
+pub(super) async fn run(core: &Arc<Dispatcher>, calls: &Arc<BatchCalls>, part: Part) {
     let Part {
         mode,
         commands,
@@ -35,22 +35,22 @@ pub(super) async fn run(core: &Arc<Dispatcher>, board: &Arc<Board>, part: Part) 
         places,
     } = part;
     let mut exchange = Exchange::new(mode, commands);
-    if !board.start(&places, exchange.sent_flag()) {
+    if !calls.start(&places, exchange.sent_flag()) {
         return;
     }
     let mut tries = Tries {
         core,
-        board,
+        calls,
         attempts: 0,
     };
     let results = tries.results(&mut exchange, &contexts).await;
     let results = tries.items(&exchange, &contexts, results).await;
-    board.deliver(&places, results.into_iter());
+    calls.deliver(&places, results.into_iter());
 }
 
 struct Tries<'a> {
     core: &'a Arc<Dispatcher>,
-    board: &'a Arc<Board>,
+    calls: &'a Arc<BatchCalls>,
     attempts: u32,
 }
 
@@ -100,7 +100,7 @@ impl Tries<'_> {
             };
             if error.delivery() == Delivery::MaybeExecuted {
                 doubtful = true;
-                self.board.doubt();
+                self.calls.doubt();
             }
             // A later attempt that was not sent does not undo an earlier one that was.
             let error = if doubtful && error.delivery() == Delivery::NotSent {
@@ -133,7 +133,7 @@ impl Tries<'_> {
         let own = ceiling.mul_f64(0.5 + time::random() / 2.0);
         let wait = asked.map_or(own, |asked| asked.saturating_add(own));
         let left = self
-            .board
+            .calls
             .latest()?
             .saturating_duration_since(Instant::now());
         if wait >= left || !self.core.shared.budget.spend() {
@@ -149,10 +149,10 @@ impl Tries<'_> {
             shared.budget.earn();
         }
         self.attempts += 1;
-        self.board.attempt(self.attempts);
-        let (token, mark) = self.core.chain.start();
+        self.calls.attempt(self.attempts);
+        let (token, mark) = self.core.sync_state.start();
         exchange.sync_token = token.filter(|_| shared.policy.read_your_writes);
-        exchange.timeout = self.board.latest().map_or(Duration::MAX, |end| {
+        exchange.timeout = self.calls.latest().map_or(Duration::MAX, |end| {
             end.saturating_duration_since(Instant::now())
         });
         exchange.rewind(shared.transport.sends_at_once());
@@ -178,10 +178,10 @@ impl Tries<'_> {
             .metrics
             .request(exchange.commands.len(), answer.as_ref());
         let answer = answer?;
-        self.board.answered(answer.status);
+        self.calls.answered(answer.status);
         if shared.policy.read_your_writes {
             let wrote = answer.sync_token.is_some() && plan::writes(&exchange.commands);
-            self.core.chain.advance(mark, answer.sync_token, wrote);
+            self.core.sync_state.advance(mark, answer.sync_token, wrote);
         }
         if answer.replies.len() != exchange.commands.len() {
             return Err(Error::protocol("another number of replies than commands"));
@@ -193,7 +193,7 @@ impl Tries<'_> {
     async fn answer(&self, exchange: &Exchange) -> Result<Answer> {
         let mut execute = self.core.shared.transport.execute(exchange);
         std::future::poll_fn(|cx| {
-            if self.board.is_expired() {
+            if self.calls.is_expired() {
                 let delivery = if exchange.is_sent() {
                     Delivery::MaybeExecuted
                 } else {

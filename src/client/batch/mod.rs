@@ -20,24 +20,24 @@ use crate::{
 };
 
 mod attempt;
-mod board;
 pub(crate) mod breaker;
 mod budget;
-mod chain;
-mod flight;
+mod calls;
+mod driver;
 mod in_flight;
 pub(crate) mod plan;
 mod script_batch;
+mod sync_state;
 #[cfg(test)]
 mod tests;
 
-use board::Entry;
 use breaker::Breaker;
 use budget::Budget;
-use chain::Chain;
-use flight::Merger;
-pub(crate) use flight::Ticket;
+use calls::BatchedCall;
+use driver::Batcher;
+pub(crate) use driver::PendingCall;
 use in_flight::InFlightLimit;
+use sync_state::SyncState;
 
 /// What the caller of one call asked for.
 #[derive(Debug, Clone, Copy, Default)]
@@ -92,8 +92,8 @@ struct Shared {
 #[derive(Debug)]
 pub(crate) struct Dispatcher {
     shared: Arc<Shared>,
-    chain: Chain,
-    merger: Merger,
+    sync_state: SyncState,
+    batcher: Batcher,
 }
 
 impl Dispatcher {
@@ -109,30 +109,30 @@ impl Dispatcher {
             joined_calls: script_batch::JoinedCalls::default(),
             policy,
         };
-        Self::over(Arc::new(shared), Chain::default())
+        Self::over(Arc::new(shared), SyncState::default())
     }
 
-    fn over(shared: Arc<Shared>, chain: Chain) -> Self {
+    fn over(shared: Arc<Shared>, sync_state: SyncState) -> Self {
         Self {
             shared,
-            chain,
-            merger: Merger::default(),
+            sync_state,
+            batcher: Batcher::default(),
         }
     }
 
     pub(crate) fn fork(&self) -> Self {
         Self::over(
             Arc::clone(&self.shared),
-            Chain::starting_at(self.chain.current()),
+            SyncState::starting_at(self.sync_state.current()),
         )
     }
 
     pub(crate) fn sync_token(&self) -> Option<SyncToken> {
-        self.chain.current()
+        self.sync_state.current()
     }
 
     pub(crate) fn set_sync_token(&self, token: SyncToken) {
-        self.chain.set(token);
+        self.sync_state.set(token);
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {
@@ -171,8 +171,8 @@ impl Dispatcher {
         .await
     }
 
-    /// Submits one command; it leaves when the ticket is polled.
-    pub(crate) fn submit_one(self: &Arc<Self>, args: Args, options: CallOptions) -> Ticket {
+    /// Submits one command; it is sent when the pending call is polled.
+    pub(crate) fn submit_one(self: &Arc<Self>, args: Args, options: CallOptions) -> PendingCall {
         self.submit(Mode::Single, smallvec![args], options, None)
     }
 
@@ -182,7 +182,7 @@ impl Dispatcher {
         commands: SmallVec<[Args; 1]>,
         options: CallOptions,
         script: Option<ScriptContext>,
-    ) -> Ticket {
+    ) -> PendingCall {
         let problem = commands.iter().find_map(|args| match args.check() {
             Err(e) => Some(e),
             Ok(()) if args.is_empty() => Some(Error::invalid_input("a command needs a name")),
@@ -192,10 +192,10 @@ impl Dispatcher {
             for args in &commands {
                 self.metrics().failed(args.index(), problem.kind());
             }
-            return Ticket::failed(commands.len(), &problem);
+            return PendingCall::failed(commands.len(), &problem);
         }
         let timeout = options.timeout.unwrap_or(self.shared.policy.timeout);
-        let entry = Entry::new(
+        let call = BatchedCall::new(
             mode,
             commands,
             CommandContext {
@@ -204,7 +204,7 @@ impl Dispatcher {
             },
             timeout,
         );
-        Ticket::join(self, entry)
+        PendingCall::join(self, call)
     }
 
     /// Runs several commands, and how they were answered; an error means that none was.

@@ -1,4 +1,4 @@
-//! How the commands of a flight are cut into exchanges, in order.
+//! How the commands of a batch are cut into exchanges, in order.
 use super::{CommandContext, script_batch};
 use crate::{
     protocol::{

@@ -22,18 +22,18 @@ use crate::{
 
 /// Answers when told to; every command is answered with its second argument.
 #[derive(Debug, Clone, Default)]
-struct Manual(Arc<Mutex<Vec<Flight>>>);
+struct Manual(Arc<Mutex<Vec<SentExchange>>>);
 
 #[derive(Debug)]
-struct Flight {
+struct SentExchange {
     commands: Vec<String>,
-    state: FlightState,
+    state: ExchangeState,
     waker: Option<Waker>,
 }
 
 #[derive(Debug, PartialEq, Clone, Copy)]
-enum FlightState {
-    UnderWay,
+enum ExchangeState {
+    InFlight,
     Released,
     Answered,
     Abandoned,
@@ -48,25 +48,25 @@ impl Manual {
             .unwrap()
     }
 
-    /// Lets the oldest exchange under way be answered.
+    /// Lets the oldest exchange in flight be answered.
     fn release(&self) -> bool {
-        let mut flights = self.0.lock().unwrap();
-        let Some(flight) = flights
+        let mut exchanges = self.0.lock().unwrap();
+        let Some(exchange) = exchanges
             .iter_mut()
-            .find(|f| f.state == FlightState::UnderWay)
+            .find(|f| f.state == ExchangeState::InFlight)
         else {
             return false;
         };
-        flight.state = FlightState::Released;
-        let waker = flight.waker.take();
-        drop(flights);
+        exchange.state = ExchangeState::Released;
+        let waker = exchange.waker.take();
+        drop(exchanges);
         waker.into_iter().for_each(Waker::wake);
         true
     }
 
     fn sent(&self) -> Vec<String> {
-        let flights = self.0.lock().unwrap();
-        flights
+        let exchanges = self.0.lock().unwrap();
+        exchanges
             .iter()
             .flat_map(|f| f.commands.iter().cloned())
             .collect()
@@ -86,14 +86,14 @@ impl Transport for Manual {
     fn execute<'a>(&'a self, exchange: &'a Exchange) -> BoxFuture<'a, Result<Answer>> {
         let text = |args: &Args| String::from_utf8(args.get(1).unwrap().to_vec()).unwrap();
         let commands: Vec<_> = exchange.commands.iter().map(text).collect();
-        let mut flights = self.0.lock().unwrap();
-        let number = flights.len();
-        flights.push(Flight {
+        let mut exchanges = self.0.lock().unwrap();
+        let number = exchanges.len();
+        exchanges.push(SentExchange {
             commands,
-            state: FlightState::UnderWay,
+            state: ExchangeState::InFlight,
             waker: None,
         });
-        drop(flights);
+        drop(exchanges);
         Box::pin(Answering {
             of: self.clone(),
             number,
@@ -110,15 +110,15 @@ impl Future for Answering {
     type Output = Result<Answer>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut flights = self.of.0.lock().unwrap();
-        let flight = &mut flights[self.number];
-        if flight.state == FlightState::UnderWay {
-            flight.waker = Some(cx.waker().clone());
+        let mut exchanges = self.of.0.lock().unwrap();
+        let exchange = &mut exchanges[self.number];
+        if exchange.state == ExchangeState::InFlight {
+            exchange.waker = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        flight.state = FlightState::Answered;
+        exchange.state = ExchangeState::Answered;
         let reply = |c: &String| Reply::Bulk(c.clone().into());
-        let replies = flight.commands.iter().map(reply).collect();
+        let replies = exchange.commands.iter().map(reply).collect();
         Poll::Ready(Ok(Answer {
             replies,
             sync_token: None,
@@ -131,10 +131,10 @@ impl Future for Answering {
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        let mut flights = self.of.0.lock().unwrap();
-        let state = &mut flights[self.number].state;
-        if *state != FlightState::Answered {
-            *state = FlightState::Abandoned;
+        let mut exchanges = self.of.0.lock().unwrap();
+        let state = &mut exchanges[self.number].state;
+        if *state != ExchangeState::Answered {
+            *state = ExchangeState::Abandoned;
         }
     }
 }
@@ -227,7 +227,7 @@ async fn play(schedule: &[Step], max_in_flight: usize, held: usize) {
             }
             Step::Drop(i) => callers[i].future = None,
             Step::Release => drop(transport.release()),
-            Step::Wait if timers => tokio::time::sleep(2 * flight::PATIENCE).await,
+            Step::Wait if timers => tokio::time::sleep(2 * driver::PATIENCE).await,
             Step::Wait => {}
         }
     }
@@ -240,7 +240,7 @@ async fn play(schedule: &[Step], max_in_flight: usize, held: usize) {
             callers[i].poll();
             waited = false;
         } else if timers && !waited {
-            tokio::time::sleep(2 * flight::PATIENCE).await;
+            tokio::time::sleep(2 * driver::PATIENCE).await;
             waited = true;
         } else if !transport.release() {
             break;
@@ -443,7 +443,7 @@ async fn one_caller_of_many_is_polled_again_for_all() {
 }
 
 #[tokio::test]
-async fn commands_gather_behind_the_requests_under_way() {
+async fn commands_gather_while_requests_are_in_flight() {
     let transport = Manual::default();
     let redis = transport.client(1);
     let mut callers: Vec<_> = (0..4)

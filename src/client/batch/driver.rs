@@ -1,12 +1,12 @@
-//! Merging: concurrent commands of one client leave in one request.
+//! Sends concurrent commands of one client in one request.
 //!
-//! There is no background task. The first caller opens a flight; others join it. Whoever is
-//! polled for the second time, that is after everybody else had their turn, sends what has
-//! gathered. Any caller that is polled drives the request on, so that one that is dropped or not
-//! polled any more holds up nobody.
+//! There is no background task. The first caller opens a batch and others join it. A caller that
+//! is polled for the second time, after all others had their turn, sends the batch. Every caller
+//! that is polled also drives the request, so that a caller that is dropped or no longer polled
+//! delays no other.
 //!
-//! The first caller asks to be polled again. The others of its thread and runtime leave it to
-//! that one; a timer wakes all of them should it not be polled.
+//! The first caller asks to be polled again. The others of its thread and runtime rely on that; a
+//! timer wakes all of them if it is not polled.
 use std::{
     fmt,
     pin::{Pin, pin},
@@ -20,7 +20,7 @@ use std::{
 
 use super::{
     Dispatcher, Results, attempt,
-    board::{Board, Entry},
+    calls::{BatchCalls, BatchedCall},
 };
 use crate::{
     protocol::{error::Error, response_meta::ResponseMeta},
@@ -33,79 +33,82 @@ use crate::{
 /// How long callers wait for the first one to be polled again.
 pub(super) const PATIENCE: Duration = Duration::from_millis(1);
 
-/// A flight is made for no more calls than that at once.
-const MOST_EXPECTED: usize = 256;
+/// Most calls that a new batch reserves room for.
+const MAX_EXPECTED: usize = 256;
 
-/// Which flight gathers and how many are under way.
+/// The open batch and those in flight.
 #[derive(Debug, Default)]
-pub(crate) struct Merger {
+pub(crate) struct Batcher {
     state: Mutex<State>,
-    /// The gathering flight waits for one under way to end.
-    gated: AtomicBool,
+    /// The open batch waits for one in flight to end.
+    has_waiting: AtomicBool,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    open: Option<Arc<Flight>>,
-    under_way: Vec<(u64, Weak<Flight>)>,
+    open: Option<Arc<Batch>>,
+    in_flight: Vec<(u64, Weak<Batch>)>,
     next: u64,
-    /// Calls of the last flight that left: the next one is made for as many.
-    calls: usize,
+    /// Calls of the last batch that was sent: the next one reserves room for as many.
+    expected: usize,
 }
 
-impl Merger {
+impl Batcher {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The gathering flight leaves the gate, if there is room.
-    fn depart(&self, board: &Arc<Board>, max_in_flight: usize) -> Option<u64> {
+    /// Closes the open batch and counts it as in flight, if the limit permits.
+    fn try_start(&self, calls: &Arc<BatchCalls>, max_in_flight: usize) -> Option<u64> {
         let mut state = self.lock();
-        if state.under_way.len() >= max_in_flight {
-            self.gated.store(true, Ordering::Release);
+        if state.in_flight.len() >= max_in_flight {
+            self.has_waiting.store(true, Ordering::Release);
             return None;
         }
-        self.gated.store(false, Ordering::Release);
-        state.calls = board.calls();
+        self.has_waiting.store(false, Ordering::Release);
+        state.expected = calls.count();
         let number = state.next;
         state.next += 1;
-        if let Some(flight) = state.open.take_if(|f| Arc::ptr_eq(&f.board, board)) {
-            // Not the last reference: a ticket of the flight is being polled.
-            state.under_way.push((number, Arc::downgrade(&flight)));
+        if let Some(batch) = state.open.take_if(|batch| Arc::ptr_eq(&batch.calls, calls)) {
+            // Not the last reference: a call of the batch is being polled.
+            state.in_flight.push((number, Arc::downgrade(&batch)));
         }
         Some(number)
     }
 
-    /// A flight has ended or was abandoned.
-    fn arrive(&self, number: u64) {
+    /// A batch has ended or was abandoned.
+    fn end(&self, number: u64) {
         let mut state = self.lock();
-        state.under_way.retain(|(n, _)| *n != number);
-        self.gated.store(false, Ordering::Release);
+        state.in_flight.retain(|(n, _)| *n != number);
+        self.has_waiting.store(false, Ordering::Release);
         let next = state.open.clone();
         drop(state);
         if let Some(next) = next {
-            next.board.wake_all();
+            next.calls.wake_all();
         }
     }
 
-    /// Wakes the callers at the gate, if there are any.
+    /// Wakes the callers of the open batch if it waits for a permit.
     #[cfg(not(target_family = "wasm"))]
-    pub(super) fn wake_gated(&self) {
-        if !self.gated.load(Ordering::Acquire) {
+    pub(super) fn wake_waiting(&self) {
+        if !self.has_waiting.load(Ordering::Acquire) {
             return;
         }
         let next = self.lock().open.clone();
         if let Some(next) = next {
-            next.board.wake_all();
+            next.calls.wake_all();
         }
     }
 
-    /// The gathering flight when nobody waits for it any more.
-    fn take_if_deserted(&self, flight: &Arc<Flight>) -> Option<Arc<Flight>> {
+    /// Takes the open batch if no caller waits for it any more.
+    fn take_if_deserted(&self, batch: &Arc<Batch>) -> Option<Arc<Batch>> {
         let mut state = self.lock();
-        // Decided under the lock, as nobody joins meanwhile.
-        if state.open.as_ref().is_some_and(|f| Arc::ptr_eq(f, flight))
-            && flight.board.earliest().is_none()
+        // Under the lock, so that no call joins meanwhile.
+        if state
+            .open
+            .as_ref()
+            .is_some_and(|open| Arc::ptr_eq(open, batch))
+            && batch.calls.earliest().is_none()
         {
             return state.open.take();
         }
@@ -114,15 +117,15 @@ impl Merger {
 }
 
 /// Commands that travel together.
-pub(crate) struct Flight {
-    board: Arc<Board>,
+pub(crate) struct Batch {
+    calls: Arc<BatchCalls>,
     driver: Mutex<Driver>,
     /// Where it was opened.
-    place: time::Place,
+    opened_on: time::Thread,
 }
 
 enum Driver {
-    /// With a timer once somebody leaves it to the first caller to be polled again.
+    /// With a timer once a caller relies on the first one.
     Gathering(Option<time::Sleep>),
     Running(BoxFuture<'static, ()>),
     /// Being polled, over, or lost to a panic.
@@ -130,14 +133,14 @@ enum Driver {
     Over,
 }
 
-impl fmt::Debug for Flight {
+impl fmt::Debug for Batch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Flight")
+        f.write_str("Batch")
     }
 }
 
-impl Flight {
-    /// Makes progress unless somebody else is at it; whether a result may have come.
+impl Batch {
+    /// Makes progress unless another caller does; returns whether results may have arrived.
     fn drive(&self, core: &Arc<Dispatcher>, turn: Turn, waker: &Waker) -> bool {
         let mut driver = match self.driver.try_lock() {
             Ok(driver) => driver,
@@ -145,7 +148,7 @@ impl Flight {
             Err(TryLockError::WouldBlock) => return false,
         };
         if let (Driver::Gathering(timer), true) = (&mut *driver, turn != Turn::Later) {
-            // Everybody else gets one turn to join.
+            // All others get one turn to join.
             if turn == Turn::Opening || !self.leaves_it_to_opener(core, timer) {
                 waker.wake_by_ref();
             }
@@ -153,12 +156,12 @@ impl Flight {
         }
         let mut future = match std::mem::replace(&mut *driver, Driver::Away) {
             Driver::Gathering(_) => {
-                self.board.woken.store(true, Ordering::Release);
-                Box::pin(run(Arc::clone(core), Arc::clone(&self.board))) as BoxFuture<'static, ()>
+                self.calls.woken.store(true, Ordering::Release);
+                Box::pin(run(Arc::clone(core), Arc::clone(&self.calls))) as BoxFuture<'static, ()>
             }
             Driver::Running(future) => future,
             Driver::Away => {
-                self.board.abandon();
+                self.calls.abandon();
                 *driver = Driver::Over;
                 return true;
             }
@@ -168,11 +171,11 @@ impl Flight {
             }
         };
         // One poll an event, no matter how many callers were woken for it.
-        if !self.board.woken.swap(false, Ordering::AcqRel) {
+        if !self.calls.woken.swap(false, Ordering::AcqRel) {
             *driver = Driver::Running(future);
             return false;
         }
-        let any_caller = Waker::from(Arc::clone(&self.board));
+        let any_caller = Waker::from(Arc::clone(&self.calls));
         *driver = match future.as_mut().poll(&mut Context::from_waker(&any_caller)) {
             Poll::Ready(()) => Driver::Over,
             Poll::Pending => Driver::Running(future),
@@ -183,14 +186,14 @@ impl Flight {
     /// Whether it is enough that the first caller is polled again, or the timer's end.
     fn leaves_it_to_opener(&self, core: &Dispatcher, timer: &mut Option<time::Sleep>) -> bool {
         // Who does not wait for a runtime may be polled where none runs.
-        if core.shared.transport.answers_at_once() || self.place != time::place() {
+        if core.shared.transport.answers_at_once() || self.opened_on != time::current_thread() {
             return false;
         }
         if timer.is_none() {
             let end = time::after(Instant::now(), PATIENCE);
             let mut started = time::sleep_until(end);
             if let Some(timer) = &mut started {
-                let every_caller = Waker::from(Arc::clone(&self.board));
+                let every_caller = Waker::from(Arc::clone(&self.calls));
                 let mut cx = Context::from_waker(&every_caller);
                 if timer.as_mut().poll(&mut cx).is_ready() {
                     return false;
@@ -199,30 +202,30 @@ impl Flight {
             *timer = started;
         }
         // After its end the timer wakes nobody any more.
-        timer.is_some() && !self.board.roused.load(Ordering::Acquire)
+        timer.is_some() && !self.calls.roused.load(Ordering::Acquire)
     }
 }
 
 /// What a poll is to a caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Turn {
-    /// The first of the caller that opened the flight.
+    /// The first of the caller that opened the batch.
     Opening,
     /// The first of another.
     Joining,
     Later,
 }
 
-/// The whole life of a flight from the gate on.
-async fn run(core: Arc<Dispatcher>, board: Arc<Board>) {
-    let mut work = pin!(work(&core, &board));
+/// Runs a batch: waits for a permit, sends it, expires its calls.
+async fn run(core: Arc<Dispatcher>, calls: Arc<BatchCalls>) {
+    let mut work = pin!(work(&core, &calls));
     let mut timer: Option<(Instant, Option<time::Sleep>)> = None;
     std::future::poll_fn(|cx| {
         loop {
             if work.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(());
             }
-            let Some(deadline) = board.earliest() else {
+            let Some(deadline) = calls.earliest() else {
                 return Poll::Ready(());
             };
             let (_, sleep) = match &mut timer {
@@ -235,106 +238,106 @@ async fn run(core: Arc<Dispatcher>, board: Arc<Board>) {
             if sleep.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
-            board.expire(Instant::now());
+            calls.expire(Instant::now());
             timer = None;
         }
     })
     .await;
 }
 
-async fn work(core: &Arc<Dispatcher>, board: &Arc<Board>) {
+async fn work(core: &Arc<Dispatcher>, calls: &Arc<BatchCalls>) {
     let number = std::future::poll_fn(|_| {
-        let departed = core.merger.depart(board, core.shared.in_flight.get());
-        departed.map_or(Poll::Pending, Poll::Ready)
+        let started = core.batcher.try_start(calls, core.shared.in_flight.get());
+        started.map_or(Poll::Pending, Poll::Ready)
     })
     .await;
-    let _seat = Seat {
-        merger: &core.merger,
+    let _permit = InFlightPermit {
+        batcher: &core.batcher,
         number,
     };
     let shared = &core.shared;
     let joins = !shared.joined_calls.are_rejected();
-    for part in board.take_parts(shared.policy.limits, joins, &*shared.transport) {
-        attempt::run(core, board, part).await;
+    for part in calls.take_parts(shared.policy.limits, joins, &*shared.transport) {
+        attempt::run(core, calls, part).await;
     }
 }
 
-/// Frees the place of a flight, however it ends.
-struct Seat<'a> {
-    merger: &'a Merger,
+/// Permission to have a request in flight; dropping it lets the next batch start.
+struct InFlightPermit<'a> {
+    batcher: &'a Batcher,
     number: u64,
 }
 
-impl Drop for Seat<'_> {
+impl Drop for InFlightPermit<'_> {
     fn drop(&mut self) {
-        self.merger.arrive(self.number);
+        self.batcher.end(self.number);
     }
 }
 
-/// A place of one call in a flight; a future of its results.
+/// One caller's call in a batch; a future of its results.
 ///
-/// Dropping it before the flight has left takes its commands out; later it leaves the
-/// request to the others.
-#[must_use = "a ticket must be polled"]
-pub(crate) struct Ticket {
-    seat: Option<Place>,
+/// Dropping it before the batch is sent removes its commands; later the request goes on for the
+/// other callers.
+#[must_use = "a pending call must be polled"]
+pub(crate) struct PendingCall {
+    joined: Option<Joined>,
     failed: Option<Results>,
 }
 
-struct Place {
+struct Joined {
     core: Arc<Dispatcher>,
-    flight: Arc<Flight>,
+    batch: Arc<Batch>,
     number: usize,
     polled: bool,
 }
 
-impl fmt::Debug for Ticket {
+impl fmt::Debug for PendingCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Ticket")
+        f.write_str("PendingCall")
     }
 }
 
-impl Ticket {
+impl PendingCall {
     /// A call that fails without being sent.
     pub(super) fn failed(commands: usize, error: &Error) -> Self {
         let results = (0..commands.max(1)).map(|_| Err(error.clone())).collect();
         Self {
-            seat: None,
+            joined: None,
             failed: Some(results),
         }
     }
 
-    /// Joins the gathering flight or opens one.
-    pub(super) fn join(core: &Arc<Dispatcher>, entry: Entry) -> Self {
-        let mut state = core.merger.lock();
-        let calls = state.calls.min(MOST_EXPECTED);
-        let flight = state.open.get_or_insert_with(|| {
-            Arc::new(Flight {
-                board: Arc::new(Board::new(
+    /// Joins the open batch or opens one.
+    pub(super) fn join(core: &Arc<Dispatcher>, call: BatchedCall) -> Self {
+        let mut state = core.batcher.lock();
+        let expected = state.expected.min(MAX_EXPECTED);
+        let batch = state.open.get_or_insert_with(|| {
+            Arc::new(Batch {
+                calls: Arc::new(BatchCalls::new(
                     core.shared.metrics.clone(),
                     Arc::downgrade(core),
-                    calls,
+                    expected,
                 )),
                 driver: Mutex::new(Driver::Gathering(None)),
-                place: time::place(),
+                opened_on: time::current_thread(),
             })
         });
-        let (flight, number) = (Arc::clone(flight), flight.board.push(entry));
+        let (batch, number) = (Arc::clone(batch), batch.calls.push(call));
         drop(state);
-        let place = Place {
+        let joined = Joined {
             core: Arc::clone(core),
-            flight,
+            batch,
             number,
             polled: false,
         };
         Self {
-            seat: Some(place),
+            joined: Some(joined),
             failed: None,
         }
     }
 }
 
-impl Future for Ticket {
+impl Future for PendingCall {
     type Output = (ResponseMeta, Results);
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<(ResponseMeta, Results)> {
@@ -342,28 +345,28 @@ impl Future for Ticket {
             return Poll::Ready((ResponseMeta::default(), results));
         }
         // Polled after completion: there is nothing left to wait for.
-        let Some(place) = &mut self.seat else {
+        let Some(joined) = &mut self.joined else {
             return Poll::Pending;
         };
-        let turn = match (std::mem::replace(&mut place.polled, true), place.number) {
+        let turn = match (std::mem::replace(&mut joined.polled, true), joined.number) {
             (true, _) => Turn::Later,
             (false, 0) => Turn::Opening,
             (false, _) => Turn::Joining,
         };
-        let mut done = place.flight.board.take(place.number, cx.waker());
+        let mut done = joined.batch.calls.take(joined.number, cx.waker());
         if done.is_none() {
-            let mut driven = place.flight.drive(&place.core, turn, cx.waker());
-            if place.core.merger.gated.load(Ordering::Acquire) {
-                help_others(&place.core, cx.waker());
+            let mut driven = joined.batch.drive(&joined.core, turn, cx.waker());
+            if joined.core.batcher.has_waiting.load(Ordering::Acquire) {
+                help_others(&joined.core, cx.waker());
                 driven = true;
             }
             if driven {
-                done = place.flight.board.take(place.number, cx.waker());
+                done = joined.batch.calls.take(joined.number, cx.waker());
             }
         }
         match done {
             Some(done) => {
-                self.seat = None;
+                self.joined = None;
                 Poll::Ready(done)
             }
             None => Poll::Pending,
@@ -371,29 +374,29 @@ impl Future for Ticket {
     }
 }
 
-/// Drives the flights that hold up the gate: their own callers may not be polled.
+/// Drives the batches in flight that the open one waits for: their callers may not be polled.
 fn help_others(core: &Arc<Dispatcher>, waker: &Waker) {
-    let flights: Vec<_> = core
-        .merger
+    let batches: Vec<_> = core
+        .batcher
         .lock()
-        .under_way
+        .in_flight
         .iter()
-        .filter_map(|(_, f)| f.upgrade())
+        .filter_map(|(_, batch)| batch.upgrade())
         .collect();
-    for flight in flights {
-        flight.drive(core, Turn::Later, waker);
+    for batch in batches {
+        batch.drive(core, Turn::Later, waker);
     }
 }
 
-impl Drop for Place {
+impl Drop for Joined {
     fn drop(&mut self) {
-        let deserted = self.flight.board.leave(self.number);
+        let deserted = self.batch.calls.leave(self.number);
         if deserted {
-            // Breaks the cycle of client, gathering flight and its future.
-            drop(self.core.merger.take_if_deserted(&self.flight));
-        } else if self.flight.board.woken.load(Ordering::Acquire) {
+            // Breaks the cycle of client, open batch and its future.
+            drop(self.core.batcher.take_if_deserted(&self.batch));
+        } else if self.batch.calls.woken.load(Ordering::Acquire) {
             // It may have been the one that was woken to drive.
-            self.flight.board.wake_all();
+            self.batch.calls.wake_all();
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::transport::SyncToken;
 
 /// The token of the newest known state; tokens are opaque, so newest is judged by order.
 #[derive(Debug, Default)]
-pub(crate) struct Chain(Mutex<State>);
+pub(crate) struct SyncState(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -14,11 +14,11 @@ struct State {
     version: u64,
 }
 
-/// Where the chain stood when a request left.
+/// The version of the state when a request was sent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Mark(u64);
 
-impl Chain {
+impl SyncState {
     pub(crate) fn starting_at(token: Option<SyncToken>) -> Self {
         Self(Mutex::new(State { token, version: 0 }))
     }
@@ -67,30 +67,30 @@ mod tests {
     }
 
     #[test]
-    fn a_read_that_was_overtaken_does_not_set_the_chain_back() {
-        let chain = Chain::default();
-        let (_, read) = chain.start();
-        let (_, write) = chain.start();
-        chain.advance(write, token("after-write"), true);
-        chain.advance(read, token("before-write"), false);
-        assert_eq!(chain.current(), token("after-write"));
+    fn a_read_that_was_overtaken_does_not_set_the_state_back() {
+        let sync_state = SyncState::default();
+        let (_, read) = sync_state.start();
+        let (_, write) = sync_state.start();
+        sync_state.advance(write, token("after-write"), true);
+        sync_state.advance(read, token("before-write"), false);
+        assert_eq!(sync_state.current(), token("after-write"));
     }
 
     #[test]
-    fn every_answer_in_turn_moves_the_chain() {
-        let chain = Chain::default();
+    fn every_answer_in_turn_moves_the_state() {
+        let sync_state = SyncState::default();
         for text in ["a", "b", "c"] {
-            let (_, mark) = chain.start();
-            chain.advance(mark, token(text), false);
-            assert_eq!(chain.start().0, token(text));
+            let (_, mark) = sync_state.start();
+            sync_state.advance(mark, token(text), false);
+            assert_eq!(sync_state.start().0, token(text));
         }
     }
 
     #[test]
     fn an_answer_without_a_token_keeps_the_last_one() {
-        let chain = Chain::starting_at(token("a"));
-        let (_, mark) = chain.start();
-        chain.advance(mark, None, true);
-        assert_eq!(chain.current(), token("a"));
+        let sync_state = SyncState::starting_at(token("a"));
+        let (_, mark) = sync_state.start();
+        sync_state.advance(mark, None, true);
+        assert_eq!(sync_state.current(), token("a"));
     }
 }

@@ -1,4 +1,4 @@
-//! The calls of one flight: what they want, what they got, whom to wake.
+//! The calls of one batch: their commands, results, deadlines and wakers.
 use std::{
     fmt,
     sync::{
@@ -30,12 +30,12 @@ use crate::{
 };
 
 /// One call: the commands of one caller, kept together and in order.
-pub(crate) struct Entry {
+pub(crate) struct BatchedCall {
     pub(super) mode: Mode,
     deadline: Instant,
     submitted: Instant,
-    state: EntryState,
-    /// Until a flight takes them.
+    state: CallState,
+    /// Until a batch takes them.
     commands: SmallVec<[Args; 1]>,
     /// Of every command.
     context: CommandContext,
@@ -48,7 +48,7 @@ pub(crate) struct Entry {
 }
 
 #[derive(PartialEq, Eq, Clone, Copy)]
-enum EntryState {
+enum CallState {
     Waiting,
     /// Every slot has its result.
     Complete,
@@ -68,7 +68,7 @@ enum SlotState {
     Done(Result<Reply>),
 }
 
-impl Entry {
+impl BatchedCall {
     pub(super) fn new(
         mode: Mode,
         commands: SmallVec<[Args; 1]>,
@@ -84,7 +84,7 @@ impl Entry {
             mode,
             deadline: time::after(now, timeout),
             submitted: now,
-            state: EntryState::Waiting,
+            state: CallState::Waiting,
             // Most calls are of one command: collecting costs more than all else here.
             slots: match &commands[..] {
                 [one] => smallvec![slot(one)],
@@ -99,14 +99,14 @@ impl Entry {
     }
 }
 
-impl fmt::Debug for Entry {
+impl fmt::Debug for BatchedCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Entry({} commands)", self.slots.len())
+        write!(f, "BatchedCall({} commands)", self.slots.len())
     }
 }
 
 #[derive(Debug)]
-pub(crate) struct Board {
+pub(crate) struct BatchCalls {
     state: Mutex<State>,
     /// Something happened that the driver has not looked at.
     pub(super) woken: AtomicBool,
@@ -122,28 +122,28 @@ pub(crate) struct Board {
 
 #[derive(Debug, Default)]
 struct State {
-    entries: Vec<Entry>,
+    calls: Vec<BatchedCall>,
     live: usize,
     earliest: Option<Instant>,
     latest: Option<Instant>,
-    /// Of the exchange under way.
+    /// Of the current exchange.
     sent: Option<Arc<AtomicBool>>,
-    /// An earlier attempt of the exchange under way may have been executed.
+    /// An earlier attempt of the current exchange may have been executed.
     doubtful: bool,
-    /// Of the exchange under way.
+    /// Of the current exchange.
     meta: ResponseMeta,
 }
 
-impl Board {
-    /// Made for so many calls; more are no harm.
-    pub(super) fn new(metrics: Metrics, core: Weak<Dispatcher>, calls: usize) -> Self {
+impl BatchCalls {
+    /// Reserves room for the expected calls; more may join.
+    pub(super) fn new(metrics: Metrics, core: Weak<Dispatcher>, expected: usize) -> Self {
         #[cfg(target_family = "wasm")]
         drop(core);
         Self {
             #[cfg(not(target_family = "wasm"))]
             core,
             state: Mutex::new(State {
-                entries: Vec::with_capacity(calls),
+                calls: Vec::with_capacity(expected),
                 ..State::default()
             }),
             woken: AtomicBool::new(true),
@@ -158,63 +158,59 @@ impl Board {
     }
 
     /// How many calls there were, also those that are gone.
-    pub(super) fn calls(&self) -> usize {
-        self.lock().entries.len()
+    pub(super) fn count(&self) -> usize {
+        self.lock().calls.len()
     }
 
     /// Adds a call; returns its number.
-    pub(super) fn push(&self, entry: Entry) -> usize {
+    pub(super) fn push(&self, call: BatchedCall) -> usize {
         let mut state = self.lock();
         state.live += 1;
-        // The timer of a driver that waits at the gate must be set anew.
-        if state.earliest.is_some_and(|d| entry.deadline < d) {
+        // A driver that waits for a permit must set its timer anew.
+        if state.earliest.is_some_and(|d| call.deadline < d) {
             self.woken.store(true, Ordering::Release);
         }
         state.earliest = Some(
             state
                 .earliest
-                .map_or(entry.deadline, |d| d.min(entry.deadline)),
+                .map_or(call.deadline, |d| d.min(call.deadline)),
         );
-        state.latest = Some(
-            state
-                .latest
-                .map_or(entry.deadline, |d| d.max(entry.deadline)),
-        );
-        state.entries.push(entry);
-        state.entries.len() - 1
+        state.latest = Some(state.latest.map_or(call.deadline, |d| d.max(call.deadline)));
+        state.calls.push(call);
+        state.calls.len() - 1
     }
 
     /// The results of a call, or its waker is noted.
     pub(super) fn take(&self, number: usize, waker: &Waker) -> Option<(ResponseMeta, Results)> {
         let mut state = self.lock();
-        let entry = state.entries.get_mut(number)?;
-        if entry.state != EntryState::Complete {
-            let old = match &mut entry.waker {
+        let call = state.calls.get_mut(number)?;
+        if call.state != CallState::Complete {
+            let old = match &mut call.waker {
                 Some(old) if old.will_wake(waker) => None,
                 other => other.replace(waker.clone()),
             };
-            // A waker may own a task that owns tickets: not under the lock.
+            // A waker may own a task that owns pending calls: not under the lock.
             drop(state);
             drop(old);
             return None;
         }
-        entry.state = EntryState::Gone;
-        let results = match std::mem::take(&mut entry.slots).into_inner() {
+        call.state = CallState::Gone;
+        let results = match std::mem::take(&mut call.slots).into_inner() {
             Ok(one) => one.map(Slot::into_result).into(),
             Err(slots) => slots.into_iter().map(Slot::into_result).collect(),
         };
-        Some((entry.meta, results))
+        Some((call.meta, results))
     }
 
     /// Notes that a caller is gone; true when nobody is left.
     pub(super) fn leave(&self, number: usize) -> bool {
         let mut state = self.lock();
-        let Some(entry) = state.entries.get_mut(number) else {
+        let Some(call) = state.calls.get_mut(number) else {
             return false;
         };
-        let was_waiting = entry.state == EntryState::Waiting;
-        entry.state = EntryState::Gone;
-        let waker = entry.waker.take();
+        let was_waiting = call.state == CallState::Waiting;
+        call.state = CallState::Gone;
+        let waker = call.waker.take();
         if was_waiting {
             state.live -= 1;
         }
@@ -232,13 +228,13 @@ impl Board {
         transport: &dyn Transport,
     ) -> Vec<Part> {
         let mut plan = Plan::new(limits, joins, transport);
-        for (number, entry) in self.lock().entries.iter_mut().enumerate() {
-            if entry.state == EntryState::Waiting {
+        for (number, call) in self.lock().calls.iter_mut().enumerate() {
+            if call.state == CallState::Waiting {
                 plan.add(
-                    entry.mode,
+                    call.mode,
                     number as u32,
-                    entry.commands.drain(..),
-                    &entry.context,
+                    call.commands.drain(..),
+                    &call.context,
                 );
             }
         }
@@ -249,10 +245,10 @@ impl Board {
     pub(super) fn start(&self, items: &[(u32, u32)], sent: Arc<AtomicBool>) -> bool {
         let mut state = self.lock();
         let mut wanted = false;
-        for (entry, slot) in items {
-            if let Some(entry) = state.entries.get_mut(*entry as usize) {
-                wanted |= entry.state == EntryState::Waiting;
-                if let Some(slot) = entry.slots.get_mut(*slot as usize) {
+        for (call, slot) in items {
+            if let Some(call) = state.calls.get_mut(*call as usize) {
+                wanted |= call.state == CallState::Waiting;
+                if let Some(slot) = call.slots.get_mut(*slot as usize) {
                     slot.state = SlotState::Started;
                 }
             }
@@ -263,7 +259,7 @@ impl Board {
         wanted
     }
 
-    /// Notes that an attempt of the exchange under way starts.
+    /// Notes that an attempt of the current exchange starts.
     pub(super) fn attempt(&self, number: u32) {
         self.lock().meta.attempts = number;
     }
@@ -273,7 +269,7 @@ impl Board {
         self.lock().meta.status = status;
     }
 
-    /// Notes that an attempt of the exchange under way may have been executed.
+    /// Notes that an attempt of the current exchange may have been executed.
     pub(super) fn doubt(&self) {
         self.lock().doubtful = true;
     }
@@ -311,28 +307,28 @@ impl Board {
         let mut completed = 0;
         let (mut of, mut waited) = (None, Duration::ZERO);
         for ((number, slot), result) in items.iter().zip(results) {
-            let Some(entry) = state.entries.get_mut(*number as usize) else {
+            let Some(call) = state.calls.get_mut(*number as usize) else {
                 continue;
             };
             if of != Some(*number) {
                 of = Some(*number);
-                waited = now.saturating_duration_since(entry.submitted);
+                waited = now.saturating_duration_since(call.submitted);
             }
-            let Some(slot) = entry.slots.get_mut(*slot as usize) else {
+            let Some(slot) = call.slots.get_mut(*slot as usize) else {
                 continue;
             };
             // Who gave up has its verdict already.
-            if entry.state != EntryState::Waiting || matches!(slot.state, SlotState::Done(_)) {
+            if call.state != CallState::Waiting || matches!(slot.state, SlotState::Done(_)) {
                 continue;
             }
             self.metrics.command(slot.index.into(), waited, &result);
             slot.state = SlotState::Done(result);
-            entry.meta = meta;
-            entry.missing -= 1;
-            if entry.missing == 0 {
-                entry.state = EntryState::Complete;
+            call.meta = meta;
+            call.missing -= 1;
+            if call.missing == 0 {
+                call.state = CallState::Complete;
                 completed += 1;
-                wakers.extend(entry.waker.take());
+                wakers.extend(call.waker.take());
             }
         }
         state.live -= completed;
@@ -352,16 +348,15 @@ impl Board {
                 .is_some_and(|s| s.load(Ordering::Acquire));
         let mut earliest = None;
         let mut completed = 0;
-        for entry in &mut state.entries {
-            if entry.state != EntryState::Waiting {
+        for call in &mut state.calls {
+            if call.state != CallState::Waiting {
                 continue;
             }
-            if entry.deadline > now {
-                earliest =
-                    Some(earliest.map_or(entry.deadline, |d: Instant| d.min(entry.deadline)));
+            if call.deadline > now {
+                earliest = Some(earliest.map_or(call.deadline, |d: Instant| d.min(call.deadline)));
                 continue;
             }
-            for slot in &mut entry.slots {
+            for slot in &mut call.slots {
                 let (delivery, attempts) = match &slot.state {
                     SlotState::Done(_) => continue,
                     SlotState::Started if sent => (Delivery::MaybeExecuted, state.meta.attempts),
@@ -371,14 +366,14 @@ impl Board {
                 let error = Error::new(ErrorKind::Timeout, delivery, "no answer in time")
                     .with_attempts(attempts);
                 let result = Err(error);
-                let waited = now.saturating_duration_since(entry.submitted);
+                let waited = now.saturating_duration_since(call.submitted);
                 self.metrics.command(slot.index.into(), waited, &result);
                 slot.state = SlotState::Done(result);
             }
-            entry.missing = 0;
-            entry.state = EntryState::Complete;
+            call.missing = 0;
+            call.state = CallState::Complete;
             completed += 1;
-            wakers.extend(entry.waker.take());
+            wakers.extend(call.waker.take());
         }
         state.live -= completed;
         state.earliest = earliest;
@@ -398,15 +393,15 @@ impl Board {
         );
         let mut wakers: SmallVec<[Waker; 8]> = SmallVec::new();
         let mut state = self.lock();
-        for entry in &mut state.entries {
-            if entry.state == EntryState::Waiting {
-                for slot in &mut entry.slots {
+        for call in &mut state.calls {
+            if call.state == CallState::Waiting {
+                for slot in &mut call.slots {
                     if !matches!(slot.state, SlotState::Done(_)) {
                         slot.state = SlotState::Done(Err(error.clone()));
                     }
                 }
-                entry.state = EntryState::Complete;
-                wakers.extend(entry.waker.take());
+                call.state = CallState::Complete;
+                wakers.extend(call.waker.take());
             }
         }
         state.live = 0;
@@ -419,7 +414,7 @@ impl Board {
         self.woken.store(true, Ordering::Release);
         let mut state = self.lock();
         let wakers: SmallVec<[Waker; 8]> = state
-            .entries
+            .calls
             .iter_mut()
             .filter_map(|e| e.waker.take())
             .collect();
@@ -429,17 +424,17 @@ impl Board {
 }
 
 /// What the driver registers with the network: any caller may take over.
-impl Wake for Board {
+impl Wake for BatchCalls {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
     fn wake_by_ref(self: &Arc<Self>) {
         self.roused.store(true, Ordering::Release);
         self.wake_all();
-        // Callers at the gate drive this flight on if its own are not polled.
+        // Callers of the open batch drive this one if its own are not polled.
         #[cfg(not(target_family = "wasm"))]
         if let Some(core) = self.core.upgrade() {
-            core.merger.wake_gated();
+            core.batcher.wake_waiting();
         }
     }
 }
