@@ -28,6 +28,14 @@ impl RequestBody {
     }
 }
 
+#[cfg(test)]
+impl RequestBody {
+    /// Whether a connection has asked for it.
+    pub(crate) fn is_sent(&self) -> bool {
+        self.sent.load(Ordering::Acquire)
+    }
+}
+
 impl http_body::Body for RequestBody {
     type Data = Bytes;
     type Error = Infallible;

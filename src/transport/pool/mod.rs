@@ -127,12 +127,15 @@ impl HttpPool {
             sent.store(true, Ordering::Release);
             match connection.request(request).await {
                 Ok(response) => break (connection, response),
-                Err((_, Some(unsent))) if connection.is_reused() => {
-                    // It was closed before a byte of the request left.
+                // The connection was closed before a byte of the request was written.
+                Err((error, Some(unsent))) => {
                     sent.store(false, Ordering::Release);
+                    if !connection.is_reused() {
+                        return Err(error.with_delivery(Delivery::NotSent));
+                    }
                     request = unsent;
                 }
-                Err((error, _)) => return Err(error),
+                Err((error, None)) => return Err(error),
             }
         };
         let head = Head::new(response.status(), response.headers());

@@ -176,6 +176,16 @@ fn broken_responses_may_have_been_executed() {
 }
 
 #[test]
+fn a_request_comes_back_when_the_connection_ended_before_it() {
+    let mut ended = pieces(b"", &[], true);
+    ended.asked = true;
+    let mut connection = run(Connection::new(ended)).unwrap();
+    let (error, unsent) = run(connection.request(post())).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Interrupted);
+    assert!(unsent.is_some_and(|request| !request.body().is_sent()));
+}
+
+#[test]
 fn a_response_above_the_limit_is_refused_in_every_framing() {
     for response in [
         &b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n123456789"[..],
