@@ -180,6 +180,36 @@ impl LongDouble {
         exponent: 0,
     };
 
+    /// The largest number.
+    pub(crate) const MAX: Self = Self {
+        negative: false,
+        mantissa: u64::MAX,
+        exponent: MAX_EXPONENT - 64,
+    };
+
+    /// The number with the other sign.
+    pub(crate) fn negate(self) -> Self {
+        Self {
+            negative: !self.negative,
+            ..self
+        }
+    }
+
+    /// How two numbers are ordered; zero has no sign.
+    pub(crate) fn compare(self, other: Self) -> Ordering {
+        let size = |number: Self| (number.exponent, number.mantissa);
+        let sign = |number: Self| match number {
+            Self { mantissa: 0, .. } => 0,
+            Self { negative: true, .. } => -1,
+            _ => 1,
+        };
+        sign(self).cmp(&sign(other)).then_with(|| match sign(self) {
+            0 => Ordering::Equal,
+            1 => size(self).cmp(&size(other)),
+            _ => size(other).cmp(&size(self)),
+        })
+    }
+
     /// `value * 2^exponent`, rounded to 64 bits; `sticky`: a bit more than that. `None`: infinite.
     fn round(negative: bool, value: &Big, exponent: i64, sticky: bool) -> Option<Self> {
         let excess = value.bits() - 64;
@@ -413,6 +443,16 @@ mod tests {
         ] {
             assert_eq!(sum(a, b), wanted, "{a} + {b}");
         }
+    }
+
+    #[test]
+    fn numbers_are_ordered_by_sign_and_size() {
+        let parse = |text: &str| LongDouble::parse(text.as_bytes()).unwrap();
+        let ordered = ["-1e30", "-2.5", "-0.5", "0", "1e-9", "0.5", "3", "1e30"].map(parse);
+        assert!(ordered.is_sorted_by(|a, b| a.compare(*b) == Ordering::Less));
+        assert_eq!(parse("-0").compare(LongDouble::ZERO), Ordering::Equal);
+        assert_eq!(LongDouble::MAX.add(LongDouble::MAX), None);
+        assert_eq!(ordered[7].compare(LongDouble::MAX), Ordering::Less);
     }
 
     #[test]

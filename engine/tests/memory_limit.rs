@@ -27,6 +27,8 @@ const GROWTH: &[(&[&str], &str)] = &[
     (&[], "SETNX k{n} v"),
     (&[], "GETSET k{n} v"),
     (&[], "MSET a{n} v b{n} v c{n} v"),
+    (&[], "MSETEX 2 a{n} v b{n} v EX 1000"),
+    (&[], "INCREX k{n} EX 1000"),
     (&[], "MSETNX a{n} v b{n} v c{n} v"),
     (&[], "INCR k{n}"),
     (&[], "INCRBYFLOAT k{n} 1.5"),

@@ -231,3 +231,58 @@ fn help_lists_the_subcommands() {
     ",
     );
 }
+
+#[test]
+fn a_consumer_gives_entries_back() {
+    Shell::new().script(
+        "
+        XADD s 1-0 f a => 1-0
+        XADD s 2-0 f b => 2-0
+        XADD s 3-0 f c => 3-0
+        XGROUP CREATE s g 0 => +OK
+        XREADGROUP GROUP g c STREAMS s > => [[s, [[1-0, [f, a]], [2-0, [f, b]], [3-0, [f, c]]]]]
+        XNACK s g FAIL IDS 2 1-0 2-0 => :2
+        XPENDING s g - + 10 => [[1-0, , :-1, :1], [2-0, , :-1, :1], [3-0, c, :0, :1]]
+        XPENDING s g IDLE 5 - + 10 => [[1-0, , :-1, :1], [2-0, , :-1, :1]]
+        XPENDING s g => [:3, 1-0, 3-0, [[c, 1]]]
+        XREADGROUP GROUP g c STREAMS s > => nil[]
+        XREADGROUP GROUP g c STREAMS s 0 => [[s, [[3-0, [f, c]]]]]
+        XCLAIM s g d 99999999999999 2-0 => [[2-0, [f, b]]]
+        XAUTOCLAIM s g d 99999999999999 0 => [0-0, [[1-0, [f, a]]], []]
+        XPENDING s g - + 10 d => [[1-0, d, :0, :2], [2-0, d, :0, :2]]
+        XNACK s g SILENT IDS 1 1-0 => :1
+        XNACK s g FATAL IDS 1 2-0 => :1
+        XNACK s g FAIL IDS 2 3-0 9-9 RETRYCOUNT 5 => :1
+        XPENDING s g - + 10 => [[1-0, , :-1, :1], [2-0, , :-1, :9223372036854775807], [3-0, , :-1, :5]]
+        XCLAIM s g d 0 2-0 JUSTID => [2-0]
+        XCLAIM s g d 0 2-0 => [[2-0, [f, b]]]
+        XPENDING s g - + 10 d => [[2-0, d, :0, :9223372036854775807]]
+        XACK s g 1-0 2-0 => :2
+        XGROUP DELCONSUMER s g c => :0
+        XACK s g 3-0 => :1
+        XNACK s g FAIL IDS 2 1-0 7-7 FORCE => :1
+        XNACK s g FATAL IDS 1 2-0 FORCE => :1
+        XNACK s g SILENT FORCE RETRYCOUNT 4 IDS 1 3-0 => :1
+        XPENDING s g - + 10 => [[1-0, , :-1, :0], [2-0, , :-1, :9223372036854775807], [3-0, , :-1, :4]]
+        ",
+    );
+}
+
+#[test]
+fn giving_back_is_refused_when_malformed() {
+    Shell::new().script(
+        "
+        XADD s 1-0 f a => 1-0
+        XGROUP CREATE s g 0 => +OK
+        XNACK s g LATER IDS 1 1-0 => -ERR mode must be SILENT, FAIL, or FATAL
+        XNACK s g FAIL IDS 0 1-0 => -ERR Number of IDs must be a positive integer
+        XNACK s g FAIL IDS 2 1-0 => -ERR The `numids` parameter must match the number of arguments
+        XNACK s g FAIL IDS 1 abc => -ERR Invalid stream ID specified as stream command argument
+        XNACK s g FAIL IDS 1 1-0 RETRYCOUNT -1 => -ERR Invalid RETRYCOUNT option argument for XNACK
+        XNACK s g FAIL FORCE FORCE FORCE => -ERR syntax error
+        XNACK s g FAIL IDS 1 1-0 2-0 => -ERR syntax error
+        XNACK s none FAIL IDS 1 1-0 => -NOGROUP No such key 's' or consumer group 'none'
+        XNACK s g FAIL IDS 1 1-0 => :0
+        ",
+    );
+}

@@ -27,6 +27,7 @@ mod stream_info;
 mod stream_options;
 mod stream_types;
 mod string;
+mod string_options;
 mod vector;
 
 pub use crate::protocol::command_table::{Safety, documented, safety_of};
@@ -57,8 +58,10 @@ pub use stream_info::{
     StreamInfo,
 };
 pub use stream_options::{
-    RefPolicy, StreamTrim, XAddOptions, XClaimOptions, XGroupOptions, XPendingOptions,
+    RefPolicy, StreamTrim, XAddOptions, XClaimOptions, XGroupOptions, XNackMode, XNackOptions,
+    XPendingOptions,
 };
 pub use stream_types::{AutoClaim, Pending, PendingSummary, StreamEntry, StreamRead};
-pub use string::{DeleteCondition, SetOptions, SetOutcome, StringCommands};
+pub use string::{DeleteCondition, SetOutcome, StringCommands};
+pub use string_options::{IncrExOptions, MSetExOptions, SetOptions};
 pub use vector::{VectorCommands, VectorMatch, VectorMetric, VectorProfile};

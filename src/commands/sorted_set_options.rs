@@ -201,6 +201,9 @@ pub enum Aggregate {
     Min,
     /// The greatest.
     Max,
+    /// The weights of the sets that have the member, added; without weights, how many have it.
+    /// Redis 8.8.
+    Count,
 }
 
 /// Weights and aggregation of unions and intersections.
@@ -238,6 +241,7 @@ impl ZCombine {
                 Aggregate::Sum => "SUM",
                 Aggregate::Min => "MIN",
                 Aggregate::Max => "MAX",
+                Aggregate::Count => "COUNT",
             };
             word_and("AGGREGATE", word, a);
         }

@@ -4,7 +4,8 @@ use super::{
     options::{counted, flag, pairs, word_and},
     stream_info::{ConsumerInfo, FullStreamInfo, GroupInfo, StreamInfo},
     stream_options::{
-        RefPolicy, StreamTrim, XAddOptions, XClaimOptions, XGroupOptions, XPendingOptions,
+        RefPolicy, StreamTrim, XAddOptions, XClaimOptions, XGroupOptions, XNackMode, XNackOptions,
+        XPendingOptions,
     },
     stream_types::{AutoClaim, Pending, PendingSummary, StreamEntry, StreamRead},
 };
@@ -284,6 +285,19 @@ pub trait StreamCommands: Surface {
     /// `XLEN`: the number of entries.
     fn xlen(self, key: impl ToArg) -> Self::Out<i64> {
         self.submit(command!("XLEN").arg(key))
+    }
+    /// `XNACK`: gives pending entries back, so that any consumer may claim them at once; how many
+    /// were pending. Redis 8.8.
+    fn xnack(
+        self,
+        key: impl ToArg,
+        group: impl ToArg,
+        mode: XNackMode,
+        entries: impl IntoIterator<Item: ToArg>,
+        options: &XNackOptions,
+    ) -> Self::Out<i64> {
+        let command = command!("XNACK").arg(key).arg(group).arg(mode);
+        self.submit(command.opt(ids(entries)).opt(|a| options.write(a)))
     }
     /// `XPENDING`: a summary of the group's pending entries.
     fn xpending(self, key: impl ToArg, group: impl ToArg) -> Self::Out<PendingSummary> {

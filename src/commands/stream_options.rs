@@ -256,3 +256,56 @@ impl XPendingOptions {
         }
     }
 }
+
+/// What giving entries back does to their numbers of deliveries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum XNackMode {
+    /// The last delivery does not count: `SILENT`.
+    Silent,
+    /// It counts: `FAIL`.
+    Fail,
+    /// The number becomes the largest one, as a mark of what nobody can process: `FATAL`.
+    Fatal,
+}
+
+impl ToArg for XNackMode {
+    fn write(&self, a: &mut Args) {
+        match self {
+            Self::Silent => "SILENT",
+            Self::Fail => "FAIL",
+            Self::Fatal => "FATAL",
+        }
+        .write(a);
+    }
+}
+
+/// Options of [`StreamCommands::xnack`](super::StreamCommands::xnack).
+#[derive(Debug, Clone, Copy, Default)]
+#[must_use]
+pub struct XNackOptions {
+    deliveries: Option<u64>,
+    force: bool,
+}
+
+impl XNackOptions {
+    /// No option.
+    pub fn new() -> Self {
+        Self::default()
+    }
+    /// Sets the number of deliveries, whatever the mode is: `RETRYCOUNT`.
+    pub fn retry_count(mut self, count: u64) -> Self {
+        self.deliveries = Some(count);
+        self
+    }
+    /// Makes entries pending that are not: `FORCE`.
+    pub fn force(mut self) -> Self {
+        self.force = true;
+        self
+    }
+    pub(super) fn write(&self, a: &mut Args) {
+        if let Some(count) = self.deliveries {
+            word_and("RETRYCOUNT", count, a);
+        }
+        flag(self.force, "FORCE", a);
+    }
+}

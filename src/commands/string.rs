@@ -1,106 +1,8 @@
 //! String commands. Source: <https://upstash.com/docs/redis/commands/string>.
 
-use super::options::{Expiry, ExpiryChange, pairs, word_and};
-use crate::{Args, FromReply, Surface, ToArg};
-use std::time::Duration;
-
-#[derive(Debug, Clone)]
-enum Condition {
-    Absent,
-    Present,
-    Equals(Vec<u8>),
-    Differs(Vec<u8>),
-    DigestEquals(String),
-    DigestDiffers(String),
-}
-
-impl Condition {
-    fn write(&self, a: &mut Args) {
-        match self {
-            Self::Absent => "NX".write(a),
-            Self::Present => "XX".write(a),
-            Self::Equals(v) => word_and("IFEQ", v, a),
-            Self::Differs(v) => word_and("IFNE", v, a),
-            Self::DigestEquals(d) => word_and("IFDEQ", d, a),
-            Self::DigestDiffers(d) => word_and("IFDNE", d, a),
-        }
-    }
-}
-
-/// Options of [`StringCommands::set_with`] and [`StringCommands::set_get`].
-#[derive(Debug, Clone, Default)]
-#[must_use]
-pub struct SetOptions {
-    condition: Option<Condition>,
-    expiry: Option<Expiry>,
-    keep_ttl: bool,
-}
-
-impl SetOptions {
-    /// No option.
-    pub fn new() -> Self {
-        Self::default()
-    }
-    /// Only if the key is absent: `NX`.
-    pub fn nx(mut self) -> Self {
-        self.condition = Some(Condition::Absent);
-        self
-    }
-    /// Only if the key is present: `XX`.
-    pub fn xx(mut self) -> Self {
-        self.condition = Some(Condition::Present);
-        self
-    }
-    /// Only if the current value equals this one: `IFEQ`.
-    pub fn if_eq(mut self, value: impl Into<Vec<u8>>) -> Self {
-        self.condition = Some(Condition::Equals(value.into()));
-        self
-    }
-    /// Only if the current value is absent or differs: `IFNE`.
-    pub fn if_ne(mut self, value: impl Into<Vec<u8>>) -> Self {
-        self.condition = Some(Condition::Differs(value.into()));
-        self
-    }
-    /// Only if the current value has this [digest](StringCommands::digest): `IFDEQ`.
-    pub fn if_digest_eq(mut self, digest: impl Into<String>) -> Self {
-        self.condition = Some(Condition::DigestEquals(digest.into()));
-        self
-    }
-    /// Only if the current value is absent or has another digest: `IFDNE`.
-    pub fn if_digest_ne(mut self, digest: impl Into<String>) -> Self {
-        self.condition = Some(Condition::DigestDiffers(digest.into()));
-        self
-    }
-    /// Expires after a time: `EX` for whole seconds, else `PX`.
-    pub fn ex(mut self, after: Duration) -> Self {
-        self.expiry = Some(Expiry::In(after));
-        self
-    }
-    /// Expires at any kind of time.
-    pub fn expiry(mut self, expiry: Expiry) -> Self {
-        self.expiry = Some(expiry);
-        self
-    }
-    /// Keeps the time to live that the key has: `KEEPTTL`.
-    pub fn keep_ttl(mut self) -> Self {
-        self.keep_ttl = true;
-        self
-    }
-    fn write(&self, get: bool, a: &mut Args) {
-        if let Some(condition) = &self.condition {
-            condition.write(a);
-        }
-        if get {
-            "GET".write(a);
-        }
-        if let Some(expiry) = self.expiry {
-            expiry.write(a);
-        }
-        if self.keep_ttl {
-            "KEEPTTL".write(a);
-        }
-    }
-}
+use super::options::{ExpiryChange, pairs, word_and};
+use super::string_options::{IncrExOptions, MSetExOptions, SetOptions};
+use crate::{FromReply, Surface, ToArg};
 
 /// Condition of [`StringCommands::delex`].
 #[derive(Debug, Clone, Copy)]
@@ -190,6 +92,30 @@ pub trait StringCommands: Surface {
     fn incrbyfloat(self, key: impl ToArg, increment: f64) -> Self::Out<f64> {
         self.submit(command!("INCRBYFLOAT").arg(key).arg(increment))
     }
+    /// `INCREX`: adds within bounds and sets the expiry; the new value and what was added, 0 out of
+    /// bounds. Redis 8.8.
+    ///
+    /// A limit of 100 calls a minute is
+    /// `increx(key, 1, IncrExOptions::new().at_most(100).expiry(minute).only_new_expiry())`.
+    fn increx(
+        self,
+        key: impl ToArg,
+        increment: i64,
+        options: IncrExOptions<i64>,
+    ) -> Self::Out<(i64, i64)> {
+        let command = command!("INCREX").arg(key);
+        self.submit(command.opt(|a| options.write("BYINT", increment, 1, a)))
+    }
+    /// `INCREX … BYFLOAT`: as [`increx`](Self::increx) for fractions.
+    fn increx_float(
+        self,
+        key: impl ToArg,
+        increment: f64,
+        options: IncrExOptions<f64>,
+    ) -> Self::Out<(f64, f64)> {
+        let command = command!("INCREX").arg(key);
+        self.submit(command.opt(|a| options.write("BYFLOAT", increment, f64::NAN, a)))
+    }
     /// `MGET`: a value for each key, in order; `None` where absent.
     fn mget<T: FromReply>(self, keys: impl IntoIterator<Item: ToArg>) -> Self::Out<Vec<Option<T>>> {
         self.submit(command!("MGET").args(keys))
@@ -197,6 +123,17 @@ pub trait StringCommands: Surface {
     /// `MSET`: sets several keys at once.
     fn mset(self, items: impl IntoIterator<Item = (impl ToArg, impl ToArg)>) -> Self::Out<()> {
         self.submit(command!("MSET").opt(pairs(items)))
+    }
+    /// `MSETEX`: sets several keys with one expiry; whether it did, which a condition decides for
+    /// all of them. Redis 8.4.
+    fn msetex(
+        self,
+        items: impl IntoIterator<Item = (impl ToArg, impl ToArg)>,
+        options: MSetExOptions,
+    ) -> Self::Out<bool> {
+        let items: Vec<_> = items.into_iter().collect();
+        let command = command!("MSETEX").arg(items.len()).opt(pairs(items));
+        self.submit(command.opt(|a| options.write(a)))
     }
     /// `MSETNX`: sets several keys if none exists; whether it did.
     fn msetnx(self, items: impl IntoIterator<Item = (impl ToArg, impl ToArg)>) -> Self::Out<bool> {

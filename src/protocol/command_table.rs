@@ -128,6 +128,7 @@ pub(crate) const TABLE: &[Properties] = &[
     row("INCR", Other),
     row("INCRBY", Other),
     row("INCRBYFLOAT", Other),
+    row("INCREX", Other),
     row("INFO", Read),
     row("JSON.ARRAPPEND", Other),
     row("JSON.ARRINDEX", Read),
@@ -170,6 +171,7 @@ pub(crate) const TABLE: &[Properties] = &[
     row("MEMORY", Read),
     row("MGET", Read),
     row("MSET", Idempotent),
+    row("MSETEX", Idempotent),
     row("MSETNX", Other),
     row("PERSIST", Other),
     row("PEXPIRE", Other),
@@ -255,6 +257,7 @@ pub(crate) const TABLE: &[Properties] = &[
     row("XGROUP", Other),
     row("XINFO", Read),
     row("XLEN", Read),
+    row("XNACK", Other),
     row("XPENDING", Read),
     row("XRANGE", Read),
     row("XREAD", Read),
@@ -295,7 +298,8 @@ pub(crate) const TABLE: &[Properties] = &[
     row("ZUNIONSTORE", Other),
 ];
 
-/// The name of every command that Upstash documents for REST, upper case and sorted.
+/// The name of every command that Upstash documents for REST, and of newer ones of Redis that the
+/// engine has; upper case and sorted.
 pub fn documented() -> impl Iterator<Item = &'static str> {
     TABLE.iter().map(|p| p.name)
 }
@@ -363,7 +367,7 @@ pub fn safety_of(args: &Args) -> Safety {
     match known.name {
         // Conditions and GET make the second reply differ from the first.
         "SET" if args.iter().skip(3).any(changes_second_reply) => Other,
-        "JSON.SET" if args.iter().skip(4).any(changes_second_reply) => Other,
+        "JSON.SET" | "MSETEX" if args.iter().skip(4).any(changes_second_reply) => Other,
         // What reads, until an option makes it write.
         "GETEX" if args.len() > 2 => Other,
         "GEORADIUS" | "GEORADIUSBYMEMBER" if args.iter().skip(5).any(stores) => Other,
@@ -424,6 +428,15 @@ mod tests {
         assert_eq!(safety_of(&set), Idempotent);
         set.add("nx");
         assert_eq!(safety_of(&set), Other);
+    }
+
+    #[test]
+    fn several_keys_are_set_again_unless_a_condition_was_met() {
+        assert_eq!(safety("MSETEX 2 a 1 b 2 EX 9"), Idempotent);
+        assert_eq!(safety("MSETEX 2 a 1 b 2 EX 9 nx"), Other);
+        assert_eq!(safety("MSETEX 1 a 1 XX"), Other);
+        assert_eq!(safety("INCREX a"), Other);
+        assert_eq!(safety("XNACK s g FAIL IDS 1 1-0"), Other);
     }
 
     fn safety(line: &str) -> Safety {

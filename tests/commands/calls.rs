@@ -57,8 +57,11 @@ fn strings(p: &mut Pipeline) {
     let _ = p.incr("s");
     let _ = p.incrby("s", 3);
     let _ = p.incrbyfloat("s", 0.5);
+    let _ = p.increx("counter", 1, IncrExOptions::new());
+    let _ = p.increx_float("fraction", 0.5, IncrExOptions::new());
     let _ = p.mget::<String>(["s", "t"]);
     let _ = p.mset([("s", "1"), ("t", "2")]);
+    let _ = p.msetex([("s", "1"), ("t", "2")], MSetExOptions::new());
     let _ = p.msetnx([("s", "1")]);
     let _ = p.psetex("s", 100_000, "1");
     let _ = p.setex("s", 100, "1");
@@ -270,6 +273,8 @@ fn streams(p: &mut Pipeline) {
         .last_id("1-1");
     let _ = p.xclaim::<Reply>("x", "g", "c", 0, ["1-1"], &claim);
     let _ = p.xclaim_justid("x", "g", "c", 0, ["1-1"], &XClaimOptions::new().time_ms(1));
+    let all = XNackOptions::new().retry_count(2).force();
+    let _ = p.xnack("x", "g", XNackMode::Fail, ["1-1"], &all);
     let _ = p.xdel("x", ["1-1"]);
     let _ = p.xdelex("x", RefPolicy::Delete, ["1-1"]);
     let _ = p.xinfo_consumers("x", "g");

@@ -34,6 +34,9 @@ fn expiries(p: &mut Pipeline) {
         Expiry::AtMillis(FAR * 1000),
     ] {
         let _ = p.set_with("s", "1", SetOptions::new().expiry(expiry));
+        let _ = p.msetex([("s", "1")], MSetExOptions::new().expiry(expiry));
+        let counter = IncrExOptions::new().expiry(expiry).only_new_expiry();
+        let _ = p.increx("counter", 2, counter.at_least(0).at_most(9).saturate());
         let _ = p.getex::<String>("s", ExpiryChange::Set(expiry));
         let _ = p.hsetex("h", HSetExOptions::new().expiry(expiry), [("f", "1")]);
         let _ = p.hgetex::<String>("h", ExpiryChange::Set(expiry), ["f"]);
@@ -42,6 +45,14 @@ fn expiries(p: &mut Pipeline) {
 }
 
 fn conditions(p: &mut Pipeline) {
+    for options in [
+        MSetExOptions::new().nx(),
+        MSetExOptions::new().xx().keep_ttl(),
+    ] {
+        let _ = p.msetex([("s", "1")], options);
+    }
+    let _ = p.msetex([("s", "1")], MSetExOptions::new());
+    let _ = p.increx("counter", 1, IncrExOptions::new().persist());
     let _ = p.set_with("s", "1", SetOptions::new().if_digest_eq("0123456789abcdef"));
     for condition in CONDITIONS.map(Some).into_iter().chain([None]) {
         if let Some(condition) = condition {
@@ -97,7 +108,12 @@ fn collections(p: &mut Pipeline) {
 
 fn sorted_sets(p: &mut Pipeline) {
     let _ = p.zadd("z", [(1.0, "a")]);
-    for aggregate in [Some(Aggregate::Sum), Some(Aggregate::Min), None] {
+    for aggregate in [
+        Some(Aggregate::Sum),
+        Some(Aggregate::Min),
+        Some(Aggregate::Count),
+        None,
+    ] {
         let combine = aggregate.map_or(ZCombine::new(), |a| ZCombine::new().aggregate(a));
         let _ = p.zinter::<String>(["z"], &combine);
         let _ = p.zunion::<String>(["z"], &combine);
@@ -118,6 +134,9 @@ fn sorted_sets(p: &mut Pipeline) {
 fn streams(p: &mut Pipeline) {
     let _ = p.xadd("x", [("f", "v")]);
     let _ = p.xgroup_create("x", "g", "0");
+    for mode in [XNackMode::Silent, XNackMode::Fail, XNackMode::Fatal] {
+        let _ = p.xnack("x", "g", mode, ["1-1"], &XNackOptions::new());
+    }
     for policy in POLICIES {
         let by_id = StreamTrim::min_id("0-1").references(policy);
         let by_length = StreamTrim::max_len(9).references(policy);

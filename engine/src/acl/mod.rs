@@ -312,6 +312,7 @@ const ONLY_WRITE: &[&str] = &[
     "LSET",
     "LTRIM",
     "MSET",
+    "MSETEX",
     "MSETNX",
     "PERSIST",
     "PEXPIRE",

@@ -72,8 +72,9 @@ impl Unit {
 }
 
 /// The expiry that options ask for. One kind may be given again, and the last one counts.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) enum ExpiryOption<'a> {
+    #[default]
     Unset,
     Keep,
     Persist,

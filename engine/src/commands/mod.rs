@@ -18,6 +18,7 @@ mod geo_search;
 mod hash;
 mod hash_ttl;
 mod hll;
+mod increx;
 mod json;
 mod json_args;
 mod json_array;
@@ -35,6 +36,7 @@ mod stream_args;
 mod stream_claim;
 mod stream_group;
 mod stream_info;
+mod stream_release;
 mod string;
 mod string_set;
 mod vector;
@@ -67,6 +69,7 @@ const GROUPS: &[&[Spec]] = &[
     hash::COMMANDS,
     hash_ttl::COMMANDS,
     hll::COMMANDS,
+    increx::COMMANDS,
     json::COMMANDS,
     json_array::COMMANDS,
     json_value::COMMANDS,
@@ -80,6 +83,7 @@ const GROUPS: &[&[Spec]] = &[
     stream_claim::COMMANDS,
     stream_group::COMMANDS,
     stream_info::COMMANDS,
+    stream_release::COMMANDS,
     string::COMMANDS,
     string_set::COMMANDS,
     vector::COMMANDS,

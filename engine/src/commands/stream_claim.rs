@@ -43,15 +43,17 @@ fn xpending(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let rows = group
         .pending()
         .range(first..=last)
-        .filter(|(_, pending)| consumer.is_none_or(|consumer| pending.consumer == consumer))
-        .map(|(id, pending)| (id, pending, now.saturating_sub(pending.delivered_at)))
-        .filter(|(_, _, idle)| *idle >= min_idle)
+        .filter(|(_, pending)| {
+            consumer.is_none_or(|consumer| pending.consumer.as_deref() == Some(consumer))
+        })
+        .map(|(id, pending)| (id, pending, pending.idle(now)))
+        .filter(|(_, _, idle)| idle.is_none_or(|idle| idle >= min_idle))
         .take(count)
         .map(|(id, pending, idle)| {
             Reply::Array(vec![
                 sa::id_reply(*id),
-                Reply::Bulk(pending.consumer.clone()),
-                Reply::Int(idle as i64),
+                Reply::Bulk(pending.consumer.clone().unwrap_or_default()),
+                Reply::Int(idle.map_or(-1, |idle| idle as i64)),
                 Reply::Int(pending.deliveries as i64),
             ])
         });

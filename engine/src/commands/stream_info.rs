@@ -133,7 +133,7 @@ fn full(stream: &Stream, count: usize) -> Reply {
         let pending = group.pending().iter().take(count).map(|(id, pending)| {
             Reply::Array(vec![
                 sa::id_reply(*id),
-                Reply::Bulk(pending.consumer.clone()),
+                Reply::Bulk(pending.consumer.clone().unwrap_or_default()),
                 Reply::Int(pending.delivered_at as i64),
                 Reply::Int(pending.deliveries as i64),
             ])

@@ -8,12 +8,14 @@ use crate::command::{Args, Category, Keys, Outcome, Spec};
 use crate::ctx::Ctx;
 use crate::db::Event;
 use crate::error::{Error, SYNTAX};
+use crate::num;
 use crate::parse::Walk;
 use crate::reply::Reply;
 
 /// When SET writes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 enum Condition<'a> {
+    #[default]
     Always,
     Absent,
     Present,
@@ -75,7 +77,7 @@ fn digest_text(bytes: &[u8]) -> String {
     format!("{:016x}", xxhash_rust::xxh3::xxh3_64(bytes))
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct SetOptions<'a> {
     condition: Condition<'a>,
     expiry: ExpiryOption<'a>,
@@ -84,28 +86,33 @@ struct SetOptions<'a> {
 
 impl<'a> SetOptions<'a> {
     fn parse(args: Args<'a>) -> Result<Self, Error> {
-        let mut options = Self {
-            condition: Condition::Always,
-            expiry: ExpiryOption::Unset,
-            get: false,
-        };
+        let mut options = Self::default();
         let mut walk = Walk::new(args, 3);
         while !walk.is_empty() {
             if walk.word("GET") {
                 options.get = true;
-            } else if walk.word("KEEPTTL") {
-                options.expiry.choose(ExpiryOption::Keep)?;
-            } else if walk.word("NX") {
-                options.only_if(Condition::Absent)?;
-            } else if walk.word("XX") {
-                options.only_if(Condition::Present)?;
             } else if let Some(condition) = Condition::compare(&mut walk)? {
                 options.only_if(condition)?;
-            } else if !options.expiry.take(&mut walk)? {
-                return Err(SYNTAX);
+            } else {
+                options.take(&mut walk)?;
             }
         }
         Ok(options)
+    }
+
+    /// Takes an option that SET and MSETEX have.
+    fn take(&mut self, walk: &mut Walk<'a>) -> Result<(), Error> {
+        if walk.word("KEEPTTL") {
+            self.expiry.choose(ExpiryOption::Keep)
+        } else if walk.word("NX") {
+            self.only_if(Condition::Absent)
+        } else if walk.word("XX") {
+            self.only_if(Condition::Present)
+        } else if self.expiry.take(walk)? {
+            Ok(())
+        } else {
+            Err(SYNTAX)
+        }
     }
 
     /// One kind of condition may be given again, and the last one counts.
@@ -141,15 +148,7 @@ fn set(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         (Reply::Nil, options.condition.holds(exists.then_some(&[])))
     };
     if holds {
-        match options.expiry {
-            ExpiryOption::Keep => ctx.db.put_keep_expiry(key, copied(value)),
-            _ => ctx.db.put(key, copied(value)),
-        }
-        ctx.db.notify(Event::STRING, "set", key);
-        if expiry != 0 {
-            ctx.db.set_expiry(key, expiry);
-            ctx.db.notify(Event::GENERIC, "expire", key);
-        }
+        store(ctx, key, value, options.expiry, expiry);
     }
     Ok(if options.get {
         old
@@ -158,6 +157,56 @@ fn set(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     } else {
         Reply::Nil
     })
+}
+
+/// Sets a key, whose expiry is kept, or goes where `expiry` is 0.
+fn store(ctx: &mut Ctx<'_>, key: &[u8], value: &[u8], option: ExpiryOption<'_>, expiry: u64) {
+    match option {
+        ExpiryOption::Keep => ctx.db.put_keep_expiry(key, copied(value)),
+        _ => ctx.db.put(key, copied(value)),
+    }
+    ctx.db.notify(Event::STRING, "set", key);
+    if expiry != 0 {
+        ctx.db.set_expiry(key, expiry);
+        ctx.db.notify(Event::GENERIC, "expire", key);
+    }
+}
+
+/// Where the keys of MSETEX are: the first of each pair.
+fn keys_of_pairs(args: Args<'_>, visit: &mut dyn FnMut(usize)) {
+    let pairs = args.get(1).and_then(|text| num::parse_i64(text));
+    let pairs = pairs.and_then(|pairs| usize::try_from(pairs).ok());
+    let keys = (2..args.len()).step_by(2);
+    keys.take(pairs.unwrap_or(0)).for_each(visit);
+}
+
+fn msetex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let pairs = num::parse_i64(args[1])
+        .and_then(|pairs| i32::try_from(pairs).ok())
+        .and_then(|pairs| usize::try_from(pairs).ok())
+        .filter(|&pairs| pairs > 0)
+        .ok_or(Error::fixed("ERR invalid numkeys value"))?;
+    let mut walk = Walk::new(args, 2);
+    let (pairs, _) = walk
+        .need_many(pairs.saturating_mul(2))
+        .map_err(|_| Error::fixed("ERR wrong number of key-value pairs"))?
+        .as_chunks::<2>();
+    let mut options = SetOptions::default();
+    while !walk.is_empty() {
+        options.take(&mut walk)?;
+    }
+    let expiry = options.expiry.at(ctx.now(), "msetex")?.unwrap_or(0);
+    let holds = match options.condition {
+        Condition::Absent => !pairs.iter().any(|[key, _]| ctx.db.exists(key)),
+        Condition::Present => pairs.iter().all(|[key, _]| ctx.db.exists(key)),
+        _ => true,
+    };
+    if holds {
+        for [key, value] in pairs {
+            store(ctx, key, value, options.expiry, expiry);
+        }
+    }
+    Ok(Reply::bool(holds))
 }
 
 fn set_for(ctx: &mut Ctx<'_>, args: Args<'_>, unit: Unit, name: &str) -> Outcome {
@@ -218,6 +267,14 @@ fn digest(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 pub(crate) const COMMANDS: &[Spec] = &[
     Spec::write("DELEX", -2, Keys::ONE, Category::String, delex).fast(),
     Spec::read("DIGEST", 2, Keys::ONE, Category::String, digest).fast(),
+    Spec::write(
+        "MSETEX",
+        -4,
+        Keys::Found(keys_of_pairs),
+        Category::String,
+        msetex,
+    )
+    .denyoom(),
     Spec::write("PSETEX", 4, Keys::ONE, Category::String, psetex).denyoom(),
     Spec::write("SET", -3, Keys::ONE, Category::String, set).denyoom(),
     Spec::write("SETEX", 4, Keys::ONE, Category::String, setex).denyoom(),

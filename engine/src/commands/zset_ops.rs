@@ -74,12 +74,21 @@ enum Aggregate {
     Sum,
     Min,
     Max,
+    /// The weights of the sets that have a member, added.
+    Count,
 }
 
 impl Aggregate {
+    fn weighted(self, score: f64, weight: f64) -> f64 {
+        match self {
+            Self::Count => weight,
+            Self::Sum | Self::Min | Self::Max => score * weight,
+        }
+    }
+
     fn apply(self, a: f64, b: f64) -> f64 {
         match self {
-            Self::Sum => number(a + b),
+            Self::Sum | Self::Count => number(a + b),
             Self::Min => a.min(b),
             Self::Max => a.max(b),
         }
@@ -159,6 +168,8 @@ impl<'a> Plan<'a> {
                     Aggregate::Min
                 } else if walk.word("MAX") {
                     Aggregate::Max
+                } else if walk.word("COUNT") {
+                    Aggregate::Count
                 } else {
                     return Err(SYNTAX);
                 };
@@ -192,7 +203,7 @@ impl<'a> Plan<'a> {
         let mut sums: Dict<f64> = Dict::default();
         for (source, weight) in sources {
             source.each(|member, score| {
-                let score = number(score * weight);
+                let score = number(self.aggregate.weighted(score, *weight));
                 match sums.get_mut(member) {
                     Some(sum) => *sum = self.aggregate.apply(*sum, score),
                     None => drop(sums.insert_new(member, score)),
@@ -213,11 +224,12 @@ impl<'a> Plan<'a> {
             return result;
         };
         smallest.each(|member, score| {
-            let start = Some(number(score * weight));
+            let start = Some(number(self.aggregate.weighted(score, *weight)));
             let sum = others.iter().fold(start, |sum, (source, weight)| {
                 // What is no number stays so until it is added, as in Redis.
                 budget.spend(STEPS).ok()?;
-                Some(self.aggregate.apply(sum?, source.score(member)? * weight))
+                let score = self.aggregate.weighted(source.score(member)?, *weight);
+                Some(self.aggregate.apply(sum?, score))
             });
             if let Some(sum) = sum {
                 result.insert(member, sum);

@@ -6,7 +6,7 @@ use super::codec::{Corrupt, Reader, put_bytes, put_number};
 use crate::array::{self, Array};
 use crate::hash::Hash;
 use crate::json::{self, Json};
-use crate::stream::{Claim, Fields, Group, Stream, StreamId};
+use crate::stream::{Claim, Deliveries, Fields, Group, Release, Stream, StreamId};
 use crate::value::{List, Set, Typed, Value};
 use crate::vectors::{self, Metric, Vectors};
 use crate::zset::ZSet;
@@ -200,6 +200,9 @@ fn read_optional(reader: &mut Reader) -> Result<Option<u64>, Corrupt> {
     Ok(present.then_some(value))
 }
 
+/// In place of the time of delivery: no consumer has the entry.
+const RELEASED: u64 = u64::MAX;
+
 fn write_stream(out: &mut Vec<u8>, stream: &Stream) {
     put_number(out, stream.len() as u64);
     for entry in stream.range(StreamId::MIN, StreamId::MAX) {
@@ -224,8 +227,14 @@ fn write_stream(out: &mut Vec<u8>, stream: &Stream) {
         put_number(out, group.pending().len() as u64);
         for (id, pending) in group.pending() {
             put_id(out, *id);
-            put_bytes(out, &pending.consumer);
-            put_number(out, pending.delivered_at);
+            put_bytes(out, pending.consumer.as_deref().unwrap_or_default());
+            put_number(
+                out,
+                pending
+                    .consumer
+                    .as_ref()
+                    .map_or(RELEASED, |_| pending.delivered_at),
+            );
             put_number(out, pending.deliveries);
         }
     }
@@ -272,6 +281,16 @@ fn read_group(reader: &mut Reader) -> Result<Group, Corrupt> {
         let id = read_id(reader)?;
         let consumer = reader.bytes()?;
         let (delivered_at, deliveries) = (reader.number()?, reader.number()?);
+        if delivered_at == RELEASED {
+            group.release(
+                id,
+                Release {
+                    deliveries: Deliveries::Given(deliveries),
+                    force: true,
+                },
+            );
+            continue;
+        }
         let claim = Claim {
             min_idle: 0,
             delivered_at,

@@ -9,9 +9,51 @@ use super::id::StreamId;
 /// An entry that was delivered and not acknowledged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pending {
-    pub(crate) consumer: Bytes,
+    /// Who got it; nobody once it was released.
+    pub(crate) consumer: Option<Bytes>,
     pub(crate) delivered_at: u64,
     pub(crate) deliveries: u64,
+}
+
+impl Pending {
+    /// How long ago it was delivered; `None` if nobody has it.
+    pub(crate) fn idle(&self, now: u64) -> Option<u64> {
+        self.consumer
+            .as_ref()
+            .map(|_| now.saturating_sub(self.delivered_at))
+    }
+}
+
+/// The largest number of deliveries that a reply can tell.
+const MOST_DELIVERIES: u64 = i64::MAX as u64;
+
+/// What becomes of the number of deliveries of an entry that is released.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Deliveries {
+    /// The last one does not count.
+    Less,
+    Same,
+    Most,
+    Given(u64),
+}
+
+impl Deliveries {
+    fn of(self, before: u64) -> u64 {
+        match self {
+            Self::Less => before.saturating_sub(1),
+            Self::Same => before,
+            Self::Most => MOST_DELIVERIES,
+            Self::Given(count) => count,
+        }
+    }
+}
+
+/// How an entry is released.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Release {
+    pub(crate) deliveries: Deliveries,
+    /// Make the entry pending if it is not.
+    pub(crate) force: bool,
 }
 
 /// One consumer of a group.
@@ -135,7 +177,7 @@ impl Group {
             id,
             name,
             Pending {
-                consumer: Bytes::new(),
+                consumer: None,
                 delivered_at: now,
                 deliveries: 1,
             },
@@ -146,7 +188,7 @@ impl Group {
     pub(crate) fn redeliver(&mut self, id: StreamId, now: u64) {
         if let Some(pending) = self.pending.get_mut(&id) {
             pending.delivered_at = now;
-            pending.deliveries += 1;
+            pending.deliveries = (pending.deliveries + 1).min(MOST_DELIVERIES);
         }
     }
 
@@ -155,16 +197,38 @@ impl Group {
         let Some(pending) = self.pending.remove(&id) else {
             return false;
         };
-        if let Some(consumer) = self.consumers.get_mut(&pending.consumer) {
+        let owner = pending.consumer.as_ref();
+        if let Some(consumer) = owner.and_then(|name| self.consumers.get_mut(name)) {
             consumer.pending.remove(&id);
         }
+        true
+    }
+
+    /// Takes `id` from the consumer that has it; `false` if it is not pending.
+    pub(crate) fn release(&mut self, id: StreamId, release: Release) -> bool {
+        let deliveries = match self.pending.get(&id) {
+            Some(pending) => release.deliveries.of(pending.deliveries),
+            None if release.force => release.deliveries.of(0),
+            None => return false,
+        };
+        self.acknowledge(id);
+        let pending = Pending {
+            consumer: None,
+            delivered_at: 0,
+            deliveries,
+        };
+        self.pending.insert(id, pending);
         true
     }
 
     /// Gives pending entry `id` to a consumer that exists; `false` if it may not have it.
     pub(crate) fn claim(&mut self, id: StreamId, name: &[u8], claim: Claim) -> bool {
         let deliveries = match self.pending.get(&id) {
-            Some(pending) if claim.now.saturating_sub(pending.delivered_at) < claim.min_idle => {
+            Some(pending)
+                if pending
+                    .idle(claim.now)
+                    .is_some_and(|idle| idle < claim.min_idle) =>
+            {
                 return false;
             }
             Some(pending) => pending.deliveries,
@@ -175,13 +239,13 @@ impl Group {
         let deliveries = match claim.deliveries {
             Some(fixed) => fixed,
             None if claim.just_id => deliveries,
-            None => deliveries + 1,
+            None => (deliveries + 1).min(MOST_DELIVERIES),
         };
         self.assign(
             id,
             name,
             Pending {
-                consumer: Bytes::new(),
+                consumer: None,
                 delivered_at: claim.delivered_at,
                 deliveries,
             },
@@ -202,7 +266,7 @@ impl Group {
             .or_default()
             .pending
             .insert(id);
-        pending.consumer = owner;
+        pending.consumer = Some(owner);
         self.pending.insert(id, pending);
     }
 
@@ -222,11 +286,14 @@ impl Group {
             .values()
             .map(|consumer| consumer.pending.len())
             .sum();
-        owned == self.pending.len()
-            && self.pending.iter().all(|(id, pending)| {
+        let with_owner =
+            |(id, pending): (&StreamId, &Pending)| Some((*id, pending.consumer.clone()?));
+        let mut with_owner = self.pending.iter().filter_map(with_owner);
+        owned == with_owner.clone().count()
+            && with_owner.all(|(id, owner)| {
                 self.consumers
-                    .get(&pending.consumer)
-                    .is_some_and(|consumer| consumer.pending.contains(id))
+                    .get(&owner)
+                    .is_some_and(|consumer| consumer.pending.contains(&id))
             })
     }
 }

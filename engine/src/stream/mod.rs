@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-pub(crate) use group::{Claim, Group};
+pub(crate) use group::{Claim, Deliveries, Group, Release};
 pub(crate) use id::{Bound, NewId, StreamId};
 pub(crate) use log::{Entry, Fields, NODE_ENTRIES};
 

@@ -247,7 +247,7 @@ fn apply(stream: &mut Stream, model: &mut BTreeSet<StreamId>, step: &Step) {
             let owned: BTreeSet<_> = group
                 .pending()
                 .iter()
-                .filter(|(_, p)| p.consumer == name(c))
+                .filter(|(_, p)| p.consumer.as_deref() == Some(name(c).as_bytes()))
                 .map(|(id, _)| *id)
                 .collect();
             assert_eq!(group.delete_consumer(name(c).as_bytes()), owned.len());

@@ -15,6 +15,7 @@ mod pubsub;
 mod sets;
 mod snapshots;
 mod sorted_sets;
+mod strings;
 mod transactions;
 mod vectors;
 

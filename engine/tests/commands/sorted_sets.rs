@@ -151,3 +151,27 @@ fn algebra_weighs_and_aggregates() {
         ("ZUNION 2 p q WITHSCORES", "[m 0]"),
     ]);
 }
+
+#[test]
+fn a_union_can_count_the_sets_that_have_a_member() {
+    Fixture::new().expect(&[
+        ("ZADD s1 1 foo 1 bar", "2"),
+        ("ZADD s2 2 foo 2 bar", "2"),
+        ("ZADD s3 3 foo", "1"),
+        ("ZUNIONSTORE out 3 s1 s2 s3 AGGREGATE COUNT", "2"),
+        ("ZRANGE out 0 -1 WITHSCORES", "[bar 2 foo 3]"),
+        ("ZINTER 3 s1 s2 s3 AGGREGATE count WITHSCORES", "[foo 3]"),
+        // A set contributes its weight, whatever the scores are.
+        (
+            "ZUNION 3 s1 s2 s3 WEIGHTS 10 2 0.5 AGGREGATE COUNT WITHSCORES",
+            "[bar 12 foo 12.5]",
+        ),
+        ("ZINTERSTORE out 2 s1 s2 AGGREGATE COUNT WEIGHTS 2 3", "2"),
+        ("ZRANGE out 0 -1 WITHSCORES", "[bar 5 foo 5]"),
+        (
+            "ZUNION 2 s1 s2 WEIGHTS inf -inf AGGREGATE COUNT WITHSCORES",
+            "[bar 0 foo 0]",
+        ),
+        ("ZUNION 1 s1 AGGREGATE AVG", "-ERR syntax error"),
+    ]);
+}
