@@ -298,5 +298,28 @@ pub(crate) fn admit(
         }
     }
     side.acl.check(&side.budget, caller, spec, args)?;
+    check_keys(spec, args)?;
     Ok(spec)
+}
+
+/// The longest key, as on Upstash.
+const LONGEST_KEY: usize = 32 * 1024;
+
+/// Fails if a key is too long.
+fn check_keys(spec: &Spec, args: Args<'_>) -> Result<(), Error> {
+    if args.iter().all(|arg| arg.len() <= LONGEST_KEY) {
+        return Ok(());
+    }
+    let mut actual = None;
+    spec.keys.each(args, |at| {
+        let len = args.get(at).map_or(0, |key| key.len());
+        if len > LONGEST_KEY {
+            actual.get_or_insert(len);
+        }
+    });
+    actual.map_or(Ok(()), |actual| {
+        Err(Error::new(format!(
+            "ERR max key size exceeded. Limit: {LONGEST_KEY} bytes, Actual: {actual} bytes"
+        )))
+    })
 }

@@ -316,3 +316,17 @@ fn several_threads_share_the_load() {
     assert_eq!(command(addr, &["GET", "n"]), r#"{"result":"600"}"#);
     server.stop();
 }
+
+#[test]
+fn a_key_that_is_too_long_is_that_commands_error() {
+    let server = start(|builder| builder);
+    let addr = server.addr();
+    let key = "k".repeat(32 * 1024 + 1);
+    let error = r#"{"error":"ERR max key size exceeded. Limit: 32768 bytes, Actual: 32769 bytes"}"#;
+    let response = post(addr, "/", format!(r#"["SET","{key}","v"]"#));
+    assert_eq!((response.status, response.text().as_str()), (400, error));
+    let body = format!(r#"[["SET","a","1"],["MGET","a","{key}"],["GET","a"]]"#);
+    let response = post(addr, "/pipeline", body);
+    let wanted = format!(r#"[{{"result":"OK"}},{error},{{"result":"1"}}]"#);
+    assert_eq!((response.status, response.text()), (200, wanted));
+}

@@ -196,3 +196,35 @@ fn a_dumped_value_is_restored_under_another_name() {
         ("RESTORE x 0 y NOPE", "-ERR syntax error"),
     ]);
 }
+
+#[test]
+fn keys_have_a_longest_length_in_every_place() {
+    let fixture = Fixture::new();
+    let (fits, long) = ("k".repeat(32 * 1024), "k".repeat(32 * 1024 + 1));
+    let refusal = "-ERR max key size exceeded. Limit: 32768 bytes, Actual: 32769 bytes";
+    for line in [
+        "GET {}",
+        "SET {} v",
+        "MSET a 1 {} 2",
+        "MSETEX 2 a 1 {} 2 EX 9",
+        "DEL a b {}",
+        "RENAME a {}",
+        "ZUNIONSTORE {} 1 a",
+        "ZUNIONSTORE a 2 b {}",
+        "EVAL return_1 1 {}",
+        "XREAD STREAMS a {} 0 0",
+        "BITOP AND a b {}",
+        "JSON.SET {} $ 1",
+        "XGROUP CREATE {} g $ MKSTREAM",
+    ] {
+        let shown = fixture.run(&line.replace("{}", &long));
+        assert_eq!(shown, refusal, "{line}");
+    }
+    // What is no key may be long.
+    assert_eq!(fixture.run(&format!("SET {fits} {long}")), "+OK");
+    assert_eq!(fixture.run(&format!("HSET h {long} {long}")), "1");
+    assert_eq!(fixture.run(&format!("PUBLISH {long} m")), "0");
+    let script = "return redis.pcall('GET', ARGV[1])";
+    let reply = fixture.engine.call(&["EVAL", script, "0", &long]);
+    assert_eq!(crate::show(&reply), refusal);
+}
