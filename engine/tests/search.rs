@@ -540,3 +540,120 @@ fn the_entries_of_a_stream_are_searched() {
         ":1"
     );
 }
+
+/// Two queries: the wireless mouse and headphones, and what is audio.
+const WIRELESS: &str = r#"{"description":"wireless"}"#;
+const AUDIO: &str = r#"{"category":"audio"}"#;
+
+#[test]
+fn ranks_of_several_queries_are_merged() {
+    let shell = shop();
+    let rrf = |more: &str| format!(r#"{{"$rrf":{{"retrievers":[{WIRELESS},{AUDIO}]{more}}}}}"#);
+    assert_eq!(keys(&shell, "json", WIRELESS, ""), "2 5");
+    // Headphones: 1/(60+2) + 1/(60+1), mouse: 1/(60+1).
+    assert_eq!(
+        shell.run(&format!("SEARCH.QUERY json '{}' NOCONTENT", rrf(""))),
+        "[[j:5, 0.03252247488101534], [j:2, 0.01639344262295082]]"
+    );
+    // 1/(1+2) + 1/(1+1), 1/(1+1).
+    assert_eq!(
+        shell.run(&format!(
+            "SEARCH.QUERY json '{}' NOCONTENT",
+            rrf(r#","rankConstant":1"#)
+        )),
+        "[[j:5, 0.8333333333333333], [j:2, 0.5]]"
+    );
+    let weighted = |weight: &str| {
+        format!(
+            r#"{{"$rrf":{{"retrievers":[{WIRELESS},{{"$standard":{{"query":{AUDIO},"weight":{weight}}}}}]}}}}"#
+        )
+    };
+    assert_eq!(keys(&shell, "json", &weighted("0"), ""), "2 5");
+    assert_eq!(keys(&shell, "json", &weighted("0.5"), ""), "5 2");
+    // Each query contributes one result, and one is left; LIMIT is the window if none is given.
+    assert_eq!(keys(&shell, "json", &rrf(r#","window":1"#), ""), "2");
+    assert_eq!(keys(&shell, "json", &rrf(""), "LIMIT 1"), "2");
+    let paged = rrf(r#","window":11000"#);
+    assert_eq!(keys(&shell, "json", &paged, "LIMIT 1"), "5");
+    assert_eq!(keys(&shell, "json", &paged, "LIMIT 1 OFFSET 1"), "2");
+    // Counts and aggregations take all documents of all queries.
+    let all = rrf(r#","window":1"#);
+    assert_eq!(shell.run(&format!("SEARCH.COUNT json '{all}'")), ":2");
+    let sum = r#"{"all":{"$sum":{"field":"stock"}}}"#;
+    assert_eq!(
+        shell.run(&format!("SEARCH.AGGREGATE json '{all}' '{sum}'")),
+        shell.run(&format!("SEARCH.AGGREGATE json '{WIRELESS}' '{sum}'"))
+    );
+    let marked = shell.run(&format!(
+        "SEARCH.QUERY json '{}' LIMIT 1 SELECT 1 category HIGHLIGHT FIELDS 1 category",
+        rrf(r#","window":9"#)
+    ));
+    assert!(marked.contains("<em>audio</em>"), "{marked}");
+}
+
+#[test]
+fn one_query_may_be_written_as_a_retriever() {
+    let shell = shop();
+    let standard = format!(r#"{{"$standard":{{"query":{WIRELESS}}}}}"#);
+    assert_eq!(keys(&shell, "json", &standard, "ORDERBY price DESC"), "5 2");
+    assert_eq!(shell.run(&format!("SEARCH.COUNT json '{standard}'")), ":2");
+}
+
+#[test]
+fn malformed_retrievers_say_what_is_wrong() {
+    let shell = shop();
+    let refused = |query: &str, options: &str, reason: &str| {
+        let reply = shell.run(&format!("SEARCH.QUERY json '{query}' {options}"));
+        assert!(reply.starts_with("-ERR"), "{query}: {reply}");
+        assert!(reply.contains(reason), "{query}: {reply}");
+    };
+    let rrf = |inside: &str| format!(r#"{{"$rrf":{{{inside}}}}}"#);
+    let two = format!(r#""retrievers":[{WIRELESS},{AUDIO}]"#);
+    refused(&rrf(""), "", "needs 'retrievers'");
+    refused(&rrf(&format!(r#""retrievers":[{AUDIO}]"#)), "", "2 to 10");
+    let eleven = [AUDIO; 11].join(",");
+    refused(&rrf(&format!(r#""retrievers":[{eleven}]"#)), "", "2 to 10");
+    for constant in ["0", "2147483648", "1.5", "\"60\""] {
+        let query = rrf(&format!(r#"{two},"rankConstant":{constant}"#));
+        refused(&query, "", "from 1 to 2147483647");
+    }
+    for window in ["0", "11001", "-1"] {
+        let query = rrf(&format!(r#"{two},"window":{window}"#));
+        refused(&query, "", "from 1 to 11000");
+    }
+    refused(&rrf(&format!(r#"{two},"k":60"#)), "", "no parameter 'k'");
+    refused(&rrf(&two), "ORDERBY price", "ORDERBY");
+    let inner = rrf(&two);
+    let nested = rrf(&format!(r#""retrievers":[{AUDIO},{inner}]"#));
+    refused(&nested, "", "inside $rrf");
+    let negative = format!(r#"{{"$standard":{{"query":{AUDIO},"weight":-1}}}}"#);
+    let negative = rrf(&format!(r#""retrievers":[{AUDIO},{negative}]"#));
+    refused(&negative, "", "0 or greater");
+    let weighted = format!(r#"{{"$standard":{{"query":{AUDIO},"weight":1}}}}"#);
+    refused(&weighted, "", "inside $rrf only");
+    let beside = format!(r#"{{"$rrf":{{{two}}},"name":"x"}}"#);
+    refused(&beside, "", "only key");
+    refused(&format!(r#"{{"$must":[{inner}]}}"#), "", "$rrf");
+}
+
+#[test]
+fn hybrid_fields_are_texts_whose_meaning_needs_a_model() {
+    let shell = Shell::new();
+    shell.script(
+        r#"
+        SEARCH.CREATE i ON JSON PREFIX 1 d: SCHEMA text HYBRID plain TEXT => :1
+        JSON.SET d:1 $ '{"text":"foam earplugs","plain":"x"}'
+        SEARCH.COUNT i '{"text":"earplug"}' => :1
+        SEARCH.QUERY i '{"$ann":{"field":"text","query":"quiet"}}' => -ERR invalid query: $ann needs an embedding model, which this server does not have; HYBRID fields are searched by their words only
+        SEARCH.COUNT i '{"$rrf":{"retrievers":[{"text":"a"},{"$ann":{"field":"text","query":"quiet"}}]}}' => -ERR invalid query: $ann needs an embedding model, which this server does not have; HYBRID fields are searched by their words only
+        SEARCH.QUERY i '{"$ann":{"field":"plain","query":"quiet"}}' => -ERR invalid query: the 'field' of $ann must be a HYBRID field
+        SEARCH.QUERY i '{"$ann":{"field":"text","query":""}}' => -ERR invalid query: the 'query' of $ann must be a text
+        "#,
+    );
+    let copy = shell.reloaded();
+    for shell in [&shell, &copy] {
+        let described = shell.run("SEARCH.DESCRIBE i");
+        assert!(described.contains("[text, HYBRID]"), "{described}");
+        assert_eq!(shell.run(r#"SEARCH.COUNT i '{"text":"foam"}'"#), ":1");
+    }
+}

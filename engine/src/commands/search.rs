@@ -188,8 +188,10 @@ fn fields(walk: &mut Walk<'_>) -> Result<Vec<Field>, Error> {
     let mut fields: Vec<Field> = Vec::new();
     while let Some(name) = walk.take() {
         let name = utf8(name)?;
-        let kind = match &*walk.need()?.to_ascii_uppercase() {
-            b"TEXT" => Kind::Text {
+        let kind = walk.need()?;
+        let hybrid = kind.eq_ignore_ascii_case(b"HYBRID");
+        let kind = match &*kind.to_ascii_uppercase() {
+            b"TEXT" | b"HYBRID" => Kind::Text {
                 stem: true,
                 whole: false,
             },
@@ -216,6 +218,7 @@ fn fields(walk: &mut Walk<'_>) -> Result<Vec<Field>, Error> {
             name: name.into(),
             kind,
             fast: false,
+            hybrid,
             from: None,
         };
         loop {

@@ -1,7 +1,7 @@
 //! Search indexes: querying, counting, aggregating.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 
@@ -17,8 +17,8 @@ use crate::num;
 use crate::parse::Walk;
 use crate::reply::Reply;
 use crate::search::{
-    self, Doc, Index, Kind, Matches, Query, Value, at_path, entry_of, field_of, invalid,
-    parse_filter,
+    self, Doc, Index, Kind, Matches, Query, Retriever, Rrf, Value, at_path, entry_of, field_of,
+    invalid,
 };
 use crate::value::Value as Stored;
 
@@ -114,6 +114,11 @@ impl<'a> Options<'a> {
         Ok(options)
     }
 
+    /// How many results are returned.
+    fn limit(&self) -> usize {
+        self.limit.unwrap_or(10)
+    }
+
     /// Fields with their directions, up to the next option.
     fn order(&mut self, walk: &mut Walk<'a>) -> Result<(), Error> {
         loop {
@@ -139,17 +144,17 @@ fn names<'a>(texts: &[&'a [u8]]) -> Result<Vec<&'a str>, Error> {
     texts.iter().map(|text| utf8(text)).collect()
 }
 
-fn filter(index: &Index, text: &[u8]) -> Result<Query, Error> {
+fn retriever(index: &Index, text: &[u8]) -> Result<Retriever, Error> {
     let node = json::parse(text).map_err(|error| invalid(&error.to_string()))?;
-    parse_filter(&index.definition, &node)
+    Retriever::parse(&index.definition, &node)
 }
 
 /// Documents that match and whose keys are still there.
-fn alive<'i>(
+fn alive<'i, 'm>(
     index: &'i Index,
-    db: &'i Db,
-    matches: &'i Matches,
-) -> impl Iterator<Item = (&'i Doc, f64)> {
+    db: &'m Db,
+    matches: &'m Matches,
+) -> impl Iterator<Item = (&'i Doc, f64)> + use<'i, 'm> {
     let docs = matches
         .iter()
         .filter_map(|(id, score)| Some((index.docs.get(id)?, *score)));
@@ -173,7 +178,7 @@ fn on_index(
 
 pub(super) fn count(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     on_index(ctx, args[1], Reply::Int(-1), |index, db, budget| {
-        let matches = index.search(&filter(index, args[2])?, budget);
+        let matches = index.search(&retriever(index, args[2])?.into_query(), budget);
         Ok(Reply::len(alive(index, db, &matches).count()))
     })
 }
@@ -181,7 +186,7 @@ pub(super) fn count(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 pub(super) fn aggregate(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let spec = json::parse(args[3]).map_err(|error| invalid(&error.to_string()))?;
     on_index(ctx, args[1], Reply::NilArray, |index, db, budget| {
-        let matches = index.search(&filter(index, args[2])?, budget);
+        let matches = index.search(&retriever(index, args[2])?.into_query(), budget);
         let docs: Vec<&Doc> = alive(index, db, &matches).map(|(doc, _)| doc).collect();
         search::aggregate(index, &docs, &spec, 0, budget).map(Reply::Array)
     })
@@ -195,19 +200,21 @@ pub(super) fn query(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         ));
     }
     on_index(ctx, args[1], Reply::NilArray, |index, db, budget| {
-        let query = filter(index, args[2])?;
-        let matches = index.search(&query, budget);
-        let mut hits: Vec<(&Doc, f64)> = alive(index, db, &matches).collect();
-        if let Some(function) = &options.score {
-            for (doc, score) in &mut hits {
-                *score = function.score(index, doc, *score)?;
+        let retriever = retriever(index, args[2])?;
+        let find = |query: &Query| find(index, db, query, &options, budget);
+        let hits = match &retriever {
+            Retriever::Standard(query) => find(query)?,
+            Retriever::Rrf(_) if !options.order.is_empty() => {
+                return Err(Error::fixed("ERR ORDERBY cannot be combined with $rrf"));
             }
-        }
+            Retriever::Rrf(rrf) => merge(rrf, options.limit(), find)?,
+        };
+        let query = retriever.into_query();
         let sorted = sort(index, hits, &options.order)?;
         let page = sorted
             .into_iter()
             .skip(options.offset)
-            .take(options.limit.unwrap_or(10));
+            .take(options.limit());
         let mut replies = Vec::new();
         for (doc, score) in page {
             let mut hit = vec![Reply::Bulk(doc.key.clone()), score];
@@ -222,6 +229,56 @@ pub(super) fn query(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     })
 }
 
+/// Documents that match a query, with their scores.
+fn find<'i>(
+    index: &'i Index,
+    db: &Db,
+    query: &Query,
+    options: &Options<'_>,
+    budget: &Budget,
+) -> Result<Vec<(&'i Doc, f64)>, Error> {
+    let matches = index.search(query, budget);
+    let mut hits: Vec<(&Doc, f64)> = alive(index, db, &matches).collect();
+    if let Some(function) = &options.score {
+        for (doc, score) in &mut hits {
+            *score = function.score(index, doc, *score)?;
+        }
+    }
+    Ok(hits)
+}
+
+/// Documents that some query found, with what their ranks add up to.
+fn merge<'i>(
+    rrf: &Rrf,
+    limit: usize,
+    find: impl Fn(&Query) -> Result<Vec<(&'i Doc, f64)>, Error>,
+) -> Result<Vec<(&'i Doc, f64)>, Error> {
+    let window = rrf.window.unwrap_or(limit);
+    let mut merged: Vec<(&Doc, f64)> = Vec::new();
+    let mut places: HashMap<&Bytes, usize> = HashMap::new();
+    for (query, weight) in &rrf.parts {
+        let mut hits = find(query)?;
+        best_first(&mut hits);
+        for (at, (doc, _)) in hits.into_iter().take(window).enumerate() {
+            let place = *places.entry(&doc.key).or_insert_with(|| {
+                merged.push((doc, 0.0));
+                merged.len() - 1
+            });
+            if let Some((_, score)) = merged.get_mut(place) {
+                *score += rrf.points(*weight, at + 1);
+            }
+        }
+    }
+    best_first(&mut merged);
+    merged.truncate(window);
+    Ok(merged)
+}
+
+/// Sorts by score; what has the same one stays in order.
+fn best_first(hits: &mut [(&Doc, f64)]) {
+    hits.sort_by(|a, b| b.1.total_cmp(&a.1));
+}
+
 /// Documents in the order asked for, each with what it is sorted by.
 fn sort<'i>(
     index: &Index,
@@ -229,7 +286,7 @@ fn sort<'i>(
     order: &[(&str, bool)],
 ) -> Result<Vec<(&'i Doc, Reply)>, Error> {
     let Some((first, _)) = order.first() else {
-        hits.sort_by(|a, b| b.1.total_cmp(&a.1));
+        best_first(&mut hits);
         return Ok(hits
             .into_iter()
             .map(|(doc, score)| (doc, Reply::double(score)))

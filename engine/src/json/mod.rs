@@ -12,7 +12,7 @@ mod tests;
 mod update;
 mod write;
 
-pub(crate) use node::{MAX_DEPTH, Node};
+pub(crate) use node::{MAX_DEPTH, Node, Object};
 pub(crate) use number::{NumberError, add, multiply};
 pub(crate) use parse::parse;
 pub(crate) use path::Path;

@@ -14,6 +14,7 @@ mod index;
 mod operand;
 mod pending;
 mod query;
+mod retriever;
 mod schema;
 mod terms;
 #[cfg(test)]
@@ -27,10 +28,10 @@ use bytes::Bytes;
 
 pub(crate) use aggregate::aggregate;
 pub(crate) use eval::Matches;
-pub(crate) use filter::parse as parse_filter;
 pub(crate) use index::{Doc, Index, entry_of, field_of};
 pub(crate) use operand::invalid;
 pub(crate) use query::Query;
+pub(crate) use retriever::{Retriever, Rrf};
 pub(crate) use schema::{Definition, Field, Kind, Source, Value, at_path};
 pub(crate) use text::LANGUAGES;
 

@@ -25,6 +25,8 @@ pub(crate) struct Field {
     pub(crate) name: Box<str>,
     pub(crate) kind: Kind,
     pub(crate) fast: bool,
+    /// A text that would be searched by meaning, too, if there were a model.
+    pub(crate) hybrid: bool,
     /// The field of the document it is read from, if that has another name.
     pub(crate) from: Option<Box<str>>,
 }
@@ -154,7 +156,11 @@ impl Field {
         let from = self.from.as_deref();
         [
             Some(&*self.name),
-            Some(self.kind.name()),
+            Some(if self.hybrid {
+                "HYBRID"
+            } else {
+                self.kind.name()
+            }),
             (!stem).then_some("NOSTEM"),
             whole.then_some("NOTOKENIZE"),
             self.fast.then_some("FAST"),
