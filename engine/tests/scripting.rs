@@ -232,3 +232,48 @@ fn scripts_run_one_at_a_time() {
     });
     assert_eq!(engine.call(&["GET", "k"]), Reply::bulk("2000"));
 }
+
+#[test]
+fn replies_have_the_types_of_resp3_after_setresp() {
+    let engine = Engine::default();
+    for command in [
+        &["HSET", "h", "f", "v"][..],
+        &["SADD", "s", "m"],
+        &["ZADD", "z", "1.5", "m"],
+        &["XADD", "x", "1-1", "f", "v"],
+    ] {
+        assert!(!engine.call(command).is_error());
+    }
+    let text = |script: &str| eval(&engine, &format!("redis.setresp(3) {script}"));
+    for (script, wanted) in [
+        ("return redis.call('HGETALL','h').map.f", "v"),
+        ("return tostring(redis.call('SMEMBERS','s').set.m)", "true"),
+        (
+            "return tostring(redis.call('ZSCORE','z','m').double)",
+            "1.5",
+        ),
+        (
+            "local r = redis.call('ZRANGE','z',0,-1,'WITHSCORES') return r[1][1] .. r[1][2].double",
+            "m1.5",
+        ),
+        (
+            "return redis.call('XREAD','STREAMS','x','0').map.x[1][1]",
+            "1-1",
+        ),
+        ("return redis.call('INFO').verbatim_string.format", "txt"),
+        ("return type(redis.call('HGETALL','none').map)", "table"),
+        ("return tostring(redis.call('ZSCORE','z','none'))", "nil"),
+        ("redis.setresp(2) return redis.call('HGETALL','h')[2]", "v"),
+    ] {
+        assert_eq!(text(script), Reply::bulk(wanted), "{script}");
+    }
+    // A client of RESP2 gets the flat form of each.
+    assert_eq!(
+        text("return redis.call('HGETALL','h')"),
+        Reply::array(["f", "v"].map(Reply::bulk))
+    );
+    assert_eq!(
+        text("return redis.call('ZRANGE','z',0,-1,'WITHSCORES')"),
+        Reply::array([Reply::array(["m", "1.5"].map(Reply::bulk))])
+    );
+}

@@ -34,6 +34,7 @@ mod frame;
 mod native;
 mod pattern;
 mod random;
+mod shape;
 mod strings;
 mod structs;
 mod vm;

@@ -10,6 +10,7 @@ use super::compile::{self, Compiler};
 use super::convert::{self, Argument};
 use super::error::{self, Kind, SANDBOX, bad_argument, bad_type, explain, raise, raise_text};
 use super::frame::{self, Failure, Registration, Shared};
+use super::shape::Shape;
 use super::{bit, cjson, cmsgpack, random, strings, structs};
 use crate::error::Error;
 use crate::reply::Reply;
@@ -232,8 +233,8 @@ fn arguments(args: &MultiValue) -> std::result::Result<SmallVec<[Argument; 8]>, 
 fn command(lua: &Lua, frame: &Shared, protected: bool) -> Result<Function> {
     let frame = Arc::clone(frame);
     let run = move |lua: &Lua, bounds: &Bounds, args: MultiValue| {
-        let (reply, resp3) = match arguments(&args) {
-            Err(text) => (Reply::Error(Error::fixed(text)), false),
+        let (reply, shape) = match arguments(&args) {
+            Err(text) => (Reply::Error(Error::fixed(text)), None),
             Ok(arguments) => {
                 let list: SmallVec<[&[u8]; 8]> = arguments.iter().map(Argument::as_slice).collect();
                 // What a command takes is copied at least once.
@@ -246,14 +247,18 @@ fn command(lua: &Lua, frame: &Shared, protected: bool) -> Result<Function> {
                     drop(frame);
                     return Err(error::raise_at(lua, text));
                 }
-                (frame.call(&list), frame.resp3)
+                let shape = frame.resp3.then(|| Shape::of(&list));
+                (frame.call(&list), shape)
             }
         };
         match reply {
             Reply::Error(error) if !protected => Err(raise(error.message())),
             reply => {
                 bounds.check_room(lua, convert::weight(&reply))?;
-                convert::to_lua(lua, &reply, resp3)
+                match shape {
+                    Some(shape) => shape.to_lua(lua, &reply),
+                    None => convert::to_lua(lua, &reply, false),
+                }
             }
         }
     };
