@@ -161,7 +161,8 @@ fn scripts_respect_the_memory_limit_of_the_data() {
             .memory_limit(20_000)
             .eviction(Eviction::NoEviction),
     );
-    let fill = "return redis.call('SET', KEYS[1], ARGV[1])";
+    // It needs more than one of the many below, so that it does not fit where they do not.
+    let fill = "return redis.call('SET', KEYS[1], string.rep('x', 200))";
     assert_eq!(eval(&engine, fill), Reply::ok());
     // Each write is checked, not only whether there was room when the script began.
     let many = "for i = 1, 1000 do redis.call('SET', i, string.rep('x', 100)) end";
