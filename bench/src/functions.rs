@@ -43,8 +43,10 @@ pub(crate) fn run(args: &FunctionsArgs) -> Result<(), Failure> {
         Some(path) => path.clone(),
         None => Program::App.path()?,
     };
-    let size = std::fs::metadata(&app)
-        .map_err(|error| Failure::new(format!("{}: {error}", app.display())))?;
+    let size = std::fs::metadata(&app).map_err(|error| {
+        let build = "cargo build --release -p restis-handlers --bin app";
+        Failure::new(format!("{}: {error}; {build}", app.display()))
+    })?;
     let certificate = Certificate::new()?;
     let store = Store::with(&[
         "--tls-cert",

@@ -175,7 +175,10 @@ def streams():
     for _ in range(110):
         redis.xadd("long", "*", {"a": "b"})
     redis.xadd("long", "*", {"a": "b"}, maxlen=30, approximate_trim=True)
+    redis.xtrim("long", maxlen=30)
     assert redis.xlen("long") > 100
+    for _ in range(30):
+        redis.xadd("long", "*", {"a": "b"})
     redis.xtrim("long", maxlen=30)
     assert 29 <= redis.xlen("long") <= 31
 

@@ -30,19 +30,20 @@ local read = function(...)
   if not err then return reply end
   return not string.find(err, 'WRONGTYPE', 1, true) and call(...)
 end
-local listed = function(set, at, n)
+-- The first of n members that is in the set, beginning after so many.
+local listed = function(set, at, n, after)
   if n == 0 then return end
   local hits = read('SMISMEMBER', set, unpack(ARGV, at, at + n - 1)) or {}
-  for i = 1, n do if hits[i] == 1 then return i end end
+  for k = after, after + n - 1 do local i = k % n + 1; if hits[i] == 1 then return i end end
 end
 local decide = function(from, to, at)
   local now, cost, most = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
   local server = now == 0
   if server then local t = call('TIME'); now = t[1] * 1000 + floor(t[2] / 1000) end
   if members > 0 then
-    local allowed = listed(KEYS[to], at + 3, allowing)
+    local allowed = listed(KEYS[to], at + 3, allowing, 0)
     if allowed then return {3, allowed, now} end
-    local denied = listed(KEYS[to - 1], at + 3, members)
+    local denied = listed(KEYS[to - 1], at + 3, members, allowing)
     if denied then return {2, denied, now} end
   end
   local next_key = function() from = from + 1; return KEYS[from] end

@@ -58,8 +58,8 @@ impl Plan {
             return Ok(send(&without_waiting(args)));
         } else if is("FUNCTION") && has_sub(args, "KILL") {
             return Err(NOTHING_TO_KILL.to_owned());
-        } else if is("COPY") && other_database(args) {
-            return Err(OTHER_DATABASE.to_owned());
+        } else if is("COPY") {
+            return Ok(send(&within_database(args)?));
         }
         Ok(send(args))
     }
@@ -75,10 +75,18 @@ fn has_sub(args: &[&[u8]], sub: &str) -> bool {
         .is_some_and(|arg| arg.eq_ignore_ascii_case(sub.as_bytes()))
 }
 
-/// Whether `COPY` names a database: its number is that of the Redis, not of the client.
-fn other_database(args: &[&[u8]]) -> bool {
+/// `COPY` without `DB 0`: the client's only database has another number in the Redis.
+fn within_database<'a>(args: &[&'a [u8]]) -> Result<Vec<&'a [u8]>, String> {
+    let mut kept: Vec<&[u8]> = args.iter().take(3).copied().collect();
     let mut options = args.iter().skip(3);
-    options.any(|option| option.eq_ignore_ascii_case(b"DB"))
+    while let Some(option) = options.next() {
+        if !option.eq_ignore_ascii_case(b"DB") {
+            kept.push(option);
+        } else if options.next() != Some(&b"0".as_slice()) {
+            return Err(OTHER_DATABASE.to_owned());
+        }
+    }
+    Ok(kept)
 }
 
 /// `WAIT` tells how many replicas there are in step, and does not wait for more: the connection
@@ -207,6 +215,15 @@ mod tests {
             let args: Vec<&[u8]> = command.split(' ').map(str::as_bytes).collect();
             assert!(Plan::new(&args, &scripts).is_err(), "{command}");
         }
+    }
+
+    #[test]
+    fn a_copy_within_the_only_database_is_sent_without_its_number() {
+        let scripts = Scripts::default();
+        assert_eq!(
+            sent(&["COPY", "a", "b", "DB", "0", "REPLACE"], &scripts),
+            ["COPY", "a", "b", "REPLACE"]
+        );
     }
 
     #[test]
