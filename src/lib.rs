@@ -15,6 +15,8 @@
 //! # Ok(())
 //! # }
 //! ```
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 #[macro_use]
 mod protocol;
 pub mod client;
