@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::StatusCode;
@@ -106,6 +107,9 @@ impl<T: Unpin> Body for Tracked<T> {
     }
 }
 
+/// A client that sends nothing for so long waits for its answer.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// Reads a request's body; one piece is not copied.
 pub(crate) async fn read(body: Incoming, limits: &Limits) -> Result<Bytes, Failure> {
     if body.is_end_stream() {
@@ -165,13 +169,13 @@ async fn next(body: &mut Incoming) -> Result<Option<Bytes>, Failure> {
     Ok(None)
 }
 
-/// Reads on for a while, so that the client can finish sending and see the answer.
+/// Reads on while more comes, so that the client can finish sending and see the answer.
 async fn too_large(mut body: Incoming, limit: usize, mut length: u64) -> Failure {
     let declared = body.size_hint().exact().is_some();
     let mut drained = 0;
     while drained < 4 * limit as u64 {
-        match next(&mut body).await {
-            Ok(Some(piece)) => {
+        match tokio::time::timeout(PAUSE, next(&mut body)).await {
+            Ok(Ok(Some(piece))) => {
                 drained += piece.len() as u64;
                 if !declared {
                     length += piece.len() as u64;

@@ -64,7 +64,6 @@ where
         // The socket keeps the time: hyper knows one for heads and idle connections alike.
         .header_read_timeout(None)
         .max_buf_size(BUFFER)
-        .pipeline_flush(true)
         .serve_connection(TokioIo::new(io), service);
     let mut connection = std::pin::pin!(connection);
     let outcome = tokio::select! {

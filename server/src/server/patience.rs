@@ -15,6 +15,9 @@ use tokio::time::Sleep;
 use super::peer::{Head, Peer};
 use crate::config::Limits;
 
+/// Time for a peer to take the last answer while it still sends what nobody reads.
+const LINGER: Duration = Duration::from_secs(2);
+
 /// Fails when the peer makes it wait for too long, or sends too much of a head.
 #[derive(Debug)]
 pub(super) struct Patience<I> {
@@ -28,6 +31,8 @@ pub(super) struct Patience<I> {
     in_head: bool,
     reading: Option<Pin<Box<Sleep>>>,
     writing: Option<Pin<Box<Sleep>>>,
+    /// Our side is closed; set while the peer's rest is thrown away.
+    lingering: Option<Pin<Box<Sleep>>>,
 }
 
 impl<I: Unpin> Patience<I> {
@@ -41,6 +46,7 @@ impl<I: Unpin> Patience<I> {
             in_head: false,
             reading: None,
             writing: None,
+            lingering: None,
         }
     }
 
@@ -130,7 +136,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for Patience<I> {
     }
 }
 
-impl<I: AsyncWrite + Unpin> AsyncWrite for Patience<I> {
+impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Patience<I> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -163,7 +169,32 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Patience<I> {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let ended = this.io().poll_shutdown(cx);
-        this.check(ended, cx)
+        if this.lingering.is_none() {
+            let ended = this.io().poll_shutdown(cx);
+            ready!(this.check(ended, cx))?;
+        }
+        this.linger(cx).map(Ok)
+    }
+}
+
+impl<I: AsyncRead + Unpin> Patience<I> {
+    /// Throws away what the peer still sends: a socket that closes with something unread resets
+    /// the connection, and the peer loses the answer that says why.
+    fn linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut unread = self.in_head && self.peer.requests() == self.requests;
+        let mut bytes = [0; 4096];
+        loop {
+            let mut buf = ReadBuf::new(&mut bytes);
+            // The runtime's budget of reads ends this loop for a peer that never stops.
+            let read = self.io().poll_read(cx, &mut buf);
+            match read {
+                Poll::Ready(Ok(())) if !buf.filled().is_empty() => unread = true,
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending if !unread && self.lingering.is_none() => return Poll::Ready(()),
+                Poll::Pending => break,
+            }
+        }
+        let sleep = || Box::pin(tokio::time::sleep(LINGER));
+        self.lingering.get_or_insert_with(sleep).as_mut().poll(cx)
     }
 }
