@@ -30,8 +30,8 @@ pub(crate) struct Side {
     pub(crate) scripting: Scripting,
     /// What the running command may still do.
     pub(crate) budget: Budget,
-    /// A panic left the database in a state that contradicts itself.
-    pub(crate) damaged: bool,
+    /// Why every command is refused: the data contradicts itself, or is not there.
+    pub(crate) damaged: Option<Error>,
 }
 
 impl Side {
@@ -46,7 +46,7 @@ impl Side {
             started,
             scripting: Scripting::default(),
             budget,
-            damaged: false,
+            damaged: None,
         }
     }
 
@@ -112,9 +112,11 @@ impl Ctx<'_> {
     /// The commands of a script share what the script may do.
     fn begin(&mut self) -> Result<(), Error> {
         match self.script {
-            None if self.side.damaged => Err(DAMAGED),
-            None => self.side.budget.begin(),
             Some(_) => Ok(()),
+            None => match &self.side.damaged {
+                Some(error) => Err(error.clone()),
+                None => self.side.budget.begin(),
+            },
         }
     }
 

@@ -141,16 +141,26 @@ impl Engine {
         let sound = panic::catch_unwind(check).is_ok();
         // The interpreter was left in the middle of something.
         let sound = sound && state.side.renew_interpreter().is_ok();
-        state.side.damaged |= !sound;
+        if !sound {
+            state.side.damaged.get_or_insert(ctx::DAMAGED);
+        }
         self.shared.state.clear_poison();
         state
     }
 
-    /// Whether a panic has damaged the database, so that it refuses every command.
+    /// Refuses every command from now on with this error line, and is not saved; ends with
+    /// [`Engine::load`].
+    ///
+    /// For a database whose data could not be loaded: what is written now would be lost.
+    pub fn mark_damaged(&self, reason: &'static str) {
+        self.lock().side.damaged = Some(Error::fixed(reason));
+    }
+
+    /// Whether every command is refused, since a panic has damaged the database or it was marked.
     ///
     /// After a panic this checks all of it, which takes a while.
     pub fn is_damaged(&self) -> bool {
-        self.lock().side.damaged
+        self.lock().side.damaged.is_some()
     }
 
     /// Panics in the middle of a command, to test what a panic leaves.
@@ -221,6 +231,9 @@ impl Engine {
         channels: &[A],
         patterns: &[A],
     ) -> Result<(), Error> {
+        if let Some(reason) = &state.side.damaged {
+            return Err(reason.clone());
+        }
         state.side.budget.open(&self.limits);
         state.side.budget.begin()?;
         let Side { acl, budget, .. } = &state.side;
@@ -373,10 +386,8 @@ impl Engine {
     /// The database is locked while it is encoded to memory, not while `out` is written.
     pub fn save(&self, out: &mut dyn Write) -> io::Result<u64> {
         let state = self.lock();
-        if state.side.damaged {
-            return Err(io::Error::other(
-                "the database was damaged by an internal error",
-            ));
+        if let Some(reason) = &state.side.damaged {
+            return Err(io::Error::other(reason.message().to_owned()));
         }
         let changes = state.db.counters.changes;
         let bytes = snapshot::encode(&state.db, &state.side);
@@ -404,7 +415,7 @@ impl Engine {
             state.side.scripting = side.scripting;
             state.side.acl.replace(side.acl);
             state.side.end_refused_streams();
-            state.side.damaged = false;
+            state.side.damaged = None;
             Ok::<_, SnapshotError>((keys, std::mem::replace(&mut state.db, db)))
         })?;
         Ok(keys)
@@ -459,6 +470,40 @@ mod tests {
         assert!(!engine.is_damaged());
         assert_eq!(engine.call(&["GET", "k"]), Reply::bulk("v"));
         assert_eq!(engine.call(&["EVAL", "return 1", "0"]), Reply::Int(1));
+    }
+
+    #[test]
+    fn a_marked_database_is_closed_and_not_saved() {
+        let engine = Engine::default();
+        engine.call(&["SET", "k", "v"]);
+        let mut saved = Vec::new();
+        assert!(engine.save(&mut saved).is_ok());
+        engine.mark_damaged("ERR not loaded");
+        let refusal = Reply::Error(Error::new("ERR not loaded".to_owned()));
+        assert_eq!(engine.call(&["FLUSHALL"]), refusal);
+        assert!(engine.is_damaged());
+        assert_eq!(engine.call(&["GET", "k"]), refusal);
+        assert!(engine.save(&mut Vec::new()).is_err());
+        assert!(engine.load(&mut saved.as_slice()).is_ok());
+        assert_eq!(engine.call(&["GET", "k"]), Reply::bulk("v"));
+    }
+
+    #[test]
+    fn a_library_that_cannot_be_run_again_closes_no_database() {
+        let engine = Engine::default();
+        let code = "#!lua name=lib\nredis.register_function('f', function() return 7 end)";
+        assert_eq!(engine.call(&["FUNCTION", "LOAD", code]), Reply::bulk("lib"));
+        engine.call(&["SET", "k", "v"]);
+        panics(|| {
+            engine.with(|state| {
+                let broken = "#!lua name=lib\nerror('not now')";
+                state.side.scripting.replace_code("lib", broken);
+                panic!("injected fault");
+            });
+        });
+        assert!(!engine.is_damaged());
+        assert_eq!(engine.call(&["GET", "k"]), Reply::bulk("v"));
+        assert!(engine.call(&["FCALL", "f", "0"]).is_error());
     }
 
     #[test]

@@ -11,6 +11,8 @@ pub(crate) const EMPTY_PIPELINE: &str = "ERR empty pipeline request";
 pub(crate) const BAD_FORMAT: &str =
     "ERR unsupported Upstash-Response-Format, expected json or resp2";
 pub(crate) const BAD_ENCODING: &str = "ERR unsupported Upstash-Encoding, expected base64";
+pub(crate) const NOT_LOADED: &str =
+    "ERR this database could not be loaded and is closed; the log of the server says why";
 pub(crate) const BAD_STREAM_ENCODING: &str =
     "ERR unsupported restis-stream-encoding, expected base64";
 pub(crate) const RESP2_WITH_BASE64: &str =

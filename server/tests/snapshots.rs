@@ -87,7 +87,14 @@ fn data_is_saved_at_intervals() {
 #[test]
 fn a_torn_file_is_reported_and_kept() {
     let dir = Dir::new("torn");
-    let server = start(&dir, HOUR).unwrap();
+    let start = || {
+        Server::builder()
+            .token(TOKEN)
+            .data(dir.0.clone(), HOUR)
+            .bind("127.0.0.1:0")?
+            .spawn()
+    };
+    let server = start().unwrap();
     command(server.addr(), &["SET", "k", &"v".repeat(1000)]);
     server.stop();
     let whole = std::fs::read(dir.file()).unwrap();
@@ -101,7 +108,7 @@ fn a_torn_file_is_reported_and_kept() {
         b"something else",
     ] {
         std::fs::write(dir.file(), bytes).unwrap();
-        let error = start(&dir, HOUR).unwrap_err().to_string();
+        let error = start().unwrap_err().to_string();
         assert!(
             error.contains("db0.restis") && error.contains("nothing was loaded"),
             "{error}"
@@ -109,7 +116,34 @@ fn a_torn_file_is_reported_and_kept() {
         assert_eq!(std::fs::read(dir.file()).unwrap(), bytes);
     }
     std::fs::write(dir.file(), whole).unwrap();
-    assert!(start(&dir, HOUR).is_ok());
+    assert!(start().is_ok());
+}
+
+#[test]
+fn a_torn_file_closes_its_database_only() {
+    let dir = Dir::new("torn-one");
+    let server = start(&dir, HOUR).unwrap();
+    command(server.addr(), &["SET", "k", "v"]);
+    server.stop();
+    let whole = std::fs::read(dir.file()).unwrap();
+    let torn = &whole[..whole.len() - 1];
+    std::fs::write(dir.file(), torn).unwrap();
+    let server = start(&dir, Duration::from_millis(20)).unwrap();
+    for args in [&["GET", "k"][..], &["SET", "k", "new"], &["FLUSHALL"]] {
+        let answer = command(server.addr(), args);
+        assert!(answer.contains("could not be loaded"), "{answer}");
+    }
+    let second = [("Authorization", "Bearer SECOND")];
+    let answer = request(server.addr(), "GET", "/set/k/second", &second, "");
+    assert_eq!(answer.text(), r#"{"result":"OK"}"#);
+    server.stop();
+    assert_eq!(server.save_error(), None);
+    assert_eq!(std::fs::read(dir.file()).unwrap(), torn);
+    std::fs::write(dir.file(), whole).unwrap();
+    let server = start(&dir, HOUR).unwrap();
+    assert_eq!(command(server.addr(), &["GET", "k"]), r#"{"result":"v"}"#);
+    let answer = request(server.addr(), "GET", "/get/k", &second, "");
+    assert_eq!(answer.text(), r#"{"result":"second"}"#);
 }
 
 #[test]

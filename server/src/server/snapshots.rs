@@ -18,6 +18,7 @@ use restis_engine::Engine;
 use super::builder::StartError;
 use crate::backend::Local;
 use crate::database::Database;
+use crate::texts;
 
 /// Files of databases, loaded and not yet being saved.
 #[derive(Debug)]
@@ -40,34 +41,41 @@ struct Snapshot {
 
 impl Snapshots {
     /// Loads the databases that have a file.
+    ///
+    /// A database whose file cannot be loaded is closed and its file kept as it is; the others
+    /// start, unless there is none.
     pub(super) fn open(
         dir: PathBuf,
         interval: Duration,
         databases: &[Arc<Database>],
     ) -> Result<Self, StartError> {
-        let problem = |path: &Path, what: &dyn std::fmt::Display| {
-            StartError::new(format!("{}: {what}", path.display()))
-        };
-        fs::create_dir_all(&dir).map_err(|error| problem(&dir, &error))?;
+        let problem = |error: io::Error| StartError::new(format!("{}: {error}", dir.display()));
+        fs::create_dir_all(&dir).map_err(problem)?;
         // This also tells now instead of at the first save whether the directory can be written.
-        let lock = lock(&dir).map_err(|error| problem(&dir, &error))?;
+        let lock = lock(&dir).map_err(problem)?;
         let mut files = Vec::new();
+        let mut damaged = Vec::new();
         for database in databases {
             let Some(local) = database.local() else {
                 continue;
             };
             let engine = local.engine();
             let path = dir.join(file_name(&database.name));
-            match File::open(&path) {
-                Ok(file) => {
-                    let keys = engine.load(&mut BufReader::new(file)).map_err(|error| {
-                        let what = format!("{error}; nothing was loaded. Restore the file, or move it away to start empty");
-                        problem(&path, &what)
-                    })?;
+            match load(engine, &path) {
+                Ok(None) => {}
+                Ok(Some(keys)) => {
                     tracing::info!(database = database.name, keys, "snapshot loaded");
                 }
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(problem(&path, &error)),
+                Err(error) => {
+                    let text = format!(
+                        "{}: {error}; nothing was loaded. Restore the file, or move it away to start empty",
+                        path.display()
+                    );
+                    tracing::error!(database = database.name, "{text}");
+                    engine.mark_damaged(texts::NOT_LOADED);
+                    damaged.push(text);
+                    continue;
+                }
             }
             files.push(Snapshot {
                 name: database.name.clone(),
@@ -75,6 +83,9 @@ impl Snapshots {
                 database: Arc::clone(database),
                 saved: engine.changes(),
             });
+        }
+        if !damaged.is_empty() && damaged.len() == databases.len() {
+            return Err(StartError::new(damaged.join("\n")));
         }
         Ok(Self {
             dir,
@@ -152,6 +163,15 @@ impl Saver {
         };
         *state = State::Done(outcome.clone());
         outcome
+    }
+}
+
+/// Loads a file, if there is one; the number of keys.
+fn load(engine: &Engine, path: &Path) -> Result<Option<u64>, Box<dyn std::error::Error>> {
+    match File::open(path) {
+        Ok(file) => Ok(Some(engine.load(&mut BufReader::new(file))?)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 
