@@ -64,7 +64,7 @@ impl AppState {
                 builder.build()
             }
             _ => Err(ConfigError::from_problems(problems)
-                .unwrap_or_else(|| unreachable!("one of the two failed"))),
+                .unwrap_or_else(|| unreachable!("each part that is missing has told its problem"))),
         }
     }
 
