@@ -45,6 +45,30 @@ async fn messages_arrive(redis: &Redis) {
     );
     drop(chat);
     drop(all);
+    any_bytes_arrive(redis).await;
+}
+
+async fn any_bytes_arrive(redis: &Redis) {
+    let mut chat = redis.subscribe(["bytes"]);
+    event(&mut chat).await;
+    let mut news = redis.psubscribe(["news.*"]);
+    event(&mut news).await;
+    for payload in [&b"a\r\nb"[..], b"\xff\0", b"\r", b"\n\n", b"", b"a,b"] {
+        redis.publish("bytes", payload).await.unwrap();
+        let message = chat.message().await.unwrap().unwrap();
+        assert_eq!(message.payload, payload);
+        redis.publish("news.a,b", payload).await.unwrap();
+        let message = news.message().await.unwrap().unwrap();
+        assert_eq!(
+            (&*message.channel, &message.payload[..]),
+            ("news.a,b", payload)
+        );
+    }
+    let publish = redis.command("PUBLISH").arg(&b"news.\r\xff"[..]).arg("x");
+    let _: i64 = publish.query().await.unwrap();
+    let message = news.message().await.unwrap().unwrap();
+    assert_eq!(message.channel_bytes(), b"news.\r\xff");
+    assert_eq!(message.channel, "news.\r\u{fffd}");
 }
 
 #[tokio::test]

@@ -54,13 +54,19 @@ pub enum Event {
 pub struct Message {
     /// The pattern that matched, for pattern subscriptions.
     pub pattern: Option<String>,
-    /// The channel.
+    /// The channel; bytes that are not UTF-8 are replaced.
     pub channel: String,
     /// What was published.
     pub payload: Bytes,
+    channel_bytes: Bytes,
 }
 
 impl Message {
+    /// The bytes of the channel.
+    pub fn channel_bytes(&self) -> &[u8] {
+        &self.channel_bytes
+    }
+
     /// The payload as a type, e.g. `String` or `Json<T>`.
     ///
     /// # Errors
@@ -257,8 +263,9 @@ impl From<Frame> for Event {
                 payload,
             } => Self::Message(Message {
                 pattern,
-                channel,
+                channel: String::from_utf8_lossy(&channel).into_owned(),
                 payload,
+                channel_bytes: channel,
             }),
             Frame::Line(line) => Self::Line(line),
         }

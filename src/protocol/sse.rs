@@ -1,6 +1,7 @@
 //! Server-sent events: bytes in, frames of a subscription out.
 use std::collections::VecDeque;
 
+use base64_simd::STANDARD;
 use bytes::{Buf as _, BytesMut};
 
 use crate::protocol::{
@@ -11,10 +12,20 @@ use crate::protocol::{
 /// Longest event; messages are smaller than any request.
 const MAX_EVENT_BYTES: usize = 16 * 1024 * 1024;
 
+/// How names and messages are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StreamEncoding {
+    /// As they are: line breaks and commas are ambiguous.
+    Plain,
+    /// Each of them in base64.
+    Base64,
+}
+
 /// Splits a body into events and events into frames.
 #[derive(Debug)]
 pub(crate) struct Parser {
     what: Listen,
+    encoding: StreamEncoding,
     buffer: BytesMut,
     /// So much of it is known to hold no end of line.
     searched: usize,
@@ -24,9 +35,10 @@ pub(crate) struct Parser {
 }
 
 impl Parser {
-    pub(crate) fn new(what: Listen) -> Self {
+    pub(crate) fn new(what: Listen, encoding: StreamEncoding) -> Self {
         Self {
             what,
+            encoding,
             buffer: BytesMut::new(),
             searched: 0,
             event: None,
@@ -48,7 +60,7 @@ impl Parser {
             let line = self.buffer.split_to(self.searched + more);
             self.buffer.advance(1);
             self.searched = 0;
-            self.line(line.strip_suffix(b"\r").unwrap_or(&line));
+            self.line(line.strip_suffix(b"\r").unwrap_or(&line))?;
         }
         self.searched = self.buffer.len();
         let held = self.buffer.len() + self.event.as_ref().map_or(0, Vec::len);
@@ -59,16 +71,20 @@ impl Parser {
         Ok(())
     }
 
-    fn line(&mut self, line: &[u8]) {
+    fn line(&mut self, line: &[u8]) -> Result<()> {
         if line.is_empty() {
             if let Some(event) = self.event.take() {
-                self.frames.extend(frame(&self.what, &event));
+                let frame = match self.encoding {
+                    StreamEncoding::Plain => frame(&self.what, &event),
+                    StreamEncoding::Base64 => base64_frame(&self.what, &event)?,
+                };
+                self.frames.extend(frame);
             }
-            return;
+            return Ok(());
         }
         // Comments keep the connection alive; other fields mean nothing here.
         let Some(data) = line.strip_prefix(b"data:") else {
-            return;
+            return Ok(());
         };
         let data = data.strip_prefix(b" ").unwrap_or(data);
         match &mut self.event {
@@ -78,6 +94,7 @@ impl Parser {
             }
             none => *none = Some(data.to_vec()),
         }
+        Ok(())
     }
 }
 
@@ -101,7 +118,7 @@ fn frame(what: &Listen, event: &[u8]) -> Option<Frame> {
             let (channel, payload) = split_known(what.names(), rest)?;
             Some(Frame::Message {
                 pattern: None,
-                channel: text(channel),
+                channel: channel.to_vec().into(),
                 payload: payload.to_vec().into(),
             })
         }
@@ -110,12 +127,44 @@ fn frame(what: &Listen, event: &[u8]) -> Option<Frame> {
             let comma = rest.iter().position(|b| *b == b',')?;
             Some(Frame::Message {
                 pattern: Some(text(pattern)),
-                channel: text(&rest[..comma]),
+                channel: rest[..comma].to_vec().into(),
                 payload: rest[comma + 1..].to_vec().into(),
             })
         }
         _ => None,
     }
+}
+
+/// The same of an event whose parts are base64, which holds no commas.
+fn base64_frame(what: &Listen, event: &[u8]) -> Result<Option<Frame>> {
+    let decode = |part: &[u8]| {
+        STANDARD
+            .decode_to_vec(part)
+            .map_err(|_| Error::protocol("an event holds no base64"))
+    };
+    if matches!(what, Listen::Monitor) {
+        return Ok(Some(Frame::Line(text(&decode(event)?))));
+    }
+    let parts: Vec<&[u8]> = event.splitn(5, |b| *b == b',').collect();
+    Ok(match parts[..] {
+        [b"subscribe" | b"psubscribe", name, count] => {
+            let count = std::str::from_utf8(count).ok().and_then(|n| n.parse().ok());
+            let count = count.ok_or_else(|| Error::protocol("a subscription without a count"))?;
+            let name = text(&decode(name)?);
+            Some(Frame::Subscribed { name, count })
+        }
+        [b"message", channel, payload] => Some(Frame::Message {
+            pattern: None,
+            channel: decode(channel)?.into(),
+            payload: decode(payload)?.into(),
+        }),
+        [b"pmessage", pattern, channel, payload] => Some(Frame::Message {
+            pattern: Some(text(&decode(pattern)?)),
+            channel: decode(channel)?.into(),
+            payload: decode(payload)?.into(),
+        }),
+        _ => None,
+    })
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -144,7 +193,7 @@ mod tests {
     use super::*;
 
     fn parse(what: Listen, text: &str, step: usize) -> Vec<Frame> {
-        let mut parser = Parser::new(what);
+        let mut parser = Parser::new(what, StreamEncoding::Plain);
         let mut frames = Vec::new();
         for piece in text.as_bytes().chunks(step) {
             parser.feed(piece).unwrap();
@@ -156,7 +205,7 @@ mod tests {
     fn message(channel: &str, payload: &str) -> Frame {
         Frame::Message {
             pattern: None,
-            channel: channel.into(),
+            channel: channel.to_owned().into(),
             payload: payload.to_owned().into(),
         }
     }
@@ -195,13 +244,44 @@ mod tests {
         else {
             panic!("not a message")
         };
-        assert_eq!((pattern.as_deref(), &*channel), (Some("u,*"), "u7"));
+        assert_eq!(
+            (pattern.as_deref(), &channel[..]),
+            (Some("u,*"), &b"u7"[..])
+        );
         assert_eq!(&payload[..], b"hi,you");
     }
 
     #[test]
+    fn base64_carries_any_bytes() {
+        let what = Listen::Patterns(vec!["news.*".into()]);
+        let mut parser = Parser::new(what, StreamEncoding::Base64);
+        // printf 'news.*' | base64, and so on.
+        let text =
+            "data: psubscribe,bmV3cy4q,1\n\ndata: pmessage,bmV3cy4q,bmV3cy5hLGI=,YQ0KYgD/\n\n";
+        parser.feed(text.as_bytes()).unwrap();
+        let subscribed = Frame::Subscribed {
+            name: "news.*".into(),
+            count: 1,
+        };
+        assert_eq!(parser.next(), Some(subscribed));
+        let message = Frame::Message {
+            pattern: Some("news.*".into()),
+            channel: "news.a,b".into(),
+            payload: b"a\r\nb\0\xff".to_vec().into(),
+        };
+        assert_eq!(parser.next(), Some(message));
+        for wrong in [
+            "data: message,?,aGk=\n\n",
+            "data: subscribe,bmV3cy4q,one\n\n",
+        ] {
+            let error = parser.feed(wrong.as_bytes()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Protocol);
+        }
+    }
+
+    #[test]
     fn an_endless_line_is_refused() {
-        let mut parser = Parser::new(Listen::Monitor);
+        let mut parser = Parser::new(Listen::Monitor, StreamEncoding::Plain);
         let piece = vec![b'x'; 1024 * 1024];
         let refused = (0..20).find_map(|_| parser.feed(&piece).err()).unwrap();
         assert_eq!(refused.kind(), ErrorKind::TooLarge);

@@ -39,7 +39,7 @@ pub enum Frame {
         /// The pattern that matched, if any.
         pattern: Option<String>,
         /// The channel.
-        channel: String,
+        channel: Bytes,
         /// What was published.
         payload: Bytes,
     },

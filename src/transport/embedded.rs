@@ -195,7 +195,7 @@ fn frame(from: EngineFrame) -> Option<Frame> {
         },
         EngineFrame::Message { channel, payload } => Frame::Message {
             pattern: None,
-            channel: text(channel),
+            channel,
             payload,
         },
         EngineFrame::PatternMessage {
@@ -204,7 +204,7 @@ fn frame(from: EngineFrame) -> Option<Frame> {
             payload,
         } => Frame::Message {
             pattern: Some(text(pattern)),
-            channel: text(channel),
+            channel,
             payload,
         },
         EngineFrame::Monitor(line) => Frame::Line(text(line)),

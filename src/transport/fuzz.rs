@@ -58,7 +58,7 @@ fn hurt(mut text: Vec<u8>, at: prop::sample::Index, how: u8, byte: u8) -> Vec<u8
 }
 
 fn frames(what: Listen, pieces: &[&[u8]]) -> Vec<Frame> {
-    let mut parser = sse::Parser::new(what);
+    let mut parser = sse::Parser::new(what, sse::StreamEncoding::Plain);
     let mut frames = Vec::new();
     for piece in pieces {
         parser.feed(piece).unwrap();

@@ -3,7 +3,11 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
-use super::{SyncToken, request::SYNC_TOKEN};
+use super::{
+    SyncToken,
+    request::{STREAM_ENCODING, SYNC_TOKEN},
+};
+use crate::protocol::sse::StreamEncoding;
 
 /// How a body is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +23,7 @@ pub(crate) struct Head {
     pub(crate) status: StatusCode,
     pub(super) format: Format,
     pub(super) is_event_stream: bool,
+    pub(super) stream_encoding: StreamEncoding,
     pub(super) sync_token: Option<SyncToken>,
     pub(crate) retry_after: Option<Duration>,
 }
@@ -26,13 +31,17 @@ pub(crate) struct Head {
 impl Head {
     pub(super) fn new(status: StatusCode, headers: &HeaderMap) -> Self {
         let get = |name: HeaderName| headers.get(name).map_or(&b""[..], HeaderValue::as_bytes);
-        Self::from_parts(
+        let mut head = Self::from_parts(
             status,
             get(header::CONTENT_TYPE),
             get(SYNC_TOKEN),
             get(header::RETRY_AFTER),
             get(header::DATE),
-        )
+        );
+        if get(STREAM_ENCODING.0).eq_ignore_ascii_case(b"base64") {
+            head.stream_encoding = StreamEncoding::Base64;
+        }
+        head
     }
 
     fn from_parts(
@@ -60,6 +69,7 @@ impl Head {
             status,
             format,
             is_event_stream,
+            stream_encoding: StreamEncoding::Plain,
             sync_token,
             retry_after,
         }

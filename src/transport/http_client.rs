@@ -209,7 +209,7 @@ impl HttpTransport {
             };
             return Err(refusal(Mode::Single, &head, refused));
         }
-        let state = (pieces, sse::Parser::new(what));
+        let state = (pieces, sse::Parser::new(what, head.stream_encoding));
         Ok(Box::pin(futures_util::stream::try_unfold(
             state,
             |(mut pieces, mut parser)| async move {

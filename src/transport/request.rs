@@ -17,6 +17,11 @@ use crate::protocol::{
 };
 
 pub(super) const SYNC_TOKEN: HeaderName = HeaderName::from_static("upstash-sync-token");
+/// Events whose names and messages are base64, from servers that know it; they repeat the header.
+pub(super) const STREAM_ENCODING: (HeaderName, HeaderValue) = (
+    HeaderName::from_static("restis-stream-encoding"),
+    HeaderValue::from_static("base64"),
+);
 const ENCODING: HeaderName = HeaderName::from_static("upstash-encoding");
 const FORMAT: HeaderName = HeaderName::from_static("upstash-response-format");
 
@@ -169,5 +174,7 @@ pub(super) fn subscription(fixed: &HeaderMap, path: &str) -> Result<Request<Requ
         HeaderValue::from_static("text/event-stream"),
     );
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    let (name, value) = STREAM_ENCODING;
+    headers.insert(name, value);
     request(Method::POST, path, headers, RequestBody::empty())
 }

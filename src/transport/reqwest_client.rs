@@ -10,7 +10,7 @@ use super::{
     Exchange, PieceStream,
     head::Head,
     refusal::too_large,
-    request::{Outgoing, SYNC_TOKEN, at_path},
+    request::{Outgoing, STREAM_ENCODING, SYNC_TOKEN, at_path},
 };
 use crate::protocol::error::{Delivery, Error, ErrorKind, Result};
 
@@ -91,6 +91,11 @@ impl ReqwestClient {
             HeaderValue::from_static("text/event-stream"),
         );
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        // In a browser a server that does not know the header would refuse the request.
+        if !cfg!(target_family = "wasm") {
+            let (name, value) = STREAM_ENCODING;
+            headers.insert(name, value);
+        }
         let sent = |e: reqwest::Error| failure(e, true);
         let response = self.client.execute(request).await.map_err(sent)?;
         let pieces = |response: reqwest::Response| response.bytes_stream().map_err(sent);

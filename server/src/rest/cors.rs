@@ -60,7 +60,7 @@ impl Cors {
         response.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
         response.insert(
             ACCESS_CONTROL_EXPOSE_HEADERS,
-            HeaderValue::from_static("upstash-sync-token, x-request-id"),
+            HeaderValue::from_static("upstash-sync-token, x-request-id, restis-stream-encoding"),
         );
         if !self.any {
             response.insert(VARY, HeaderValue::from_static("Origin"));
@@ -79,7 +79,7 @@ impl Cors {
                 "authorization, content-type, accept, cache-control, upstash-encoding, \
                  upstash-response-format, upstash-sync-token, upstash-telemetry-sdk, \
                  upstash-telemetry-platform, upstash-telemetry-runtime, \
-                 upstash-telemetry-retry, x-request-id",
+                 upstash-telemetry-retry, x-request-id, restis-stream-encoding",
             ),
         );
         response.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
