@@ -50,8 +50,18 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for ApiQuery<T> {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         match Query::<T>::from_request_parts(parts, state).await {
             Ok(Query(value)) => Ok(Self(value)),
-            Err(rejection) => Err(Problem::invalid(rejection.body_text())),
+            Err(rejection) => Err(Problem::invalid(query_fault(&rejection.body_text()))),
         }
+    }
+}
+
+/// What is wrong with a query; a list is one parameter.
+fn query_fault(text: &str) -> String {
+    let repeated = text.split_once("duplicate field `");
+    match repeated.and_then(|(_, rest)| rest.split_once('`')) {
+        Some(("type", _)) => "`type` is there twice: separate types by commas".into(),
+        Some((name, _)) => format!("`{name}` is there twice"),
+        None => text.to_owned(),
     }
 }
 

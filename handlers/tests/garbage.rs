@@ -148,6 +148,11 @@ impl World {
             ),
             token(
                 "GET",
+                &format!("/api/events/poll?organisation={o}&after=0-0"),
+                &Value::Null,
+            ),
+            token(
+                "GET",
                 &format!("/api/events/stream?organisation={o}"),
                 &Value::Null,
             ),
@@ -342,23 +347,102 @@ async fn garbage(redis: &Redis, key: &str) -> Vec<Vec<Vec<Vec<u8>>>> {
     kinds
 }
 
-/// Keys that are read, and that no route writes.
-const READ: [&str; 8] = [
-    "ratelimit:default:denyList:all",
-    "ratelimit:default:allowList:all",
-    "ratelimit:default:denyList:ipDenyList",
-    "ratelimit:default:ipDenyListStatus",
-    "ratelimit:default:dynamic:global",
-    "ratelimit:default:dynamic:of:alice",
-    "events:development:dlq",
-    "events:development:work:sister:tries",
-];
+/// Keys that these requests do not write, though they or others read them.
+fn unwritten() -> Vec<String> {
+    let hour = 3_600_000;
+    let this_hour = SystemClock::new().now_ms() / hour * hour;
+    let names = [
+        "ratelimit:default:denyList:all",
+        "ratelimit:default:allowList:all",
+        "ratelimit:default:denyList:ipDenyList",
+        "ratelimit:default:denyList:ipDenyList:next",
+        "ratelimit:default:ipDenyListStatus",
+        "ratelimit:default:dynamic:global",
+        "ratelimit:default:dynamic:of:alice",
+        "ratelimit:default:lease:alice",
+        "events:development:dlq",
+        "events:development:work:sister:tries",
+        "org:acme:u-acme:sessions:by-expiry",
+        "org:acme:u-acme:epoch",
+        "org:acme:u-acme:devices",
+        "org:acme:u-acme:login:key",
+        "user:u-acme:everywhere",
+        "session:live:0",
+        "signed:signer:m1",
+    ];
+    let mut names: Vec<_> = names.map(str::to_owned).into();
+    names.push(format!("events:development:failed:{this_hour}"));
+    names
+}
+
+/// The keys of docs/KEYS.md, each as the texts that stand between what a program chooses.
+fn documented() -> Vec<(String, Vec<String>)> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/KEYS.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let rows = text.lines().filter(|line| line.starts_with("| `"));
+    let keys = rows.flat_map(|row| {
+        let column = row.split('|').nth(1).unwrap();
+        let spans = column.split('`').skip(1).step_by(2);
+        spans.filter(|span| span.contains(':')).collect::<Vec<_>>()
+    });
+    let fixed = |key: &str| {
+        let mut key = key.to_owned();
+        while let (Some(from), Some(to)) = (key.find('['), key.find(']')) {
+            key.replace_range(from..=to, "");
+        }
+        // Names of what is chosen are capitals, single letters, or the digits of a date.
+        let chosen = |part: &str| part.len() == 1 || part.starts_with(|c: char| c.is_ascii_digit());
+        let parts = key
+            .split(':')
+            .map(|part| if chosen(part) { "X" } else { part });
+        let parts = parts.collect::<Vec<_>>().join(":");
+        let texts = parts.split(|c: char| c.is_ascii_uppercase());
+        texts
+            .filter(|text| !matches!(*text, "" | ":"))
+            .map(str::to_owned)
+            .collect()
+    };
+    keys.map(|key| (key.to_owned(), fixed(key))).collect()
+}
+
+/// A key that is new in the documentation must be damaged, too.
+#[tokio::test]
+async fn every_documented_key_is_one_of_these() {
+    let world = World::new().await;
+    let mut names = world.names().await;
+    names.extend(unwritten());
+    let documented = documented();
+    assert!(documented.len() > 30, "{} keys", documented.len());
+    let missing: Vec<_> = documented
+        .iter()
+        .filter(|(_, texts)| {
+            let has = |name: &String| {
+                let mut rest = name.as_str();
+                texts
+                    .iter()
+                    .all(|text| match rest.split_once(text.as_str()) {
+                        Some((_, after)) => {
+                            rest = after;
+                            true
+                        }
+                        None => false,
+                    })
+            };
+            !names.iter().any(has)
+        })
+        .map(|(key, _)| key)
+        .collect();
+    assert!(
+        missing.is_empty(),
+        "no test damages {missing:?}; known are {names:#?}"
+    );
+}
 
 /// Writes every kind of garbage under every key of a kind, and calls the routes that use such keys.
 async fn damage(prefixes: &[&str], routes: &str) {
     let first = World::new().await;
     let mut names = first.names().await;
-    names.extend(READ.map(str::to_owned));
+    names.extend(unwritten());
     names.sort();
     names.dedup();
     names.retain(|name| prefixes.iter().any(|prefix| name.starts_with(prefix)));
@@ -412,7 +496,7 @@ async fn garbage_under_a_key_of_rate_limits_fails_no_route_and_nobody_else() {
 
 #[tokio::test]
 async fn garbage_under_a_key_of_sessions_fails_no_route_and_nobody_else() {
-    damage(&["session:", "user:", "org:"], "/api/").await;
+    damage(&["session:", "user:", "org:", "signed:"], "/api/").await;
 }
 
 /// Answers of a request differ in what they say, not in their status.

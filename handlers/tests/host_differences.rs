@@ -16,7 +16,11 @@ use restis::{
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 use support::{App, SERVICE_TOKEN, free_port, http, lambda, store, vercel::FakeVercel};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    sync::{Semaphore, mpsc},
+};
 
 const POLICIES: &str =
     r#"{"default":{"algorithm":"sliding-window","limit":100,"window":"1m","analytics":true}}"#;
@@ -205,15 +209,270 @@ async fn the_address_is_the_one_that_each_platform_vouches_for() {
     assert_eq!(networks(&store).await, ["203.0.113.0/24"]);
 }
 
+/// An identifier in a path as a client encodes it, which a platform, a proxy or a client could make
+/// another path of; `None` where a gateway that decodes paths cannot hand it over.
+const SWALLOWED: [(&str, Option<&str>); 10] = [
+    ("", Some("")),
+    (".", Some(".")),
+    ("..", Some("..")),
+    ("%2E", Some(".")),
+    ("%2e%2e", Some("..")),
+    ("%252E", Some("%2E")),
+    ("%252e%252e", Some("%2e%2e")),
+    ("a%2F..%2F..%2Fb", Some("a/../../b")),
+    ("..%2Fu1", Some("../u1")),
+    ("%FF", None),
+];
+const WITH_IDENTIFIERS: [(&str, &str); 7] = [
+    ("GET", "/api/users/{}/epoch"),
+    ("GET", "/api/users/{}/sessions"),
+    ("DELETE", "/api/users/{}/sessions"),
+    ("GET", "/api/events/dlq/{}"),
+    ("POST", "/api/events/webhooks/{}"),
+    ("DELETE", "/api/sessions/{}"),
+    ("GET", "/api/ratelimit/{}"),
+];
+
+/// What an HTTP server answers to a path that no client changes on its way.
+async fn exactly(port: &str, method: &str, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(format!("127.0.0.1:{port}"))
+        .await
+        .unwrap();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nhost: api.example\r\nconnection: close\r\ncontent-length: 0\r\nsec-fetch-site: same-origin\r\nauthorization: {}\r\n\r\n",
+        bearer()
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let whole = stream.read_to_end(&mut answer);
+    tokio::time::timeout(Duration::from_secs(20), whole)
+        .await
+        .unwrap()
+        .unwrap();
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    (answer[9..12].parse().unwrap(), answer)
+}
+
+#[tokio::test]
+async fn an_identifier_never_reaches_another_route_over_http_and_on_vercel() {
+    let store = store();
+    let plain = free_port().to_string();
+    let mut vars = vec![
+        ("PORT", plain.clone()),
+        ("HOST", "127.0.0.1".to_owned()),
+        ("SESSION_SECRETS", SECRET.to_owned()),
+    ];
+    let mut http = start(store.url(), &vars);
+    http.address();
+    let mut host = FakeVercel::listen();
+    let vercel = free_port().to_string();
+    vars[0] = ("VERCEL_DEV_PORT", vercel.clone());
+    vars[1] = ("VERCEL_IPC_PATH", host.path());
+    let _app = start(store.url(), &vars);
+    host.message("server-started").await;
+    for port in [&plain, &vercel] {
+        for (method, path) in WITH_IDENTIFIERS {
+            for (id, _) in SWALLOWED {
+                let path = path.replace("{}", id);
+                let (status, answer) = exactly(port, method, &path).await;
+                assert!(
+                    matches!(status, 400 | 404 | 405),
+                    "{method} {path}: {answer}"
+                );
+                assert!(answer.contains("application/problem+json"), "{answer}");
+            }
+        }
+    }
+}
+
+/// The same request as each kind of event of a stage, as its gateway hands the path over.
+fn events_of(method: &str, encoded: &str, decoded: Option<&str>, extra: &Value) -> Vec<Value> {
+    let stage = |mut extra: Value| {
+        extra["requestContext"] = json!({ "stage": "prod" });
+        extra
+    };
+    let mut events = vec![
+        lambda::v2(method, encoded, "", extra),
+        lambda::alb(method, encoded, &in_plural(extra)),
+    ];
+    for path in [Some(encoded), decoded].into_iter().flatten() {
+        let staged = stage(extra.clone());
+        events.push(lambda::v2(method, &format!("/prod{path}"), "", &staged));
+        events.push(lambda::v1(method, path, extra));
+    }
+    events
+}
+
+#[tokio::test]
+async fn an_identifier_never_reaches_another_route_on_lambda() {
+    let store = store();
+    let mut api = lambda::FakeLambda::start().await;
+    let _app = start(store.url(), &without_setting(&api));
+    let mut login = encoded(r#"{"user":"u1"}"#);
+    login["headers"]["sec-fetch-site"] = "same-origin".into();
+    let answer = api
+        .invoke_buffered(lambda::v1("POST", "/api/sessions", &login))
+        .await;
+    assert_eq!(answer["statusCode"], 201, "{answer}");
+    let extra =
+        json!({ "headers": { "authorization": bearer(), "sec-fetch-site": "same-origin" } });
+    for (method, path) in WITH_IDENTIFIERS {
+        for (id, decoded) in SWALLOWED {
+            let as_sent = path.replace("{}", id);
+            let decoded = decoded.map(|id| path.replace("{}", id));
+            for event in events_of(method, &as_sent, decoded.as_deref(), &extra) {
+                let answer = api.invoke_buffered(event.clone()).await;
+                let status = answer["statusCode"].as_u64().unwrap();
+                assert!(matches!(status, 400 | 404 | 405), "{event}: {answer}");
+                assert!(
+                    answer["body"]
+                        .as_str()
+                        .unwrap()
+                        .contains("urn:restis:problem:"),
+                    "{answer}"
+                );
+            }
+        }
+    }
+    // Decoded, a `?` or `#` is a part of the identifier still.
+    for id in ["u1?organisation=acme", "u1#", "u1?"] {
+        let path = format!("/api/users/{id}/sessions");
+        for event in [
+            lambda::v1("GET", &path, &extra),
+            lambda::v2("GET", &path, "", &extra),
+        ] {
+            let answer = api.invoke_buffered(event).await;
+            assert_eq!(
+                (&answer["statusCode"], &answer["body"]),
+                (&json!(200), &json!("[]")),
+                "{id}"
+            );
+        }
+    }
+    let event = lambda::v2("GET", "/api/users/u1/sessions", "", &extra);
+    let answer = api.invoke_buffered(event).await;
+    let sessions: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+    assert_eq!(sessions.as_array().unwrap().len(), 1, "{answer}");
+}
+
+/// A function whose stage only its events tell.
+fn without_setting(api: &lambda::FakeLambda) -> Vec<(&'static str, String)> {
+    let mut vars = on_lambda(api);
+    vars.retain(|(name, _)| *name != "AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH");
+    vars
+}
+
 #[tokio::test]
 async fn a_stage_is_no_part_of_the_path() {
     let store = store();
+    for set in [true, false] {
+        let mut api = lambda::FakeLambda::start().await;
+        let vars = if set {
+            on_lambda(&api)
+        } else {
+            without_setting(&api)
+        };
+        let _app = start(store.url(), &vars);
+        for stage in ["prod", "$default", "api", "v1.2"] {
+            let context = json!({ "requestContext": { "stage": stage } });
+            let v1 = lambda::v1("GET", "/api/health", &context);
+            let path = match stage {
+                "$default" => "/api/health".to_owned(),
+                stage => format!("/{stage}/api/health"),
+            };
+            let v2 = lambda::v2("GET", &path, "hours=1", &context);
+            // A domain of one's own has no stage in its paths.
+            let domain = lambda::v2("GET", "/api/health", "", &context);
+            for event in [v1, v2, domain] {
+                let answer = api.invoke_buffered(event.clone()).await;
+                assert_eq!(answer["statusCode"], 200, "{event}: {answer}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn queries_are_the_same_from_every_event() {
+    let store = store();
     let mut api = lambda::FakeLambda::start().await;
-    let _app = start(store.url(), &on_lambda(&api));
-    let event = lambda::v1("GET", "/api/health", &json!({}));
-    assert_eq!(event["requestContext"]["path"], "/prod/api/health");
-    let answer = api.invoke_buffered(event).await;
+    let _app = start(store.url(), &without_setting(&api));
+    let identifier = "a&policy=x+ %2B%?#é";
+    let encoded_once = "a%26policy%3Dx%2B%20%252B%25%3F%23%C3%A9";
+    let check = encoded(&json!({ "identifier": identifier }).to_string());
+    let answer = api
+        .invoke_buffered(lambda::v1("POST", "/api/ratelimit", &check))
+        .await;
     assert_eq!(answer["statusCode"], 200, "{answer}");
+    // Gateways decode the values of their maps, load balancers do not.
+    let with = |name: &str, values: Value| {
+        let mut extra = json!({ "headers": { "authorization": bearer() } });
+        extra["multiValueQueryStringParameters"] = json!({ name: values });
+        extra
+    };
+    let path = "/api/ratelimit";
+    for event in [
+        lambda::v1("GET", path, &with("identifier", json!([identifier]))),
+        lambda::alb(
+            "GET",
+            path,
+            &in_plural(&with("identifier", json!([encoded_once]))),
+        ),
+        lambda::v2(
+            "GET",
+            path,
+            &format!("identifier={encoded_once}"),
+            &with("x", json!([])),
+        ),
+    ] {
+        let answer = api.invoke_buffered(event).await;
+        let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+        assert_eq!(
+            (&answer["statusCode"], &body["remaining"]),
+            (&json!(200), &json!(99)),
+            "{answer}"
+        );
+    }
+    let path = "/api/events/history";
+    for event in [
+        lambda::v1("GET", path, &with("type", json!(["a", "b"]))),
+        lambda::alb("GET", path, &in_plural(&with("type", json!(["a", "b"])))),
+        lambda::v2("GET", path, "type=a&type=b", &with("x", json!([]))),
+    ] {
+        let answer = api.invoke_buffered(event).await;
+        assert_eq!(answer["statusCode"], 400, "{answer}");
+        assert!(
+            answer["body"].as_str().unwrap().contains("commas"),
+            "{answer}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn every_value_of_a_header_arrives() {
+    let store = store();
+    let mut api = lambda::FakeLambda::start().await;
+    let _app = start(store.url(), &without_setting(&api));
+    let answer = api
+        .invoke_buffered(lambda::v1("POST", "/api/sessions", &encoded_login()))
+        .await;
+    let set = answer["multiValueHeaders"]["set-cookie"][0]
+        .as_str()
+        .unwrap();
+    let cookie = set.split(';').next().unwrap();
+    let all = json!([cookie, "theme=dark"]);
+    // A REST API tells a header's last value besides.
+    let both =
+        json!({ "headers": { "cookie": "theme=dark" }, "multiValueHeaders": { "cookie": all } });
+    let plural = json!({ "multiValueHeaders": { "cookie": all } });
+    for event in [
+        lambda::v1("GET", "/api/session", &both),
+        lambda::alb("GET", "/api/session", &plural),
+        lambda::v2("GET", "/api/session", "", &json!({ "cookies": all })),
+    ] {
+        let answer = api.invoke_buffered(event.clone()).await;
+        let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+        assert!(body["session"].is_object(), "{event}: {answer}");
+    }
 }
 
 /// A store behind a gate: what counts analytics waits to be let through.

@@ -329,3 +329,104 @@ async fn a_counter_that_is_none_is_a_failure_of_the_store() {
         assert_eq!(problem["code"], "store-unavailable");
     }
 }
+
+#[tokio::test]
+async fn a_cost_that_never_fits_is_not_told_to_wait() {
+    let router = router();
+    let ask = json!({ "identifier": "a", "policy": "tiny", "cost": 3 });
+    let (response, body) = send(&router, "POST", "/api/ratelimit", Some("ROOT"), Some(ask)).await;
+    assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert!(!response.headers().contains_key("retry-after"));
+    assert!(body["retry_after_ms"].is_null(), "{body}");
+}
+
+/// A store whose lists have these entries, and the functions over it.
+async fn with_lists(entries: &[(&str, &str)]) -> axum::Router {
+    let redis = Redis::embedded(restis_engine::Engine::new(restis_engine::Options::default()));
+    for (list, entry) in entries {
+        let key = format!("ratelimit:default:{list}:all");
+        let _: i64 = redis
+            .command("SADD")
+            .arg(key)
+            .arg(*entry)
+            .query()
+            .await
+            .unwrap();
+    }
+    let policy =
+        r#"{"default":{"algorithm":"fixed-window","limit":1,"window":"1h","protection":true}}"#;
+    let var = |name: &str| (name == "RATE_LIMIT_POLICIES").then(|| policy.to_owned());
+    let mut config = Config::from_vars(var).unwrap();
+    config.tokens = ServiceTokens::none().with_full_access("root", "ROOT");
+    app(AppState::builder(redis).config(config).build().unwrap())
+}
+
+async fn decide(router: &axum::Router, ask: Value) -> (u16, Value) {
+    let (response, body) = send(router, "POST", "/api/ratelimit", Some("ROOT"), Some(ask)).await;
+    (response.status().as_u16(), body["reason"].clone())
+}
+
+#[tokio::test]
+async fn an_allowed_address_passes_while_its_identifier_is_blocked() {
+    let router = with_lists(&[("allowList", "203.0.113.9")]).await;
+    for (status, reason) in [(200, "limit"), (429, "limit"), (429, "cache_block")] {
+        let answer = decide(&router, json!({ "identifier": "x" })).await;
+        assert_eq!(answer, (status, json!(reason)));
+    }
+    let listed = json!({ "identifier": "x", "ip": "203.0.113.9" });
+    for _ in 0..3 {
+        assert_eq!(
+            decide(&router, listed.clone()).await,
+            (200, json!("allow_list"))
+        );
+    }
+    let other = json!({ "identifier": "x", "ip": "203.0.113.10" });
+    assert_eq!(decide(&router, other).await.0, 429);
+}
+
+#[tokio::test]
+async fn an_entry_of_a_list_matches_its_own_kind_only() {
+    let allowed = [
+        ("allowList", "203.0.113.9"),
+        ("allowList", "#user-agent:probe"),
+        ("allowList", "#country:NL"),
+        ("allowList", "vip"),
+    ];
+    let router = with_lists(&allowed).await;
+    for (n, passes, ask) in [
+        (1, true, json!({ "ip": "203.0.113.9" })),
+        (2, false, json!({ "user_agent": "203.0.113.9" })),
+        (3, false, json!({ "country": "203.0.113.9" })),
+        (4, true, json!({ "user_agent": "probe" })),
+        (5, false, json!({ "country": "probe" })),
+        (6, true, json!({ "country": "NL" })),
+        (7, false, json!({ "user_agent": "NL" })),
+        (8, false, json!({ "user_agent": "vip" })),
+    ] {
+        let mut ask = ask;
+        ask["identifier"] = format!("caller-{n}").into();
+        decide(&router, ask.clone()).await;
+        let (status, _) = decide(&router, ask.clone()).await;
+        assert_eq!(status == 200, passes, "{ask}");
+    }
+    for (identifier, passes) in [
+        ("vip", true),
+        ("203.0.113.9", false),
+        ("probe", false),
+        ("NL", false),
+    ] {
+        decide(&router, json!({ "identifier": identifier })).await;
+        let (status, _) = decide(&router, json!({ "identifier": identifier })).await;
+        assert_eq!(status == 200, passes, "{identifier}");
+    }
+    // An entry of the deny list holds whatever organisation a caller names.
+    let router = with_lists(&[("denyList", "203.0.113.9"), ("denyList", "mallory")]).await;
+    for ask in [
+        json!({ "identifier": "a", "ip": "203.0.113.9" }),
+        json!({ "identifier": "b", "ip": "203.0.113.9", "organisation": "acme" }),
+        json!({ "identifier": "mallory" }),
+        json!({ "identifier": "mallory", "organisation": "acme" }),
+    ] {
+        assert_eq!(decide(&router, ask.clone()).await.0, 403, "{ask}");
+    }
+}

@@ -257,6 +257,11 @@ fn answer<T>(
 }
 
 impl Sessions {
+    /// How many fields a session may have.
+    pub fn max_fields(&self) -> u32 {
+        self.0.config.max_fields
+    }
+
     /// Changes fields of a session that exists: one request.
     ///
     /// Never brings a session back: after sign-out the answer is [`Updated::Gone`]. The snapshot

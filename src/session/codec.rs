@@ -61,9 +61,10 @@ impl Codec {
     pub(crate) fn write(&self, owner: Owner<'_>, field: &str, json: &str) -> Result<String> {
         check_name(field)?;
         if json.len() > self.max_bytes {
-            return Err(error::too_large(
-                "a session value is larger than the configured limit",
-            ));
+            return Err(error::too_large(format!(
+                "a session value has at most {} bytes as JSON",
+                self.max_bytes
+            )));
         }
         match self.encryption {
             Encryption::Off => {

@@ -175,10 +175,11 @@ impl Sessions {
                 inner.codec.write(owner, name, json)?,
             );
         }
-        if values.len() > inner.config.max_fields as usize {
-            return Err(error::too_large(
-                "a session has more fields than the configured limit",
-            ));
+        let most = inner.config.max_fields;
+        if values.len() > most as usize {
+            return Err(error::too_large(format!(
+                "a session has at most {most} fields"
+            )));
         }
         let session = Session::new(
             token,

@@ -1,12 +1,13 @@
 //! The errors of this module, in the crate's one error type.
 
 use crate::{Delivery, Error, ErrorKind};
+use std::borrow::Cow;
 
 pub(crate) fn invalid(detail: &'static str) -> Error {
     Error::new(ErrorKind::InvalidInput, Delivery::NotSent, detail)
 }
 
-pub(crate) fn too_large(detail: &'static str) -> Error {
+pub(crate) fn too_large(detail: impl Into<Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::TooLarge, Delivery::NotSent, detail)
 }
 

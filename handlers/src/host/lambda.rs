@@ -6,20 +6,41 @@ use axum::{Router, response::Response};
 use http::{HeaderMap, StatusCode, Uri, header};
 use http_body_util::BodyExt as _;
 use lambda_http::{
-    Body, IntoResponse, Request, RequestExt as _, request::RequestContext, service_fn,
+    Adapter, Body, IntoResponse, LambdaEvent, Request, RequestExt as _, StreamAdapter,
+    lambda_runtime,
+    request::{LambdaRequest, RequestContext},
+    service_fn,
 };
 use restis::web::{client_ip, parse_ip};
-use std::{convert::Infallible, net::IpAddr, pin::Pin};
+use std::{convert::Infallible, fmt::Write as _, net::IpAddr, pin::Pin};
 use tower::ServiceExt as _;
 
 pub(super) async fn run(app: Router, streaming: bool) -> Result<(), HostError> {
     let service = service_fn(move |request: Request| answer(app.clone(), request));
     let result = if streaming {
-        lambda_http::run_with_streaming_response(service).await
+        let service = StreamAdapter::from(service).map_request(with_all_headers);
+        lambda_runtime::run(service).await
     } else {
-        lambda_http::run(service.map_response(Buffered)).await
+        let service = Adapter::from(service.map_response(Buffered));
+        lambda_runtime::run(service.map_request(with_all_headers)).await
     };
     result.map_err(HostError::Runtime)
+}
+
+/// An event without the second, shorter list of headers: for `lambda_http` a header's last value,
+/// which stands there, replaces all of them.
+fn with_all_headers(mut event: LambdaEvent<LambdaRequest>) -> LambdaEvent<LambdaRequest> {
+    let (all, last) = match &mut event.payload {
+        LambdaRequest::ApiGatewayV1(request) => {
+            (&request.multi_value_headers, &mut request.headers)
+        }
+        LambdaRequest::Alb(request) => (&request.multi_value_headers, &mut request.headers),
+        _ => return event,
+    };
+    for name in all.keys() {
+        last.remove(name);
+    }
+    event
 }
 
 /// An answer that is sent at once.
@@ -59,31 +80,66 @@ fn as_event(headers: &HeaderMap, bytes: &[u8]) -> Body {
 /// No `AfterAnswer` extension: the process may freeze right after the answer, so deferred work comes first.
 async fn answer(app: Router, request: Request) -> Result<Response, Infallible> {
     let ip = ClientIp(source_ip(&request));
+    let uri = route_of(&request);
+    let mut request = request.map(axum::body::Body::new);
+    *request.uri_mut() = uri;
+    request.extensions_mut().insert(ip);
+    app.oneshot(request).await
+}
+
+/// The path and query of the route, without the gateway's stage.
+///
+/// `lambda_http` reads the path as a browser does: `/users/%2E/x` would be `/users/x`, and a decoded
+/// `?` or `#` would end the path. Here every segment stays what it is.
+fn route_of(request: &Request) -> Uri {
     let stage = match request.request_context_ref() {
         Some(RequestContext::ApiGatewayV2(context)) => context.stage.as_deref(),
         Some(RequestContext::ApiGatewayV1(context)) => context.stage.as_deref(),
         _ => None,
     };
-    let uri = stage.and_then(|stage| without_stage(request.uri(), stage));
-    let mut request = request.map(axum::body::Body::new);
-    if let Some(uri) = uri {
-        *request.uri_mut() = uri;
+    let path = request.raw_http_path();
+    // Where the path has a `?`, the address cannot tell where its query begins.
+    let query = match path.contains(['?', '#']) {
+        true => request.query_string_parameters().to_query_string(),
+        false => request.uri().query().unwrap_or_default().to_owned(),
+    };
+    let path = stage
+        .and_then(|stage| without_stage(path, stage))
+        .unwrap_or(path);
+    let mut target = encoded(path);
+    if !query.is_empty() {
+        target.push('?');
+        target.push_str(&query);
     }
-    request.extensions_mut().insert(ip);
-    app.oneshot(request).await
+    // What is no address, since it is too long, is no route.
+    target.parse().unwrap_or_default()
 }
 
-/// The address of the route where the gateway's stage stands before it; `None` where it does not.
-fn without_stage(uri: &Uri, stage: &str) -> Option<Uri> {
-    let target = uri.path_and_query()?.as_str();
-    let rest = target.strip_prefix('/')?.strip_prefix(stage)?;
+/// The path where the gateway's stage stands before it; `None` where it does not.
+fn without_stage<'a>(path: &'a str, stage: &str) -> Option<&'a str> {
+    let rest = path.strip_prefix('/')?.strip_prefix(stage)?;
     // A domain of one's own has no stage: `/api` is ours, whatever the stage is called.
-    if !rest.starts_with('/') || (stage == "api" && !rest.starts_with("/api/")) {
-        return None;
+    let ours = stage == "api" && !rest.starts_with("/api/");
+    (rest.starts_with('/') && !ours).then_some(rest)
+}
+
+/// A path as an address may hold it: HTTP APIs decode what the client encoded.
+fn encoded(path: &str) -> String {
+    /// What stands in a path as it is; `%` begins what is encoded already.
+    const PLAIN: &[u8] = b"/%!$&'()*+,-.:;=@_~";
+    let mut encoded = String::with_capacity(path.len() + 1);
+    if !path.starts_with('/') {
+        encoded.push('/');
     }
-    let mut parts = uri.clone().into_parts();
-    parts.path_and_query = Some(rest.parse().ok()?);
-    Uri::from_parts(parts).ok()
+    for byte in path.bytes() {
+        if byte.is_ascii_alphanumeric() || PLAIN.contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
 }
 
 /// The address that AWS itself saw; a load balancer appends it to `X-Forwarded-For`.
@@ -103,16 +159,11 @@ mod tests {
 
     #[test]
     fn a_stage_is_no_part_of_the_path() {
-        let path = |text: &str, stage: &str| {
-            let uri: Uri = format!("https://api.example{text}").parse().unwrap();
-            without_stage(&uri, stage).map(|uri| uri.path_and_query().unwrap().to_string())
-        };
-        let found = |text: &str| Some(text.to_owned());
         assert_eq!(
-            path("/prod/api/health?a=%2F&a=2", "prod"),
-            found("/api/health?a=%2F&a=2")
+            without_stage("/prod/api/health", "prod"),
+            Some("/api/health")
         );
-        assert_eq!(path("/api/api/health", "api"), found("/api/health"));
+        assert_eq!(without_stage("/api/api/health", "api"), Some("/api/health"));
         for (text, stage) in [
             ("/api/health", "prod"),
             ("/api/health", "$default"),
@@ -120,7 +171,24 @@ mod tests {
             ("/production/api/health", "prod"),
             ("/prod", "prod"),
         ] {
-            assert_eq!(path(text, stage), None, "{text}");
+            assert_eq!(without_stage(text, stage), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_decoded_path_has_the_segments_that_it_had() {
+        for (path, expected) in [
+            ("/api/users/../epoch", "/api/users/../epoch"),
+            ("/api/users/%2E/epoch", "/api/users/%2E/epoch"),
+            ("/api/users/a?b#c/epoch", "/api/users/a%3Fb%23c/epoch"),
+            (
+                "/api/users/jö rg\\/epoch",
+                "/api/users/j%C3%B6%20rg%5C/epoch",
+            ),
+            ("", "/"),
+        ] {
+            assert_eq!(encoded(path), expected);
+            assert_eq!(encoded(path).parse::<Uri>().unwrap().path(), expected);
         }
     }
 

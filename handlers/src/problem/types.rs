@@ -112,7 +112,7 @@ pub const TYPES: &[ProblemType] = &[
     of(StatusCode::PRECONDITION_REQUIRED, "precondition-required", "The change must say which version it is for",
         "send the `ETag` of a read as `If-Match`; `SESSION_REQUIRE_IF_MATCH` asks for it"),
     of(StatusCode::TOO_MANY_REQUESTS, "rate-limited", "Too many requests",
-        "wait as long as `Retry-After` says"),
+        "wait as long as `Retry-After` says; without it the cost never fits"),
     of(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The service failed",
         "a fault of the service; its log has the `x-request-id`"),
     of(StatusCode::NOT_IMPLEMENTED, "not-streaming", "The platform does not stream",

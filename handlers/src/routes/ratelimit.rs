@@ -190,6 +190,7 @@ async fn check(
     caller.require_organisation(body.organisation.as_deref())?;
     at_most("user_agent", body.user_agent.as_deref(), 512)?;
     at_most("country", body.country.as_deref(), 64)?;
+    at_most("policy", body.policy.as_deref(), 64)?;
     let (policy, limiter) = limiter(&state, body.policy.as_deref())?;
     let query = subject(body.organisation.as_deref(), &body.identifier)?;
     let mut query = match (body.cost, body.up_to) {

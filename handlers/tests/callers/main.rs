@@ -1,8 +1,11 @@
 //! Every kind of caller, right and wrong, on every route.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod examples;
 mod faults;
 mod kinds;
+mod limits;
+mod signatures;
 mod table;
 
 use axum::{Router, body::Body};

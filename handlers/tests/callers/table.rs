@@ -177,7 +177,7 @@ pub(crate) const ROUTES: &[Route] = &[
         "/api/events/grants",
         Token(&[Scope::EventsAdmin], Body),
     )
-    .body(r#"{"types":["booking.*"]}"#),
+    .body(r#"{"types":["booking.*"],"subject":"u1"}"#),
     route("GET", "/api/events/dlq", Token(&[Scope::EventsAdmin], All)),
     route(
         "GET",

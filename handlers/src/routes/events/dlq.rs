@@ -3,7 +3,7 @@
 use crate::{
     AppState,
     auth::{Caller, Scope},
-    extract::{ApiJson, ApiPath, ApiQuery},
+    extract::{ApiJson, ApiPath, ApiQuery, at_most},
     problem::{Problem, ProblemDocument, Result},
 };
 use axum::{Json, extract::State, response::IntoResponse};
@@ -40,11 +40,14 @@ pub(super) struct Selection {
     #[schema(minimum = 1, maximum = 500)]
     oldest: Option<u64>,
     /// Only of this subscriber.
+    #[schema(max_length = 64)]
     subscriber: Option<String>,
     /// Only of this event type.
     #[serde(rename = "type")]
+    #[schema(max_length = 512)]
     kind: Option<String>,
     /// Only with this reason.
+    #[schema(max_length = 512)]
     reason: Option<String>,
 }
 
@@ -225,6 +228,12 @@ pub(super) async fn purge(
 
 impl Selection {
     async fn find(&self, events: &Events) -> Result<Vec<DeadLetter>> {
+        at_most("subscriber", self.subscriber.as_deref(), 64)?;
+        at_most("type", self.kind.as_deref(), 512)?;
+        at_most("reason", self.reason.as_deref(), 512)?;
+        for id in &self.ids {
+            at_most("ids", Some(id), 41)?;
+        }
         let limit = match (self.ids.len() as u64, self.oldest) {
             (1..=MOST, None) => MOST,
             (0, Some(n @ 1..=MOST)) => n,

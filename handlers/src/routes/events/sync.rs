@@ -150,7 +150,8 @@ pub(super) async fn sync(
     if !(1..=500).contains(&limit) {
         return Err(Problem::invalid("`limit` is from 1 to 500"));
     }
-    check_scope(&body.client)?;
+    check_scope(&body.client)
+        .map_err(|_| Problem::invalid("`client` has 1 to 64 letters, digits, `-` and `_`"))?;
     let producer = Producer::new(body.client, body.epoch)?;
     let own_source = subject.map(|subject| format!("/subjects/{}", segment(&subject)));
     let types = types.and(&TypeFilter::from_list(&body.types)?.or_all());

@@ -85,7 +85,10 @@ impl CreateRequest {
         at_most("device_id", self.device_id.as_deref(), 64)?;
         at_most("user_agent", self.user_agent.as_deref(), 512)?;
         match self.keep.len() {
-            0..=64 => Ok(()),
+            0..=64 => self
+                .keep
+                .iter()
+                .try_for_each(|name| at_most("keep", Some(name), 64)),
             _ => Err(Problem::invalid("`keep` has at most 64 names")),
         }
     }

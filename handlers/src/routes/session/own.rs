@@ -137,7 +137,10 @@ pub(super) async fn change(
                     "value-too-large",
                     "The session would hold too much",
                 )
-                .detail("the session has as many fields as it may"));
+                .detail(format!(
+                    "a session has at most {} fields",
+                    sessions.max_fields()
+                )));
             }
         }
     }
