@@ -332,8 +332,7 @@ fn is_flat(value: &Value) -> bool {
 
 pub(super) fn random_id() -> Result<String> {
     let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes)
-        .map_err(|_| Error::invalid_input("the system gives no random bytes"))?;
+    getrandom::fill(&mut bytes).map_err(|_| Error::no_randomness())?;
     Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
 }
 

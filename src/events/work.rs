@@ -270,7 +270,6 @@ impl FromReply for Handed {
 
 fn random_bytes() -> Result<[u8; 2]> {
     let mut bytes = [0; 2];
-    getrandom::fill(&mut bytes)
-        .map_err(|_| Error::invalid_input("the system gives no random bytes"))?;
+    getrandom::fill(&mut bytes).map_err(|_| Error::no_randomness())?;
     Ok(bytes)
 }

@@ -208,6 +208,10 @@ impl Error {
         }))
     }
 
+    pub(crate) fn no_randomness() -> Self {
+        Self::config("the system gives no random bytes")
+    }
+
     pub(crate) fn config(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorKind::Config, Delivery::NotSent, detail)
     }

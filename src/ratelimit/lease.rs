@@ -69,8 +69,7 @@ impl LeaseLimiter {
     /// An invalid identifier, no randomness, or whatever the client returns.
     pub async fn acquire(&self, identifier: &str) -> Result<Option<Lease>> {
         let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes)
-            .map_err(|_| Error::invalid_input("the system gives no random bytes"))?;
+        getrandom::fill(&mut bytes).map_err(|_| Error::no_randomness())?;
         let mut id = String::with_capacity(32);
         for byte in bytes {
             let _ = write!(id, "{byte:02x}");

@@ -10,16 +10,16 @@ use crate::protocol::error::{Delivery, Error, ErrorKind, Result};
 /// Reads what is at an address, up to `max` bytes within `time`.
 ///
 /// # Errors
-/// `Connect` when it is not there, `Timeout`, `TooLarge`; the address, which may hold a secret, is
+/// `Connect`, `Timeout`, `TooLarge`, `Gateway` with the status of an answer that is not the text; the address, which may hold a secret, is
 /// not told.
 pub(crate) async fn fetch(url: &Url, time: Duration, max: usize) -> Result<Bytes> {
     match get(url, time, max).await? {
         (status, body) if status.is_success() => Ok(body),
         (status, _) => {
             let error = Error::new(
-                ErrorKind::Connect,
-                Delivery::NotSent,
-                "the text is not there",
+                ErrorKind::Gateway,
+                Delivery::Executed,
+                "the answer is not the text",
             );
             Err(error.with_status(status.as_u16()))
         }

@@ -64,6 +64,7 @@ impl Tries<'_> {
         let answer = self.until_answered(exchange, contexts).await;
         let mut results = spread(answer, exchange.commands.len());
         self.repair(exchange, contexts, &mut results).await;
+        self.read_apart(exchange, contexts, &mut results).await;
         results
     }
 
@@ -290,6 +291,61 @@ impl Tries<'_> {
                 }
             }
         }
+    }
+
+    /// Repeats, in smaller parts, reads that did not fit into one answer.
+    async fn read_apart(
+        &mut self,
+        exchange: &Exchange,
+        contexts: &[CommandContext],
+        results: &mut [Result<Reply>],
+    ) {
+        let commands = &exchange.commands;
+        if exchange.mode != Mode::Pipeline || commands.len() < 2 {
+            return;
+        }
+        let places = (0..commands.len()).filter(|&place| {
+            results.get(place).is_some_and(is_too_large) && plan::may_read_later(commands, place)
+        });
+        let places: Vec<usize> = places.collect();
+        let mut parts: Vec<_> = if results.iter().all(Result::is_err) {
+            // The answer as a whole was too large: nothing tells which reply made it so.
+            let (front, back) = places.split_at(places.len() / 2);
+            vec![back.to_vec(), front.to_vec()]
+        } else {
+            places.into_iter().map(|place| vec![place]).collect()
+        };
+        while let Some(part) = parts.pop() {
+            let mode = match part.len() {
+                0 => continue,
+                1 => Mode::Single,
+                _ => Mode::Pipeline,
+            };
+            let again_commands = part.iter().map(|place| commands[*place].clone()).collect();
+            let again_contexts: Vec<_> = part.iter().map(|at| contexts[*at].clone()).collect();
+            let mut again = Exchange::new(mode, again_commands).sharing_sent_flag(exchange);
+            match self.until_answered(&mut again, &again_contexts).await {
+                Err(error) if error.kind() == ErrorKind::TooLarge && part.len() > 1 => {
+                    let (front, back) = part.split_at(part.len() / 2);
+                    parts.extend([back.to_vec(), front.to_vec()]);
+                }
+                answer => {
+                    let answers = spread(answer, part.len());
+                    for (place, answer) in part.into_iter().zip(answers) {
+                        results[place] = answer;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The reply did not fit into the answer, alone or beside those of others.
+fn is_too_large(result: &Result<Reply>) -> bool {
+    match result {
+        Ok(Reply::Error(error)) => Error::from_server(error.clone()).kind() == ErrorKind::TooLarge,
+        Ok(_) => false,
+        Err(error) => error.kind() == ErrorKind::TooLarge,
     }
 }
 

@@ -43,6 +43,20 @@ pub(super) fn is_safe(commands: &[Args], contexts: &[CommandContext]) -> bool {
     })
 }
 
+/// Whether the command at this place only reads, and nothing that it names is written after it.
+pub(super) fn may_read_later(commands: &[Args], place: usize) -> bool {
+    let Some((read, later)) = commands.get(place..).and_then(<[Args]>::split_first) else {
+        return false;
+    };
+    let is_read = |args: &Args| command_table::safety_of(args) == Safety::Read;
+    let touches = |args: &Args| {
+        args.iter()
+            .skip(1)
+            .any(|a| read.iter().skip(1).any(|b| a == b))
+    };
+    is_read(read) && !later.iter().any(|args| !is_read(args) && touches(args))
+}
+
 /// Whether any of these may change data.
 pub(super) fn writes(commands: &[Args]) -> bool {
     commands
