@@ -159,6 +159,19 @@ async fn analytics_share_the_request_of_the_handler() {
     assert_eq!(redis.metrics().snapshot().requests - before, 2);
 }
 
+#[tokio::test]
+async fn without_an_address_a_limit_with_lists_refuses() {
+    let (app, calls) = app(by_ip(limiter(&support::engine(), 9).protection().build()));
+    let (status, _, body) = ask(&app, "GET", "no address", "x").await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+    assert!(
+        body.contains("denied") && body.contains("address"),
+        "{body}"
+    );
+    assert_eq!(calls.load(Ordering::Relaxed), 0);
+    assert_eq!(ask(&app, "GET", "203.0.113.9", "x").await.0, StatusCode::OK);
+}
+
 #[test]
 fn a_subject_is_a_network_and_nobody_shares_one_limit() {
     let subject = |ip: &str| format!("{:?}", Subject::from_ip(ip.parse::<IpAddr>().ok()).query());

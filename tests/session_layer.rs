@@ -281,6 +281,11 @@ async fn another_site_changes_nothing_with_a_session() {
     let answer = ask_from(&app, "POST", "/cart", Some(&cookie), "cross-site").await;
     assert_eq!(answer.status, StatusCode::FORBIDDEN);
     assert!(answer.body.contains("csrf-failed"));
+    assert!(
+        answer.body.contains("SESSION_ALLOWED_ORIGINS"),
+        "{}",
+        answer.body
+    );
     let answer = ask_from(&app, "GET", "/me", Some(&cookie), "cross-site").await;
     assert_eq!(answer.status, StatusCode::OK);
     let open = world.app(SessionLayer::new(world.sessions.clone()).allow_cross_site());

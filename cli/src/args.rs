@@ -281,10 +281,24 @@ impl Failure {
     /// An address that cannot be listened on; names the option that changes it.
     pub(crate) fn bind(addr: &str, option: &str, error: &std::io::Error) -> Self {
         if error.kind() == std::io::ErrorKind::AddrInUse {
-            let text = format!("{addr} is taken by another program; choose another with {option}");
-            return Self { text, code: 3 };
+            return Self::taken(addr, option);
         }
         Self::new(format!("cannot listen on {addr}: {error}"))
+    }
+
+    /// The same of the REST server.
+    pub(crate) fn start(addr: &str, option: &str, error: restis_server::StartError) -> Self {
+        if error.is_address_in_use() {
+            return Self::taken(addr, option);
+        }
+        error.into()
+    }
+
+    fn taken(addr: &str, option: &str) -> Self {
+        Self {
+            text: format!("{addr} is taken by another program; choose another with {option}"),
+            code: 3,
+        }
     }
 }
 
@@ -307,7 +321,15 @@ fn command() -> clap::Command {
             arg
         }
     }
-    Cli::command()
+    /// `dev` speaks plain HTTP: what it refuses is in no help of it.
+    fn plain(command: clap::Command) -> clap::Command {
+        let hidden = |arg: Arg| arg.hide(true);
+        command
+            .mut_arg("tls_cert", hidden)
+            .mut_arg("tls_key", hidden)
+    }
+    plain(Cli::command())
+        .mut_subcommand("dev", plain)
         .mut_args(unset)
         .mut_subcommands(|command| command.mut_args(unset))
 }

@@ -89,7 +89,10 @@ pub(crate) fn start(args: &ServeArgs) -> Result<Started, Failure> {
         builder = builder.data(dir.clone(), Duration::from_secs(args.data_interval));
     }
     Ok(Started {
-        running: builder.bind(&args.addr)?.spawn()?,
+        running: builder
+            .bind(&args.addr)
+            .map_err(|error| Failure::start(&args.addr, "--addr", error))?
+            .spawn()?,
         token,
         variable: variable(args),
         store: store(args),

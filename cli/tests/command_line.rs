@@ -85,17 +85,38 @@ fn signals_stop_cleanly() {
 }
 
 #[test]
-fn a_taken_port_is_one_sentence() {
+fn a_taken_port_is_one_sentence_that_names_its_option() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = taken.local_addr().unwrap().to_string();
-    for command in [["serve", "--addr", &addr], ["dev", "--addr", &addr]] {
-        let output = run(&command);
+    for (command, option) in [
+        (&["serve", "--addr", &addr][..], "--addr"),
+        (&["dev", "--addr", &addr], "--addr"),
+        (
+            &["dev", "--addr", "127.0.0.1:0", "--functions-addr", &addr],
+            "--functions-addr",
+        ),
+    ] {
+        let output = run(command);
         assert_eq!(output.status.code(), Some(3));
-        let expected = format!(
-            "restis: {addr} is already in use by another program; choose another address\n"
-        );
+        let expected =
+            format!("restis: {addr} is taken by another program; choose another with {option}\n");
         assert_eq!(String::from_utf8_lossy(&output.stderr), expected);
         assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn the_help_of_a_command_lists_only_what_it_accepts() {
+    for (command, has) in [
+        (&["dev", "--help"][..], false),
+        (&["--help"], false),
+        (&["serve", "--help"], true),
+    ] {
+        let help = String::from_utf8(run(command).stdout).unwrap();
+        assert!(help.contains("--addr"), "{help}");
+        for option in ["--tls-cert <", "--tls-key <"] {
+            assert_eq!(help.contains(option), has, "{command:?}: {help}");
+        }
     }
 }
 

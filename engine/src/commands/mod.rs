@@ -108,6 +108,11 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Spec> {
     GROUPS.iter().copied().flatten()
 }
 
+/// How many commands there are.
+pub(crate) fn count() -> i64 {
+    i64::try_from(TABLE.len()).unwrap_or(i64::MAX)
+}
+
 /// The command with this name, in any case.
 pub(crate) fn find(name: &[u8]) -> Option<&'static Spec> {
     let mut buffer = [0u8; LONGEST];

@@ -37,8 +37,13 @@ fn time(ctx: &mut Ctx<'_>, _args: Args<'_>) -> Outcome {
 }
 
 /// Upstash tells nothing about its commands.
-fn command(_ctx: &mut Ctx<'_>, _args: Args<'_>) -> Outcome {
-    Ok(Reply::empty())
+fn command(_ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    match args.get(1) {
+        Some(word) if word.eq_ignore_ascii_case(b"count") && args.len() == 2 => {
+            Ok(Reply::Int(super::count()))
+        }
+        _ => Ok(Reply::empty()),
+    }
 }
 
 const SECTIONS: [&str; 6] = [

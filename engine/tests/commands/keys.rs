@@ -151,6 +151,18 @@ fn commands_that_are_missing_say_why() {
 }
 
 #[test]
+fn command_count_counts_the_commands() {
+    let fixture = Fixture::new();
+    for line in ["COMMAND COUNT", "command count"] {
+        let Reply::Int(count) = fixture.engine.call(&line.split(' ').collect::<Vec<_>>()) else {
+            panic!("{line} is no number");
+        };
+        // Redis 7.0 has 240, 30 of them for connections, replicas and modules.
+        assert!((200..500).contains(&count), "{count}");
+    }
+}
+
+#[test]
 fn a_dumped_value_is_restored_under_another_name() {
     let fixture = Fixture::new();
     for line in [
