@@ -240,7 +240,17 @@ impl RateLimitLayer {
             ),
         };
         let violated = headers::violated(&self.0.policy, decision);
-        let mut response = self.problem(what, decision.retry_after(), &violated);
+        let unknown = decision.reason() == Reason::DenyList && decision.listed().is_none();
+        let mut members = vec![];
+        if unknown {
+            let detail =
+                "The client's address is not known, and this limit has lists of addresses.";
+            members.push(("detail", detail.into()));
+        }
+        if !violated.is_empty() {
+            members.push(("violated-policies", violated.into()));
+        }
+        let mut response = self.problem(what, decision.retry_after(), members);
         self.write_headers(decision, response.headers_mut());
         Some(response)
     }
@@ -253,24 +263,20 @@ impl RateLimitLayer {
             return self.problem(
                 (StatusCode::BAD_REQUEST, "invalid-request", title),
                 None,
-                &[],
+                vec![],
             );
         }
         let retry = error.retry_after().unwrap_or(Duration::from_secs(1));
-        self.problem(UNAVAILABLE, Some(retry), &[])
+        self.problem(UNAVAILABLE, Some(retry), vec![])
     }
 
     fn problem<B: From<String>>(
         &self,
         what: (StatusCode, &str, &str),
         retry: Option<Duration>,
-        violated: &[String],
+        mut members: Vec<(&str, serde_json::Value)>,
     ) -> Response<B> {
-        let policy = (&*self.0.policy).into();
-        let mut members = vec![("policy", policy)];
-        if !violated.is_empty() {
-            members.push(("violated-policies", violated.into()));
-        }
+        members.push(("policy", (&*self.0.policy).into()));
         problem(what, retry, &members)
     }
 }
