@@ -154,7 +154,7 @@ impl Scripting {
         libraries.map(Self::cost).sum::<usize>() + scripts - Self::cost(0)
     }
 
-    /// Forgets a script unless it came by SCRIPT LOAD.
+    /// Forgets a script unless `SCRIPT LOAD` stored it.
     pub(crate) fn forget(&mut self, sha: &Sha) {
         if self.scripts.get(sha).is_some_and(|kept| !kept.loaded) {
             let kept = self.scripts.remove(sha);

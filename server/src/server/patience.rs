@@ -113,16 +113,16 @@ impl<I: AsyncRead + Unpin> AsyncRead for Patience<I> {
             this.reading = None;
             return this.io().poll_read(cx, buf);
         }
-        // Asked for more: what came is not a whole head.
+        // Asked for more: what was read is not a whole head.
         if !this.head.fits() {
             let text = "too many bytes of unfinished requests";
             return Poll::Ready(Err(io::Error::other(text)));
         }
         let before = buf.filled().len();
         let read = this.io().poll_read(cx, buf);
-        let came = buf.filled().len() - before;
-        if came > 0 {
-            this.head.add(came);
+        let received = buf.filled().len() - before;
+        if received > 0 {
+            this.head.add(received);
             if !this.in_head {
                 this.in_head = true;
                 this.reading = None;

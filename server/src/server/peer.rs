@@ -182,7 +182,7 @@ impl Head {
         self.bytes += bytes;
     }
 
-    /// Whether there is room for what came so far; asked when it turned out not to be whole.
+    /// Whether there is room for what was read so far of a head that is not whole.
     pub(super) fn fits(&mut self) -> bool {
         let more = self.bytes.saturating_sub(FREE_HEAD + self.counted);
         if more > 0 {
