@@ -1,4 +1,4 @@
-//! Compiles the guide: each page of `docs/guide` is a module here, its code a doctest.
+//! Compiles the guide and the pages on migration: each page is a module here, its code a doctest.
 
 macro_rules! pages {
     ($($name:ident: $file:literal;)*) => {$(
@@ -11,6 +11,8 @@ macro_rules! pages {
 pages! {
     connect: "connect.md";
     events: "events.md";
+    offline: "offline.md";
+    operate: "operate.md";
     pipelines: "pipelines.md";
     pubsub: "pubsub.md";
     ratelimit: "ratelimit.md";
@@ -19,4 +21,11 @@ pages! {
     sessions: "sessions.md";
     testing: "testing.md";
     values: "values.md";
+}
+
+pages! {
+    migrate_connect_redis: "../migrate/connect-redis.md";
+    migrate_redis_rs: "../migrate/redis-rs.md";
+    migrate_tower_sessions: "../migrate/tower-sessions.md";
+    migrate_upstash: "../migrate/upstash.md";
 }
