@@ -1,4 +1,4 @@
-//! The layers of the crate: each imports only what stands before it.
+//! The layers of the client and of the engine: each imports only what stands before it.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
@@ -8,7 +8,9 @@ use std::{
 };
 
 /// From the lowest to the highest; modules of one layer do not import each other.
-const LAYERS: [&[&str]; 6] = [
+type Layers = &'static [&'static [&'static str]];
+
+const CLIENT: Layers = &[
     &["protocol"],
     &["transport"],
     &["client"],
@@ -17,8 +19,34 @@ const LAYERS: [&[&str]; 6] = [
     &["web"],
 ];
 
-fn layer_of(module: &str) -> Option<usize> {
-    LAYERS.iter().position(|layer| layer.contains(&module))
+/// Numbers and structures; what bounds a command; the values of keys; the keyspace; what runs
+/// commands; the commands; what puts a database together.
+const ENGINE: Layers = &[
+    &[
+        "array",
+        "dict",
+        "error",
+        "geohash",
+        "hll",
+        "longdouble",
+        "num",
+        "options",
+        "stream",
+    ],
+    &["hash", "limits", "reply", "zset"],
+    &["budget", "command"],
+    &["glob", "json", "lua", "parse", "vectors"],
+    &["acl", "hub", "scripting", "value"],
+    &["encoding", "search"],
+    &["db", "rdb"],
+    &["ctx"],
+    &["commands"],
+    &["snapshot"],
+    &["engine"],
+];
+
+fn layer_of(layers: Layers, module: &str) -> Option<usize> {
+    layers.iter().position(|layer| layer.contains(&module))
 }
 
 /// The source without comments, literals and the tests at its end.
@@ -79,7 +107,7 @@ fn crate_paths(source: &str) -> Vec<String> {
 }
 
 /// Which module a name at the root of the crate comes from.
-fn root_names(lib: &str) -> BTreeMap<String, String> {
+fn root_names(layers: Layers, lib: &str) -> BTreeMap<String, String> {
     let code = code_of(lib);
     let mut names = BTreeMap::new();
     for (at, found) in code.match_indices("pub use ") {
@@ -87,7 +115,7 @@ fn root_names(lib: &str) -> BTreeMap<String, String> {
             let mut parts = path.split("::").filter(|part| *part != "self");
             let module = parts.next().unwrap_or_default();
             let name = parts.last().unwrap_or(module);
-            if layer_of(module).is_some() {
+            if layer_of(layers, module).is_some() {
                 names.insert(name.to_owned(), module.to_owned());
             }
         }
@@ -98,12 +126,17 @@ fn root_names(lib: &str) -> BTreeMap<String, String> {
 }
 
 /// Imports of a file of `module` that do not point to an earlier layer.
-fn back_arrows(module: &str, source: &str, root: &BTreeMap<String, String>) -> Vec<String> {
-    let own = layer_of(module).unwrap();
+fn back_arrows(
+    layers: Layers,
+    module: &str,
+    source: &str,
+    root: &BTreeMap<String, String>,
+) -> Vec<String> {
+    let own = layer_of(layers, module).unwrap();
     let runs_back = |path: &String| {
         let first = path.split("::").next().unwrap_or_default();
         let target = root.get(first).map_or(first, String::as_str);
-        target != module && layer_of(target).is_none_or(|layer| layer >= own)
+        target != module && layer_of(layers, target).is_none_or(|layer| layer >= own)
     };
     crate_paths(source).into_iter().filter(runs_back).collect()
 }
@@ -119,26 +152,29 @@ fn source_files(dir: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-#[test]
-fn every_import_points_to_an_earlier_layer() {
-    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let root = root_names(&fs::read_to_string(src.join("lib.rs")).unwrap());
+/// Fails if a module of `src` stands in no layer or imports what does not stand before it.
+fn check(layers: Layers, src: &Path, least_files: usize) {
+    let root = root_names(layers, &fs::read_to_string(src.join("lib.rs")).unwrap());
     let mut files = Vec::new();
-    source_files(&src, &mut files);
-    assert!(files.len() > 100, "{} files", files.len());
+    source_files(src, &mut files);
+    assert!(files.len() > least_files, "{} files", files.len());
     let mut wrong = Vec::new();
     for file in files {
-        let inner = file.strip_prefix(&src).unwrap();
-        let module = inner.iter().next().unwrap().to_str().unwrap();
-        let test = ["tests.rs", "fuzz.rs"]
+        let inner = file.strip_prefix(src).unwrap();
+        let first = inner.iter().next().unwrap().to_str().unwrap();
+        let module = first.trim_end_matches(".rs");
+        let test = ["tests.rs", "fuzz.rs", "storm.rs"]
             .iter()
             .any(|name| inner.ends_with(name));
-        if module == "lib.rs" || test {
+        if module == "lib" || test {
             continue;
         }
-        assert!(layer_of(module).is_some(), "{module} is in no layer");
+        assert!(
+            layer_of(layers, module).is_some(),
+            "{module} is in no layer"
+        );
         let source = fs::read_to_string(&file).unwrap();
-        let back = back_arrows(module, &source, &root);
+        let back = back_arrows(layers, module, &source, &root);
         wrong.extend(
             back.into_iter()
                 .map(|path| format!("{}: crate::{path}", inner.display())),
@@ -152,10 +188,27 @@ fn every_import_points_to_an_earlier_layer() {
 }
 
 #[test]
+fn every_import_of_the_client_points_to_an_earlier_layer() {
+    check(
+        CLIENT,
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
+        100,
+    );
+}
+
+#[test]
+fn every_import_of_the_engine_points_to_an_earlier_layer() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("engine/src");
+    check(ENGINE, &src, 100);
+}
+
+#[test]
 fn an_import_that_runs_back_is_found_in_every_form() {
-    let root =
-        root_names("pub use client::{Redis, clock::{self, Clock}};\npub use protocol::Error;");
-    let find = |module, source| back_arrows(module, source, &root);
+    let root = root_names(
+        CLIENT,
+        "pub use client::{Redis, clock::{self, Clock}};\npub use protocol::Error;",
+    );
+    let find = |module, source| back_arrows(CLIENT, module, source, &root);
     for back in [
         "use crate::client::Redis;",
         "use crate::Redis;",
@@ -179,4 +232,6 @@ fn an_import_that_runs_back_is_found_in_every_form() {
     ] {
         assert!(find("transport", sound).is_empty(), "{sound}");
     }
+    let back = back_arrows(ENGINE, "lua", "use crate::ctx::Ctx;", &root);
+    assert_eq!(back, ["ctx::Ctx"]);
 }

@@ -1,18 +1,5 @@
-//! What the engine knows about a command.
-//!
-//! A group of commands is a file in `commands/` that ends in one table:
-//!
-//! ```ignore
-//! pub(crate) const COMMANDS: &[Spec] = &[
-//!     Spec::read("GET", 2, Keys::ONE, Category::STRING, get).fast(),
-//!     Spec::write("SET", -3, Keys::ONE, Category::STRING, set).denyoom(),
-//! ];
-//! ```
-//!
-//! and one line in `commands/mod.rs`. Before `run` is called the engine has checked arity,
-//! permissions and memory; after it the engine removes emptied keys and accounts for memory.
+//! What is known about a command besides how it is run.
 
-use crate::ctx::Ctx;
 use crate::error::Error;
 use crate::reply::Reply;
 
@@ -21,9 +8,6 @@ pub(crate) type Args<'a> = &'a [&'a [u8]];
 
 /// What a command's function returns.
 pub(crate) type Outcome = Result<Reply, Error>;
-
-/// A command's function.
-pub(crate) type Run = fn(&mut Ctx<'_>, Args<'_>) -> Outcome;
 
 /// Where a command's keys are.
 #[derive(Clone, Copy, Debug)]
@@ -126,7 +110,7 @@ impl Flags {
         self.0 & other.0 != 0
     }
 
-    const fn with(self, other: Self) -> Self {
+    pub(crate) const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 }
@@ -154,9 +138,9 @@ pub(crate) enum Category {
     Server,
 }
 
-/// A command.
+/// What is known about a command besides how it is run.
 #[derive(Debug)]
-pub(crate) struct Spec {
+pub(crate) struct Command {
     /// Upper-case name.
     pub(crate) name: &'static str,
     /// Number of arguments with the name; negative: at least.
@@ -164,96 +148,9 @@ pub(crate) struct Spec {
     pub(crate) flags: Flags,
     pub(crate) keys: Keys,
     pub(crate) category: Category,
-    pub(crate) run: Run,
 }
 
-impl Spec {
-    /// A command that only reads.
-    pub(crate) const fn read(
-        name: &'static str,
-        arity: i16,
-        keys: Keys,
-        category: Category,
-        run: Run,
-    ) -> Self {
-        Self {
-            name,
-            arity,
-            flags: Flags::READ,
-            keys,
-            category,
-            run,
-        }
-    }
-
-    /// A command that may write.
-    pub(crate) const fn write(
-        name: &'static str,
-        arity: i16,
-        keys: Keys,
-        category: Category,
-        run: Run,
-    ) -> Self {
-        Self {
-            name,
-            arity,
-            flags: Flags::WRITE,
-            keys,
-            category,
-            run,
-        }
-    }
-
-    /// A command that is about no key, such as PING.
-    pub(crate) const fn other(
-        name: &'static str,
-        arity: i16,
-        category: Category,
-        run: Run,
-    ) -> Self {
-        Self {
-            name,
-            arity,
-            flags: Flags::NONE,
-            keys: Keys::None,
-            category,
-            run,
-        }
-    }
-
-    pub(crate) const fn fast(self) -> Self {
-        self.flag(Flags::FAST)
-    }
-
-    pub(crate) const fn denyoom(self) -> Self {
-        self.flag(Flags::DENYOOM)
-    }
-
-    pub(crate) const fn noscript(self) -> Self {
-        self.flag(Flags::NOSCRIPT)
-    }
-
-    pub(crate) const fn admin(self) -> Self {
-        self.flag(Flags::ADMIN).flag(Flags::DANGEROUS)
-    }
-
-    pub(crate) const fn dangerous(self) -> Self {
-        self.flag(Flags::DANGEROUS)
-    }
-
-    pub(crate) const fn powerful(self) -> Self {
-        self.flag(Flags::POWERFUL)
-    }
-
-    pub(crate) const fn always(self) -> Self {
-        self.flag(Flags::ALWAYS)
-    }
-
-    const fn flag(mut self, flag: Flags) -> Self {
-        self.flags = self.flags.with(flag);
-        self
-    }
-
+impl Command {
     /// Whether the number of arguments fits.
     pub(crate) fn fits(&self, args: Args<'_>) -> bool {
         let wanted = usize::from(self.arity.unsigned_abs());

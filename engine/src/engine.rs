@@ -11,8 +11,8 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::acl::{Caller, DatabaseId, Token, TokenIndex};
-use crate::command::Spec;
-use crate::ctx::{self, Ctx, Side};
+use crate::commands;
+use crate::ctx::{self, Ctx, Side, Spec};
 use crate::db::Db;
 use crate::error::{Error, OOM};
 use crate::hub::{Hub, Sink};
@@ -86,10 +86,10 @@ impl Engine {
     /// An empty database.
     pub fn new(options: Options) -> Self {
         let hub = Arc::new(Hub::default());
-        let id = options.database_id();
+        let id = DatabaseId::of_name(&options.name);
         let state = State {
             db: Db::new(Arc::clone(&hub)),
-            side: Side::new(options, Arc::clone(&hub)),
+            side: Side::new(options, Arc::clone(&hub), commands::table()),
         };
         Self {
             shared: Arc::new(Shared {

@@ -13,7 +13,7 @@
 //!
 //! # How it is built
 //!
-//! A command is a `Spec` (module `command`): name, arity, flags, where its keys are, and a function from a
+//! A command is a `Spec` (module `ctx`): name, arity, flags, where its keys are, and a function from a
 //! context and arguments to a reply. Every group of commands is one file in `commands/` with one
 //! table `COMMANDS`; `commands/mod.rs` lists the tables, one line a group. A command sees the
 //! database through `Ctx`: `ctx.db` is the keyspace with typed access (`read`, `write`, `create`),
@@ -27,6 +27,7 @@ mod commands;
 mod ctx;
 mod db;
 mod dict;
+mod encoding;
 mod engine;
 mod error;
 mod geohash;

@@ -5,8 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::acl::DatabaseId;
-
 /// What happens to a write when the memory limit is reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -103,11 +101,6 @@ impl Options {
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
-    }
-
-    /// What tokens of this database's users carry.
-    pub(crate) fn database_id(&self) -> DatabaseId {
-        DatabaseId::of_name(&self.name)
     }
 
     /// Sets the source of time.

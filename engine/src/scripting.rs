@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 
-use crate::ctx::Side;
 use crate::error::Error;
 use crate::lua::{self, Compiled, LoadedFunction, Vm};
 
@@ -62,54 +61,62 @@ pub(crate) struct Scripting {
     functions: HashMap<String, String, foldhash::fast::RandomState>,
 }
 
-impl Side {
-    /// The interpreter, made with the first use.
-    pub(crate) fn vm(&mut self) -> Result<Vm, Error> {
-        if let Some(vm) = &self.scripting.vm {
-            return Ok(vm.clone());
-        }
-        let vm = Vm::new(self)?;
-        self.scripting.vm = Some(vm.clone());
-        Ok(vm)
+impl Scripting {
+    /// The interpreter, if it was made.
+    pub(crate) fn vm(&self) -> Option<Vm> {
+        self.vm.clone()
     }
 
-    /// Makes the interpreter anew, and the functions of all libraries in it. A library that
-    /// cannot be run now is run when it is first needed, as after loading.
-    pub(crate) fn renew_interpreter(&mut self) -> Result<(), Error> {
-        if self.scripting.vm.take().is_none() {
-            return Ok(());
+    pub(crate) fn set_vm(&mut self, vm: Vm) {
+        self.vm = Some(vm);
+    }
+
+    /// Forgets the interpreter and the scripts that were compiled for it; `false`: there is none.
+    pub(crate) fn take_vm(&mut self) -> bool {
+        let taken = self.vm.take().is_some();
+        if taken {
+            self.scripts.clear();
+            self.script_bytes = 0;
         }
-        self.scripting.scripts.clear();
-        self.scripting.script_bytes = 0;
-        let vm = self.vm()?;
-        for library in self.scripting.libraries.values_mut() {
+        taken
+    }
+
+    /// Makes the functions of all libraries anew.
+    pub(crate) fn reload_libraries(&mut self, vm: &Vm) {
+        for library in self.libraries.values_mut() {
             let end = library.code.iter().position(|byte| *byte == b'\n');
             let body = &library.code[end.unwrap_or(0)..];
             library.functions = vm.load_library(body).unwrap_or_default();
         }
-        Ok(())
     }
 
-    /// Compiles a script, or finds it compiled.
-    pub(crate) fn script(&mut self, body: &[u8], loaded: bool) -> Result<(Sha, Script), Error> {
+    /// The compiled script with this text; `loaded`: SCRIPT LOAD asks for it.
+    pub(crate) fn find_text(&mut self, body: &[u8], loaded: bool) -> Option<(Sha, Script)> {
         let sha = lua::sha1(body);
-        if let Some(script) = self.scripting.find(&sha) {
-            if loaded && let Some(kept) = self.scripting.scripts.get_mut(&sha) {
-                kept.loaded = true;
-            }
-            return Ok((sha, script));
+        let script = self.find(&sha)?;
+        if loaded && let Some(kept) = self.scripts.get_mut(&sha) {
+            kept.loaded = true;
         }
+        Some((sha, script))
+    }
+
+    /// Compiles a script and keeps it.
+    pub(crate) fn compile(
+        &mut self,
+        vm: &Vm,
+        body: &[u8],
+        loaded: bool,
+    ) -> Result<(Sha, Script), Error> {
+        let sha = lua::sha1(body);
         let (flags, rest) = shebang(body)?;
         let script = Script {
-            compiled: self.vm()?.compile(rest)?,
+            compiled: vm.compile(rest)?,
             flags,
         };
-        self.scripting.keep(sha, script.clone(), body.len(), loaded);
+        self.keep(sha, script.clone(), body.len(), loaded);
         Ok((sha, script))
     }
-}
 
-impl Scripting {
     /// The script with this hash.
     pub(crate) fn find(&mut self, sha: &Sha) -> Option<Script> {
         self.tick += 1;

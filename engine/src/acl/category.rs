@@ -1,6 +1,6 @@
 //! Categories of commands.
 
-use crate::command::{Category, Flags, Spec};
+use crate::command::{Category, Command, Flags};
 
 /// Every category, in the order of ACL CAT.
 pub(crate) const CATEGORIES: &[&str] = &[
@@ -31,16 +31,16 @@ pub(crate) const CATEGORIES: &[&str] = &[
 ];
 
 /// Whether a command is in the category with this lower-case name.
-pub(crate) fn in_category(spec: &Spec, category: &str) -> bool {
-    let has = |flag| spec.flags.has(flag);
+pub(crate) fn in_category(command: &Command, category: &str) -> bool {
+    let has = |flag| command.flags.has(flag);
     match category {
-        "read" => has(Flags::READ) && spec.category != Category::Scripting,
+        "read" => has(Flags::READ) && command.category != Category::Scripting,
         "write" => has(Flags::WRITE),
         "fast" => has(Flags::FAST),
         "slow" => !has(Flags::FAST),
         "admin" => has(Flags::ADMIN),
         "dangerous" => has(Flags::DANGEROUS) || has(Flags::ADMIN),
-        other => name_of(spec.category) == Some(other),
+        other => name_of(command.category) == Some(other),
     }
 }
 

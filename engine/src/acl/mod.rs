@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::budget::Budget;
-use crate::command::{Args, Flags, Keys, Spec};
+use crate::command::{Args, Command, Flags, Keys};
 use crate::error::Error;
 use user::Needs;
 
@@ -17,7 +17,7 @@ pub(crate) use category::{CATEGORIES, in_category};
 pub(crate) use index::TokenIndex;
 pub use token::DatabaseId;
 pub(crate) use token::Token;
-pub(crate) use user::User;
+pub(crate) use user::{RuleScope, User};
 
 const DEFAULT: &str = "default";
 const DEFAULT_READ_ONLY: &str = "default_ro";
@@ -98,30 +98,30 @@ impl Acl {
         &self,
         budget: &Budget,
         caller: &Caller,
-        spec: &Spec,
+        command: &Command,
         args: Args<'_>,
     ) -> Result<(), Error> {
         if &*caller.user == DEFAULT {
             return Ok(());
         }
         if caller.read_only {
-            let flags = spec.flags;
+            let flags = command.flags;
             let reads = flags.has(Flags::READ) || flags.has(Flags::ALWAYS);
             if reads && !flags.has(Flags::POWERFUL) {
                 return Ok(());
             }
-            return Err(no_permission(spec.name));
+            return Err(no_permission(command.name));
         }
         let user = self
             .active(caller)
-            .ok_or_else(|| no_permission(spec.name))?;
-        if !user.may_run(spec.name) {
-            return Err(no_permission(spec.name));
+            .ok_or_else(|| no_permission(command.name))?;
+        if !user.may_run(command.name) {
+            return Err(no_permission(command.name));
         }
         let mut refused = false;
         let mut first = true;
-        spec.keys.each(args, |at| {
-            let needs = needs(spec, args, std::mem::take(&mut first));
+        command.keys.each(args, |at| {
+            let needs = needs(command, args, std::mem::take(&mut first));
             refused |= args
                 .get(at)
                 .is_some_and(|key| !user.may_use_key(budget, key, needs));
@@ -131,7 +131,7 @@ impl Acl {
                 "NOPERM this user has no permissions to access one of the keys used as arguments",
             ));
         }
-        if spec.name == "PUBLISH" {
+        if command.name == "PUBLISH" {
             let allowed = args
                 .get(1)
                 .is_none_or(|channel| user.may_use_channel(budget, channel, false));
@@ -356,8 +356,8 @@ const STORE: &[&str] = &[
 ];
 
 /// What a command does with a key: its first one, or another.
-fn needs(spec: &Spec, args: Args<'_>, first: bool) -> Needs {
-    let (read, write) = match spec.name {
+fn needs(command: &Command, args: Args<'_>, first: bool) -> Needs {
+    let (read, write) = match command.name {
         name if STORE.contains(&name) => (!first, first),
         "COPY" => (first, !first),
         "SET" => {
@@ -368,10 +368,10 @@ fn needs(spec: &Spec, args: Args<'_>, first: bool) -> Needs {
             (gets, true)
         }
         name if ONLY_WRITE.contains(&name) => (false, true),
-        _ if spec.flags.has(Flags::READ) => (true, false),
+        _ if command.flags.has(Flags::READ) => (true, false),
         _ => (true, true),
     };
-    debug_assert!(!matches!(spec.keys, Keys::None), "asked for a key only");
+    debug_assert!(!matches!(command.keys, Keys::None), "asked for a key only");
     Needs { read, write }
 }
 

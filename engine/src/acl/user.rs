@@ -6,10 +6,10 @@ use std::fmt::Write as _;
 use super::category::{CATEGORIES, in_category};
 use super::token::{DatabaseId, Digested, Token};
 use crate::budget::Budget;
-use crate::commands;
+use crate::command::Command;
 use crate::error::Error;
 use crate::glob;
-use crate::lua::hex;
+use crate::num::hex;
 
 /// What a command does with a key.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +29,29 @@ struct KeyRule {
 const OUTSIDE: &[&str] = &["SUBSCRIBE", "PSUBSCRIBE", "MONITOR", "MULTI", "EXEC"];
 /// The most rules of a kind that a user keeps.
 const MAX_RULES: usize = 1_000;
+
+/// What the rules of a user speak of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RuleScope<'a> {
+    /// The database whose tokens are taken; none: the rules come from a snapshot.
+    pub(crate) database: Option<DatabaseId>,
+    /// The commands there are.
+    pub(crate) commands: &'a [&'static Command],
+}
+
+impl RuleScope<'_> {
+    /// Every command that can be allowed.
+    fn everything(&self) -> impl Iterator<Item = &'static str> {
+        let names = self.commands.iter().map(|command| command.name);
+        names.chain(OUTSIDE.iter().copied())
+    }
+
+    fn everything_in(&self, category: &str) -> impl Iterator<Item = &'static str> {
+        let commands = self.commands.iter();
+        let commands = commands.filter(move |command| in_category(command, category));
+        commands.map(|command| command.name)
+    }
+}
 
 /// A user and its rules. A new user is off and may do nothing.
 #[derive(Clone, Debug, Default)]
@@ -134,15 +157,14 @@ impl User {
         if self.enabled { &self.passwords } else { &[] }
     }
 
-    /// Applies one rule of SETUSER to the user `name` of `database`; no database: the rule comes
-    /// from a snapshot.
+    /// Applies one rule of SETUSER to the user `name`.
     pub(crate) fn apply(
         &mut self,
         name: &str,
         rule: &[u8],
-        database: Option<DatabaseId>,
+        scope: RuleScope<'_>,
     ) -> Result<(), Error> {
-        self.change(name, rule, database).map_err(|reason| {
+        self.change(name, rule, scope).map_err(|reason| {
             // A rule may be a password: only those that cannot be are repeated.
             let shown = match rule.first() {
                 Some(b'>' | b'<' | b'#' | b'!') => format!("{}…", char::from(rule[0])),
@@ -158,7 +180,7 @@ impl User {
         &mut self,
         name: &str,
         rule: &[u8],
-        database: Option<DatabaseId>,
+        scope: RuleScope<'_>,
     ) -> Result<(), &'static str> {
         let word = rule.to_ascii_lowercase();
         match &*word {
@@ -170,8 +192,8 @@ impl User {
             b"resetchannels" => self.channels.clear(),
             b"allkeys" => self.add_key(b"*", true, true)?,
             b"allchannels" => self.add_channel(b"*")?,
-            b"allcommands" => self.command_rule("+@all")?,
-            b"nocommands" => self.command_rule("-@all")?,
+            b"allcommands" => self.command_rule("+@all", scope)?,
+            b"nocommands" => self.command_rule("-@all", scope)?,
             b"clearselectors" | b"sanitize-payload" | b"skip-sanitize-payload" => {}
             b"nopass" => return Err("users without a password are not allowed"),
             [b'(', ..] => return Err("selectors are not supported"),
@@ -180,13 +202,13 @@ impl User {
             [b'&', ..] => self.add_channel(&rule[1..])?,
             [b'+' | b'-', ..] => {
                 let text = std::str::from_utf8(&word).map_err(|_| SYNTAX)?;
-                self.command_rule(text)?;
+                self.command_rule(text, scope)?;
             }
             [b'>', ..] => {
                 let token = std::str::from_utf8(&rule[1..]).ok().and_then(Token::parse);
                 let token = token
                     .filter(|token| token.user() == name)
-                    .filter(|token| database.is_none_or(|database| token.is_of(database)))
+                    .filter(|token| scope.database.is_none_or(|database| token.is_of(database)))
                     .ok_or("the password must be a token made by ACL GENTOKEN for this user of this database")?;
                 self.add_password(token.digest())?;
             }
@@ -199,7 +221,7 @@ impl User {
                     return Err("no such password");
                 }
             }
-            [b'#', digits @ ..] if database.is_none() => {
+            [b'#', digits @ ..] if scope.database.is_none() => {
                 self.add_password(parse_digest(digits).ok_or(SYNTAX)?)?;
             }
             [b'#' | b'!', ..] => return Err("hashed passwords are not supported"),
@@ -255,24 +277,32 @@ impl User {
     }
 
     /// `+command`, `-command`, `+@category` or `-@category`, in lower case.
-    fn command_rule(&mut self, rule: &str) -> Result<(), &'static str> {
+    fn command_rule(&mut self, rule: &str, scope: RuleScope<'_>) -> Result<(), &'static str> {
         const UNKNOWN: &str = "Unknown command or category name in ACL";
         let (allow, what) = (rule.starts_with('+'), &rule[1..]);
         let names: Vec<&'static str> = match what.strip_prefix('@') {
             Some("all") => {
                 self.commands.clear();
-                everything().collect()
+                scope.everything().collect()
             }
             Some("transaction") => vec!["MULTI", "EXEC"],
-            Some("pubsub") => everything_in("pubsub")
+            Some("pubsub") => scope
+                .everything_in("pubsub")
                 .chain(["SUBSCRIBE", "PSUBSCRIBE"])
                 .collect(),
-            Some(category) if CATEGORIES.contains(&category) => everything_in(category).collect(),
+            Some(category) if CATEGORIES.contains(&category) => {
+                scope.everything_in(category).collect()
+            }
             Some(_) => return Err(UNKNOWN),
             None if what.contains('|') => return Err("rules for subcommands are not supported"),
             None => {
                 let upper = what.to_ascii_uppercase();
-                vec![everything().find(|name| *name == upper).ok_or(UNKNOWN)?]
+                vec![
+                    scope
+                        .everything()
+                        .find(|name| *name == upper)
+                        .ok_or(UNKNOWN)?,
+                ]
             }
         };
         self.commands.retain(|other| other[1..] != *what);
@@ -416,19 +446,6 @@ fn bounded(count: usize) -> Result<(), &'static str> {
     } else {
         Ok(())
     }
-}
-
-/// Every command that can be allowed.
-fn everything() -> impl Iterator<Item = &'static str> {
-    commands::all()
-        .map(|spec| spec.name)
-        .chain(OUTSIDE.iter().copied())
-}
-
-fn everything_in(category: &str) -> impl Iterator<Item = &'static str> {
-    commands::all()
-        .filter(move |spec| in_category(spec, category))
-        .map(|spec| spec.name)
 }
 
 fn parse_digest(digits: &[u8]) -> Option<Digested> {

@@ -1,11 +1,10 @@
 //! ACL, as Upstash offers it.
 
-use crate::acl::{Acl, CATEGORIES, Token, User, in_category};
-use crate::command::{Args, Category, Outcome, Spec};
-use crate::ctx::Ctx;
+use crate::acl::{Acl, CATEGORIES, RuleScope, Token, User, in_category};
+use crate::command::{Args, Category, Outcome};
+use crate::ctx::{Ctx, Side, Spec};
 use crate::error::{Error, NOT_INTEGER};
-use crate::lua::hex;
-use crate::num;
+use crate::num::{self, hex};
 use crate::parse::is;
 use crate::reply::Reply;
 
@@ -40,7 +39,7 @@ fn acl(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         return Err(Error::wrong_arity(&format!("acl|{sub}")));
     }
     match sub.as_str() {
-        "cat" => categories(args.get(2).copied()),
+        "cat" => categories(ctx, args.get(2).copied()),
         "genpass" => generate_password(args.get(2).copied()),
         "log" => log(args.get(2).copied()),
         "whoami" => Ok(Reply::bulk(ctx.caller.name())),
@@ -68,7 +67,7 @@ fn acl(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
             deleted
         }
         "gentoken" => {
-            let database = ctx.side.options.database_id();
+            let database = ctx.side.database_id();
             let token = Token::generate(database, user_name(args[2])?, args.get(3).copied());
             token.map(Reply::bulk).ok_or(NO_RANDOM)
         }
@@ -87,7 +86,7 @@ fn user_name(text: &[u8]) -> Result<&str, Error> {
     ))
 }
 
-fn categories(category: Option<&[u8]>) -> Outcome {
+fn categories(ctx: &Ctx<'_>, category: Option<&[u8]>) -> Outcome {
     let Some(category) = category else {
         return Ok(Reply::array(CATEGORIES.iter().map(Reply::bulk)));
     };
@@ -96,10 +95,11 @@ fn categories(category: Option<&[u8]>) -> Outcome {
         let shown = String::from_utf8_lossy(&category[..category.len().min(128)]).into_owned();
         return Err(Error::new(format!("ERR Unknown category '{shown}'")));
     }
-    let commands = super::all().filter(|spec| in_category(spec, &name));
-    Ok(Reply::array(
-        commands.map(|spec| Reply::bulk(spec.name.to_ascii_lowercase())),
-    ))
+    let commands = ctx.side.table.commands().iter();
+    let commands = commands.filter(|command| in_category(command, &name));
+    Ok(Reply::array(commands.map(|command| {
+        Reply::bulk(command.name.to_ascii_lowercase())
+    })))
 }
 
 fn generate_password(bits: Option<&[u8]>) -> Outcome {
@@ -163,11 +163,14 @@ fn set_user(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
             "ERR The '{name}' user cannot be changed"
         )));
     }
-    let database = ctx.side.options.database_id();
+    let scope = RuleScope {
+        database: Some(ctx.side.database_id()),
+        commands: ctx.side.table.commands(),
+    };
     let mut user = ctx.side.acl.user(name).cloned().unwrap_or_default();
     let before = user.weight();
     for rule in &args[3..] {
-        user.apply(name, rule, Some(database))?;
+        user.apply(name, rule, scope)?;
     }
     ctx.make_room(user.weight().saturating_sub(before) + name.len())?;
     if ctx.side.acl.set(name, user)? {
@@ -179,13 +182,17 @@ fn set_user(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 }
 
 /// Makes a user from the rules of a snapshot.
-pub(crate) fn restore_user(acl: &mut Acl, name: &[u8], rules: Args<'_>) -> Result<(), Error> {
+pub(crate) fn restore_user(side: &mut Side, name: &[u8], rules: Args<'_>) -> Result<(), Error> {
     let name = user_name(name)?;
     let mut user = User::default();
+    let scope = RuleScope {
+        database: None,
+        commands: side.table.commands(),
+    };
     for rule in rules {
-        user.apply(name, rule, None)?;
+        user.apply(name, rule, scope)?;
     }
-    acl.set(name, user).map(|_| ())
+    side.acl.set(name, user).map(|_| ())
 }
 
 fn delete_users(acl: &mut Acl, names: Args<'_>) -> Outcome {
@@ -207,7 +214,7 @@ fn delete_users(acl: &mut Acl, names: Args<'_>) -> Outcome {
 fn rest_token(ctx: &Ctx<'_>, name: &[u8], password: &[u8]) -> Outcome {
     let name = String::from_utf8_lossy(name);
     let given = std::str::from_utf8(password).ok().map(str::to_owned);
-    let derived = Token::generate(ctx.side.options.database_id(), &name, Some(password));
+    let derived = Token::generate(ctx.side.database_id(), &name, Some(password));
     let token = ctx.side.acl.user(&name).and_then(|user| {
         [given, derived]
             .into_iter()

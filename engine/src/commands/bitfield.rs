@@ -4,8 +4,8 @@ use bytes::Bytes;
 
 use super::bitmap::{BAD_OFFSET, bit_at};
 use super::string::{LONGEST, edit};
-use crate::command::{Args, Category, Keys, Outcome, Spec};
-use crate::ctx::Ctx;
+use crate::command::{Args, Category, Keys, Outcome};
+use crate::ctx::{Ctx, Spec};
 use crate::db::Event;
 use crate::error::{Error, NOT_INTEGER, SYNTAX};
 use crate::parse;

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 
 use super::string::{LONGEST, edit};
-use crate::command::{Args, Category, Keys, Outcome, Spec};
-use crate::ctx::Ctx;
+use crate::command::{Args, Category, Keys, Outcome};
+use crate::ctx::{Ctx, Spec};
 use crate::db::Event;
 use crate::error::{Error, SYNTAX};
 use crate::parse;

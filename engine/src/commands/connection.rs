@@ -1,7 +1,7 @@
 //! PING and ECHO.
 
-use crate::command::{Args, Category, Outcome, Spec};
-use crate::ctx::Ctx;
+use crate::command::{Args, Category, Outcome};
+use crate::ctx::{Ctx, Spec};
 use crate::error::Error;
 use crate::reply::Reply;
 

@@ -1,8 +1,8 @@
 //! DUMP and RESTORE.
 
 use super::expire::Unit;
-use crate::command::{Args, Category, Keys, Outcome, Spec};
-use crate::ctx::Ctx;
+use crate::command::{Args, Category, Keys, Outcome};
+use crate::ctx::{Ctx, Spec};
 use crate::db::Event;
 use crate::error::{Error, SYNTAX};
 use crate::parse::{self, Walk};

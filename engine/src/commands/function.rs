@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
-use crate::command::{Args, Category, Keys, Outcome, Spec};
-use crate::ctx::{Ctx, Side};
+use crate::command::{Args, Category, Keys, Outcome};
+use crate::ctx::{Ctx, Side, Spec};
 use crate::error::Error;
 use crate::glob;
 use crate::lua;
@@ -16,11 +16,9 @@ use super::scripting::{keys_and_args, mode};
 const KEYS: Keys = Keys::Counted(2);
 
 pub(crate) const COMMANDS: &[Spec] = &[
-    Spec {
-        keys: KEYS,
-        ..Spec::other("FCALL", -3, Category::Scripting, fcall)
-    }
-    .noscript(),
+    Spec::other("FCALL", -3, Category::Scripting, fcall)
+        .keys(KEYS)
+        .noscript(),
     Spec::read("FCALL_RO", -3, KEYS, Category::Scripting, fcall_ro).noscript(),
     Spec::other("FUNCTION", -2, Category::Scripting, function).noscript(),
 ];

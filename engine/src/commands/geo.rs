@@ -1,8 +1,8 @@
 //! Positions in sorted sets: adding them and asking about single members.
 
 use super::geo_search as search;
-use crate::command::{Args, Category, Keys, Outcome, Spec};
-use crate::ctx::Ctx;
+use crate::command::{Args, Category, Keys, Outcome};
+use crate::ctx::{Ctx, Spec};
 use crate::db::Event;
 use crate::error::{Error, SYNTAX};
 use crate::geohash::Point;

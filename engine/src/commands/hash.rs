@@ -4,8 +4,8 @@ use bytes::Bytes;
 
 use super::generic::{SCAN_STEPS, ScanOptions, Scanned, scan_cursor, scan_reply};
 use super::string::add_floats;
-use crate::command::{Args, Category, Keys, Outcome, Spec};
-use crate::ctx::Ctx;
+use crate::command::{Args, Category, Keys, Outcome};
+use crate::ctx::{Ctx, Spec};
 use crate::db::Event;
 use crate::error::{Error, NOT_FLOAT, OUT_OF_RANGE, OVERFLOW, SYNTAX};
 use crate::hash::Hash;

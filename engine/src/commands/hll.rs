@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
-use crate::command::{Args, Category, Keys, Outcome, Spec};
-use crate::ctx::Ctx;
+use crate::command::{Args, Category, Keys, Outcome};
+use crate::ctx::{Ctx, Spec};
 use crate::db::Event;
 use crate::error::Error;
 use crate::hll::{self, HllError, Union};

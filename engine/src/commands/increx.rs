@@ -5,8 +5,8 @@ use std::cmp::Ordering;
 use bytes::Bytes;
 
 use super::expire::ExpiryOption;
-use crate::command::{Args, Category, Keys, Outcome, Spec};
-use crate::ctx::Ctx;
+use crate::command::{Args, Category, Keys, Outcome};
+use crate::ctx::{Ctx, Spec};
 use crate::db::Event;
 use crate::error::{Error, NOT_FLOAT, NOT_INTEGER, OVERFLOW, SYNTAX};
 use crate::longdouble::LongDouble;

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use super::json_args::{self as ja, path_or_root};
 use crate::budget::Budget;
-use crate::command::{Args, Category, Keys, Outcome, Spec};
-use crate::ctx::Ctx;
+use crate::command::{Args, Category, Keys, Outcome};
+use crate::ctx::{Ctx, Spec};
 use crate::error::{Error, SYNTAX, WRONGTYPE};
 use crate::json::{Change, Format, Json, Node, Path, Refusal, SetOptions, TOO_LARGE};
 use crate::parse::Walk;

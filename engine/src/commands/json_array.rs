@@ -1,8 +1,8 @@
 //! Arrays within JSON documents.
 
 use super::json_args::{self as ja, path_or_root};
-use crate::command::{Args, Category, Keys, Outcome, Spec};
-use crate::ctx::Ctx;
+use crate::command::{Args, Category, Keys, Outcome};
+use crate::ctx::{Ctx, Spec};
 use crate::error::Error;
 use crate::json::{Change, Json, Node};
 use crate::parse;

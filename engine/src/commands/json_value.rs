@@ -1,8 +1,8 @@
 //! Numbers, strings, booleans and objects within JSON documents, and what they look like.
 
 use super::json_args::{self as ja, path_or_root};
-use crate::command::{Args, Category, Keys, Outcome, Spec};
-use crate::ctx::Ctx;
+use crate::command::{Args, Category, Keys, Outcome};
+use crate::ctx::{Ctx, Spec};
 use crate::error::{Error, SYNTAX};
 use crate::json::{self, Change, Json, Node, NumberError};
 use crate::parse;

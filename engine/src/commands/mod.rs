@@ -44,14 +44,12 @@ mod zset;
 mod zset_ops;
 mod zset_range;
 
-use std::collections::HashMap;
 use std::sync::LazyLock;
 
 pub(crate) use acl::restore_user;
 pub(crate) use function::restore_library;
 
-use crate::command::Spec;
-use crate::error::Error;
+use crate::ctx::{Spec, Table};
 
 /// One line a group.
 const GROUPS: &[&[Spec]] = &[
@@ -92,106 +90,37 @@ const GROUPS: &[&[Spec]] = &[
     zset_range::COMMANDS,
 ];
 
-/// The longest command name, with room to spare.
-const LONGEST: usize = 32;
-
-type Table = HashMap<&'static [u8], &'static Spec, foldhash::fast::RandomState>;
-
-static TABLE: LazyLock<Table> = LazyLock::new(|| {
-    all()
-        .map(|spec| (spec.name.as_bytes(), spec))
-        .collect::<Table>()
-});
-
 /// Every command.
-pub(crate) fn all() -> impl Iterator<Item = &'static Spec> {
-    GROUPS.iter().copied().flatten()
-}
+static TABLE: LazyLock<Table> = LazyLock::new(|| Table::new(GROUPS.iter().copied().flatten()));
 
-/// How many commands there are.
-pub(crate) fn count() -> i64 {
-    i64::try_from(TABLE.len()).unwrap_or(i64::MAX)
-}
-
-/// The command with this name, in any case.
-pub(crate) fn find(name: &[u8]) -> Option<&'static Spec> {
-    let mut buffer = [0u8; LONGEST];
-    let upper = buffer.get_mut(..name.len())?;
-    upper.copy_from_slice(name);
-    upper.make_ascii_uppercase();
-    TABLE.get(&*upper).copied()
-}
-
-/// Commands bound to a connection; some have an endpoint of their own.
-const CONNECTION_BOUND: &[&str] = &[
-    "AUTH",
-    "HELLO",
-    "RESET",
-    "QUIT",
-    "MULTI",
-    "EXEC",
-    "DISCARD",
-    "WATCH",
-    "UNWATCH",
-    "SUBSCRIBE",
-    "PSUBSCRIBE",
-    "UNSUBSCRIBE",
-    "PUNSUBSCRIBE",
-    "MONITOR",
-    "CLIENT",
-    "BLMOVE",
-    "BLMPOP",
-    "BLPOP",
-    "BRPOP",
-    "BRPOPLPUSH",
-    "BZMPOP",
-    "BZPOPMAX",
-    "BZPOPMIN",
-];
-
-/// Whether a command needs a connection of its own.
-pub(crate) fn is_connection_bound(name: &[u8]) -> bool {
-    CONNECTION_BOUND
-        .iter()
-        .any(|bound| name.eq_ignore_ascii_case(bound.as_bytes()))
-}
-
-/// Why a command is not in the table.
-pub(crate) fn unknown(name: &[u8]) -> Error {
-    let name = String::from_utf8_lossy(&name[..name.len().min(128)]).to_uppercase();
-    if CONNECTION_BOUND.contains(&name.as_str()) {
-        return Error::new(format!(
-            "ERR Command \"{name}\" is not allowed in REST or it has a special context path"
-        ));
-    }
-    Error::new(format!(
-        "ERR Command is not available: '{name}'. See https://upstash.com/docs/redis/overall/rediscompatibility for details"
-    ))
+/// The table of all commands, for [`Side::new`](crate::ctx::Side::new).
+pub(crate) fn table() -> &'static Table {
+    &TABLE
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
+    use crate::ctx::LONGEST;
 
     #[test]
     fn names_are_found_in_any_case() {
-        for spec in all() {
-            assert!(spec.name.len() <= LONGEST, "{}", spec.name);
-            assert_eq!(spec.name, spec.name.to_ascii_uppercase());
-            let lower = spec.name.to_ascii_lowercase();
-            assert_eq!(find(lower.as_bytes()).map(|s| s.name), Some(spec.name));
+        for command in TABLE.commands() {
+            let name = command.name;
+            assert!(name.len() <= LONGEST, "{name}");
+            assert_eq!(name, name.to_ascii_uppercase());
+            let lower = name.to_ascii_lowercase();
+            let found = TABLE.find(lower.as_bytes());
+            assert_eq!(found.map(|spec| spec.command.name), Some(name));
         }
     }
 
     #[test]
     fn no_command_is_in_two_groups() {
-        assert_eq!(all().count(), TABLE.len());
-    }
-
-    #[test]
-    fn a_missing_command_says_why() {
-        assert!(unknown(b"foo").message().contains("not available: 'FOO'"));
-        assert!(unknown(b"watch").message().contains("not allowed in REST"));
-        assert!(unknown(b"vadd").message().contains("not available: 'VADD'"));
+        let names = TABLE.commands().iter().map(|command| command.name);
+        let different: HashSet<&str> = names.collect();
+        assert_eq!(different.len(), TABLE.commands().len());
     }
 }

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
-use crate::command::{Args, Category, Outcome, Spec};
-use crate::ctx::{Ctx, Side};
+use crate::command::{Args, Category, Outcome};
+use crate::ctx::{Ctx, Side, Spec};
 use crate::error::Error;
 use crate::parse;
 use crate::reply::Reply;

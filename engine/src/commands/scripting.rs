@@ -1,9 +1,9 @@
 //! EVAL and its family, SCRIPT.
 
-use crate::command::{Args, Category, Keys, Outcome, Spec};
-use crate::ctx::{Ctx, Script as Running};
+use crate::command::{Args, Category, Keys, Outcome};
+use crate::ctx::{Ctx, Spec};
 use crate::error::{Error, NOT_INTEGER};
-use crate::lua::{self, Declared, Mode};
+use crate::lua::{Declared, Mode};
 use crate::num;
 use crate::parse::is;
 use crate::reply::Reply;
@@ -15,17 +15,13 @@ const NOTBUSY: Error = Error::fixed("NOTBUSY No scripts in execution right now."
 const KEYS: Keys = Keys::Counted(2);
 
 pub(crate) const COMMANDS: &[Spec] = &[
-    Spec {
-        keys: KEYS,
-        ..Spec::other("EVAL", -3, Category::Scripting, eval)
-    }
-    .noscript(),
+    Spec::other("EVAL", -3, Category::Scripting, eval)
+        .keys(KEYS)
+        .noscript(),
     Spec::read("EVAL_RO", -3, KEYS, Category::Scripting, eval_ro).noscript(),
-    Spec {
-        keys: KEYS,
-        ..Spec::other("EVALSHA", -3, Category::Scripting, evalsha)
-    }
-    .noscript(),
+    Spec::other("EVALSHA", -3, Category::Scripting, evalsha)
+        .keys(KEYS)
+        .noscript(),
     Spec::read("EVALSHA_RO", -3, KEYS, Category::Scripting, evalsha_ro).noscript(),
     Spec::other("SCRIPT", -2, Category::Scripting, script).noscript(),
 ];
@@ -99,9 +95,7 @@ pub(super) fn keys_and_args(
 /// How a script with these flags runs.
 pub(super) fn mode(flags: ScriptFlags, read_only: bool, keys: &[&[u8]]) -> Mode {
     Mode {
-        script: Running {
-            read_only: read_only || flags.no_writes,
-        },
+        read_only: read_only || flags.no_writes,
         declared: flags.allow_key_locking.then(|| Declared::new(keys)),
     }
 }
@@ -110,7 +104,7 @@ fn run(ctx: &mut Ctx<'_>, sha: &Sha, script: &Script, args: Args<'_>, read_only:
     let (keys, argv) = keys_and_args(args, NOT_INTEGER)?;
     let vm = ctx.side.vm()?;
     let mode = mode(script.flags, read_only, keys);
-    Ok(vm.run(ctx, &script.compiled, mode, keys, argv, || lua::hex(sha)))
+    Ok(vm.run(ctx, &script.compiled, mode, keys, argv, || num::hex(sha)))
 }
 
 fn script(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
@@ -129,7 +123,7 @@ fn script(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         arity(args.len() == 3)?;
         ctx.make_room(Scripting::cost(args[2].len()))?;
         let (sha, _) = ctx.side.script(args[2], true)?;
-        Ok(Reply::bulk(lua::hex(&sha)))
+        Ok(Reply::bulk(num::hex(&sha)))
     } else if is(sub, "EXISTS") {
         arity(args.len() >= 3)?;
         Ok(Reply::array(args[2..].iter().map(|text| {

@@ -4,8 +4,8 @@ use bytes::Bytes;
 
 use super::search_query as query;
 use crate::budget::Budget;
-use crate::command::{Args, Category, Keys, Outcome, Spec};
-use crate::ctx::{Ctx, Side};
+use crate::command::{Args, Category, Keys, Outcome};
+use crate::ctx::{Ctx, Side, Spec};
 use crate::db::Db;
 use crate::error::{Error, OOM, SYNTAX};
 use crate::glob;
@@ -414,7 +414,7 @@ mod tests {
     fn indexes_survive_a_panic_of_who_uses_them() {
         let hub = Arc::new(Hub::default());
         let mut db = Db::new(Arc::clone(&hub));
-        let mut side = Side::new(Options::default(), hub);
+        let mut side = Side::new(Options::default(), hub, super::super::table());
         let mut ctx = Ctx {
             db: &mut db,
             side: &mut side,

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::command::{Args, Category, Keys, Outcome, Spec};
-use crate::ctx::Ctx;
+use crate::command::{Args, Category, Keys, Outcome};
+use crate::ctx::{Ctx, Spec};
 use crate::db::Event;
 use crate::error::{Error, SYNTAX};
 use crate::glob;
@@ -37,10 +37,10 @@ fn time(ctx: &mut Ctx<'_>, _args: Args<'_>) -> Outcome {
 }
 
 /// Upstash tells nothing about its commands.
-fn command(_ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+fn command(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     match args.get(1) {
         Some(word) if word.eq_ignore_ascii_case(b"count") && args.len() == 2 => {
-            Ok(Reply::Int(super::count()))
+            Ok(Reply::len(ctx.side.table.commands().len()))
         }
         _ => Ok(Reply::empty()),
     }

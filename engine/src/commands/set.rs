@@ -3,8 +3,8 @@
 use super::generic::{SCAN_STEPS, ScanOptions, Scanned, scan_cursor, scan_reply};
 use super::hash::{Draw, draw};
 use crate::budget::Budget;
-use crate::command::{Args, Category, Keys, Outcome, Spec};
-use crate::ctx::Ctx;
+use crate::command::{Args, Category, Keys, Outcome};
+use crate::ctx::{Ctx, Spec};
 use crate::db::{Db, Event};
 use crate::dict::Dict;
 use crate::error::{Error, SYNTAX};

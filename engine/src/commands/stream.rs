@@ -1,8 +1,8 @@
 //! Streams as logs: adding, reading, trimming and deleting entries.
 
 use super::stream_args::{self as sa, TrimArgs};
-use crate::command::{Args, Category, Keys, Outcome, Spec};
-use crate::ctx::Ctx;
+use crate::command::{Args, Category, Keys, Outcome};
+use crate::ctx::{Ctx, Spec};
 use crate::db::Event;
 use crate::error::{Error, NO_SUCH_KEY, SYNTAX};
 use crate::parse::Walk;

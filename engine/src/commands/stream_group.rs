@@ -2,8 +2,8 @@
 
 use super::stream::{ReadArgs, deletion_reply, keys_after_streams};
 use super::stream_args::{self as sa, bad_subcommand};
-use crate::command::{Args, Category, Keys, Outcome, Spec};
-use crate::ctx::Ctx;
+use crate::command::{Args, Category, Keys, Outcome};
+use crate::ctx::{Ctx, Spec};
 use crate::db::Event;
 use crate::error::{Error, SYNTAX};
 use crate::parse::Walk;

@@ -1,8 +1,8 @@
 //! XINFO: what a stream, its groups and their consumers look like.
 
 use super::stream_args::{self as sa, bad_subcommand};
-use crate::command::{Args, Category, Keys, Outcome, Spec};
-use crate::ctx::Ctx;
+use crate::command::{Args, Category, Keys, Outcome};
+use crate::ctx::{Ctx, Spec};
 use crate::error::{Error, NO_SUCH_KEY};
 use crate::parse::Walk;
 use crate::reply::Reply;

@@ -2,8 +2,8 @@
 
 use super::stream_args as sa;
 use super::stream_group::stream_of_group;
-use crate::command::{Args, Category, Keys, Outcome, Spec};
-use crate::ctx::Ctx;
+use crate::command::{Args, Category, Keys, Outcome};
+use crate::ctx::{Ctx, Spec};
 use crate::error::{Error, SYNTAX};
 use crate::num;
 use crate::parse::Walk;

@@ -3,8 +3,8 @@
 use bytes::{Bytes, BytesMut};
 
 use super::expire::ExpiryOption;
-use crate::command::{Args, Category, Keys, Outcome, Spec};
-use crate::ctx::Ctx;
+use crate::command::{Args, Category, Keys, Outcome};
+use crate::ctx::{Ctx, Spec};
 use crate::db::Event;
 use crate::error::{Error, NAN_OR_INF, NOT_FLOAT, NOT_INTEGER, OVERFLOW, SYNTAX, TOO_LONG};
 use crate::longdouble::LongDouble;

@@ -4,8 +4,8 @@ use bytes::Bytes;
 
 use super::expire::{ExpiryOption, Unit};
 use super::string::copied;
-use crate::command::{Args, Category, Keys, Outcome, Spec};
-use crate::ctx::Ctx;
+use crate::command::{Args, Category, Keys, Outcome};
+use crate::ctx::{Ctx, Spec};
 use crate::db::Event;
 use crate::error::{Error, SYNTAX};
 use crate::num;

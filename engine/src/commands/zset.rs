@@ -3,8 +3,8 @@
 use super::generic::{SCAN_STEPS, ScanOptions, Scanned, scan_cursor, scan_reply};
 use super::hash::{Draw, draw};
 use super::list::{counted_keys, trailing_count};
-use crate::command::{Args, Category, Keys, Outcome, Spec};
-use crate::ctx::Ctx;
+use crate::command::{Args, Category, Keys, Outcome};
+use crate::ctx::{Ctx, Spec};
 use crate::db::Event;
 use crate::error::{Error, SYNTAX};
 use crate::parse::{self, Walk};

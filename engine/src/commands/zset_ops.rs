@@ -3,8 +3,8 @@
 use super::zset::pairs;
 use super::zset_range::store;
 use crate::budget::Budget;
-use crate::command::{Args, Category, Keys, Outcome, Spec};
-use crate::ctx::Ctx;
+use crate::command::{Args, Category, Keys, Outcome};
+use crate::ctx::{Ctx, Spec};
 use crate::db::Db;
 use crate::dict::Dict;
 use crate::error::{Error, NOT_INTEGER, SYNTAX, WRONGTYPE};

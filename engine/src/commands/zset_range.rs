@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use crate::command::{Args, Category, Keys, Outcome, Spec};
-use crate::ctx::Ctx;
+use crate::command::{Args, Category, Keys, Outcome};
+use crate::ctx::{Ctx, Spec};
 use crate::db::Event;
 use crate::error::{Error, SYNTAX};
 use crate::num;

@@ -16,7 +16,7 @@ use crate::dict::{Dict, Rng};
 use crate::error::{Error, WRONGTYPE};
 use crate::hash::Hash;
 use crate::hub::Hub;
-use crate::search::Registry;
+use crate::search::{Documents, Registry};
 use crate::value::{Typed, Value};
 
 pub(crate) use events::Event;
@@ -459,5 +459,15 @@ impl Db {
     /// The weight counted for a key.
     pub(crate) fn weight(&self, key: &[u8]) -> Option<usize> {
         self.live(key).map(|(_, entry)| entry.weight)
+    }
+}
+
+impl Documents for Db {
+    fn value(&self, key: &[u8]) -> Option<&Value> {
+        Self::value(self, key)
+    }
+
+    fn each_key(&self, visit: &mut dyn FnMut(&[u8])) {
+        self.iter().for_each(|(key, _, _)| visit(key));
     }
 }

@@ -3,30 +3,47 @@
 //! A native function lives as long as the interpreter and cannot borrow the context of the script
 //! that calls it. So the database moves into the frame for as long as the script runs, and back.
 
+use std::any::Any;
 use std::collections::HashSet;
-use std::mem;
+use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crate::acl::Caller;
-use crate::command::{Args, Spec};
-use crate::commands;
-use crate::ctx::{Ctx, Script, Side, admit};
-use crate::db::Db;
+use crate::command::Args;
 use crate::error::Error;
-use crate::hub::Hub;
 use crate::reply::Reply;
 
 /// Keys that are tried from the last hit on, before a set of all is made.
 const NEAR: usize = 4;
 
+/// What the interpreter runs the commands of a script on.
+pub(crate) trait Host: fmt::Debug + Send + 'static {
+    /// Runs a command of the script.
+    fn call(&mut self, args: Args<'_>, mode: &mut Mode) -> Reply;
+
+    /// Whether the caller may run this command; an error if there is no such command.
+    fn may(&mut self, args: Args<'_>) -> Result<bool, Error>;
+
+    fn as_any(&mut self) -> &mut dyn Any;
+}
+
+/// Lends a database to a host while a script runs.
+pub(crate) trait Lender {
+    /// Exchanges the database with what the host holds.
+    fn exchange(&mut self, host: &mut dyn Host);
+
+    /// Roughly the bytes the database takes.
+    fn used(&self) -> usize;
+}
+
 /// How a script or function runs.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Mode {
-    pub(crate) script: Script,
+    /// Writes are refused.
+    pub(crate) read_only: bool,
     /// The only keys that commands may name (`allow-key-locking`).
     pub(crate) declared: Option<Declared>,
 }
@@ -63,7 +80,7 @@ impl Declared {
         start..self.ends[at]
     }
 
-    fn has(&mut self, key: &[u8]) -> bool {
+    pub(crate) fn has(&mut self, key: &[u8]) -> bool {
         let number = self.ends.len();
         let mut near = (self.last..self.last + NEAR.min(number)).map(|at| at % number);
         if let Some(found) = near.find(|at| self.text[self.range(*at)] == *key) {
@@ -100,11 +117,9 @@ pub(super) struct Failure {
 /// Shared by the native functions of one interpreter.
 #[derive(Debug)]
 pub(super) struct Frame {
-    db: Db,
-    side: Side,
-    caller: Caller,
+    host: Box<dyn Host>,
     mode: Mode,
-    /// A script runs: `db` and `side` are the real ones.
+    /// A script runs: the host holds the real database.
     running: bool,
     /// A library loads: functions may be registered.
     pub(super) loading: Option<Vec<Registration>>,
@@ -121,11 +136,9 @@ pub(super) fn lock(frame: &Shared) -> MutexGuard<'_, Frame> {
 }
 
 impl Frame {
-    pub(super) fn new(side: &Side) -> Self {
+    pub(super) fn new(host: Box<dyn Host>) -> Self {
         Self {
-            db: Db::new(Arc::new(Hub::default())),
-            side: Side::new(side.options.clone(), Arc::clone(&side.hub)),
-            caller: Caller::default(),
+            host,
             mode: Mode::default(),
             running: false,
             loading: None,
@@ -141,86 +154,38 @@ impl Frame {
                 "ERR redis.call can only be used while a script runs",
             ));
         }
-        let admitted = admit(&self.side, &self.caller, Some(self.mode.script), args);
-        let spec = match admitted {
-            Ok(spec) => spec,
-            Err(error) => return Reply::Error(error),
-        };
-        if let Some(declared) = &mut self.mode.declared
-            && let Some(error) = undeclared(declared, spec, args)
-        {
-            return Reply::Error(error);
-        }
-        self.ctx().run(spec, args)
+        self.host.call(args, &mut self.mode)
     }
 
     /// Whether the caller may run this command; an error if there is no such command.
     pub(super) fn may(&mut self, args: Args<'_>) -> Result<bool, Error> {
-        let spec = args
-            .first()
-            .and_then(|name| commands::find(name))
-            .ok_or(Error::fixed(
-                "ERR Invalid command passed to redis.acl_check_cmd()",
-            ))?;
-        let Side { acl, budget, .. } = &self.side;
-        Ok(acl.check(budget, &self.caller, spec, args).is_ok())
-    }
-
-    fn ctx(&mut self) -> Ctx<'_> {
-        Ctx {
-            db: &mut self.db,
-            side: &mut self.side,
-            caller: &self.caller,
-            script: Some(self.mode.script),
-        }
-    }
-
-    fn exchange(&mut self, ctx: &mut Ctx<'_>) {
-        mem::swap(&mut self.db, ctx.db);
-        mem::swap(&mut self.side, ctx.side);
+        self.host.may(args)
     }
 }
 
-/// The refusal of a command that names a key the script did not declare.
-fn undeclared(declared: &mut Declared, spec: &Spec, args: Args<'_>) -> Option<Error> {
-    let mut missing = None;
-    spec.keys.each(args, |at| {
-        if missing.is_none() && !declared.has(args[at]) {
-            missing = Some(args[at]);
-        }
-    });
-    missing.map(|key| {
-        Error::new(format!(
-            "ERR Dynamic keys are not allowed in Lua scripts when 'allow-key-locking' flag is set. Key was: {}",
-            String::from_utf8_lossy(key)
-        ))
-    })
-}
-
-/// Lends the database of a context to the frame until dropped.
-pub(super) struct Loan<'f, 'c, 'd> {
+/// Lends a database to the frame until dropped.
+pub(super) struct Loan<'f, 'c> {
     frame: &'f Shared,
-    ctx: &'c mut Ctx<'d>,
+    lender: &'c mut dyn Lender,
 }
 
-impl<'f, 'c, 'd> Loan<'f, 'c, 'd> {
-    pub(super) fn new(frame: &'f Shared, ctx: &'c mut Ctx<'d>, mode: Mode) -> Self {
+impl<'f, 'c> Loan<'f, 'c> {
+    pub(super) fn new(frame: &'f Shared, lender: &'c mut dyn Lender, mode: Mode) -> Self {
         let mut inside = lock(frame);
-        inside.exchange(ctx);
-        inside.caller.clone_from(ctx.caller);
+        lender.exchange(&mut *inside.host);
         inside.mode = mode;
         inside.resp3 = false;
         inside.failure = None;
         inside.running = true;
         drop(inside);
-        Self { frame, ctx }
+        Self { frame, lender }
     }
 }
 
-impl Drop for Loan<'_, '_, '_> {
+impl Drop for Loan<'_, '_> {
     fn drop(&mut self) {
         let mut inside = lock(self.frame);
         inside.running = false;
-        inside.exchange(self.ctx);
+        self.lender.exchange(&mut *inside.host);
     }
 }

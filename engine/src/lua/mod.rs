@@ -39,7 +39,7 @@ mod strings;
 mod structs;
 mod vm;
 
-pub(crate) use frame::{Declared, Mode};
+pub(crate) use frame::{Declared, Host, Lender, Mode};
 pub(crate) use vm::{Compiled, LoadedFunction, Vm};
 
 use sha1::{Digest, Sha1};
@@ -59,20 +59,5 @@ pub(crate) fn sha1(text: &[u8]) -> [u8; 20] {
 
 /// The SHA-1 of a text in hexadecimal digits.
 pub(crate) fn sha1_hex(text: &[u8]) -> String {
-    hex(&sha1(text))
-}
-
-/// Lower-case hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes
-        .iter()
-        .flat_map(|byte| {
-            [
-                DIGITS[usize::from(byte >> 4)],
-                DIGITS[usize::from(byte & 15)],
-            ]
-        })
-        .map(char::from)
-        .collect()
+    crate::num::hex(&sha1(text))
 }

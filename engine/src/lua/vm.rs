@@ -10,9 +10,9 @@ use mlua::{Function, HookTriggers, Lua, LuaOptions, StdLib, Table, Value, VmStat
 use super::bounds::Bounds;
 use super::compile::Compiler;
 use super::error::{SANDBOX, explain};
-use super::frame::{self, Failure, Frame, Loan, Mode};
+use super::frame::{self, Failure, Frame, Host, Lender, Loan, Mode};
 use super::{cjson, convert, native, random};
-use crate::ctx::{Ctx, Side};
+use crate::budget::Budget;
 use crate::error::Error;
 use crate::reply::Reply;
 
@@ -69,19 +69,28 @@ struct Inner {
 }
 
 impl Vm {
-    /// Builds an interpreter for the database with this surrounding.
-    pub(crate) fn new(side: &Side) -> Result<Self, Error> {
-        Self::build(side)
+    /// Builds an interpreter that runs commands on `host`, spends from `budget` and takes its
+    /// memory from the database's limit.
+    pub(crate) fn new(
+        host: Box<dyn Host>,
+        budget: &Budget,
+        memory_limit: Option<usize>,
+    ) -> Result<Self, Error> {
+        Self::build(host, budget, memory_limit)
             .map_err(|error| Error::new(format!("ERR cannot start Lua: {}", explain(&error).0)))
     }
 
-    fn build(side: &Side) -> mlua::Result<Self> {
+    fn build(
+        host: Box<dyn Host>,
+        budget: &Budget,
+        memory_limit: Option<usize>,
+    ) -> mlua::Result<Self> {
         let libraries = StdLib::TABLE | StdLib::STRING | StdLib::MATH;
         let lua = Lua::new_with(libraries, LuaOptions::default())?;
         lua.gc_set_mode(GcMode::Incremental(GcIncParams::default().pause(GC_PAUSE)));
-        let frame = frame::Shared::new(Frame::new(side).into());
+        let frame = frame::Shared::new(Frame::new(host).into());
         let settings = cjson::Shared::default();
-        let bounds = Bounds::install(&lua, &side.budget);
+        let bounds = Bounds::install(&lua, budget);
         let compiler = Compiler::new(&lua)?;
         let random = random::Shared::default();
         let native = native::table(&lua, &frame, &settings, &compiler, &random)?;
@@ -106,7 +115,7 @@ impl Vm {
             compiler,
             random,
             bounds,
-            memory_limit: side.options.memory_limit,
+            memory_limit,
             alive: AtomicUsize::new(0),
         })))
     }
@@ -144,20 +153,28 @@ impl Vm {
     /// Runs a compiled script on a context.
     pub(crate) fn run(
         &self,
-        ctx: &mut Ctx<'_>,
+        lender: &mut dyn Lender,
         script: &Compiled,
         mode: Mode,
         keys: &[&[u8]],
         argv: &[&[u8]],
         name: impl FnOnce() -> String,
     ) -> Reply {
-        self.enter(ctx, &self.0.run_script, &script.0, mode, keys, argv, name)
+        self.enter(
+            lender,
+            &self.0.run_script,
+            &script.0,
+            mode,
+            keys,
+            argv,
+            name,
+        )
     }
 
     /// Runs a function of a library on a context.
     pub(crate) fn run_function(
         &self,
-        ctx: &mut Ctx<'_>,
+        lender: &mut dyn Lender,
         function: &LoadedFunction,
         mode: Mode,
         keys: &[&[u8]],
@@ -165,7 +182,7 @@ impl Vm {
     ) -> Reply {
         let name = || function.name.clone();
         self.enter(
-            ctx,
+            lender,
             &self.0.run_function,
             &function.callback,
             mode,
@@ -178,7 +195,7 @@ impl Vm {
     #[expect(clippy::too_many_arguments, reason = "one call for both kinds of runs")]
     fn enter(
         &self,
-        ctx: &mut Ctx<'_>,
+        lender: &mut dyn Lender,
         runner: &Function,
         function: &Function,
         mode: Mode,
@@ -187,9 +204,9 @@ impl Vm {
         name: impl FnOnce() -> String,
     ) -> Reply {
         let limit = self.0.memory_limit;
-        let free = limit.map(|limit| limit.saturating_sub(ctx.used()));
+        let free = limit.map(|limit| limit.saturating_sub(lender.used()));
         self.0.bounds.start(&self.0.lua, free);
-        let loan = Loan::new(&self.0.frame, ctx, mode);
+        let loan = Loan::new(&self.0.frame, lender, mode);
         let outcome = self.invoke(runner, function, keys, args);
         let (resp3, failure) = {
             let mut frame = frame::lock(&self.0.frame);

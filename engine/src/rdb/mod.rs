@@ -8,7 +8,7 @@ mod listpack;
 mod lzf;
 mod read;
 
-use crate::snapshot::write_value;
+use crate::encoding::write_value;
 use crate::value::Value;
 
 pub(crate) use read::Malformed;

@@ -7,10 +7,11 @@ use super::{
     HASH, HASH_EXPIRY, HASH_LISTPACK, HASH_LISTPACK_EXPIRY, LIST, LIST_QUICKLIST, OWN, SET,
     SET_INTSET, SET_LISTPACK, STRING, ZSET, ZSET_LISTPACK, ZSET_TEXT, lzf,
 };
+use crate::encoding::{Reader, read_value};
 use crate::hash::Hash;
 use crate::json;
 use crate::num;
-use crate::snapshot::{Reader, read_value};
+
 use crate::value::{List, Set, Typed, Value};
 use crate::zset::ZSet;
 

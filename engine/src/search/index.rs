@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bytes::Bytes;
 
+use super::Documents;
 use super::pending::Pending;
 use super::schema::{Definition, Field, Kind, Source, Value, at_path};
 use crate::budget::Budget;
-use crate::db::Db;
 use crate::error::{Error, OOM};
 use crate::json::{self, Node};
 use crate::stream::{Entry, Stream, StreamId};
@@ -161,7 +161,12 @@ impl Index {
 
     /// Looks at every key that was written since the last time. Fails when the index would grow by
     /// more than `room` bytes, or the budget ends; the rest is looked at the next time.
-    pub(crate) fn refresh(&mut self, db: &Db, room: usize, budget: &Budget) -> Result<(), Error> {
+    pub(crate) fn refresh(
+        &mut self,
+        db: &dyn Documents,
+        room: usize,
+        budget: &Budget,
+    ) -> Result<(), Error> {
         let most = self.weight().saturating_add(room);
         let mut keys = self.pending.take();
         let mut outcome = Ok(());
@@ -178,7 +183,13 @@ impl Index {
     }
 
     /// Indexes a key anew.
-    fn look_at(&mut self, key: &Bytes, db: &Db, room: usize, budget: &Budget) -> Result<(), Error> {
+    fn look_at(
+        &mut self,
+        key: &Bytes,
+        db: &dyn Documents,
+        room: usize,
+        budget: &Budget,
+    ) -> Result<(), Error> {
         budget.spend(1)?;
         if self.definition.source == Source::Stream {
             return self.follow(
@@ -263,7 +274,7 @@ impl Index {
     }
 
     /// Leaves out what a stream holds already.
-    pub(crate) fn skip(&mut self, db: &Db) {
+    pub(crate) fn skip(&mut self, db: &dyn Documents) {
         let stream = self.definition.stream().and_then(|key| db.value(key));
         if let Some(Stored::Stream(stream)) = stream {
             self.last_entry = stream.last_id();
@@ -272,11 +283,9 @@ impl Index {
     }
 
     /// Forgets all documents and notes every key it covers.
-    pub(crate) fn rescan(&mut self, db: &Db) {
+    pub(crate) fn rescan(&mut self, db: &dyn Documents) {
         *self = Self::new(self.definition.clone());
-        for (key, _, _) in db.iter() {
-            self.note(key);
-        }
+        db.each_key(&mut |key| self.note(key));
     }
 
     fn remove(&mut self, key: &[u8]) {

@@ -36,11 +36,20 @@ pub(crate) use schema::{Definition, Field, Kind, Source, Value, at_path};
 pub(crate) use text::LANGUAGES;
 
 use crate::budget::Budget;
-use crate::db::Db;
 use crate::error::Error;
+use crate::value::Value as Stored;
 
 /// What an alias takes besides its two names.
 const ALIAS: usize = 128;
+
+/// What an index is filled from: the keys of a database.
+pub(crate) trait Documents {
+    /// The value of a key that is there.
+    fn value(&self, key: &[u8]) -> Option<&Stored>;
+
+    /// Visits every key.
+    fn each_key(&self, visit: &mut dyn FnMut(&[u8]));
+}
 
 /// The indexes of a database and their aliases.
 #[derive(Debug, Default)]
@@ -105,7 +114,7 @@ impl Registry {
     pub(crate) fn fresh(
         &mut self,
         name: &[u8],
-        db: &Db,
+        db: &dyn Documents,
         room: usize,
         budget: &Budget,
     ) -> Result<Option<&Index>, Error> {
@@ -117,7 +126,13 @@ impl Registry {
     }
 
     /// Adds an index, with the keys there are unless that is to be skipped.
-    pub(crate) fn create(&mut self, name: &[u8], definition: Definition, scan: bool, db: &Db) {
+    pub(crate) fn create(
+        &mut self,
+        name: &[u8],
+        definition: Definition,
+        scan: bool,
+        db: &dyn Documents,
+    ) {
         let mut index = Index::new(definition);
         if scan {
             index.rescan(db);
@@ -152,7 +167,7 @@ impl Registry {
         indexes.chain(self.aliases.iter().map(alias))
     }
 
-    pub(crate) fn reindex(&mut self, name: &[u8], db: &Db) -> bool {
+    pub(crate) fn reindex(&mut self, name: &[u8], db: &dyn Documents) -> bool {
         let Some(index) = self.indexes.get_mut(name) else {
             return false;
         };

@@ -5,9 +5,6 @@
 //! a key with expiry and value, or a command that is replayed (functions, users, indexes). The checksum
 //! is compared before anything is read, so a torn or foreign file loads nothing.
 
-mod codec;
-mod value;
-
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
@@ -19,10 +16,7 @@ use crate::command::Args;
 use crate::commands;
 use crate::ctx::{Ctx, Side};
 use crate::db::Db;
-use codec::{Corrupt, put_bytes, put_number};
-
-pub(crate) use codec::Reader;
-pub(crate) use value::{read as read_value, write as write_value};
+use crate::encoding::{Corrupt, Reader, put_bytes, put_number, read_value, write_value};
 
 const MAGIC: &[u8; 8] = b"RESTISDB";
 const VERSION: u32 = 1;
@@ -202,8 +196,7 @@ fn run(reader: &mut Reader, db: &mut Db, side: &mut Side) -> Result<(), Snapshot
     let args: Vec<&[u8]> = args.iter().map(AsRef::as_ref).collect();
     // Only what `encode` writes: a snapshot is data, not a program.
     if let [b"ACL", name, rules @ ..] = &args[..] {
-        return commands::restore_user(&mut side.acl, name, rules)
-            .map_err(|_| SnapshotError::Corrupt);
+        return commands::restore_user(side, name, rules).map_err(|_| SnapshotError::Corrupt);
     }
     match &args[..] {
         [b"FUNCTION", b"LOAD", code] => {
@@ -240,7 +233,7 @@ pub(crate) fn fresh(db: &Db, side: &Side) -> (Db, Side) {
     let mut copy = Db::new(Arc::clone(&side.hub));
     copy.set_now(db.now());
     copy.set_notify_flags(0);
-    let mut new = Side::new(side.options.clone(), Arc::clone(&side.hub));
+    let mut new = Side::new(side.options.clone(), Arc::clone(&side.hub), side.table);
     new.budget = side.budget.clone();
     (copy, new)
 }

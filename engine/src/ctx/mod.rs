@@ -1,14 +1,16 @@
 //! What a command sees, and how a command is run.
 
+mod host;
+mod table;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::acl::{Acl, Caller};
+use crate::acl::{Acl, Caller, DatabaseId};
 use crate::budget::Budget;
-use crate::command::{Args, Flags, Spec};
-use crate::commands;
+use crate::command::{Args, Command, Flags};
 use crate::db::Db;
 use crate::error::{Error, OOM};
 use crate::hub::Hub;
@@ -17,10 +19,16 @@ use crate::reply::Reply;
 use crate::scripting::Scripting;
 use crate::value::Value;
 
+#[cfg(test)]
+pub(crate) use table::LONGEST;
+pub(crate) use table::{Spec, Table};
+
 /// Everything of an engine besides its keys.
 #[derive(Debug)]
 pub(crate) struct Side {
     pub(crate) options: Options,
+    /// The commands there are.
+    pub(crate) table: &'static Table,
     pub(crate) hub: Arc<Hub>,
     pub(crate) acl: Acl,
     /// Commands run, those of scripts included.
@@ -35,11 +43,12 @@ pub(crate) struct Side {
 }
 
 impl Side {
-    pub(crate) fn new(options: Options, hub: Arc<Hub>) -> Self {
+    pub(crate) fn new(options: Options, hub: Arc<Hub>, table: &'static Table) -> Self {
         let started = options.clock.now();
         let budget = Budget::new(&options);
         Self {
             options,
+            table,
             hub,
             acl: Acl::default(),
             commands: 0,
@@ -48,6 +57,11 @@ impl Side {
             budget,
             damaged: None,
         }
+    }
+
+    /// What tokens of this database's users carry.
+    pub(crate) fn database_id(&self) -> DatabaseId {
+        DatabaseId::of_name(&self.options.name)
     }
 
     /// Roughly the bytes users, scripts, functions and subscriptions take.
@@ -129,16 +143,16 @@ impl Ctx<'_> {
     }
 
     fn execute(&mut self, spec: &Spec, args: Args<'_>) -> Reply {
-        if spec.flags.has(Flags::DENYOOM)
+        if spec.command.flags.has(Flags::DENYOOM)
             && let Err(error) = self.make_room(cost(args))
         {
             return Reply::Error(error);
         }
-        if self.side.hub.has_monitors() && !spec.flags.has(Flags::ADMIN) {
+        if self.side.hub.has_monitors() && !spec.command.flags.has(Flags::ADMIN) {
             self.side.hub.feed_monitors(&self.monitor_line(args));
         }
         self.side.commands += 1;
-        self.db.begin(spec.flags.has(Flags::READ));
+        self.db.begin(spec.command.flags.has(Flags::READ));
         let mut reply = (spec.run)(self, args);
         self.db.settle();
         if let Err(stopped) = self.side.budget.check() {
@@ -154,7 +168,7 @@ impl Ctx<'_> {
     fn bounded(&mut self, spec: &Spec, reply: Reply) -> Reply {
         match self.side.budget.reply(|| reply.size()) {
             Ok(()) => reply,
-            Err(error) if spec.flags.has(Flags::READ) => Reply::Error(error),
+            Err(error) if spec.command.flags.has(Flags::READ) => Reply::Error(error),
             Err(error) => Reply::Error(Error::new(format!("{error}; the command was executed"))),
         }
     }
@@ -278,29 +292,29 @@ pub(crate) fn admit(
     args: Args<'_>,
 ) -> Result<&'static Spec, Error> {
     let name = args.first().ok_or(Error::fixed("ERR empty command"))?;
-    let spec = commands::find(name).ok_or_else(|| match script {
-        None => commands::unknown(name),
-        Some(_) if commands::is_connection_bound(name) => NOT_FROM_SCRIPT,
+    let spec = side.table.find(name).ok_or_else(|| match script {
+        None => table::unknown(name),
+        Some(_) if table::is_connection_bound(name) => NOT_FROM_SCRIPT,
         Some(_) => Error::fixed("ERR Unknown Redis command called from script"),
     })?;
-    if !spec.fits(args) {
+    if !spec.command.fits(args) {
         return Err(match script {
-            None => Error::wrong_arity(spec.name),
+            None => Error::wrong_arity(spec.command.name),
             Some(_) => Error::fixed("ERR Wrong number of args calling Redis command from script"),
         });
     }
     if let Some(script) = script {
-        if spec.flags.has(Flags::NOSCRIPT) {
+        if spec.command.flags.has(Flags::NOSCRIPT) {
             return Err(NOT_FROM_SCRIPT);
         }
-        if script.read_only && spec.flags.has(Flags::WRITE) {
+        if script.read_only && spec.command.flags.has(Flags::WRITE) {
             return Err(Error::fixed(
                 "ERR Write commands are not allowed from read-only scripts.",
             ));
         }
     }
-    side.acl.check(&side.budget, caller, spec, args)?;
-    check_keys(spec, args)?;
+    side.acl.check(&side.budget, caller, &spec.command, args)?;
+    check_keys(&spec.command, args)?;
     Ok(spec)
 }
 
@@ -308,12 +322,12 @@ pub(crate) fn admit(
 const LONGEST_KEY: usize = 32 * 1024;
 
 /// Fails if a key is too long.
-fn check_keys(spec: &Spec, args: Args<'_>) -> Result<(), Error> {
+fn check_keys(command: &Command, args: Args<'_>) -> Result<(), Error> {
     if args.iter().all(|arg| arg.len() <= LONGEST_KEY) {
         return Ok(());
     }
     let mut actual = None;
-    spec.keys.each(args, |at| {
+    command.keys.each(args, |at| {
         let len = args.get(at).map_or(0, |key| key.len());
         if len > LONGEST_KEY {
             actual.get_or_insert(len);

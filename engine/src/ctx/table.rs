@@ -1,0 +1,214 @@
+//! The table of commands that a database offers.
+//!
+//! A group of commands is a file in `commands/` that ends in one table:
+//!
+//! ```ignore
+//! pub(crate) const COMMANDS: &[Spec] = &[
+//!     Spec::read("GET", 2, Keys::ONE, Category::STRING, get).fast(),
+//!     Spec::write("SET", -3, Keys::ONE, Category::STRING, set).denyoom(),
+//! ];
+//! ```
+//!
+//! and one line in `commands/mod.rs`. Before `run` is called the engine has checked arity,
+//! permissions and memory; after it the engine removes emptied keys and accounts for memory.
+
+use std::collections::HashMap;
+
+use super::Ctx;
+use crate::command::{Args, Category, Command, Flags, Keys, Outcome};
+use crate::error::Error;
+
+/// A command's function.
+pub(crate) type Run = fn(&mut Ctx<'_>, Args<'_>) -> Outcome;
+
+/// A command and how it is run.
+#[derive(Debug)]
+pub(crate) struct Spec {
+    pub(crate) command: Command,
+    pub(crate) run: Run,
+}
+
+impl Spec {
+    const fn new(
+        (name, arity): (&'static str, i16),
+        flags: Flags,
+        keys: Keys,
+        category: Category,
+        run: Run,
+    ) -> Self {
+        let command = Command {
+            name,
+            arity,
+            flags,
+            keys,
+            category,
+        };
+        Self { command, run }
+    }
+
+    /// A command that only reads.
+    pub(crate) const fn read(
+        name: &'static str,
+        arity: i16,
+        keys: Keys,
+        category: Category,
+        run: Run,
+    ) -> Self {
+        Self::new((name, arity), Flags::READ, keys, category, run)
+    }
+
+    /// A command that may write.
+    pub(crate) const fn write(
+        name: &'static str,
+        arity: i16,
+        keys: Keys,
+        category: Category,
+        run: Run,
+    ) -> Self {
+        Self::new((name, arity), Flags::WRITE, keys, category, run)
+    }
+
+    /// A command that is about no key, such as PING.
+    pub(crate) const fn other(
+        name: &'static str,
+        arity: i16,
+        category: Category,
+        run: Run,
+    ) -> Self {
+        Self::new((name, arity), Flags::NONE, Keys::None, category, run)
+    }
+
+    /// Where its keys are.
+    pub(crate) const fn keys(mut self, keys: Keys) -> Self {
+        self.command.keys = keys;
+        self
+    }
+
+    pub(crate) const fn fast(self) -> Self {
+        self.flag(Flags::FAST)
+    }
+
+    pub(crate) const fn denyoom(self) -> Self {
+        self.flag(Flags::DENYOOM)
+    }
+
+    pub(crate) const fn noscript(self) -> Self {
+        self.flag(Flags::NOSCRIPT)
+    }
+
+    pub(crate) const fn admin(self) -> Self {
+        self.flag(Flags::ADMIN).flag(Flags::DANGEROUS)
+    }
+
+    pub(crate) const fn dangerous(self) -> Self {
+        self.flag(Flags::DANGEROUS)
+    }
+
+    pub(crate) const fn powerful(self) -> Self {
+        self.flag(Flags::POWERFUL)
+    }
+
+    pub(crate) const fn always(self) -> Self {
+        self.flag(Flags::ALWAYS)
+    }
+
+    const fn flag(mut self, flag: Flags) -> Self {
+        self.command.flags = self.command.flags.with(flag);
+        self
+    }
+}
+
+/// The longest command name, with room to spare.
+pub(crate) const LONGEST: usize = 32;
+
+/// The commands of a database. Whoever makes a database hands it in, so that what runs commands
+/// does not depend on them.
+#[derive(Debug)]
+pub(crate) struct Table {
+    specs: HashMap<&'static [u8], &'static Spec, foldhash::fast::RandomState>,
+    commands: Vec<&'static Command>,
+}
+
+impl Table {
+    pub(crate) fn new(specs: impl Iterator<Item = &'static Spec> + Clone) -> Self {
+        Self {
+            commands: specs.clone().map(|spec| &spec.command).collect(),
+            specs: specs
+                .map(|spec| (spec.command.name.as_bytes(), spec))
+                .collect(),
+        }
+    }
+
+    /// Every command, in the order of the groups.
+    pub(crate) fn commands(&self) -> &[&'static Command] {
+        &self.commands
+    }
+
+    /// The command with this name, in any case.
+    pub(crate) fn find(&self, name: &[u8]) -> Option<&'static Spec> {
+        let mut buffer = [0u8; LONGEST];
+        let upper = buffer.get_mut(..name.len())?;
+        upper.copy_from_slice(name);
+        upper.make_ascii_uppercase();
+        self.specs.get(&*upper).copied()
+    }
+}
+
+/// Commands bound to a connection; some have an endpoint of their own.
+const CONNECTION_BOUND: &[&str] = &[
+    "AUTH",
+    "HELLO",
+    "RESET",
+    "QUIT",
+    "MULTI",
+    "EXEC",
+    "DISCARD",
+    "WATCH",
+    "UNWATCH",
+    "SUBSCRIBE",
+    "PSUBSCRIBE",
+    "UNSUBSCRIBE",
+    "PUNSUBSCRIBE",
+    "MONITOR",
+    "CLIENT",
+    "BLMOVE",
+    "BLMPOP",
+    "BLPOP",
+    "BRPOP",
+    "BRPOPLPUSH",
+    "BZMPOP",
+    "BZPOPMAX",
+    "BZPOPMIN",
+];
+
+/// Whether a command needs a connection of its own.
+pub(super) fn is_connection_bound(name: &[u8]) -> bool {
+    CONNECTION_BOUND
+        .iter()
+        .any(|bound| name.eq_ignore_ascii_case(bound.as_bytes()))
+}
+
+/// Why a command is not in the table.
+pub(super) fn unknown(name: &[u8]) -> Error {
+    let name = String::from_utf8_lossy(&name[..name.len().min(128)]).to_uppercase();
+    if CONNECTION_BOUND.contains(&name.as_str()) {
+        return Error::new(format!(
+            "ERR Command \"{name}\" is not allowed in REST or it has a special context path"
+        ));
+    }
+    Error::new(format!(
+        "ERR Command is not available: '{name}'. See https://upstash.com/docs/redis/overall/rediscompatibility for details"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_command_says_why() {
+        assert!(unknown(b"foo").message().contains("not available: 'FOO'"));
+        assert!(unknown(b"watch").message().contains("not allowed in REST"));
+        assert!(unknown(b"vadd").message().contains("not available: 'VADD'"));
+    }
+}
