@@ -15,14 +15,35 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Features
+//!
+//! | feature | default | adds |
+//! |---|---|---|
+//! | `ratelimit` | yes | rate limits, quotas, leases |
+//! | `session` | yes | sessions, cookies, assertions |
+//! | `events` | yes | histories, work queues, webhooks |
+//! | `rustls` | yes | `https` with rustls, the ring provider and bundled web roots |
+//! | `reqwest` | no | requests by a `reqwest::Client` that is handed in |
+//! | `embedded` | no | a store in the process, for tests and development |
+//! | `tower` | no | layers for tower services: one for each block that is there |
+//! | `axum` | no | `tower`, and extractors for axum |
+//! | `encryption` | no | `session`, with sealed values |
+//! | `schemas` | no | `events`, with JSON schemas of event types |
+//! | `time-zones` | no | `ratelimit`, with calendar quotas in time zones by name |
+//!
+//! The client alone is `default-features = false, features = ["rustls"]`.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[macro_use]
 mod protocol;
 pub mod client;
 pub mod commands;
+#[cfg(feature = "events")]
 pub mod events;
+#[cfg(feature = "ratelimit")]
 pub mod ratelimit;
+#[cfg(feature = "session")]
 pub mod session;
 pub mod transport;
 pub mod web;

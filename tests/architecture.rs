@@ -235,3 +235,33 @@ fn an_import_that_runs_back_is_found_in_every_form() {
     let back = back_arrows(ENGINE, "lua", "use crate::ctx::Ctx;", &root);
     assert_eq!(back, ["ctx::Ctx"]);
 }
+
+/// The names in the table `[features]` of a manifest, without `default`.
+fn features_of(manifest: &str) -> Vec<String> {
+    let table = manifest.split("\n[features]\n").nth(1).unwrap();
+    let lines = table.lines().take_while(|line| !line.starts_with('['));
+    lines
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.split_once(" = "))
+        .map(|(name, _)| name.to_owned())
+        .filter(|name| name != "default")
+        .collect()
+}
+
+#[test]
+fn continuous_integration_checks_each_feature_alone() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let script = fs::read_to_string(root.join(".ci/run")).unwrap();
+    let step = script.split("step \"features\"").nth(1).unwrap();
+    let loops: Vec<&str> = step.split("\nfor features in ").skip(1).collect();
+    for (manifest, list) in ["Cargo.toml", "handlers/Cargo.toml"].iter().zip(loops) {
+        let list = list.split("; do").next().unwrap();
+        let checked: Vec<&str> = list.split_whitespace().collect();
+        assert!(checked.contains(&"\"\""), "{manifest}: none");
+        let features = features_of(&fs::read_to_string(root.join(manifest)).unwrap());
+        assert!(features.len() >= 4, "{manifest}: {features:?}");
+        for feature in features {
+            assert!(checked.contains(&feature.as_str()), "{manifest}: {feature}");
+        }
+    }
+}

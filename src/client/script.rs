@@ -1,15 +1,13 @@
 //! Lua scripts: sent by hash, uploaded when the server does not know them.
 use std::{
     borrow::Cow,
-    fmt::{self, Write as _},
+    fmt,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
-
-use sha1::{Digest, Sha1};
 
 use crate::{
     client::{
@@ -139,18 +137,9 @@ struct Form {
 
 impl Form {
     fn new(text: Cow<'static, str>) -> Self {
-        let hash = sha1_hex(&text);
+        let hash = sha1_smol::Sha1::from(text.as_bytes()).digest().to_string();
         Self { text, hash }
     }
-}
-
-fn sha1_hex(text: &str) -> String {
-    let mut hex = String::with_capacity(40);
-    for byte in Sha1::digest(text.as_bytes()) {
-        // Writing to a String cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-    }
-    hex
 }
 
 /// Whether the server of a client takes `allow-key-locking`; believed until it objects.

@@ -1,7 +1,6 @@
 //! Vector commands, Upstash only. Source: <https://upstash.com/docs/redis/commands/vector/overview>.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64_simd::STANDARD;
 
 use super::replies::Fields;
 use crate::{Args, Command, FromReply, Reply, Result, Surface, ToArg};
@@ -77,7 +76,7 @@ impl ToArg for Vector<'_> {
     fn write(&self, a: &mut Args) {
         let bytes: Vec<u8> = self.0.iter().flat_map(|n| n.to_le_bytes()).collect();
         "BASE64-FP32".write(a);
-        STANDARD.encode(bytes).write(a);
+        STANDARD.encode_to_string(bytes).write(a);
     }
 }
 

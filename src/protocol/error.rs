@@ -208,6 +208,7 @@ impl Error {
         }))
     }
 
+    #[cfg(any(feature = "events", feature = "ratelimit"))]
     pub(crate) fn no_randomness() -> Self {
         Self::config("the system gives no random bytes")
     }

@@ -26,6 +26,7 @@ mod body;
 pub mod clock;
 #[cfg(feature = "embedded")]
 pub mod embedded;
+#[cfg(feature = "ratelimit")]
 mod fetch;
 #[cfg(test)]
 mod fuzz;
@@ -41,10 +42,14 @@ pub(crate) mod telemetry;
 pub(crate) mod time;
 mod tls;
 
+#[cfg(feature = "ratelimit")]
 pub(crate) use fetch::fetch;
 pub(crate) use http_client::Parts;
 pub use http_client::{Encoding, HttpTransport};
-#[cfg(not(target_family = "wasm"))]
+#[cfg(all(
+    not(target_family = "wasm"),
+    any(feature = "events", feature = "ratelimit")
+))]
 pub(crate) use {
     body::RequestBody,
     pool::HttpPool,

@@ -1,25 +1,26 @@
 //! Layers, extractors and refusals for HTTP services.
 mod client_ip;
-#[cfg(feature = "tower")]
+#[cfg(all(feature = "tower", any(feature = "ratelimit", feature = "session")))]
 mod problem;
+#[cfg(feature = "ratelimit")]
 pub mod ratelimit_headers;
-#[cfg(feature = "tower")]
+#[cfg(all(feature = "tower", feature = "ratelimit"))]
 mod ratelimit_layer;
-#[cfg(feature = "tower")]
+#[cfg(all(feature = "tower", feature = "ratelimit", feature = "session"))]
 mod request_guard;
-#[cfg(feature = "tower")]
+#[cfg(all(feature = "tower", any(feature = "ratelimit", feature = "session")))]
 pub mod service;
-#[cfg(feature = "axum")]
+#[cfg(all(feature = "axum", feature = "session"))]
 mod session_extract;
-#[cfg(feature = "tower")]
+#[cfg(all(feature = "tower", feature = "session"))]
 mod session_layer;
 
 pub use client_ip::{client_ip, parse_ip};
-#[cfg(feature = "tower")]
+#[cfg(all(feature = "tower", feature = "ratelimit"))]
 pub use ratelimit_layer::{RateLimitLayer, Subject};
-#[cfg(feature = "tower")]
+#[cfg(all(feature = "tower", feature = "ratelimit", feature = "session"))]
 pub use request_guard::{Prefetched, RequestGuard};
-#[cfg(feature = "axum")]
+#[cfg(all(feature = "axum", feature = "session"))]
 pub use session_extract::SessionRejection;
-#[cfg(feature = "tower")]
+#[cfg(all(feature = "tower", feature = "session"))]
 pub use session_layer::SessionLayer;

@@ -1,7 +1,9 @@
 //! The platforms: one binary serves on plain HTTP, Vercel and AWS Lambda.
 
 mod http;
+#[cfg(feature = "lambda")]
 mod lambda;
+#[cfg(feature = "vercel")]
 mod vercel;
 
 use crate::{AppState, ConfigError, app};
@@ -21,9 +23,9 @@ pub use self::http::serve;
 pub enum Host {
     /// Plain HTTP on `PORT`, 3000 by default.
     Http,
-    /// Vercel's function runtime.
+    /// Vercel's function runtime; served with the feature `vercel`.
     Vercel,
-    /// AWS Lambda: API Gateway, function URL or load balancer.
+    /// AWS Lambda: API Gateway, function URL or load balancer; served with the feature `lambda`.
     Lambda {
         /// The function's URL or gateway streams answers (`LAMBDA_INVOKE_MODE=RESPONSE_STREAM`).
         streaming: bool,
@@ -77,6 +79,8 @@ pub enum HostError {
     Config(ConfigError),
     /// The address cannot be listened on.
     Bind(std::io::Error),
+    /// This build lacks the feature of the platform.
+    Unsupported(&'static str),
     /// The platform's runtime failed.
     Runtime(Box<dyn std::error::Error + Send + Sync>),
 }
@@ -86,6 +90,9 @@ impl std::fmt::Display for HostError {
         match self {
             Self::Config(error) => error.fmt(f),
             Self::Bind(error) => write!(f, "cannot listen: {error}"),
+            Self::Unsupported(feature) => {
+                write!(f, "this build lacks the feature `{feature}`")
+            }
             Self::Runtime(error) => write!(f, "the platform's runtime failed: {error}"),
         }
     }
@@ -111,12 +118,18 @@ pub async fn run() -> Result<(), HostError> {
 /// Serves any router on a platform until it ends, with deferred work finished as the platform wants it.
 ///
 /// # Errors
-/// [`HostError`] when the platform's runtime fails.
+/// [`HostError`] when the platform's runtime fails or this build lacks its feature.
 pub async fn run_on(host: Host, app: Router) -> Result<(), HostError> {
     match host {
         Host::Http => http::run(app).await,
+        #[cfg(feature = "vercel")]
         Host::Vercel => vercel::run(app).await,
+        #[cfg(not(feature = "vercel"))]
+        Host::Vercel => Err(HostError::Unsupported("vercel")),
+        #[cfg(feature = "lambda")]
         Host::Lambda { streaming } => lambda::run(app, streaming).await,
+        #[cfg(not(feature = "lambda"))]
+        Host::Lambda { .. } => Err(HostError::Unsupported("lambda")),
     }
 }
 

@@ -101,6 +101,7 @@ impl HttpPool {
 
     /// Refuses hosts with other addresses. They are checked when a connection is made, because
     /// a name may change its addresses between a check and its use.
+    #[cfg(feature = "events")]
     pub(crate) fn only_to(mut self, may_connect: fn(IpAddr) -> bool) -> Self {
         self.may_connect = may_connect;
         self
