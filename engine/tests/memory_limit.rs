@@ -67,6 +67,11 @@ const GROWTH: &[(&[&str], &str)] = &[
     ),
     (&[], "XADD s * f v"),
     (&[], "XADD s{n} * f v"),
+    (&[], "XADD s MAXLEN 1 IDMP p{n} i * f v"),
+    (
+        &["XADD s * f v", "XCFGSET s IDMP-MAXSIZE 10000"],
+        "XADD s MAXLEN 1 IDMP p i{n} * f v",
+    ),
     (&["XADD s 1-1 f v"], "XGROUP CREATE s g{n} 0"),
     (
         &["XADD s 1-1 f v", "XGROUP CREATE s g 0"],

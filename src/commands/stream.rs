@@ -4,8 +4,8 @@ use super::{
     options::{counted, flag, pairs, word_and},
     stream_info::{ConsumerInfo, FullStreamInfo, GroupInfo, StreamInfo},
     stream_options::{
-        RefPolicy, StreamTrim, XAddOptions, XClaimOptions, XGroupOptions, XNackMode, XNackOptions,
-        XPendingOptions,
+        RefPolicy, StreamTrim, XAddOptions, XCfgSetOptions, XClaimOptions, XGroupOptions,
+        XNackMode, XNackOptions, XPendingOptions,
     },
     stream_types::{AutoClaim, Pending, PendingSummary, StreamEntry, StreamRead},
 };
@@ -124,6 +124,10 @@ pub trait StreamCommands: Surface {
                 .opt(count(limit))
                 .arg("JUSTID"),
         )
+    }
+    /// `XCFGSET`: what the stream remembers of its producers; other settings forget their ids.
+    fn xcfgset(self, key: impl ToArg, options: XCfgSetOptions) -> Self::Out<()> {
+        self.submit(command!("XCFGSET").arg(key).opt(|a| options.write(a)))
     }
     /// `XCLAIM`: claims entries by id.
     fn xclaim<T: FromReply>(

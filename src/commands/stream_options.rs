@@ -88,11 +88,18 @@ impl StreamTrim {
     }
 }
 
+#[derive(Debug, Clone)]
+struct Producer {
+    name: Vec<u8>,
+    message_id: Option<Vec<u8>>,
+}
+
 /// Options of [`StreamCommands::xadd_with`](super::StreamCommands::xadd_with).
 #[derive(Debug, Clone, Default)]
 #[must_use]
 pub struct XAddOptions {
     no_mkstream: bool,
+    producer: Option<Producer>,
     references: Option<RefPolicy>,
     trim: Option<StreamTrim>,
 }
@@ -105,6 +112,39 @@ impl XAddOptions {
     /// Adds nothing when the stream does not exist: `NOMKSTREAM`.
     pub fn nomkstream(mut self) -> Self {
         self.no_mkstream = true;
+        self
+    }
+    /// Names the message, so that it is added once however often it is sent: `IDMP`.
+    ///
+    /// A repeat gets the id of the first entry. The server knows the newest ids of each producer for
+    /// a while, 100 for 100 seconds unless [`xcfgset`](super::StreamCommands::xcfgset) changed that;
+    /// within it the client retries the command by itself. The entry's id must be `*`.
+    /// Source: <https://redis.io/docs/latest/develop/data-types/streams/idempotency/> (Redis 8.6).
+    ///
+    /// ```
+    /// # use restis::prelude::*;
+    /// # async fn pay(redis: &Redis) -> restis::Result<()> {
+    /// let once = XAddOptions::new().idempotent("till-7", "receipt-1234");
+    /// let id = redis.xadd_with("payments", &once, "*", [("amount", "100")]).await?;
+    /// # let _ = id; Ok(()) }
+    /// ```
+    pub fn idempotent(
+        mut self,
+        producer: impl Into<Vec<u8>>,
+        message_id: impl Into<Vec<u8>>,
+    ) -> Self {
+        self.producer = Some(Producer {
+            name: producer.into(),
+            message_id: Some(message_id.into()),
+        });
+        self
+    }
+    /// As [`idempotent`](Self::idempotent), known by the message's fields and values: `IDMPAUTO`.
+    pub fn idempotent_by_fields(mut self, producer: impl Into<Vec<u8>>) -> Self {
+        self.producer = Some(Producer {
+            name: producer.into(),
+            message_id: None,
+        });
         self
     }
     /// How references in groups are treated when entries go; before that of the trim.
@@ -123,8 +163,53 @@ impl XAddOptions {
         if let Some(policy) = self.references.or(trim.and_then(|t| t.references)) {
             policy.write(a);
         }
+        match &self.producer {
+            Some(Producer {
+                name,
+                message_id: Some(id),
+            }) => {
+                word_and("IDMP", name, a);
+                id.write(a);
+            }
+            Some(Producer { name, .. }) => word_and("IDMPAUTO", name, a),
+            None => {}
+        }
         if let Some(trim) = trim {
             trim.write_threshold(a);
+        }
+    }
+}
+
+/// What a stream remembers of its producers, for
+/// [`StreamCommands::xcfgset`](super::StreamCommands::xcfgset). What is not named stays.
+#[derive(Debug, Clone, Copy, Default)]
+#[must_use]
+pub struct XCfgSetOptions {
+    duration_s: Option<u32>,
+    max_size: Option<u32>,
+}
+
+impl XCfgSetOptions {
+    /// No option.
+    pub fn new() -> Self {
+        Self::default()
+    }
+    /// Seconds that a message's id is known, 1 to 86,400: `IDMP-DURATION`.
+    pub fn duration_s(mut self, seconds: u32) -> Self {
+        self.duration_s = Some(seconds);
+        self
+    }
+    /// Ids that are known of each producer, 1 to 10,000: `IDMP-MAXSIZE`.
+    pub fn max_size(mut self, ids: u32) -> Self {
+        self.max_size = Some(ids);
+        self
+    }
+    pub(super) fn write(self, a: &mut Args) {
+        if let Some(seconds) = self.duration_s {
+            word_and("IDMP-DURATION", seconds, a);
+        }
+        if let Some(ids) = self.max_size {
+            word_and("IDMP-MAXSIZE", ids, a);
         }
     }
 }

@@ -251,6 +251,7 @@ pub(crate) const TABLE: &[Properties] = &[
     row("XACKDEL", Other),
     row("XADD", Other),
     row("XAUTOCLAIM", Other),
+    row("XCFGSET", Idempotent),
     row("XCLAIM", Other),
     row("XDEL", Other),
     row("XDELEX", Other),
@@ -370,9 +371,36 @@ pub fn safety_of(args: &Args) -> Safety {
         "JSON.SET" | "MSETEX" if args.iter().skip(4).any(changes_second_reply) => Other,
         // What reads, until an option makes it write.
         "GETEX" if args.len() > 2 => Other,
+        // The server adds a message once whose producer is named.
+        "XADD" if names_producer(args) => Idempotent,
         "GEORADIUS" | "GEORADIUSBYMEMBER" if args.iter().skip(5).any(stores) => Other,
         _ => known.safety,
     }
+}
+
+/// Whether `IDMP` or `IDMPAUTO` is among the options before the entry's id.
+fn names_producer(args: &Args) -> bool {
+    let is = |arg: &[u8], word: &str| arg.eq_ignore_ascii_case(word.as_bytes());
+    let mut options = args.iter().skip(2);
+    while let Some(option) = options.next() {
+        if is(option, "IDMP") || is(option, "IDMPAUTO") {
+            return true;
+        }
+        if is(option, "LIMIT") {
+            options.next();
+        } else if is(option, "MAXLEN") || is(option, "MINID") {
+            // The threshold may follow a sign.
+            if options.next().is_some_and(|arg| arg == b"~" || arg == b"=") {
+                options.next();
+            }
+        } else if !["NOMKSTREAM", "KEEPREF", "DELREF", "ACKED"]
+            .iter()
+            .any(|word| is(option, word))
+        {
+            return false;
+        }
+    }
+    false
 }
 
 fn stores(option: &[u8]) -> bool {
@@ -437,6 +465,27 @@ mod tests {
         assert_eq!(safety("MSETEX 1 a 1 XX"), Other);
         assert_eq!(safety("INCREX a"), Other);
         assert_eq!(safety("XNACK s g FAIL IDS 1 1-0"), Other);
+    }
+
+    #[test]
+    fn a_message_of_a_named_producer_is_added_again_without_harm() {
+        for safe in [
+            "XADD s IDMP p i * f v",
+            "xadd s idmpauto p * f v",
+            "XADD s NOMKSTREAM KEEPREF MAXLEN ~ 9 LIMIT 5 IDMP p i * f v",
+            "XADD s MINID 1-1 IDMPAUTO p * f v",
+        ] {
+            assert_eq!(safety(safe), Idempotent, "{safe}");
+        }
+        for unsafe_line in [
+            "XADD s * IDMP p",
+            "XADD IDMP * f v",
+            "XADD s MAXLEN IDMP * f v",
+            "XADD s MAXLEN ~ IDMP * f v",
+            "XADD s 1-1 IDMPAUTO p",
+        ] {
+            assert_eq!(safety(unsafe_line), Other, "{unsafe_line}");
+        }
     }
 
     fn safety(line: &str) -> Safety {

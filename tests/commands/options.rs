@@ -133,6 +133,14 @@ fn sorted_sets(p: &mut Pipeline) {
 
 fn streams(p: &mut Pipeline) {
     let _ = p.xadd("x", [("f", "v")]);
+    for options in [
+        XAddOptions::new().idempotent("p", "i"),
+        XAddOptions::new().idempotent_by_fields("p"),
+    ] {
+        let _ = p.xadd_with("x", &options, "*", [("f", "v")]);
+    }
+    let _ = p.xcfgset("x", XCfgSetOptions::new().duration_s(60).max_size(9));
+    let _ = p.xcfgset("x", XCfgSetOptions::new().max_size(8));
     let _ = p.xgroup_create("x", "g", "0");
     for mode in [XNackMode::Silent, XNackMode::Fail, XNackMode::Fatal] {
         let _ = p.xnack("x", "g", mode, ["1-1"], &XNackOptions::new());

@@ -331,6 +331,7 @@ const ONLY_WRITE: &[&str] = &[
     "UNLINK",
     "XACK",
     "XADD",
+    "XCFGSET",
     "XDEL",
     "XGROUP",
     "XTRIM",

@@ -32,6 +32,7 @@ mod search_score;
 mod server;
 mod set;
 mod stream;
+mod stream_add;
 mod stream_args;
 mod stream_claim;
 mod stream_group;
@@ -78,6 +79,7 @@ const GROUPS: &[&[Spec]] = &[
     server::COMMANDS,
     set::COMMANDS,
     stream::COMMANDS,
+    stream_add::COMMANDS,
     stream_claim::COMMANDS,
     stream_group::COMMANDS,
     stream_info::COMMANDS,

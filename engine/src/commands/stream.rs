@@ -1,4 +1,4 @@
-//! Streams as logs: adding, reading, trimming and deleting entries.
+//! Streams as logs: reading, trimming and deleting entries.
 
 use super::stream_args::{self as sa, TrimArgs};
 use crate::command::{Args, Category, Keys, Outcome};
@@ -7,65 +7,7 @@ use crate::db::Event;
 use crate::error::{Error, NO_SUCH_KEY, SYNTAX};
 use crate::parse::Walk;
 use crate::reply::Reply;
-use crate::stream::{Deletion, Fields, IdError, NewId, References, Stream, StreamId};
-
-const ZERO_ID: Error = Error::fixed("ERR The ID specified in XADD must be greater than 0-0");
-
-fn id_error(error: IdError) -> Error {
-    match error {
-        IdError::Zero => ZERO_ID,
-        IdError::TooSmall => Error::fixed(
-            "ERR The ID specified in XADD is equal or smaller than the target stream top item",
-        ),
-        IdError::Exhausted => Error::fixed(
-            "ERR The stream has exhausted the last possible ID, unable to add more items",
-        ),
-    }
-}
-
-fn xadd(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let key = args[1];
-    let mut walk = Walk::new(args, 2);
-    let mut trim = TrimArgs::default();
-    let mut create = true;
-    let id = loop {
-        match walk.peek() {
-            None => return Err(Error::wrong_arity("xadd")),
-            Some(b"*") => {
-                walk.take();
-                break NewId::Auto;
-            }
-            Some(_) if walk.word("NOMKSTREAM") => create = false,
-            Some(_) if trim.option(&mut walk)? => {}
-            Some(id) => {
-                let id = sa::new_id(id)?;
-                walk.take();
-                break id;
-            }
-        }
-    };
-    let trim = trim.finish()?;
-    let fields = walk.rest();
-    if fields.is_empty() || fields.len() % 2 == 1 {
-        return Err(Error::wrong_arity("xadd"));
-    }
-    if id == NewId::Given(StreamId::MIN) {
-        return Err(ZERO_ID);
-    }
-    if !create && ctx.db.read::<Stream>(key)?.is_none() {
-        return Ok(Reply::Nil);
-    }
-    let now = ctx.now();
-    let stream = ctx.db.create::<Stream>(key)?;
-    let id = stream.next_id(id, now).map_err(id_error)?;
-    stream.append(id, Fields::pack(fields));
-    let trimmed = trim.map_or(0, |trim| stream.trim(&trim));
-    ctx.db.notify(Event::STREAM, "xadd", key);
-    if trimmed > 0 {
-        ctx.db.notify(Event::STREAM, "xtrim", key);
-    }
-    Ok(sa::id_reply(id))
-}
+use crate::stream::{Deletion, References, Stream, StreamId};
 
 fn xlen(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     Ok(Reply::len(
@@ -351,9 +293,6 @@ fn xsetid(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 }
 
 pub(crate) const COMMANDS: &[Spec] = &[
-    Spec::write("XADD", -5, Keys::ONE, Category::Stream, xadd)
-        .fast()
-        .denyoom(),
     Spec::read("XLEN", 2, Keys::ONE, Category::Stream, xlen).fast(),
     Spec::read("XRANGE", -4, Keys::ONE, Category::Stream, xrange),
     Spec::read("XREVRANGE", -4, Keys::ONE, Category::Stream, xrevrange),

@@ -39,7 +39,7 @@ fn xinfo(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         )));
     }
     let now = ctx.now();
-    let stream = ctx.db.read::<Stream>(args[2])?.ok_or(NO_SUCH_KEY)?;
+    let stream = ctx.db.read_stream(args[2])?.ok_or(NO_SUCH_KEY)?;
     match &*sub {
         b"GROUPS" => Ok(Reply::array(stream.groups().iter().map(|(name, group)| {
             flat([
@@ -110,18 +110,38 @@ fn counters(stream: &Stream) -> [(&'static str, Reply); 7] {
     ]
 }
 
+/// What is known of producers, once there is something.
+fn producers(stream: &Stream) -> impl Iterator<Item = (&'static str, Reply)> {
+    stream.idempotency().into_iter().flat_map(|producers| {
+        let settings = producers.settings();
+        [
+            ("idmp-duration", Reply::Int(settings.duration_s.into())),
+            ("idmp-maxsize", Reply::Int(settings.max_size.into())),
+            ("pids-tracked", Reply::len(producers.producers())),
+            ("iids-tracked", Reply::len(producers.tracked())),
+            ("iids-added", Reply::Int(producers.added() as i64)),
+            ("iids-duplicates", Reply::Int(producers.duplicates() as i64)),
+        ]
+    })
+}
+
 fn overview(stream: &Stream) -> Reply {
-    flat(counters(stream).into_iter().chain([
-        ("groups", Reply::len(stream.groups().len())),
-        (
-            "first-entry",
-            stream.first().map_or(Reply::Nil, sa::entry_reply),
-        ),
-        (
-            "last-entry",
-            stream.last().map_or(Reply::Nil, sa::entry_reply),
-        ),
-    ]))
+    flat(
+        counters(stream)
+            .into_iter()
+            .chain(producers(stream))
+            .chain([
+                ("groups", Reply::len(stream.groups().len())),
+                (
+                    "first-entry",
+                    stream.first().map_or(Reply::Nil, sa::entry_reply),
+                ),
+                (
+                    "last-entry",
+                    stream.last().map_or(Reply::Nil, sa::entry_reply),
+                ),
+            ]),
+    )
 }
 
 fn full(stream: &Stream, count: usize) -> Reply {
@@ -148,10 +168,15 @@ fn full(stream: &Stream, count: usize) -> Reply {
             ("consumers", full_consumers(group, count)),
         ])
     });
-    flat(counters(stream).into_iter().chain([
-        ("entries", Reply::array(entries)),
-        ("groups", Reply::array(groups)),
-    ]))
+    flat(
+        counters(stream)
+            .into_iter()
+            .chain(producers(stream))
+            .chain([
+                ("entries", Reply::array(entries)),
+                ("groups", Reply::array(groups)),
+            ]),
+    )
 }
 
 fn full_consumers(group: &Group, count: usize) -> Reply {

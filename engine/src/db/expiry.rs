@@ -103,7 +103,7 @@ impl Db {
         }
     }
 
-    /// Removes fields that are due, a short step; returns how many.
+    /// Removes fields and message ids that are due, a short step; returns how many.
     fn expire_fields(&mut self) -> usize {
         let mut removed = 0;
         while removed < EXPIRE_STEP {
@@ -115,11 +115,16 @@ impl Db {
             }
             self.touched.push(at);
             let (now, limit) = (self.now, EXPIRE_STEP - removed);
+            let mut is_hash = false;
             match self.keys.value_mut(at).map(|entry| &mut entry.value) {
-                Some(Value::Hash(hash)) => removed += hash.expire(now, limit),
+                Some(Value::Hash(hash)) => {
+                    removed += hash.expire(now, limit);
+                    is_hash = true;
+                }
+                Some(Value::Stream(stream)) => removed += stream.expire(now, limit),
                 _ => self.forget_field_expiry(at),
             }
-            if let (true, Some(key)) = (self.notify != 0, self.keys.key(at)) {
+            if let (true, Some(key)) = (is_hash && self.notify != 0, self.keys.key(at)) {
                 let key = Bytes::copy_from_slice(key);
                 self.notify(Event::HASH, "hexpired", &key);
             }

@@ -17,6 +17,7 @@ use crate::error::{Error, WRONGTYPE};
 use crate::hash::Hash;
 use crate::hub::Hub;
 use crate::search::{Documents, Registry};
+use crate::stream::Stream;
 use crate::value::{Typed, Value};
 
 pub(crate) use events::Event;
@@ -26,6 +27,8 @@ const LARGE: usize = 64 * 1024;
 const NOT_VOLATILE: u32 = u32::MAX;
 /// The longest that patterns are compared with the notifications of one command.
 const NOTICES_LIMIT: Duration = Duration::from_millis(500);
+/// Message ids that a write to a stream forgets at most; active expiry forgets the others.
+const MESSAGE_IDS_STEP: usize = 1000;
 /// What an entry costs besides its key and value.
 const ENTRY_OVERHEAD: usize = size_of::<Entry>() + 40;
 
@@ -91,7 +94,8 @@ pub(crate) struct Db {
     expire_next: usize,
     /// Whether the running command only reads.
     reading: bool,
-    /// Hashes with field expiries: position to the time registered in `field_due`.
+    /// Hashes with field expiries and streams with message ids: position to the time registered in
+    /// `field_due`.
     field_expiry: HashMap<u32, u64, foldhash::fast::RandomState>,
     field_due: BTreeSet<(u64, u32)>,
     touched: Vec<u32>,
@@ -225,6 +229,18 @@ impl Db {
         }
     }
 
+    /// A stream without the message ids that are due.
+    pub(crate) fn read_stream(&mut self, key: &[u8]) -> Result<Option<&Stream>, Error> {
+        let now = self.now;
+        let due = self
+            .read::<Stream>(key)?
+            .is_some_and(|stream| stream.next_expiry().is_some_and(|at| at <= now));
+        if due {
+            self.write::<Stream>(key)?;
+        }
+        self.read::<Stream>(key)
+    }
+
     /// Write access to an existing key of the wanted type.
     pub(crate) fn write<T: Typed>(&mut self, key: &[u8]) -> Result<Option<&mut T>, Error> {
         let Some(at) = self.position(key) else {
@@ -273,6 +289,8 @@ impl Db {
                 let key = Bytes::copy_from_slice(key);
                 self.notify(Event::HASH, "hexpired", &key);
             }
+        } else if let Value::Stream(stream) = &mut entry.value {
+            stream.expire(now, MESSAGE_IDS_STEP);
         }
         self.keys.value_mut(at).map(|entry| &mut entry.value)
     }
@@ -393,6 +411,7 @@ impl Db {
             let weight = entry.value.weight() + key.len() + ENTRY_OVERHEAD;
             let next = match &entry.value {
                 Value::Hash(hash) => hash.next_expiry(),
+                Value::Stream(stream) => stream.next_expiry(),
                 _ => None,
             };
             self.search.note(key);

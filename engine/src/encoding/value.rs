@@ -6,7 +6,9 @@ use super::codec::{Corrupt, Reader, put_bytes, put_number};
 use crate::array::{self, Array};
 use crate::hash::Hash;
 use crate::json::{self, Json};
-use crate::stream::{Claim, Deliveries, Fields, Group, Release, Stream, StreamId};
+use crate::stream::{
+    Claim, Deliveries, Fields, Group, Idempotency, Release, Settings, Stream, StreamId,
+};
 use crate::value::{List, Set, Typed, Value};
 use crate::vectors::{self, Metric, Vectors};
 use crate::zset::ZSet;
@@ -20,6 +22,8 @@ const STREAM: u8 = 5;
 const JSON: u8 = 6;
 const VECTORS: u8 = 7;
 const ARRAY: u8 = 8;
+/// A stream, then what it knows of its producers.
+const STREAM_OF_PRODUCERS: u8 = 9;
 
 /// Appends a value with its type.
 pub(crate) fn write(out: &mut Vec<u8>, value: &Value) {
@@ -56,8 +60,16 @@ pub(crate) fn write(out: &mut Vec<u8>, value: &Value) {
             }
         }
         Value::Stream(stream) => {
-            out.push(STREAM);
+            let producers = stream.idempotency();
+            out.push(if producers.is_some() {
+                STREAM_OF_PRODUCERS
+            } else {
+                STREAM
+            });
             write_stream(out, stream);
+            if let Some(producers) = producers {
+                write_producers(out, producers);
+            }
         }
         Value::Json(json) => {
             out.push(JSON);
@@ -95,6 +107,11 @@ pub(crate) fn read(reader: &mut Reader) -> Result<Value, Corrupt> {
         HASH => read_hash(reader)?.into_value(),
         ZSET => read_zset(reader)?.into_value(),
         STREAM => read_stream(reader)?.into_value(),
+        STREAM_OF_PRODUCERS => {
+            let mut stream = read_stream(reader)?;
+            *stream.idempotency_mut() = read_producers(reader, stream.last_id())?;
+            stream.into_value()
+        }
         JSON => {
             let root = json::parse(&reader.bytes()?).map_err(|_| Corrupt)?;
             Json::new(root).into_value()
@@ -302,4 +319,44 @@ fn read_group(reader: &mut Reader) -> Result<Group, Corrupt> {
         group.claim(id, &consumer, claim);
     }
     Ok(group)
+}
+
+fn write_producers(out: &mut Vec<u8>, producers: &Idempotency) {
+    let settings = producers.settings();
+    put_number(out, settings.duration_s.into());
+    put_number(out, settings.max_size.into());
+    put_number(out, producers.added());
+    put_number(out, producers.duplicates());
+    put_number(out, producers.producers() as u64);
+    for (name, messages) in producers.iter() {
+        put_bytes(out, name);
+        put_number(out, messages.len() as u64);
+        for (at, message, entry) in messages {
+            put_number(out, at);
+            put_bytes(out, message);
+            put_id(out, entry);
+        }
+    }
+}
+
+fn read_producers(reader: &mut Reader, last_id: StreamId) -> Result<Idempotency, Corrupt> {
+    let mut setting = || u32::try_from(reader.number()?).map_err(|_| Corrupt);
+    let settings = Settings {
+        duration_s: setting()?,
+        max_size: setting()?,
+    };
+    if !settings.are_allowed() {
+        return Err(Corrupt);
+    }
+    let mut producers = Idempotency::restored(settings, reader.number()?, reader.number()?);
+    for _ in 0..reader.count()? {
+        let name = reader.bytes()?;
+        for _ in 0..elements(reader)? {
+            let (at, message, entry) = (reader.number()?, reader.bytes()?, read_id(reader)?);
+            if entry > last_id || !producers.restore(&name, message, entry, at) {
+                return Err(Corrupt);
+            }
+        }
+    }
+    Ok(producers)
 }

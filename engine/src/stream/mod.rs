@@ -4,6 +4,7 @@
 
 mod group;
 mod id;
+mod idempotency;
 mod log;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ use bytes::Bytes;
 
 pub(crate) use group::{Claim, Deliveries, Group, Release};
 pub(crate) use id::{Bound, NewId, StreamId};
+pub(crate) use idempotency::{Idempotency, MessageId, Settings};
 pub(crate) use log::{Entry, Fields, NODE_ENTRIES};
 
 use log::Log;
@@ -75,6 +77,8 @@ pub(crate) struct Stream {
     max_deleted_id: StreamId,
     entries_added: u64,
     groups: BTreeMap<Bytes, Group>,
+    /// Nothing until a producer names itself or the settings change.
+    idempotency: Option<Box<Idempotency>>,
 }
 
 impl Stream {
@@ -164,6 +168,31 @@ impl Stream {
                 .iter()
                 .map(|(name, group)| 2 * size_of::<Bytes>() + name.len() + group.size())
                 .sum::<usize>()
+            + self
+                .idempotency
+                .as_ref()
+                .map_or(0, |producers| producers.weight())
+    }
+
+    pub(crate) fn idempotency(&self) -> Option<&Idempotency> {
+        self.idempotency.as_deref()
+    }
+
+    /// What is known of the producers, made if there is nothing yet.
+    pub(crate) fn idempotency_mut(&mut self) -> &mut Idempotency {
+        self.idempotency.get_or_insert_default()
+    }
+
+    /// When the next message id is forgotten, in Unix milliseconds.
+    pub(crate) fn next_expiry(&self) -> Option<u64> {
+        self.idempotency.as_ref()?.next_expiry()
+    }
+
+    /// Forgets message ids that are due, at most `limit`; returns how many.
+    pub(crate) fn expire(&mut self, now: u64, limit: usize) -> usize {
+        self.idempotency
+            .as_mut()
+            .map_or(0, |producers| producers.expire(now, limit))
     }
 
     /// The id the next entry gets.

@@ -11,6 +11,7 @@ mod hashes;
 mod keys;
 mod lists;
 mod memory;
+mod producers;
 mod pubsub;
 mod sets;
 mod snapshots;
