@@ -23,12 +23,14 @@
 //! | `ratelimit` | yes | rate limits, quotas, leases |
 //! | `session` | yes | sessions, cookies, assertions |
 //! | `events` | yes | histories, work queues, webhooks |
+//! | `cache` | yes | typed keyspaces, tags, one load at a time |
 //! | `rustls` | yes | `https` with rustls, the ring provider and bundled web roots |
 //! | `reqwest` | no | requests by a `reqwest::Client` that is handed in |
 //! | `embedded` | no | a store in the process, for tests and development |
 //! | `tower` | no | layers for tower services: one for each block that is there |
 //! | `axum` | no | `tower`, and extractors for axum |
 //! | `encryption` | no | `session`, with sealed values |
+//! | `postcard` | no | `cache`, with compact values |
 //! | `schemas` | no | `events`, with JSON schemas of event types |
 //! | `time-zones` | no | `ratelimit`, with calendar quotas in time zones by name |
 //!
@@ -37,6 +39,8 @@
 
 #[macro_use]
 mod protocol;
+#[cfg(feature = "cache")]
+pub mod cache;
 pub mod client;
 pub mod commands;
 #[cfg(feature = "events")]

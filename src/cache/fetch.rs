@@ -1,0 +1,175 @@
+//! Reading entries and markers: one `MGET`, on a cluster one for each slot, in one request.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use futures_util::future::try_join_all;
+use smallvec::SmallVec;
+
+use super::{
+    entry::{Age, Entry},
+    key::{Names, slot},
+    marker::{self, Marker, Read, Unique, Validity},
+    store::Cache,
+};
+use crate::{Result, Script, commands::StringCommands as _};
+
+static CREATE: Script = Script::new(include_str!("lua/create.lua")).key_locking();
+
+/// What was read of one key.
+#[derive(Debug, Clone)]
+pub(super) struct Snapshot {
+    pub(super) stored: Option<Bytes>,
+    /// The markers of the key's names.
+    pub(super) markers: SmallVec<[Read; 4]>,
+}
+
+/// An entry that may be served, and how.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) entry: Entry,
+    pub(super) age: Age,
+}
+
+impl Snapshot {
+    /// What a value that is loaded from now on remembers; `None` when it could never be valid.
+    pub(super) fn seen(&self) -> Option<Vec<Marker>> {
+        self.markers.iter().map(|marker| marker.seen()).collect()
+    }
+}
+
+impl Cache {
+    /// Values of names in the order of the names, which may repeat.
+    pub(super) async fn read_names(&self, names: &[&str]) -> Result<Vec<Option<Bytes>>> {
+        let mut places: HashMap<&str, usize> = HashMap::with_capacity(names.len());
+        let mut distinct: Vec<&str> = Vec::with_capacity(names.len());
+        for name in names {
+            places.entry(name).or_insert_with(|| {
+                distinct.push(name);
+                distinct.len() - 1
+            });
+        }
+        let mut groups: Vec<(u16, Vec<usize>)> = Vec::new();
+        for (place, name) in distinct.iter().enumerate() {
+            let slot = if self.0.config.cluster { slot(name) } else { 0 };
+            match groups.iter_mut().find(|(of, _)| *of == slot) {
+                Some((_, group)) => group.push(place),
+                None => groups.push((slot, vec![place])),
+            }
+        }
+        let redis = &self.0.redis;
+        let reads = groups.iter().map(|(_, group)| {
+            let names = group.iter().filter_map(|place| distinct.get(*place));
+            let names: Vec<_> = names.map(|name| self.stored(name)).collect();
+            redis.mget::<Bytes>(names).into_future()
+        });
+        let replies: Vec<Vec<Option<Bytes>>> = try_join_all(reads).await?;
+        let mut values = vec![None; distinct.len()];
+        for ((_, group), reply) in groups.iter().zip(replies) {
+            for (place, value) in group.iter().zip(reply) {
+                if let Some(slot) = values.get_mut(*place) {
+                    *slot = value;
+                }
+            }
+        }
+        let value = |name: &&str| places.get(name).and_then(|place| values.get(*place));
+        Ok(names
+            .iter()
+            .map(|name| value(name).cloned().flatten())
+            .collect())
+    }
+
+    /// Entries with their markers.
+    pub(super) async fn fetch(&self, keys: &[&Names]) -> Result<Vec<Snapshot>> {
+        let mut names = Vec::with_capacity(keys.len() * 4);
+        for key in keys {
+            names.push(key.entry.as_str());
+            names.extend(key.markers.iter().map(String::as_str));
+        }
+        let mut values = self.read_names(&names).await?.into_iter();
+        let mut snapshots = Vec::with_capacity(keys.len());
+        for key in keys {
+            let stored = values.next().flatten();
+            let markers = values.by_ref().take(key.markers.len());
+            let markers = markers.map(|value| Read::of(value.as_deref())).collect();
+            snapshots.push(Snapshot { stored, markers });
+        }
+        Ok(snapshots)
+    }
+
+    pub(super) async fn fetch_one(&self, key: &Names) -> Result<Snapshot> {
+        let snapshot = self.fetch(&[key]).await?.pop();
+        snapshot.ok_or_else(|| crate::Error::decode("fewer replies than keys"))
+    }
+
+    /// One marker, created where the store may evict it.
+    pub(super) async fn read_marker(&self, name: &str) -> Result<Read> {
+        let names = Names {
+            entry: String::new(),
+            markers: vec![name.to_owned()],
+        };
+        let value = self.read_names(&[name]).await?.pop().flatten();
+        let mut snapshot = Snapshot {
+            stored: None,
+            markers: SmallVec::from_iter([Read::of(value.as_deref())]),
+        };
+        self.complete(&names, &mut snapshot).await?;
+        Ok(snapshot.markers.first().copied().unwrap_or(Read::Foreign))
+    }
+
+    /// Creates the markers that a snapshot misses, where the store may evict them.
+    pub(super) async fn complete(&self, key: &Names, snapshot: &mut Snapshot) -> Result<()> {
+        if !self.0.config.evicts {
+            return Ok(());
+        }
+        let missing = snapshot.markers.iter_mut().zip(&key.markers);
+        let missing = missing.filter(|(read, _)| **read == Read::Missing);
+        let mut missing: Vec<(&mut Read, &String)> = missing.collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let new = Unique::new()?;
+        // On a cluster each has a call of its own; they leave in one request.
+        let at_once = if self.0.config.cluster {
+            1
+        } else {
+            missing.len()
+        };
+        let calls = missing.chunks(at_once).map(|chunk| {
+            let names: Vec<_> = chunk.iter().map(|(_, name)| self.stored(name)).collect();
+            let call = CREATE.call().keys(names).arg(new.as_str());
+            call.arg(self.marker_ttl_ms())
+                .run::<Vec<Bytes>>(&self.0.redis)
+        });
+        let created = try_join_all(calls).await?.into_iter().flatten();
+        for ((read, _), value) in missing.iter_mut().zip(created) {
+            **read = Read::of(Some(&value));
+        }
+        Ok(())
+    }
+
+    /// What a snapshot holds that may be served; unreadable entries are counted and are none.
+    ///
+    /// Tags that the loader chose cost another read.
+    pub(super) async fn judge(&self, snapshot: &Snapshot, schema: u32) -> Result<Option<Found>> {
+        let Some(stored) = &snapshot.stored else {
+            return Ok(None);
+        };
+        let Some(entry) = Entry::parse(stored, schema) else {
+            self.count("cache_unreadable", 1);
+            return Ok(None);
+        };
+        let mut markers = snapshot.markers.clone();
+        if !entry.tags.is_empty() {
+            let names: Vec<_> = entry.tags.iter().map(String::as_str).collect();
+            let values = self.read_names(&names).await?;
+            markers.extend(values.iter().map(|value| Read::of(value.as_deref())));
+        }
+        let validity = marker::judge(&entry.seen, &markers, self.0.config.evicts);
+        if validity == Validity::Removed {
+            return Ok(None);
+        }
+        let age = entry.head.age(self.now_ms(), validity == Validity::Expired);
+        Ok((age != Age::Over).then_some(Found { entry, age }))
+    }
+}

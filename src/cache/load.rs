@@ -1,0 +1,450 @@
+//! Reads that load what is missing: one load at a time, early refresh, stale values meanwhile.
+
+use std::{future::Future, time::Duration};
+
+use bytes::Bytes;
+use futures_util::{
+    FutureExt as _,
+    future::{BoxFuture, Either, select},
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    entry::{Age, Head},
+    error::LoadError,
+    fetch::{Found, Snapshot},
+    key::Key,
+    keyspace::Lifetime,
+    lease::Lease,
+    loading::{Loaded, Loading},
+    read::{Cached, Source},
+    single_flight::{Caller, Lead, Turn},
+    store::{Cache, millis},
+    value::{self, Written},
+    write::Load,
+};
+use crate::transport::time;
+
+/// What a load shares with those who wait for it.
+#[derive(Debug, Clone)]
+pub(super) enum Outcome {
+    Loaded {
+        head: Head,
+        payload: Bytes,
+    },
+    Failed(LoadError),
+    /// The value cannot be shared: each caller loads for itself.
+    Unshared,
+}
+
+/// A load that has started: its own caller's value, and the head of its entry.
+type Running<V> = BoxFuture<'static, Result<(V, Head), LoadError>>;
+
+impl Cache {
+    /// What is cached under a key, or what the loader finds, which is then cached.
+    ///
+    /// - A fresh value costs one `MGET`. Shortly before it ends, one of its readers loads it anew, the
+    ///   likelier the longer its load took.
+    /// - A stale value is served while one reader of this process loads: at once where loads are
+    ///   [deferred](super::CacheBuilder::defer), else that reader waits for its load.
+    /// - Without a value all readers of this process wait for one load. When the reader that loads
+    ///   goes away or its loader panics, another one loads.
+    /// - When a load fails, a value in its [`on_error`](super::Lifetime::on_error) time is served,
+    ///   and the loader is not asked again for a while.
+    ///
+    /// The value is stored with what its markers were before the load: an invalidation meanwhile
+    /// voids it. The caller that loaded gets it in any case. While the store does not answer, loaders
+    /// run and their values are not stored.
+    ///
+    /// # Errors
+    /// The loader's error, or that it took longer than
+    /// [`load_timeout`](super::CacheConfig::load_timeout), when no value can be served instead.
+    pub async fn get_or_load<V, F, L, T, E>(
+        &self,
+        key: &Key<V>,
+        load: F,
+    ) -> Result<Cached<V>, LoadError>
+    where
+        V: Serialize + DeserializeOwned + Send + 'static,
+        F: FnOnce(Loading) -> L + Send + 'static,
+        L: Future<Output = Result<T, E>> + Send + 'static,
+        T: Into<Loaded<V>> + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+    {
+        let caller = self.0.loads.enter(&key.names.entry);
+        let (snapshot, found) = self.look(key).await;
+        let Some(found) = found else {
+            self.count("cache_misses", 1);
+            return self.load_first(key, snapshot, &caller, load).await;
+        };
+        let Some(cached) = self.decode(key, &found) else {
+            self.count("cache_misses", 1);
+            return self.load_first(key, snapshot, &caller, load).await;
+        };
+        if found.age == Age::Fresh && !self.is_early(&found.entry.head) {
+            self.count("cache_hits", 1);
+            return Ok(cached);
+        }
+        if self.is_throttled(&key.names.entry) {
+            return Ok(self.stale(cached));
+        }
+        let turn = if found.age == Age::OnError {
+            Some(caller.turn().await)
+        } else {
+            caller.try_turn()
+        };
+        let lead = match turn {
+            // Somebody else refreshes it.
+            None => return Ok(self.stale(cached)),
+            Some(Turn::Shared(outcome)) => return self.shared(key, outcome, Some(cached)),
+            Some(Turn::Lead(lead)) => lead,
+        };
+        if found.age == Age::Fresh {
+            self.count("cache_early_refreshes", 1);
+        }
+        let lease = match self.lease(key).await {
+            Lease::Held => return Ok(self.stale(cached)),
+            lease => lease,
+        };
+        let running = self.start(key, snapshot, Some(lead), lease, load);
+        match &self.0.defer {
+            Some(defer) if found.age != Age::OnError => {
+                defer(running.map(drop).boxed());
+                Ok(self.stale(cached))
+            }
+            _ => self.run_or_serve(running, cached).await,
+        }
+    }
+
+    /// What can be served, even in its `on_error` time; nothing while the store is away.
+    pub(super) async fn look<V>(&self, key: &Key<V>) -> (Option<Snapshot>, Option<Found>) {
+        let Ok(mut snapshot) = self.fetch_one(&key.names).await else {
+            self.count("cache_store_errors", 1);
+            return (None, None);
+        };
+        let Ok(found) = self.judge(&snapshot, key.settings.schema).await else {
+            self.count("cache_store_errors", 1);
+            return (None, None);
+        };
+        if found.is_none() && self.complete(&key.names, &mut snapshot).await.is_err() {
+            return (None, None);
+        }
+        (Some(snapshot), found)
+    }
+
+    /// Loads what is not there; waits for who does.
+    async fn load_first<V, F, L, T, E>(
+        &self,
+        key: &Key<V>,
+        mut snapshot: Option<Snapshot>,
+        caller: &Caller<Outcome>,
+        load: F,
+    ) -> Result<Cached<V>, LoadError>
+    where
+        V: Serialize + DeserializeOwned + Send + 'static,
+        F: FnOnce(Loading) -> L + Send + 'static,
+        L: Future<Output = Result<T, E>> + Send + 'static,
+        T: Into<Loaded<V>> + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+    {
+        let turn = if let Some(turn) = caller.try_turn() {
+            turn
+        } else {
+            self.count("cache_coalesced", 1);
+            let turn = caller.turn().await;
+            // What was read before the wait may be old.
+            if matches!(turn, Turn::Lead(_)) {
+                let (again, found) = self.look(key).await;
+                if let Some(cached) = self.decode_current(key, found) {
+                    return Ok(cached);
+                }
+                snapshot = again;
+            }
+            turn
+        };
+        let lead = match turn {
+            Turn::Shared(Outcome::Unshared) => None,
+            Turn::Shared(outcome) => return self.shared(key, outcome, None),
+            Turn::Lead(lead) => Some(lead),
+        };
+        let mut lease = self.lease(key).await;
+        if matches!(lease, Lease::Held) {
+            let (again, cached) = self.wait_for_other(key).await;
+            if let Some(cached) = cached {
+                return Ok(cached);
+            }
+            (snapshot, lease) = (again, Lease::None);
+        }
+        let (value, head) = self.start(key, snapshot, lead, lease, load).await?;
+        Ok(Cached::new(value, Source::Loaded, &head, self.now_ms()))
+    }
+
+    /// Runs a load to its end, or until the time that a reader with an old value waits.
+    async fn run_or_serve<V: 'static>(
+        &self,
+        running: Running<V>,
+        cached: Cached<V>,
+    ) -> Result<Cached<V>, LoadError> {
+        let patience = self.0.config.stale_after;
+        let timer = patience
+            .and_then(|patience| time::sleep_until(time::after(time::Instant::now(), patience)));
+        let loaded = match timer {
+            None => running.await,
+            Some(timer) => match select(running, timer).await {
+                Either::Left((loaded, _)) => loaded,
+                Either::Right(((), running)) => {
+                    self.count("cache_slow_loads", 1);
+                    if let Some(defer) = &self.0.defer {
+                        defer(running.map(drop).boxed());
+                    }
+                    return Ok(self.stale(cached));
+                }
+            },
+        };
+        Ok(match loaded {
+            Ok((value, head)) => Cached::new(value, Source::Loaded, &head, self.now_ms()),
+            Err(_) => self.stale(cached),
+        })
+    }
+
+    fn stale<V>(&self, cached: Cached<V>) -> Cached<V> {
+        let counter = match cached.source() {
+            Source::Fresh => "cache_hits",
+            _ => "cache_stale_hits",
+        };
+        self.count(counter, 1);
+        cached
+    }
+
+    pub(super) fn shared<V: DeserializeOwned>(
+        &self,
+        key: &Key<V>,
+        outcome: Outcome,
+        otherwise: Option<Cached<V>>,
+    ) -> Result<Cached<V>, LoadError> {
+        let failed = match outcome {
+            Outcome::Failed(error) => error,
+            Outcome::Unshared => LoadError::unreadable(),
+            Outcome::Loaded { head, payload } => {
+                match value::read(head.form, &payload, key.settings.codec, self.limits()) {
+                    Some(value) => {
+                        return Ok(Cached::new(value, Source::Loaded, &head, self.now_ms()));
+                    }
+                    None => LoadError::unreadable(),
+                }
+            }
+        };
+        otherwise.map(|cached| self.stale(cached)).ok_or(failed)
+    }
+
+    /// Whether this reader refreshes a fresh value: the sooner its end and the longer its load, the
+    /// likelier (Vattani, Chierichetti, Lowenstein: Optimal Probabilistic Cache Stampede Prevention,
+    /// VLDB 2015).
+    fn is_early(&self, head: &Head) -> bool {
+        let beta = self.0.config.early_refresh;
+        if beta <= 0.0 || head.cost_ms == 0 {
+            return false;
+        }
+        let ahead = head.cost_ms as f64 * beta * -(1.0 - time::random()).ln();
+        self.now_ms() as f64 + ahead >= head.fresh_until_ms() as f64
+    }
+
+    /// Starts a load whose markers were read in `snapshot`; without one its value is not stored.
+    pub(super) fn start<V, F, L, T, E>(
+        &self,
+        key: &Key<V>,
+        snapshot: Option<Snapshot>,
+        lead: Option<Lead<Outcome>>,
+        lease: Lease,
+        load: F,
+    ) -> Running<V>
+    where
+        V: Serialize + Send + 'static,
+        F: FnOnce(Loading) -> L + Send + 'static,
+        L: Future<Output = Result<T, E>> + Send + 'static,
+        T: Into<Loaded<V>> + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+    {
+        let (cache, key) = (self.clone(), key.clone());
+        async move {
+            let began = cache.begin();
+            let loading = Loading::new(&cache);
+            let load = load(loading.clone()).map(|loaded| loaded.map(Into::<Loaded<V>>::into));
+            let loaded = match cache.time_limited(load).await {
+                Ok(loaded) => loaded,
+                Err(error) => {
+                    cache.throttle(&key.names.entry);
+                    lease.release(&cache, &key).await;
+                    if let Some(lead) = lead {
+                        lead.finish(Outcome::Failed(error.clone()));
+                    }
+                    return Err(error);
+                }
+            };
+            let kept = cache.keep(&key, snapshot.as_ref(), &loading, began, &loaded);
+            let kept = kept.await;
+            lease.release(&cache, &key).await;
+            let head = kept.finish(lead);
+            Ok((loaded.value, head))
+        }
+        .boxed()
+    }
+
+    pub(super) fn begin(&self) -> Began {
+        Began {
+            unix_ms: self.now_ms(),
+            monotonic: self.0.clock.monotonic(),
+        }
+    }
+
+    /// Runs a loader for as long as it may take.
+    pub(super) async fn time_limited<T, E>(
+        &self,
+        load: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, LoadError>
+    where
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let end = time::after(time::Instant::now(), self.0.config.load_timeout);
+        let loaded = match time::sleep_until(end) {
+            None => load.await,
+            Some(timer) => match select(Box::pin(load), timer).await {
+                Either::Left((loaded, _)) => loaded,
+                Either::Right(_) => {
+                    self.count("cache_load_timeouts", 1);
+                    return Err(LoadError::timed_out());
+                }
+            },
+        };
+        match loaded {
+            Ok(value) => {
+                self.count("cache_loads", 1);
+                Ok(value)
+            }
+            Err(error) => {
+                self.count("cache_load_errors", 1);
+                Err(LoadError::failed(error.into()))
+            }
+        }
+    }
+
+    /// Stores what was loaded.
+    pub(super) fn keep<'a, V: Serialize>(
+        &'a self,
+        key: &'a Key<V>,
+        snapshot: Option<&'a Snapshot>,
+        loading: &'a Loading,
+        began: Began,
+        loaded: &Loaded<V>,
+    ) -> impl Future<Output = Kept> + Send + use<'a, V> {
+        let written = value::write(&loaded.value, key.settings.codec, self.limits());
+        let lifetime = loaded.lifetime.unwrap_or(key.settings.lifetime);
+        self.keep_written(key, snapshot, loading, began, lifetime, written)
+    }
+
+    async fn keep_written<V>(
+        &self,
+        key: &Key<V>,
+        snapshot: Option<&Snapshot>,
+        loading: &Loading,
+        began: Began,
+        lifetime: Lifetime,
+        written: crate::Result<Written>,
+    ) -> Kept {
+        let took = began.elapsed(self);
+        let mut head = Head {
+            form: value::Form::UNWRITTEN,
+            schema: key.settings.schema,
+            loaded_at_ms: began.unix_ms,
+            fresh_ms: 0,
+            stale_ms: 0,
+            on_error_ms: 0,
+            cost_ms: millis(took),
+        };
+        head.live_for(self.cut(lifetime));
+        let Ok(written) = written else {
+            self.count("cache_unwritable", 1);
+            return Kept::Unshared(head);
+        };
+        let lifetime = self.lifetime_of(key, &written, lifetime);
+        head.form = written.form;
+        head.live_for(lifetime);
+        let payload = written.payload;
+        let shared = |payload: String| Kept::Shared(head, payload.into());
+        let Some(seen) = snapshot.map(Snapshot::seen) else {
+            return shared(payload);
+        };
+        let (Some(mut seen), Some((tags, of_tags))) = (seen, loading.seen()) else {
+            return Kept::Unshared(head);
+        };
+        seen.extend(of_tags);
+        let kept = lifetime.kept().saturating_sub(took);
+        if took > self.0.config.max_load || kept.is_zero() {
+            return Kept::Unshared(head);
+        }
+        let load = Load {
+            head,
+            seen: &seen,
+            tags: &tags,
+            payload: &payload,
+            kept_ms: millis(kept),
+        };
+        match self.store_load(&key.names, &load).await {
+            Ok(true) => {
+                self.count("cache_written_bytes", payload.len() as u64);
+                shared(payload)
+            }
+            Ok(false) => {
+                self.count("cache_voided_loads", 1);
+                Kept::Void(head)
+            }
+            Err(_) => {
+                self.count("cache_store_errors", 1);
+                shared(payload)
+            }
+        }
+    }
+}
+
+/// What became of a loaded value.
+#[derive(Debug)]
+pub(super) enum Kept {
+    /// Those who wait get it too.
+    Shared(Head, Bytes),
+    /// It was invalidated meanwhile; those who wait may have come later.
+    Void(Head),
+    /// It cannot be shared.
+    Unshared(Head),
+}
+
+impl Kept {
+    /// Tells those who wait.
+    pub(super) fn finish(self, lead: Option<Lead<Outcome>>) -> Head {
+        let (head, outcome) = match self {
+            Self::Shared(head, payload) => (head, Some(Outcome::Loaded { head, payload })),
+            Self::Void(head) => (head, None),
+            Self::Unshared(head) => (head, Some(Outcome::Unshared)),
+        };
+        match (lead, outcome) {
+            (Some(lead), Some(outcome)) => lead.finish(outcome),
+            (lead, _) => drop(lead),
+        }
+        head
+    }
+}
+
+/// When a load began, by both clocks.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Began {
+    unix_ms: u64,
+    monotonic: Duration,
+}
+
+impl Began {
+    /// The longer time of both clocks: one may have stood still while the process was frozen.
+    fn elapsed(self, cache: &Cache) -> Duration {
+        let wall = Duration::from_millis(cache.now_ms().saturating_sub(self.unix_ms));
+        let monotonic = cache.0.clock.monotonic().saturating_sub(self.monotonic);
+        wall.max(monotonic)
+    }
+}

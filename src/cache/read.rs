@@ -1,0 +1,172 @@
+//! Reads: what is cached, fresh or stale.
+
+use std::{ops::Deref, time::Duration};
+
+use futures_util::future::try_join_all;
+use serde::de::DeserializeOwned;
+
+use super::{
+    entry::{Age, Head},
+    fetch::{Found, Snapshot},
+    key::Key,
+    store::Cache,
+    value,
+};
+use crate::{Error, Result};
+
+/// Most keys of one call.
+pub const MAX_KEYS: usize = 1000;
+
+/// Where a value came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Source {
+    /// It was cached and is fresh.
+    Fresh,
+    /// It was cached and is stale.
+    Stale,
+    /// It was loaded by this call, or by another one that this call waited for.
+    Loaded,
+}
+
+/// A value and what is known of it; dereferences to the value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cached<V> {
+    value: V,
+    source: Source,
+    age: Duration,
+    fresh_for: Duration,
+}
+
+impl<V> Cached<V> {
+    pub(super) fn new(value: V, source: Source, head: &Head, now_ms: u64) -> Self {
+        let left = match source {
+            Source::Stale => 0,
+            _ => head
+                .fresh_until_ms()
+                .saturating_sub(now_ms)
+                .min(head.fresh_ms),
+        };
+        Self {
+            value,
+            source,
+            age: Duration::from_millis(head.age_ms(now_ms)),
+            fresh_for: Duration::from_millis(left),
+        }
+    }
+
+    /// The value.
+    pub fn into_value(self) -> V {
+        self.value
+    }
+
+    /// Where it came from.
+    pub fn source(&self) -> Source {
+        self.source
+    }
+
+    /// Time since its load began.
+    pub fn age(&self) -> Duration {
+        self.age
+    }
+
+    /// How long it stays fresh; nothing when it is stale.
+    pub fn fresh_for(&self) -> Duration {
+        self.fresh_for
+    }
+}
+
+impl<V> Deref for Cached<V> {
+    type Target = V;
+
+    fn deref(&self) -> &V {
+        &self.value
+    }
+}
+
+impl Cache {
+    /// What is cached under a key, fresh or in its stale time; `None` when there is nothing to serve.
+    ///
+    /// One `MGET`, which any replica may answer. What cannot be read is a miss.
+    ///
+    /// # Errors
+    /// That the store did not answer.
+    pub async fn get<V: DeserializeOwned>(&self, key: &Key<V>) -> Result<Option<Cached<V>>> {
+        let snapshot = self.fetch_one(&key.names).await?;
+        self.served(key, &snapshot).await
+    }
+
+    /// What is cached under each of up to [`MAX_KEYS`] keys, in their order: one `MGET`, on a cluster
+    /// one for each slot.
+    ///
+    /// # Errors
+    /// `InvalidInput` for more keys, or that the store did not answer.
+    pub async fn get_many<V: DeserializeOwned>(
+        &self,
+        keys: &[Key<V>],
+    ) -> Result<Vec<Option<Cached<V>>>> {
+        check_count(keys.len())?;
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let names: Vec<_> = keys.iter().map(|key| &*key.names).collect();
+        let snapshots = self.fetch(&names).await?;
+        let served = keys.iter().zip(&snapshots);
+        try_join_all(served.map(|(key, snapshot)| self.served(key, snapshot))).await
+    }
+
+    async fn served<V: DeserializeOwned>(
+        &self,
+        key: &Key<V>,
+        snapshot: &Snapshot,
+    ) -> Result<Option<Cached<V>>> {
+        let found = self.judge(snapshot, key.settings.schema).await?;
+        let served = self.decode_current(key, found);
+        let counter = match &served {
+            None => "cache_misses",
+            Some(cached) if cached.source == Source::Stale => "cache_stale_hits",
+            Some(_) => "cache_hits",
+        };
+        self.count(counter, 1);
+        Ok(served)
+    }
+
+    /// A found value that is not kept for errors alone.
+    pub(super) fn decode_current<V: DeserializeOwned>(
+        &self,
+        key: &Key<V>,
+        found: Option<Found>,
+    ) -> Option<Cached<V>> {
+        let found = found.filter(|found| found.age < Age::OnError)?;
+        self.decode(key, &found)
+    }
+
+    /// A found value; what its codec cannot read is counted and is none.
+    pub(super) fn decode<V: DeserializeOwned>(
+        &self,
+        key: &Key<V>,
+        found: &Found,
+    ) -> Option<Cached<V>> {
+        let (head, payload) = (&found.entry.head, &found.entry.payload);
+        let Some(value) = value::read(head.form, payload, key.settings.codec, self.limits()) else {
+            self.count("cache_unreadable", 1);
+            return None;
+        };
+        let source = match found.age {
+            Age::Fresh => Source::Fresh,
+            _ => Source::Stale,
+        };
+        Some(Cached::new(value, source, head, self.now_ms()))
+    }
+}
+
+/// # Errors
+/// `InvalidInput` for more keys than one call may have.
+pub(super) fn check_count(keys: usize) -> Result<()> {
+    if keys <= MAX_KEYS {
+        return Ok(());
+    }
+    Err(Error::invalid_input(format!(
+        "one call has at most {MAX_KEYS} keys"
+    )))
+}

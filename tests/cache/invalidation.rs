@@ -1,0 +1,223 @@
+//! Writes and invalidations, without and with eviction.
+use super::*;
+use restis::{ErrorKind, cache::Source};
+
+#[tokio::test]
+async fn what_is_put_is_read_by_all_in_one_command() {
+    for world in World::all() {
+        let (writer, reader) = (world.cache(), world.cache());
+        let key = report("acme", "p1");
+        assert!(reader.get(&key).await.unwrap().is_none());
+        writer.put(&key, &"42".to_owned()).await.unwrap();
+        world.counts.reset();
+        let found = reader.get(&key).await.unwrap().unwrap();
+        assert_eq!((world.counts.requests(), world.counts.commands()), (1, 1));
+        assert_eq!((&**found, found.source()), ("42", Source::Fresh));
+        assert_eq!(found.fresh_for(), 60 * SECOND);
+        // It leaves by itself, and so does the marker.
+        let left: i64 = world
+            .redis
+            .pttl("cache:reports:{acme}:p1:2026-01-31")
+            .await
+            .unwrap();
+        assert!((1..=60_000).contains(&left), "{left}");
+        let left: i64 = world
+            .redis
+            .pttl("cache:#key:reports:{acme}:p1:2026-01-31")
+            .await
+            .unwrap();
+        assert!(left > 86_400_000, "{left}");
+    }
+}
+
+#[tokio::test]
+async fn many_keys_are_read_by_one_command() {
+    for world in World::all() {
+        let cache = world.cache();
+        let keys: Vec<_> = (0..1000).map(|n| report("acme", &n.to_string())).collect();
+        for n in [0, 7, 999] {
+            cache.put(&keys[n], &n.to_string()).await.unwrap();
+        }
+        world.counts.reset();
+        let found = cache.get_many(&keys).await.unwrap();
+        assert_eq!(world.counts.commands(), 1);
+        let found: Vec<_> = found.into_iter().filter_map(value).collect();
+        assert_eq!(found, ["0", "7", "999"]);
+        let more = [keys, vec![report("acme", "more")]].concat();
+        let refused = cache.get_many(&more).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::InvalidInput);
+    }
+}
+
+#[tokio::test]
+async fn a_removal_takes_what_its_tag_names_by_one_command_each() {
+    for world in World::all() {
+        let cache = world.cache();
+        let all = [("acme", "p1"), ("acme", "p2"), ("zeta", "p1")];
+        let put = async || {
+            for (organisation, property) in all {
+                let key = report(organisation, property);
+                cache.put(&key, &property.to_owned()).await.unwrap();
+            }
+        };
+        let left = async || {
+            let keys = all.map(|(organisation, property)| report(organisation, property));
+            let found = cache.get_many(&keys).await.unwrap();
+            found.iter().map(Option::is_some).collect::<Vec<_>>()
+        };
+        put().await;
+        assert_eq!(left().await, [true, true, true]);
+        world.counts.reset();
+        cache
+            .remove_tag(&PROPERTY.of(("acme", "p2")))
+            .await
+            .unwrap();
+        // A script that the server does not know yet is sent a second time.
+        assert!(world.counts.commands() <= 3);
+        assert_eq!(left().await, [true, false, true]);
+        cache.remove_tag(&ORGANISATION.of(("acme",))).await.unwrap();
+        assert_eq!(left().await, [false, false, true]);
+        // A value that is put afterwards stays.
+        put().await;
+        assert_eq!(left().await, [true, true, true]);
+        cache.delete(&report("zeta", "p1")).await.unwrap();
+        assert_eq!(left().await, [true, true, false]);
+        world.counts.reset();
+        cache.clear(&REPORTS).await.unwrap();
+        assert_eq!(world.counts.commands(), 1);
+        assert_eq!(left().await, [false, false, false]);
+    }
+}
+
+#[tokio::test]
+async fn an_expired_value_is_stale_and_a_removed_one_stays_removed() {
+    const STALE: Keyspace<(String,), String> = Keyspace::new("summaries:{orgId}")
+        .tag("org:{orgId}")
+        .lifetime(restis::cache::Lifetime::new(SECOND).stale(SECOND));
+    for world in World::all() {
+        let cache = world.cache();
+        let (key, tag) = (STALE.key(("acme",)), ORGANISATION.of(("acme",)));
+        let source = async || Some(cache.get(&key).await.unwrap()?.source());
+        let put = async || cache.put(&key, &"v".to_owned()).await.unwrap();
+        put().await;
+        cache.expire_tag(&tag).await.unwrap();
+        assert_eq!(source().await, Some(Source::Stale));
+        cache.remove_tag(&tag).await.unwrap();
+        assert_eq!(source().await, None);
+        // An expiry after the removal revives nothing.
+        cache.expire_tag(&tag).await.unwrap();
+        assert_eq!(source().await, None);
+        put().await;
+        assert_eq!(source().await, Some(Source::Fresh));
+        cache.expire(&key).await.unwrap();
+        assert_eq!(source().await, Some(Source::Stale));
+        put().await;
+        cache.expire_all(&STALE).await.unwrap();
+        assert_eq!(source().await, Some(Source::Stale));
+        cache.delete(&key).await.unwrap();
+        cache.expire(&key).await.unwrap();
+        assert_eq!(source().await, None);
+    }
+}
+
+#[tokio::test]
+async fn a_marker_that_is_lost_is_a_miss_where_the_store_evicts() {
+    for world in World::all() {
+        let cache = world.cache_with(|config| config.evicts = true);
+        let key = report("acme", "p1");
+        for lost in [
+            "cache:#tag:org:{acme}",
+            "cache:#tag:prop:{acme}:p1",
+            "cache:#key:reports:{acme}:p1:2026-01-31",
+            "cache:#all:reports",
+        ] {
+            cache.put(&key, &"put".to_owned()).await.unwrap();
+            assert!(cache.get(&key).await.unwrap().is_some(), "{lost}");
+            assert_eq!(world.redis.del([lost]).await.unwrap(), 1, "{lost}");
+            assert!(cache.get(&key).await.unwrap().is_none(), "{lost}");
+            // A load creates it again.
+            let loaded = load(&cache, &key, "loaded").await.unwrap();
+            assert_eq!(loaded.source(), Source::Loaded);
+            assert_eq!(cached_only(&cache, &key).await, "loaded");
+            world.redis.del([lost]).await.unwrap();
+            assert!(cache.get(&key).await.unwrap().is_none(), "{lost}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_eviction_a_marker_that_was_seen_and_is_gone_is_a_miss() {
+    for world in World::all() {
+        let cache = world.cache();
+        let key = report("acme", "p1");
+        cache.remove_tag(&ORGANISATION.of(("acme",))).await.unwrap();
+        load(&cache, &key, "loaded").await.unwrap();
+        assert_eq!(cached_only(&cache, &key).await, "loaded");
+        world.redis.del(["cache:#tag:org:{acme}"]).await.unwrap();
+        assert!(cache.get(&key).await.unwrap().is_none());
+    }
+}
+
+#[tokio::test]
+async fn markers_outlive_every_value_that_remembers_them() {
+    let world = World::engine();
+    let cache = world.cache_with(|config| {
+        config.max_lifetime = 100 * SECOND;
+        config.max_load = 10 * SECOND;
+    });
+    let key = report("acme", "p1");
+    cache.remove_tag(&ORGANISATION.of(("acme",))).await.unwrap();
+    // Near the end of the marker, a load keeps it.
+    world.advance(165 * SECOND);
+    load(&cache, &key, "loaded").await.unwrap();
+    world.advance(59 * SECOND);
+    assert_eq!(cached_only(&cache, &key).await, "loaded");
+}
+
+const NUMBERS: Keyspace<ReportKey, u64> = Keyspace::new("reports:{orgId}:{propertyId}:{date}")
+    .tag("org:{orgId}")
+    .tag("prop:{orgId}:{propertyId}");
+
+#[tokio::test]
+async fn what_cannot_be_read_is_a_miss_and_is_counted() {
+    for world in World::all() {
+        let cache = world.cache();
+        let key = report("acme", "p1");
+        let name = "cache:reports:{acme}:p1:2026-01-31";
+        for (nth, foreign) in ["", "plain", "1|j-|0|9|9|9|9|9|1|0|"]
+            .into_iter()
+            .enumerate()
+        {
+            world.redis.set(name, foreign).await.unwrap();
+            assert!(cache.get(&key).await.unwrap().is_none(), "{foreign}");
+            assert_eq!(world.counter("cache_unreadable"), nth as u64 + 1);
+        }
+        // The type of the value has changed.
+        cache.put(&key, &"text".to_owned()).await.unwrap();
+        let number = NUMBERS.key(("acme", "p1", "2026-01-31"));
+        assert!(cache.get(&number).await.unwrap().is_none());
+        let newer = NUMBERS.schema(2).key(("acme", "p1", "2026-01-31"));
+        assert!(cache.get(&newer).await.unwrap().is_none());
+        assert_eq!(world.counter("cache_unreadable"), 5);
+        // Another type under a key or a marker.
+        world.redis.del([name]).await.unwrap();
+        world.redis.lpush(name, ["x"]).await.unwrap();
+        assert!(cache.get(&key).await.unwrap().is_none());
+        assert_eq!(
+            load(&cache, &key, "loaded").await.unwrap().into_value(),
+            "loaded"
+        );
+    }
+}
+
+#[tokio::test]
+async fn large_values_are_refused_and_loaded_values_still_returned() {
+    let world = World::engine();
+    let cache = world.cache_with(|config| config.max_value_bytes = 100);
+    let (key, long) = (report("acme", "p1"), "x".repeat(200));
+    let refused = cache.put(&key, &long).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::TooLarge);
+    assert_eq!(load(&cache, &key, &long).await.unwrap().into_value(), long);
+    assert!(cache.get(&key).await.unwrap().is_none());
+    assert_eq!(world.counter("cache_unwritable"), 1);
+}
