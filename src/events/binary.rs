@@ -12,6 +12,7 @@ use crate::{Error, Result};
 const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
 
 /// The same for an id that is signed: a dot ends it there.
+#[cfg(not(target_family = "wasm"))]
 const ENCODED_ID: &AsciiSet = &ENCODED.add(b'.');
 
 impl Event {
@@ -130,6 +131,7 @@ pub(super) fn header_len(name: &str, text: &str) -> usize {
 }
 
 /// An id as the header `webhook-id`.
+#[cfg(not(target_family = "wasm"))]
 pub(super) fn header_id(text: &str) -> String {
     utf8_percent_encode(text, ENCODED_ID).to_string()
 }

@@ -1,9 +1,9 @@
 //! An exchange as an HTTP request.
 use std::borrow::Cow;
 
-use http::HeaderName;
 #[cfg(not(target_family = "wasm"))]
-use http::{HeaderMap, HeaderValue, Method, Request, header};
+use http::{HeaderMap, Method, Request, header};
+use http::{HeaderName, HeaderValue};
 #[cfg(not(target_family = "wasm"))]
 use http_body::Body as _;
 use url::Url;
