@@ -143,6 +143,61 @@ async fn lambda_answers_every_kind_of_event() {
 }
 
 #[tokio::test]
+async fn no_header_or_address_ends_an_invocation() {
+    let store = store();
+    let mut api = lambda::FakeLambda::start().await;
+    let vars = [
+        ("AWS_LAMBDA_RUNTIME_API", &*api.address.to_string()),
+        ("AWS_LAMBDA_FUNCTION_NAME", "app"),
+        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
+        ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
+        ("AWS_LAMBDA_LOG_STREAM_NAME", "log"),
+        ("AWS_LAMBDA_LOG_GROUP_NAME", "log"),
+    ];
+    let _app = App::start(store.url(), &vars);
+    let mut events = Vec::new();
+    for host in [
+        "",
+        "a b",
+        "a:99999",
+        "[::1",
+        "999.999.999.999",
+        "a?b#c",
+        "user@a",
+        "ü",
+    ] {
+        let headers = json!({ "headers": { "host": host } });
+        events.push((200, lambda::v2("GET", "/api/health", "", &headers)));
+        events.push((200, lambda::v1("GET", "/api/health", &headers)));
+        let several =
+            json!({ "headers": { "host": host }, "multiValueHeaders": { "host": [host, host] } });
+        events.push((200, lambda::alb("GET", "/api/health", &several)));
+    }
+    for scheme in ["", "ht tp", "ftp", "https, http"] {
+        let headers = json!({ "headers": { "x-forwarded-proto": scheme } });
+        events.push((200, lambda::v2("GET", "/api/health", "", &headers)));
+        events.push((200, lambda::v1("GET", "/api/health", &headers)));
+    }
+    for query in ["q=a b", "q=<é>", "#", "\\^{|}\"", "%"] {
+        events.push((200, lambda::v2("GET", "/api/health", query, &json!({}))));
+        let queries = json!({ "queryStringParameters": { "q": query } });
+        events.push((200, lambda::v1("GET", "/api/health", &queries)));
+    }
+    let long = "x".repeat(70_000);
+    for path in ["*", ":99999999", "", &format!("/{long}")] {
+        events.push((404, lambda::v2("GET", path, "", &json!({}))));
+        events.push((404, lambda::v1("GET", path, &json!({}))));
+        events.push((404, lambda::alb("GET", path, &json!({}))));
+    }
+    events.push((404, lambda::v2("GET", "/api/health", &long, &json!({}))));
+    for (status, event) in events {
+        let answer = api.invoke_buffered(event.clone()).await;
+        let shown: String = event.to_string().chars().take(400).collect();
+        assert_eq!(answer["statusCode"], status, "{shown}: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn lambda_streams_where_the_platform_does() {
     let store = store();
     let mut api = lambda::FakeLambda::start().await;

@@ -1,15 +1,13 @@
 //! AWS Lambda: API Gateway v1 and v2, function URLs, load balancers.
 
-use super::HostError;
+use super::{HostError, lambda_event::readable};
 use crate::client_ip::ClientIp;
 use axum::{Router, response::Response};
 use http::{HeaderMap, StatusCode, Uri, header};
 use http_body_util::BodyExt as _;
 use lambda_http::{
-    Adapter, Body, IntoResponse, LambdaEvent, Request, RequestExt as _, StreamAdapter,
-    lambda_runtime,
-    request::{LambdaRequest, RequestContext},
-    service_fn,
+    Adapter, Body, IntoResponse, Request, RequestExt as _, StreamAdapter, lambda_runtime,
+    request::RequestContext, service_fn,
 };
 use restis::web::{client_ip, parse_ip};
 use std::{convert::Infallible, fmt::Write as _, net::IpAddr, pin::Pin};
@@ -18,29 +16,13 @@ use tower::ServiceExt as _;
 pub(super) async fn run(app: Router, streaming: bool) -> Result<(), HostError> {
     let service = service_fn(move |request: Request| answer(app.clone(), request));
     let result = if streaming {
-        let service = StreamAdapter::from(service).map_request(with_all_headers);
+        let service = StreamAdapter::from(service).map_request(readable);
         lambda_runtime::run(service).await
     } else {
         let service = Adapter::from(service.map_response(Buffered));
-        lambda_runtime::run(service.map_request(with_all_headers)).await
+        lambda_runtime::run(service.map_request(readable)).await
     };
     result.map_err(HostError::Runtime)
-}
-
-/// An event without the second, shorter list of headers: for `lambda_http` a header's last value,
-/// which stands there, replaces all of them.
-fn with_all_headers(mut event: LambdaEvent<LambdaRequest>) -> LambdaEvent<LambdaRequest> {
-    let (all, last) = match &mut event.payload {
-        LambdaRequest::ApiGatewayV1(request) => {
-            (&request.multi_value_headers, &mut request.headers)
-        }
-        LambdaRequest::Alb(request) => (&request.multi_value_headers, &mut request.headers),
-        _ => return event,
-    };
-    for name in all.keys() {
-        last.remove(name);
-    }
-    event
 }
 
 /// An answer that is sent at once.

@@ -3,6 +3,8 @@
 mod http;
 #[cfg(feature = "lambda")]
 mod lambda;
+#[cfg(feature = "lambda")]
+mod lambda_event;
 #[cfg(feature = "vercel")]
 mod vercel;
 
