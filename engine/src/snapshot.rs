@@ -27,6 +27,9 @@ const END: u8 = 0;
 const KEY: u8 = 1;
 const REPLAY: u8 = 2;
 
+/// What an index leaves out, after the keys: a record only, no command.
+const SKIP: &[u8] = b"SEARCH.SKIP";
+
 /// Why a snapshot was not loaded. Nothing of it was.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -102,6 +105,9 @@ pub(crate) fn encode(db: &Db, side: &Side) -> Vec<u8> {
         write_value(&mut out, value);
         keys += 1;
     }
+    db.search.each_skipped(db, &mut |index, told| {
+        replay(&mut out, &[SKIP, index, told]);
+    });
     out.push(END);
     put_number(&mut out, keys);
     let sum = xxhash_rust::xxh3::xxh3_64(&out);
@@ -207,6 +213,14 @@ fn run(reader: &mut Reader, db: &mut Db, side: &mut Side) -> Result<(), Snapshot
         [b"SEARCH.ALIASADD", alias, index] => {
             db.search.add_alias(alias, index);
             return Ok(());
+        }
+        [SKIP, index, told] => {
+            let known = db.search.skip_again(index, told);
+            return if known {
+                Ok(())
+            } else {
+                Err(SnapshotError::Corrupt)
+            };
         }
         [b"SEARCH.CREATE", ..] => {}
         _ => return Err(SnapshotError::Corrupt),

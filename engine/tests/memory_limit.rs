@@ -5,8 +5,10 @@
     reason = "a failed unwrap is a failed test"
 )]
 
+use std::sync::Arc;
+
 use peak_alloc::PeakAlloc;
-use restis_engine::{Engine, Options, Reply};
+use restis_engine::{Caller, Engine, Frame, Options, Reply, Sink};
 
 #[global_allocator]
 static ALLOCATED: PeakAlloc = PeakAlloc;
@@ -18,7 +20,8 @@ const BESIDES: usize = 1 << 20;
 const MOST: usize = 40_000;
 
 /// Commands that prepare, and one that is repeated until it is refused. `{n}` counts, `{x}` is a
-/// text of 1000 bytes, `{0}` a list of 1000 zeros, `^` in a word is a space.
+/// text of 1000 bytes, `{0}` a list of 1000 zeros, `{list}` are the numbers to 5000 and `{fields}`
+/// as many fields, `^` in a word is a space.
 const GROWTH: &[(&[&str], &str)] = &[
     (&[], "SET k{n} v"),
     (&[], "SET k{n} {x}"),
@@ -81,6 +84,28 @@ const GROWTH: &[(&[&str], &str)] = &[
         &["XADD s 1-1 f v", "XGROUP CREATE s g 0"],
         "XREADGROUP GROUP g {x}{n} STREAMS s >",
     ),
+    (
+        &[
+            "XADD s 1-1 f v",
+            "XGROUP CREATE s g 0",
+            "XREADGROUP GROUP g a STREAMS s >",
+        ],
+        "XCLAIM s g {x}{n} 0 1-1",
+    ),
+    (
+        &[
+            "XADD s 1-1 f v",
+            "XGROUP CREATE s g 0",
+            "XREADGROUP GROUP g a STREAMS s >",
+        ],
+        "XAUTOCLAIM s g {x}{n} 0 0",
+    ),
+    (&["RPUSH a {list}"], "LMOVE a {x}{n} LEFT RIGHT"),
+    (&["SADD a {list}"], "SMOVE a {x}{n} {n}"),
+    (&["RPUSH a {list}"], "RPOPLPUSH a {x}{n}"),
+    (&[], "ARRING a{n} 10 v"),
+    (&[], "ARRING a 1000000 {x}"),
+    (&[], "ARMSET a {n} v 1{n}000 {x}"),
     (&[], "JSON.SET k{n} $ {\"a\":{n}}"),
     (&[], "JSON.SET k{n} $ {0}"),
     (&["JSON.SET k $ {0}"], "JSON.SET k $[*] \"{x}{n}\""),
@@ -124,6 +149,15 @@ const GROWTH: &[(&[&str], &str)] = &[
     ),
 ];
 
+/// A subscriber that hears nothing.
+struct Deaf;
+
+impl Sink for Deaf {
+    fn push(&self, _: Frame) -> bool {
+        true
+    }
+}
+
 fn words(line: &str, n: usize) -> Vec<String> {
     let zeros = format!("[{}0]", "0,".repeat(999));
     let word = |word: &str| {
@@ -132,7 +166,15 @@ fn words(line: &str, n: usize) -> Vec<String> {
             .replace("{0}", &zeros)
             .replace('^', " ")
     };
-    line.split(' ').map(word).collect()
+    let list = || (0..5000).map(|n| n.to_string()).collect::<Vec<_>>();
+    let fields = || (0..8000).flat_map(|n| [format!("f{n}"), String::new()]);
+    line.split(' ')
+        .flat_map(|part| match part {
+            "{list}" => list(),
+            "{fields}" => fields().collect(),
+            part => vec![word(part)],
+        })
+        .collect()
 }
 
 fn is_oom(reply: &Reply) -> bool {
@@ -205,6 +247,67 @@ fn no_command_allocates_much_more_than_the_limit() {
     assert!(ALLOCATED.current_usage() - before < LIMIT);
     assert_eq!(engine.call(&["DEL", "p:1"]), Reply::Int(1));
     assert_eq!(engine.call(&["SEARCH.COUNT", "i", "{}"]), Reply::Int(0));
+
+    // Values from elsewhere, and their expiries.
+    let elsewhere = Engine::default();
+    for line in ["RPUSH list {list}", "HSET hash {fields}", "SADD set {list}"] {
+        elsewhere.call(&words(line, 0));
+    }
+    for n in 0..3000 {
+        let line = words("XADD stream MAXLEN 1 IDMP p{n} i * f v", n);
+        assert!(!elsewhere.call(&line).is_error());
+    }
+    for key in ["list", "hash", "set", "stream"] {
+        let Reply::Bulk(payload) = elsewhere.call(&["DUMP", key]) else {
+            panic!("DUMP {key}");
+        };
+        let before = ALLOCATED.current_usage();
+        ALLOCATED.reset_peak_usage();
+        let engine = Engine::new(Options::default().memory_limit(LIMIT));
+        let refused = (0..1000).any(|n| {
+            let name = format!("k{n}");
+            is_oom(&engine.call(&[b"RESTORE", name.as_bytes(), b"0", payload.as_ref()]))
+        });
+        assert!(refused, "RESTORE of {key} is never refused");
+        assert!(engine.used_memory() <= LIMIT, "RESTORE of {key}");
+        let above = |bytes: usize| bytes.saturating_sub(before);
+        let (now, peak) = (ALLOCATED.current_usage(), ALLOCATED.peak_usage());
+        fits(key, (above(now), above(peak)), &mut failed);
+    }
+
+    // Expiries of many fields at once, where there is room for most of what they take.
+    let fill = |engine: &Engine| {
+        for field in words("{fields}", 0).chunks(2) {
+            let reply = engine.call(&["HSET", "h", &field[0], &field[1]]);
+            assert_eq!(reply, Reply::Int(1));
+        }
+    };
+    let engine = Engine::default();
+    fill(&engine);
+    let limit = engine.used_memory() + 8000 * 75;
+    let engine = Engine::new(Options::default().memory_limit(limit));
+    fill(&engine);
+    let mut expire = words("HEXPIRE h 1000 FIELDS 8000", 0);
+    expire.extend((0..8000).map(|n| format!("f{n}")));
+    engine.call(&expire);
+    assert!(engine.used_memory() <= limit, "HEXPIRE of many fields");
+
+    // Subscriptions, each with names of its own.
+    let engine = Engine::new(Options::default().memory_limit(LIMIT));
+    let before = ALLOCATED.current_usage();
+    let mut held = Vec::new();
+    let refused = (0..MOST).find_map(|n| {
+        let names = words("{x}{n} {x}{n}*", n);
+        let sink = Arc::new(Deaf);
+        let joined = engine.subscribe_as(&Caller::default(), &names[..1], &names[1..], sink);
+        joined.map(|subscription| held.push(subscription)).err()
+    });
+    let refused = refused.expect("subscriptions are never refused");
+    assert!(refused.message().contains("OOM"), "{refused:?}");
+    let now = ALLOCATED.current_usage() - before;
+    fits("subscriptions", (now, now), &mut failed);
+    drop(held);
+    assert_eq!(engine.call(&["SET", "k", "v"]), Reply::ok());
 
     // A command that alone is larger is refused at once, also the first one.
     let engine = Engine::new(Options::default().memory_limit(LIMIT));

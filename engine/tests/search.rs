@@ -657,3 +657,39 @@ fn hybrid_fields_are_texts_whose_meaning_needs_a_model() {
         assert_eq!(shell.run(r#"SEARCH.COUNT i '{"text":"foam"}'"#), ":1");
     }
 }
+
+#[test]
+fn what_an_index_left_out_stays_out_when_it_is_loaded() {
+    let shell = Shell::new();
+    shell.script(
+        "
+        HSET u:1 name ann => :1
+        HSET u:2 name ann => :1
+        XADD log 1-1 m ann => 1-1
+        SEARCH.CREATE users ON HASH PREFIX 1 u: SKIPINITIALSCAN SCHEMA name TEXT => :1
+        SEARCH.CREATE lines ON STREAM log SKIPINITIALSCAN SCHEMA m TEXT => :1
+        SEARCH.CREATE all ON HASH PREFIX 1 u: SCHEMA name TEXT => :1
+        HSET u:2 other x => :1
+        HSET u:3 name ann => :1
+        XADD log 2-1 m ann => 2-1
+    ",
+    );
+    let asked = "
+        SEARCH.COUNT users {\"name\":\"ann\"} => :2
+        SEARCH.COUNT lines {\"m\":\"ann\"} => :1
+        SEARCH.COUNT all {\"name\":\"ann\"} => :3
+    ";
+    // Also before anything is asked, when what was written is still to be indexed.
+    shell.reloaded().script(asked);
+    shell.script(asked);
+    let loaded = shell.reloaded().reloaded();
+    loaded.script(asked);
+    loaded.script(
+        "
+        HSET u:1 more y => :1
+        SEARCH.COUNT users {\"name\":\"ann\"} => :3
+        XADD log 3-1 m ann => 3-1
+        SEARCH.COUNT lines {\"m\":\"ann\"} => :2
+    ",
+    );
+}

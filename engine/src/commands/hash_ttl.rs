@@ -110,6 +110,7 @@ fn expire_fields(ctx: &mut Ctx<'_>, args: Args<'_>, unit: Unit, name: &str) -> O
         &mut walk,
         Error::fixed("ERR Parameter `numFields` should be greater than 0"),
     )?;
+    ctx.make_room(fields.len() * Hash::PER_EXPIRY)?;
     let Some(hash) = ctx.db.write::<Hash>(args[1])? else {
         return Ok(Reply::array(fields.iter().map(|_| Reply::Int(-2))));
     };

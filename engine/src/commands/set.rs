@@ -53,7 +53,7 @@ fn smove(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         return Ok(Reply::bool(known));
     }
     if !ctx.db.exists(to) {
-        ctx.make_room(NEW_SET + member.len())?;
+        ctx.make_room(NEW_SET + to.len() + member.len())?;
     }
     if let Some(set) = ctx.db.write::<Set>(from)? {
         set.0.remove(member);

@@ -68,8 +68,10 @@ pub(crate) struct Index {
     weight: usize,
     /// The last entry of the stream that was indexed.
     last_entry: StreamId,
-    /// The stream has entries that are not to be indexed.
+    /// There were keys or entries that are not to be indexed until they are written.
     skips: bool,
+    /// The last entry of the stream that is not to be indexed.
+    skipped_to: StreamId,
     pending: Pending,
 }
 
@@ -110,6 +112,7 @@ impl Index {
             weight: 0,
             last_entry: StreamId::MIN,
             skips: false,
+            skipped_to: StreamId::MIN,
             pending: Pending::default(),
         }
     }
@@ -273,13 +276,48 @@ impl Index {
         Ok(())
     }
 
-    /// Leaves out what a stream holds already.
+    /// Leaves out what is there already.
     pub(crate) fn skip(&mut self, db: &dyn Documents) {
+        self.skips = true;
         let stream = self.definition.stream().and_then(|key| db.value(key));
         if let Some(Stored::Stream(stream)) = stream {
             self.last_entry = stream.last_id();
-            self.skips = true;
+            self.skipped_to = stream.last_id();
         }
+    }
+
+    /// Visits the keys that were left out, or the last entry of a stream that was.
+    pub(crate) fn each_skipped(&self, db: &dyn Documents, visit: &mut dyn FnMut(&[u8])) {
+        if !self.skips {
+            return;
+        }
+        if self.definition.stream().is_some() {
+            visit(self.skipped_to.to_string().as_bytes());
+            return;
+        }
+        db.each_key(&mut |key| {
+            let left_out = self.definition.covers(key)
+                && !self.by_key.contains_key(key)
+                && !self.pending.contains(key);
+            if left_out {
+                visit(key);
+            }
+        });
+    }
+
+    /// Leaves out again what [`Index::each_skipped`] told; `false` if that makes no sense.
+    pub(crate) fn skip_again(&mut self, told: &[u8]) -> bool {
+        self.skips = true;
+        if self.definition.stream().is_some() {
+            let Some(id) = StreamId::parse(told, 0) else {
+                return false;
+            };
+            self.last_entry = id;
+            self.skipped_to = id;
+        } else {
+            self.pending.forget(told);
+        }
+        true
     }
 
     /// Forgets all documents and notes every key it covers.

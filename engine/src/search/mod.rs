@@ -167,6 +167,20 @@ impl Registry {
         indexes.chain(self.aliases.iter().map(alias))
     }
 
+    /// Visits what indexes left out since they were made without what was there: the index, and a
+    /// key or the last entry of a stream.
+    pub(crate) fn each_skipped(&self, db: &dyn Documents, visit: &mut dyn FnMut(&Bytes, &[u8])) {
+        for (name, index) in &self.indexes {
+            index.each_skipped(db, &mut |told| visit(name, told));
+        }
+    }
+
+    /// Leaves out again what [`Registry::each_skipped`] told; `false` if that makes no sense.
+    pub(crate) fn skip_again(&mut self, name: &[u8], told: &[u8]) -> bool {
+        let index = self.indexes.get_mut(name);
+        index.is_some_and(|index| index.skip_again(told))
+    }
+
     pub(crate) fn reindex(&mut self, name: &[u8], db: &dyn Documents) -> bool {
         let Some(index) = self.indexes.get_mut(name) else {
             return false;

@@ -38,6 +38,10 @@ impl Pending {
         self.next += 1;
     }
 
+    pub(super) fn contains(&self, key: &[u8]) -> bool {
+        self.places.contains_key(key)
+    }
+
     pub(super) fn forget(&mut self, key: &[u8]) {
         if let Some(place) = self.places.remove(key) {
             self.keys.remove(&place);
