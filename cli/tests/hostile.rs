@@ -314,3 +314,40 @@ fn no_request_of_one_tenant_keeps_another_waiting() {
     });
     assert_eq!(restis.wait().0, Some(0), "it ends as always");
 }
+
+#[test]
+fn a_value_beyond_the_memory_of_a_database_is_refused() {
+    let serve = ["serve", "--addr", "127.0.0.1:0", "--token", "A"];
+    let restis = Restis::start(&[&serve[..], &["--memory", "1mb"]].concat());
+    let url = restis.url();
+    let tenants = Tenants {
+        addr: url.trim_start_matches("http://").to_owned(),
+        patience: PATIENCE,
+    };
+    let oom = r#"{"error":"OOM command not allowed when used memory > 'maxmemory'."}"#;
+    let large = "x".repeat(1_500_000);
+    for answer in [
+        tenants.hostile(&["SET", "k", &large]),
+        tenants.post("A", "/set/k", &large),
+        tenants.hostile(&[
+            "EVAL",
+            "return redis.call('SET', 'k', ARGV[1])",
+            "0",
+            &large,
+        ]),
+    ] {
+        assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+        assert!(answer.contains("OOM command not allowed"), "{answer}");
+    }
+    assert!(tenants.hostile(&["SET", "k", &large]).ends_with(oom));
+    // The process lives, nothing was kept, and smaller values have their place.
+    let small = "x".repeat(500_000);
+    for (args, result) in [
+        (&["DBSIZE"][..], r#"{"result":0}"#),
+        (&["SET", "k", &small], r#"{"result":"OK"}"#),
+        (&["STRLEN", "k"], r#"{"result":500000}"#),
+    ] {
+        let answer = tenants.hostile(args);
+        assert!(answer.ends_with(result), "{answer}");
+    }
+}

@@ -208,7 +208,7 @@ impl Error {
         }))
     }
 
-    #[cfg(any(feature = "events", feature = "ratelimit"))]
+    #[cfg(any(feature = "events", feature = "ratelimit", feature = "session"))]
     pub(crate) fn no_randomness() -> Self {
         Self::config("the system gives no random bytes")
     }
@@ -485,5 +485,21 @@ impl fmt::Debug for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.0.source.as_deref().map(|e| e as _)
+    }
+}
+
+#[cfg(all(
+    test,
+    any(feature = "events", feature = "ratelimit", feature = "session")
+))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_system_without_random_bytes_is_set_up_wrongly() {
+        let error = Error::no_randomness();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert_eq!(error.delivery(), Delivery::NotSent);
+        assert!(error.to_string().contains("random"), "{error}");
     }
 }

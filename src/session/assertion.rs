@@ -88,7 +88,7 @@ impl Assertion {
     /// # Errors
     /// When the system has no random bytes.
     pub fn user(id: impl Into<String>) -> Result<Self> {
-        let jti: [u8; 16] = secrets::random().map_err(|_| super::error::no_random())?;
+        let jti: [u8; 16] = secrets::random().map_err(|_| crate::Error::no_randomness())?;
         Ok(Self(Claims {
             aud: AUDIENCE.to_owned(),
             sub: id.into(),

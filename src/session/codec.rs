@@ -145,7 +145,7 @@ mod sealed {
         json: &str,
     ) -> Result<String> {
         let (id, key) = secrets.field_key();
-        let nonce: [u8; NONCE] = random().map_err(|_| error::no_random())?;
+        let nonce: [u8; NONCE] = random().map_err(|_| crate::Error::no_randomness())?;
         let payload = Payload {
             msg: json.as_bytes(),
             aad: &bound_to(owner, field),

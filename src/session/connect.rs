@@ -163,7 +163,7 @@ impl ConnectSessions {
     /// # Errors
     /// When the store does not answer.
     pub async fn create(&self, data: &Map<String, Value>) -> Result<ConnectSession> {
-        let id: [u8; 24] = secrets::random().map_err(|_| error::no_random())?;
+        let id: [u8; 24] = secrets::random().map_err(|_| crate::Error::no_randomness())?;
         let id = URL_SAFE_NO_PAD.encode(id);
         let mut values = data.clone();
         values.insert(

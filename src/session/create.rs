@@ -138,14 +138,14 @@ impl Sessions {
     ) -> Result<(Token, String)> {
         let secrets = &self.0.config.secrets;
         let Some(marker) = new.marker() else {
-            let token =
-                Token::random(secrets, tag, now_ms / 1000).map_err(|_| error::no_random())?;
+            let token = Token::random(secrets, tag, now_ms / 1000)
+                .map_err(|_| crate::Error::no_randomness())?;
             return Ok((token, String::new()));
         };
-        let nonce: [u8; 12] = secrets::random().map_err(|_| error::no_random())?;
+        let nonce: [u8; 12] = secrets::random().map_err(|_| crate::Error::no_randomness())?;
         let nonce = URL_SAFE_NO_PAD.encode(nonce);
         let first = secrets.login_tokens(&marker, &nonce).next();
-        let (secret, key) = first.ok_or_else(error::no_random)?;
+        let (secret, key) = first.ok_or_else(crate::Error::no_randomness)?;
         Ok((
             Token {
                 secret,
@@ -162,7 +162,7 @@ impl Sessions {
         let now = self.now_ms();
         let tag = inner.keys.tag(new.user.as_deref());
         let (token, nonce) = self.new_token(new, tag, now)?;
-        let sid = self.sid(&token).ok_or_else(error::no_random)?;
+        let sid = self.sid(&token).ok_or_else(crate::Error::no_randomness)?;
         let core = self.new_core(new, now)?;
         let mut values = BTreeMap::new();
         let owner = Owner {
@@ -245,7 +245,7 @@ impl Sessions {
 
     fn new_core(&self, new: &NewSession, now: u64) -> Result<Core> {
         let lifetimes = &self.0.config.lifetimes;
-        let public_id: [u8; 12] = secrets::random().map_err(|_| error::no_random())?;
+        let public_id: [u8; 12] = secrets::random().map_err(|_| crate::Error::no_randomness())?;
         let absolute = new
             .absolute
             .unwrap_or(lifetimes.absolute)

@@ -15,14 +15,6 @@ pub(crate) fn decode(detail: &'static str) -> Error {
     Error::new(ErrorKind::Decode, Delivery::Executed, detail)
 }
 
-pub(crate) fn no_random() -> Error {
-    Error::new(
-        ErrorKind::Config,
-        Delivery::NotSent,
-        "the system has no random bytes",
-    )
-}
-
 pub(crate) fn config(problems: &[String]) -> Error {
     Error::new(
         ErrorKind::Config,

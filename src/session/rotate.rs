@@ -108,10 +108,10 @@ impl Sessions {
             // Everybody who holds the old token can be handed the same new one, and nothing is stored in clear.
             true => secrets.successor(&session.token, now / 1000),
             false => Token::random(secrets, session.token.tag, now / 1000)
-                .map_err(|_| error::no_random())?,
+                .map_err(|_| crate::Error::no_randomness())?,
         };
         let mut next = session.clone();
-        next.sid = self.sid(&token).ok_or_else(error::no_random)?;
+        next.sid = self.sid(&token).ok_or_else(crate::Error::no_randomness)?;
         next.token = token;
         next.new_cookie = true;
         next.core.used_ms = now;

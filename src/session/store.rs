@@ -213,7 +213,8 @@ impl Sessions {
     /// # Errors
     /// When the system has no random bytes.
     pub fn csrf_token(&self, session: &Session) -> Result<String> {
-        csrf::masked(session.token(), &self.0.config.secrets).map_err(|_| error::no_random())
+        csrf::masked(session.token(), &self.0.config.secrets)
+            .map_err(|_| crate::Error::no_randomness())
     }
 
     pub(crate) fn sid(&self, token: &Token) -> Option<Sid> {

@@ -10,20 +10,24 @@ use crate::protocol::error::{Delivery, Error, ErrorKind, Result};
 /// Reads what is at an address, up to `max` bytes within `time`.
 ///
 /// # Errors
-/// `Connect`, `Timeout`, `TooLarge`, `Gateway` with the status of an answer that is not the text; the address, which may hold a secret, is
-/// not told.
+/// `Connect`, `Timeout`, `TooLarge`, `Gateway` with the status of an answer that is not the text;
+/// the address, which may hold a secret, is not told.
 pub(crate) async fn fetch(url: &Url, time: Duration, max: usize) -> Result<Bytes> {
-    match get(url, time, max).await? {
-        (status, body) if status.is_success() => Ok(body),
-        (status, _) => {
-            let error = Error::new(
-                ErrorKind::Gateway,
-                Delivery::Executed,
-                "the answer is not the text",
-            );
-            Err(error.with_status(status.as_u16()))
-        }
+    let (status, body) = get(url, time, max).await?;
+    text_of(status, body)
+}
+
+/// The text, if the answer is it.
+fn text_of(status: StatusCode, body: Bytes) -> Result<Bytes> {
+    if status.is_success() {
+        return Ok(body);
     }
+    let error = Error::new(
+        ErrorKind::Gateway,
+        Delivery::Executed,
+        "the answer is not the text",
+    );
+    Err(error.with_status(status.as_u16()))
 }
 
 #[cfg(not(target_family = "wasm"))]
@@ -70,4 +74,25 @@ async fn get(url: &Url, time: Duration, max: usize) -> Result<(StatusCode, Bytes
         return Err(super::refusal::too_large());
     }
     Ok((status, body))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_is_not_the_text_is_an_error_of_the_gateway() {
+        let page = || Bytes::from_static(b"<html>");
+        for status in [200, 204] {
+            let status = StatusCode::from_u16(status).unwrap_or_default();
+            assert!(text_of(status, page()).is_ok(), "{status}");
+        }
+        for status in [301, 304, 400, 403, 404, 429, 500, 503] {
+            let answer = text_of(StatusCode::from_u16(status).unwrap_or_default(), page());
+            let error = answer.err().unwrap_or_else(|| Error::config("no error"));
+            assert_eq!(error.kind(), ErrorKind::Gateway, "{status}");
+            assert_eq!(error.status(), Some(status));
+            assert_eq!(error.delivery(), Delivery::Executed, "{status}");
+        }
+    }
 }
