@@ -58,7 +58,7 @@ pub use client::{
     pipeline::{self, Handle, Pipeline, Replies, Transaction},
     pubsub,
     script::{self, Script},
-    testing,
+    testing, variables,
 };
 pub use commands::scan;
 pub use protocol::{

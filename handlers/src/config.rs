@@ -7,6 +7,7 @@ use http::HeaderValue;
 use restis::{
     events::{Environment, EventsConfig, GrantKeys, TypeFilter},
     session::AssertionKeys,
+    variables::{Unit, Variables},
 };
 use std::{fmt, time::Duration};
 
@@ -114,108 +115,79 @@ impl Config {
     /// # Errors
     /// Lists every variable that is wrong.
     pub fn from_vars(vars: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let var = |name: &str| {
-            vars(name)
-                .map(|v| v.trim().to_owned())
-                .filter(|v| !v.is_empty())
-        };
+        let mut vars = Variables::new(&vars);
         let mut config = Self {
-            stream_time: Host::from_vars(var).stream_time(),
+            stream_time: Host::from_vars(|name| vars.text(name)).stream_time(),
             ..Self::default()
         };
-        let mut problems = Vec::new();
-        if let Some(json) = var("RESTIS_SERVICE_TOKENS") {
-            match ServiceTokens::parse(&json) {
-                Ok(tokens) => config.tokens = tokens,
-                Err(problem) => problems.push(format!("RESTIS_SERVICE_TOKENS: {problem}")),
-            }
+        let tokens = vars.parsed("RESTIS_SERVICE_TOKENS", ServiceTokens::parse);
+        config.tokens = tokens.unwrap_or(config.tokens);
+        let token = vars.parsed("RESTIS_SERVICE_TOKEN", |token| match token.len() {
+            0..16 => Err("use at least 16 characters"),
+            _ => Ok(token.to_owned()),
+        });
+        if let Some(token) = token {
+            config.tokens = config.tokens.with_full_access("default", &token);
         }
-        if let Some(token) = var("RESTIS_SERVICE_TOKEN") {
-            if token.len() < 16 {
-                problems.push("RESTIS_SERVICE_TOKEN: use at least 16 characters".into());
-            } else {
-                config.tokens = config.tokens.with_full_access("default", &token);
-            }
-        }
-        for origin in var("CORS_ORIGINS")
-            .iter()
-            .flat_map(|v| v.split(','))
-            .map(str::trim)
-        {
-            match origin_value(origin) {
+        for origin in vars.list("CORS_ORIGINS").unwrap_or_default() {
+            match origin_value(&origin) {
                 Some(value) => config.cors_origins.push(value),
-                None => problems.push(format!(
-                    "CORS_ORIGINS: `{origin}` is not an origin such as https://app.example.com"
-                )),
+                None => vars.problem(
+                    "CORS_ORIGINS",
+                    format_args!("`{origin}` is not an origin such as https://app.example.com"),
+                ),
             }
         }
-        let mut number = |name: &str, low: u64, high: u64| -> Option<u64> {
-            let text = var(name)?;
-            let value = text.parse().ok().filter(|n| (low..=high).contains(n));
-            if value.is_none() {
-                problems.push(format!("{name}: use a whole number from {low} to {high}"));
-            }
-            value
-        };
-        if let Some(n) = number("TRUSTED_PROXIES", 0, 16) {
+        if let Some(n) = vars.number("TRUSTED_PROXIES", 0..=16) {
             config.trusted_proxies = n as usize;
         }
-        if let Some(n) = number("MAX_BODY_BYTES", 1, 10_485_760) {
+        if let Some(n) = vars.number("MAX_BODY_BYTES", 1..=10_485_760) {
             config.max_body_bytes = n as usize;
         }
-        if let Some(n) = number("REQUEST_TIMEOUT", 100, 900_000) {
-            config.request_timeout = Duration::from_millis(n);
+        let range = Duration::from_millis(100)..=Duration::from_secs(900);
+        if let Some(time) = vars.duration("REQUEST_TIMEOUT", Unit::Milliseconds, range) {
+            config.request_timeout = time;
         }
-        if let Some(n) = number("EVENTS_MAX_EVENTS", 1, 10_000_000) {
+        if let Some(n) = vars.number("EVENTS_MAX_EVENTS", 1..=10_000_000) {
             config.events.max_events = n;
         }
-        if let Some(n) = number("EVENTS_MAX_AGE", 60, 31_536_000) {
-            config.events.retention = Duration::from_secs(n);
+        let mut seconds = |name, low, high| {
+            let range = Duration::from_secs(low)..=Duration::from_secs(high);
+            vars.duration(name, Unit::Seconds, range)
+        };
+        if let Some(time) = seconds("EVENTS_MAX_AGE", 60, 31_536_000) {
+            config.events.retention = time;
         }
-        if let Some(n) = number("EVENTS_DEDUP_WINDOW", 1, 2_592_000) {
-            config.events.dedup_window = Duration::from_secs(n);
+        if let Some(time) = seconds("EVENTS_DEDUP_WINDOW", 1, 2_592_000) {
+            config.events.dedup_window = time;
         }
-        if let Some(n) = number("EVENTS_STREAM_SECONDS", 1, 3600) {
-            config.stream_time = Duration::from_secs(n);
+        if let Some(time) = seconds("EVENTS_STREAM_SECONDS", 1, 3600) {
+            config.stream_time = time;
         }
-        if let Some(n) = number("SESSION_MAX_INVALID_COOKIES", 0, 1_000_000) {
+        if let Some(n) = vars.number("SESSION_MAX_INVALID_COOKIES", 0..=1_000_000) {
             config.invalid_cookies = n as u32;
         }
-        if let Some(secrets) = var("SESSION_LOGIN_SECRETS") {
-            match AssertionKeys::new(secrets.split(',').map(str::trim)) {
-                Ok(keys) => config.login_keys = Some(keys),
-                Err(_) => problems.push(
-                    "SESSION_LOGIN_SECRETS: use secrets of at least 32 bytes, by comma".into(),
-                ),
-            }
+        let secrets = "use secrets of at least 32 bytes, by comma";
+        config.login_keys = vars.parsed("SESSION_LOGIN_SECRETS", |list| {
+            AssertionKeys::new(list.split(',').map(str::trim)).map_err(|_| secrets)
+        });
+        if let Some(redis_events) = vars.flag("ENABLE_REDIS_EVENTS") {
+            config.redis_events = redis_events;
         }
-        match var("ENABLE_REDIS_EVENTS").as_deref() {
-            None | Some("true" | "1") => {}
-            Some("false" | "0") => config.redis_events = false,
-            Some(_) => problems.push("ENABLE_REDIS_EVENTS: use true or false".into()),
+        if let Some(types) = vars.parsed("EVENTS_BEST_EFFORT_TYPES", TypeFilter::parse) {
+            config.best_effort = types;
         }
-        if let Some(types) = var("EVENTS_BEST_EFFORT_TYPES") {
-            match TypeFilter::parse(&types) {
-                Ok(types) => config.best_effort = types,
-                Err(error) => problems.push(format!("EVENTS_BEST_EFFORT_TYPES: {error}")),
-            }
+        if let Some(environment) = Environment::from_vars(&mut vars) {
+            config.environment = environment;
         }
-        match Environment::from_vars(var) {
-            Ok(environment) => config.environment = environment,
-            Err(problem) => problems.push(problem),
-        }
-        if let Some(secrets) = var("EVENTS_GRANT_SECRETS") {
-            match GrantKeys::new(secrets.split(',').map(str::trim), config.environment) {
-                Ok(keys) => config.grant_keys = Some(keys),
-                Err(_) => problems.push(
-                    "EVENTS_GRANT_SECRETS: use secrets of at least 32 bytes, by comma".into(),
-                ),
-            }
-        }
-        config.webhooks = Webhooks::from_vars(var, &mut problems);
-        config.schemas = EventSchemas::from_vars(var, &mut problems);
-        config.policies = PolicySet::from_vars(var, &mut problems);
-        ConfigError::from_problems(problems).map_or(Ok(config), Err)
+        config.grant_keys = vars.parsed("EVENTS_GRANT_SECRETS", |list| {
+            let secrets_of = list.split(',').map(str::trim);
+            GrantKeys::new(secrets_of, config.environment).map_err(|_| secrets)
+        });
+        config.webhooks = Webhooks::from_vars(&mut vars);
+        config.schemas = EventSchemas::from_vars(&mut vars);
+        config.policies = PolicySet::from_vars(&mut vars);
+        ConfigError::from_problems(vars.into_problems()).map_or(Ok(config), Err)
     }
 }
 
@@ -239,7 +211,7 @@ mod tests {
             "RESTIS_SERVICE_TOKEN" => Some("short".into()),
             "CORS_ORIGINS" => Some("https://a.example, *, https://b.example/".into()),
             "TRUSTED_PROXIES" => Some("many".into()),
-            "EVENTS_MAX_AGE" => Some("1d".into()),
+            "EVENTS_MAX_AGE" => Some("soon".into()),
             _ => None,
         })
         .unwrap_err()

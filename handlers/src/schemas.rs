@@ -3,6 +3,7 @@
 use restis::events::Event;
 #[cfg(feature = "schemas")]
 use restis::events::{SchemaError, Schemas};
+use restis::variables::Variables;
 use serde::Serialize;
 use std::fmt;
 #[cfg(feature = "schemas")]
@@ -43,53 +44,45 @@ impl From<Schemas> for EventSchemas {
 impl EventSchemas {
     /// Reads `EVENTS_SCHEMAS`, `EVENTS_SCHEMAS_FILE` and `EVENTS_UNREGISTERED_TYPES`.
     #[cfg(feature = "schemas")]
-    pub(crate) fn from_vars(
-        var: impl Fn(&str) -> Option<String>,
-        problems: &mut Vec<String>,
-    ) -> Self {
-        let mut problem = |text: String| {
-            problems.push(text);
-            Self::default()
+    pub(crate) fn from_vars(vars: &mut Variables<'_>) -> Self {
+        let choices = [("accept", false), ("reject", true)];
+        let strict = vars.one_of("EVENTS_UNREGISTERED_TYPES", &choices);
+        let strict = strict.unwrap_or(false);
+        let parse = |json: &str| {
+            let schemas = Schemas::parse(json)?;
+            Ok::<_, restis::Error>(if strict { schemas.strict() } else { schemas })
         };
-        let strict = match var("EVENTS_UNREGISTERED_TYPES").as_deref() {
-            None | Some("accept") => false,
-            Some("reject") => true,
-            Some(_) => return problem("EVENTS_UNREGISTERED_TYPES: use accept or reject".into()),
-        };
-        let (name, json) = match (var("EVENTS_SCHEMAS"), var("EVENTS_SCHEMAS_FILE")) {
-            (None, None) if strict => {
-                return problem("EVENTS_UNREGISTERED_TYPES: needs EVENTS_SCHEMAS".into());
+        let is_set = |name| vars.text(name).is_some();
+        let schemas = match (is_set("EVENTS_SCHEMAS"), is_set("EVENTS_SCHEMAS_FILE")) {
+            (false, false) => {
+                if strict {
+                    vars.problem("EVENTS_UNREGISTERED_TYPES", "needs EVENTS_SCHEMAS");
+                }
+                None
             }
-            (None, None) => return Self::default(),
-            (Some(_), Some(_)) => {
-                return problem("EVENTS_SCHEMAS: EVENTS_SCHEMAS_FILE is set too".into());
+            (true, true) => {
+                vars.problem("EVENTS_SCHEMAS", "EVENTS_SCHEMAS_FILE is set too");
+                None
             }
-            (Some(json), None) => ("EVENTS_SCHEMAS", json),
-            (None, Some(path)) => match std::fs::read_to_string(path) {
-                Ok(json) => ("EVENTS_SCHEMAS_FILE", json),
-                Err(error) => return problem(format!("EVENTS_SCHEMAS_FILE: {error}")),
-            },
+            (true, false) => vars.parsed("EVENTS_SCHEMAS", parse),
+            (false, true) => vars.parsed("EVENTS_SCHEMAS_FILE", |path| {
+                let json = std::fs::read_to_string(path).map_err(|e| e.to_string())?;
+                parse(&json).map_err(|e| e.to_string())
+            }),
         };
-        match Schemas::parse(&json) {
-            Ok(schemas) if strict => schemas.strict().into(),
-            Ok(schemas) => schemas.into(),
-            Err(error) => problem(format!("{name}: {error}")),
-        }
+        Self(schemas.map(Arc::new))
     }
 
     /// Refuses to start rather than to publish what nobody checked.
     #[cfg(not(feature = "schemas"))]
-    pub(crate) fn from_vars(
-        var: impl Fn(&str) -> Option<String>,
-        problems: &mut Vec<String>,
-    ) -> Self {
+    pub(crate) fn from_vars(vars: &mut Variables<'_>) -> Self {
         for name in [
             "EVENTS_SCHEMAS",
             "EVENTS_SCHEMAS_FILE",
             "EVENTS_UNREGISTERED_TYPES",
         ] {
-            if var(name).is_some() {
-                problems.push(format!("{name}: this build lacks the feature `schemas`"));
+            if vars.text(name).is_some() {
+                vars.problem(name, "this build lacks the feature `schemas`");
             }
         }
         Self::default()

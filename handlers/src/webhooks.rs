@@ -1,6 +1,9 @@
 //! Configuration of webhooks, both ways.
 
-use restis::events::{Endpoint, Hook, TypeFilter, WebhookKeys, check_name, check_scope};
+use restis::{
+    events::{Endpoint, Hook, TypeFilter, WebhookKeys, check_name, check_scope},
+    variables::Variables,
+};
 use serde::Deserialize;
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -55,27 +58,13 @@ enum Mode {
 }
 
 impl Webhooks {
-    pub(crate) fn from_vars(
-        var: impl Fn(&str) -> Option<String>,
-        problems: &mut Vec<String>,
-    ) -> Self {
-        let mut read = Self::default();
-        let mut problem = |name: &str, text: String| problems.push(format!("{name}: {text}"));
-        let name = "EVENTS_INCOMING_WEBHOOKS";
-        if let Some(json) = var(name) {
-            match Self::parse_incoming(&json) {
-                Ok(incoming) => read.incoming = Arc::new(incoming),
-                Err(text) => problem(name, text),
-            }
+    pub(crate) fn from_vars(vars: &mut Variables<'_>) -> Self {
+        let incoming = vars.parsed("EVENTS_INCOMING_WEBHOOKS", Self::parse_incoming);
+        let outgoing = vars.parsed("EVENTS_WEBHOOKS", Self::parse_outgoing);
+        Self {
+            incoming: Arc::new(incoming.unwrap_or_default()),
+            outgoing: outgoing.unwrap_or_default().into(),
         }
-        let name = "EVENTS_WEBHOOKS";
-        if let Some(json) = var(name) {
-            match Self::parse_outgoing(&json) {
-                Ok(outgoing) => read.outgoing = outgoing.into(),
-                Err(text) => problem(name, text),
-            }
-        }
-        read
     }
 
     /// Senders by name: `{"stripe":{"secrets":["whsec_…"],"types":["stripe.*"],"organisation":"acme"}}`.

@@ -4,7 +4,11 @@ use std::time::Duration;
 use url::Url;
 
 use crate::{
-    client::{Redis, config::Builder},
+    client::{
+        Redis,
+        config::Builder,
+        variables::{Unit, Variables},
+    },
     protocol::error::{Error, Result},
     transport::address,
 };
@@ -27,7 +31,7 @@ impl Redis {
     /// | `UPSTASH_REDIS_REST_URL`, `UPSTASH_REDIS_REST_TOKEN` | the database |
     /// | `KV_REST_API_URL`, `KV_REST_API_TOKEN` or `KV_REST_API_READ_ONLY_TOKEN` | the same, when the former are not set |
     /// | `REDIS_URL` or `KV_URL` | the same, as `rediss://default:TOKEN@HOST.upstash.io:6379` |
-    /// | `REDIS_CONNECT_TIMEOUT` | of one connection; 1 s; a number is milliseconds, also `500ms`, `2s` |
+    /// | `REDIS_CONNECT_TIMEOUT` | of one connection; 1 s; a bare number counts milliseconds, also `500ms`, `2s` |
     /// | `REDIS_COMMAND_TIMEOUT` | of a call, all attempts included; 2 s |
     /// | `REDIS_MAX_RETRIES` | 0 to 10; 3 |
     /// | `REDIS_CA_FILE` | PEM file of certificate authorities to trust besides the web's |
@@ -49,16 +53,15 @@ impl Redis {
     /// # Errors
     /// `Config` with every problem at once.
     pub fn from_vars(var: impl Fn(&str) -> Option<String>) -> Result<Self> {
-        let mut problems = Vec::new();
-        let vars = Vars { var: &var };
-        let database = vars.database(&mut problems);
-        let settings = vars.settings(&mut problems);
-        if !problems.is_empty() {
-            return Err(Error::config(problems.join("; ")));
+        let mut vars = Variables::new(&var);
+        let database = database(&mut vars);
+        let settings = Settings::read(&mut vars);
+        if !vars.problems().is_empty() {
+            return Err(Error::config(vars.problems().join("; ")));
         }
         match database {
             Some((url, token)) => settings.apply(Builder::new(url, token)).build(),
-            None => vars.in_process(settings),
+            None => in_process(&vars, settings),
         }
     }
 }
@@ -73,6 +76,20 @@ struct Settings {
 }
 
 impl Settings {
+    fn read(vars: &mut Variables<'_>) -> Self {
+        let range = Duration::from_millis(1)..=Duration::from_secs(3600);
+        let mut time = |name| vars.duration(name, Unit::Milliseconds, range.clone());
+        Self {
+            connect_timeout: time("REDIS_CONNECT_TIMEOUT"),
+            timeout: time("REDIS_COMMAND_TIMEOUT"),
+            max_retries: vars.number("REDIS_MAX_RETRIES", 0..=10).map(|n| n as u32),
+            root_certificates: vars
+                .parsed("REDIS_CA_FILE", certificates)
+                .unwrap_or_default(),
+            telemetry: vars.text("UPSTASH_DISABLE_TELEMETRY").is_none(),
+        }
+    }
+
     fn apply(&self, mut builder: Builder) -> Builder {
         if let Some(timeout) = self.connect_timeout {
             builder = builder.connect_timeout(timeout);
@@ -90,146 +107,100 @@ impl Settings {
     }
 }
 
-struct Vars<'a> {
-    var: &'a dyn Fn(&str) -> Option<String>,
+fn certificates(path: &str) -> Result<Vec<u8>, String> {
+    match std::fs::read(path) {
+        Ok(pem) if pem.is_empty() => Err("the file is empty".to_owned()),
+        Ok(pem) => Ok(pem),
+        Err(error) => Err(format!("the file cannot be read: {}", error.kind())),
+    }
 }
 
-impl Vars<'_> {
-    /// A variable that holds something; an empty one counts as not set.
-    fn get(&self, name: &str) -> Option<String> {
-        let value = (self.var)(name)?;
-        let value = value.trim();
-        (!value.is_empty()).then(|| value.to_owned())
+fn check(vars: &mut Variables<'_>, name: &str, found: Result<(), String>) {
+    if let Err(problem) = found {
+        vars.problem(name, problem);
     }
+}
 
-    fn database(&self, problems: &mut Vec<String>) -> Option<(String, String)> {
-        for (url_name, token_names) in REST {
-            let token = token_names.iter().find_map(|n| Some((*n, self.get(n)?)));
-            match (self.get(url_name), token) {
-                (Some(url), Some((token_name, token))) => {
-                    check_url(url_name, &url, problems);
-                    check_token(token_name, &token, problems);
-                    return Some((url, token));
-                }
-                (Some(url), None) => {
-                    check_url(url_name, &url, problems);
-                    problems.push(format!("{} is not set", token_names.join(" or ")));
-                    return None;
-                }
-                (None, Some((token_name, _))) => {
-                    problems.push(format!("{token_name} is set but {url_name} is not"));
-                    return None;
-                }
-                (None, None) => {}
+fn database(vars: &mut Variables<'_>) -> Option<(String, String)> {
+    for (url_name, token_names) in REST {
+        let token = token_names.iter().find_map(|n| Some((*n, vars.text(n)?)));
+        match (vars.text(url_name), token) {
+            (Some(url), Some((token_name, token))) => {
+                check(vars, url_name, check_url(&url));
+                check(vars, token_name, check_token(&token));
+                return Some((url, token));
             }
-        }
-        TCP.iter()
-            .find_map(|name| Some((*name, self.get(name)?)))
-            .and_then(|(name, url)| {
-                from_tcp_url(name, &url)
-                    .map_err(|problem| problems.push(problem))
-                    .ok()
-            })
-    }
-
-    fn settings(&self, problems: &mut Vec<String>) -> Settings {
-        let mut duration = |name: &str| {
-            let value = self.get(name)?;
-            let parsed = parse_duration(&value);
-            if parsed.is_none() {
-                problems.push(format!(
-                    "{name} must be milliseconds above 0, or like 500ms or 2s"
-                ));
+            (Some(url), None) => {
+                check(vars, url_name, check_url(&url));
+                vars.problem(&token_names.join(" or "), "not set");
+                return None;
             }
-            parsed
-        };
-        let connect_timeout = duration("REDIS_CONNECT_TIMEOUT");
-        let timeout = duration("REDIS_COMMAND_TIMEOUT");
-        let max_retries = self.get("REDIS_MAX_RETRIES").and_then(|value| {
-            let parsed = value.parse().ok().filter(|n| *n <= 10);
-            if parsed.is_none() {
-                problems.push("REDIS_MAX_RETRIES must be a number from 0 to 10".to_owned());
+            (None, Some((token_name, _))) => {
+                vars.problem(url_name, format_args!("not set, but {token_name} is"));
+                return None;
             }
-            parsed
-        });
-        let root_certificates = match self.get("REDIS_CA_FILE").map(std::fs::read) {
-            None => Vec::new(),
-            Some(Ok(pem)) if !pem.is_empty() => pem,
-            Some(Ok(_)) => {
-                problems.push("REDIS_CA_FILE is empty".to_owned());
-                Vec::new()
-            }
-            Some(Err(error)) => {
-                problems.push(format!("REDIS_CA_FILE cannot be read: {}", error.kind()));
-                Vec::new()
-            }
-        };
-        let telemetry = self.get("UPSTASH_DISABLE_TELEMETRY").is_none();
-        Settings {
-            connect_timeout,
-            timeout,
-            max_retries,
-            root_certificates,
-            telemetry,
+            (None, None) => {}
         }
     }
+    let name = TCP.into_iter().find(|name| vars.text(name).is_some())?;
+    vars.parsed(name, from_tcp_url)
+}
 
-    /// The name of what makes this production, if anything does.
-    fn production(&self) -> Option<&'static str> {
-        // Local stand-ins of the platforms.
-        if self.get("AWS_SAM_LOCAL").is_some()
-            || self.get("VERCEL_ENV").is_some_and(|v| v == "development")
-        {
-            return None;
-        }
-        let platform = [
-            "VERCEL",
-            "AWS_LAMBDA_FUNCTION_NAME",
-            "K_SERVICE",
-            "FLY_APP_NAME",
-        ];
-        if let Some(name) = platform.into_iter().find(|name| self.get(name).is_some()) {
-            return Some(name);
-        }
-        ["APP_ENV", "NODE_ENV", "RUST_ENV"]
-            .into_iter()
-            .find(|name| {
-                self.get(name)
-                    .is_some_and(|v| v.eq_ignore_ascii_case("production"))
-            })
+/// The name of what makes this production, if anything does.
+fn production(vars: &Variables<'_>) -> Option<&'static str> {
+    // Local stand-ins of the platforms.
+    if vars.text("AWS_SAM_LOCAL").is_some()
+        || vars.text("VERCEL_ENV").is_some_and(|v| v == "development")
+    {
+        return None;
     }
+    let platform = [
+        "VERCEL",
+        "AWS_LAMBDA_FUNCTION_NAME",
+        "K_SERVICE",
+        "FLY_APP_NAME",
+    ];
+    if let Some(name) = platform.into_iter().find(|name| vars.text(name).is_some()) {
+        return Some(name);
+    }
+    ["APP_ENV", "NODE_ENV", "RUST_ENV"]
+        .into_iter()
+        .find(|name| {
+            vars.text(name)
+                .is_some_and(|v| v.eq_ignore_ascii_case("production"))
+        })
+}
 
-    fn in_process(&self, settings: Settings) -> Result<Redis> {
-        let looked_for = "set UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN \
+fn in_process(vars: &Variables<'_>, settings: Settings) -> Result<Redis> {
+    let looked_for = "set UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN \
              (or KV_REST_API_URL and KV_REST_API_TOKEN, or REDIS_URL of Upstash)";
-        if let Some(why) = self.production() {
-            return Err(Error::config(format!(
-                "no database is configured and {why} says that this is not development; {looked_for}"
-            )));
-        }
-        #[cfg(feature = "embedded")]
+    if let Some(why) = production(vars) {
+        return Err(Error::config(format!(
+            "no database is configured and {why} says that this is not development; {looked_for}"
+        )));
+    }
+    #[cfg(feature = "embedded")]
+    {
+        static WARNING: std::sync::Once = std::sync::Once::new();
+        if vars
+            .text("SKIP_REDIS_WARNING")
+            .is_none_or(|v| v == "false" || v == "0")
         {
-            static WARNING: std::sync::Once = std::sync::Once::new();
-            if self
-                .get("SKIP_REDIS_WARNING")
-                .is_none_or(|v| v == "false" || v == "0")
-            {
-                WARNING.call_once(|| {
-                    tracing::warn!(
-                        "no database is configured: data lives in this process only; {looked_for}"
-                    );
-                });
-            }
-            let transport = crate::transport::embedded::EmbeddedTransport::new(shared_engine());
-            settings.apply(Builder::over(transport)).build()
+            WARNING.call_once(|| {
+                tracing::warn!(
+                    "no database is configured: data lives in this process only; {looked_for}"
+                );
+            });
         }
-        #[cfg(not(feature = "embedded"))]
-        {
-            let _ = settings;
-            Err(Error::config(format!(
-                "no database is configured; {looked_for}"
-            )))
-        }
+        let transport = crate::transport::embedded::EmbeddedTransport::new(shared_engine());
+        settings.apply(Builder::over(transport)).build()
+    }
+    #[cfg(not(feature = "embedded"))]
+    {
+        let _ = settings;
+        Err(Error::config(format!(
+            "no database is configured; {looked_for}"
+        )))
     }
 }
 
@@ -247,37 +218,37 @@ fn is_quoted(value: &str) -> bool {
     value.starts_with(['"', '\'', '`']) || value.ends_with(['"', '\'', '`'])
 }
 
-fn check_url(name: &str, value: &str, problems: &mut Vec<String>) {
-    let scheme = value
-        .split("://")
-        .next()
-        .unwrap_or_default()
-        .to_ascii_lowercase();
+fn check_url(value: &str) -> Result<(), String> {
+    let scheme = value.split("://").next().unwrap_or_default();
+    let scheme = scheme.to_ascii_lowercase();
     if is_quoted(value) {
-        problems.push(format!("{name} is in quotes; remove them"));
+        Err("remove the quotes".to_owned())
     } else if value.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        problems.push(format!("{name} holds a space or a line break"));
+        Err("remove the space or line break".to_owned())
     } else if scheme == "redis" || scheme == "rediss" {
-        problems.push(format!(
-            "{name} is a {scheme}:// address; it must be the REST URL, like https://example.upstash.io"
-        ));
+        Err(format!(
+            "use the REST URL, like https://example.upstash.io, not a {scheme}:// address"
+        ))
     } else if parse_rest_url(value).is_none() {
-        problems.push(format!(
-            "{name} must be a URL like https://example.upstash.io"
-        ));
+        Err("use a URL like https://example.upstash.io".to_owned())
+    } else {
+        Ok(())
     }
 }
 
-fn check_token(name: &str, value: &str, problems: &mut Vec<String>) {
-    if is_quoted(value) {
-        problems.push(format!("{name} is in quotes; remove them"));
+fn check_token(value: &str) -> Result<(), String> {
+    let problem = if is_quoted(value) {
+        "remove the quotes"
     } else if value.to_ascii_lowercase().starts_with("bearer ") {
-        problems.push(format!("{name} must be the token alone, without Bearer"));
+        "use the token alone, without Bearer"
     } else if value.contains("://") {
-        problems.push(format!("{name} is a URL; it must be the REST token"));
+        "use the REST token, not a URL"
     } else if value.contains(|c: char| c.is_whitespace() || c.is_control() || !c.is_ascii()) {
-        problems.push(format!("{name} holds a character that no token has"));
-    }
+        "use the token: no token has spaces, control characters or others than ASCII"
+    } else {
+        return Ok(());
+    };
+    Err(problem.to_owned())
 }
 
 pub(crate) fn parse_rest_url(value: &str) -> Option<Url> {
@@ -285,41 +256,24 @@ pub(crate) fn parse_rest_url(value: &str) -> Option<Url> {
 }
 
 /// `rediss://default:TOKEN@HOST.upstash.io:6379` → REST URL and token.
-fn from_tcp_url(name: &str, value: &str) -> Result<(String, String), String> {
-    let serve = format!(
-        "{name} is not an Upstash address; for a Redis of your own run `restis serve --redis URL` \
-         and set UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN to it"
-    );
+fn from_tcp_url(value: &str) -> Result<(String, String), String> {
+    let serve = "use an Upstash address; for a Redis of your own run `restis serve --redis URL` \
+                 and set UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN to it";
     if is_quoted(value) {
-        return Err(format!("{name} is in quotes; remove them"));
+        return Err("remove the quotes".to_owned());
     }
-    let url = address::parse(value).ok_or_else(|| format!("{name} is not a URL"))?;
+    let url = address::parse(value).ok_or_else(|| "use a URL".to_owned())?;
     let host = url.host_str().unwrap_or_default();
     if !matches!(url.scheme(), "redis" | "rediss") || !host.ends_with(".upstash.io") {
-        return Err(serve);
+        return Err(serve.to_owned());
     }
     let token = percent_encoding::percent_decode_str(url.password().unwrap_or_default())
         .decode_utf8()
-        .map_err(|_| format!("{name} holds a password that is not text"))?;
+        .map_err(|_| "use a password that is text".to_owned())?;
     if token.is_empty() {
-        return Err(format!("{name} holds no password"));
+        return Err("put the token into it, as the password".to_owned());
     }
     Ok((format!("https://{host}"), token.into_owned()))
-}
-
-/// `1500`, `1500ms` or `1.5s`; above zero, at most an hour.
-fn parse_duration(value: &str) -> Option<Duration> {
-    let (number, unit_ms) = if let Some(number) = value.strip_suffix("ms") {
-        (number, 1.0)
-    } else if let Some(number) = value.strip_suffix('s') {
-        (number, 1000.0)
-    } else {
-        (value, 1.0)
-    };
-    let ms = number.trim().parse::<f64>().ok()? * unit_ms;
-    (1.0..=3_600_000.0)
-        .contains(&ms)
-        .then(|| Duration::from_micros((ms * 1000.0) as u64))
 }
 
 #[cfg(test)]

@@ -8,5 +8,6 @@ pub mod pubsub;
 mod redis;
 pub mod script;
 pub mod testing;
+pub mod variables;
 
 pub use redis::{Redis, Surface};

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::variables::Variables;
+
 /// An isolated set of keys and channels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Environment {
@@ -16,27 +18,23 @@ pub enum Environment {
 impl Environment {
     /// Finds the environment: `EVENTS_ENV`, `VERCEL_ENV`, `APP_ENV`, `RUST_ENV`, `NODE_ENV`, else development.
     ///
-    /// # Errors
-    /// Names the variable whose value is unknown: guessing could mix environments.
-    pub fn from_vars(var: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
-        for name in [
+    /// `None`, and a problem of the variable, when its value is unknown: guessing could mix environments.
+    pub fn from_vars(vars: &mut Variables<'_>) -> Option<Self> {
+        let names = [
             "EVENTS_ENV",
             "VERCEL_ENV",
             "APP_ENV",
             "RUST_ENV",
             "NODE_ENV",
-        ] {
-            let Some(value) = var(name)
-                .map(|v| v.trim().to_ascii_lowercase())
-                .filter(|v| !v.is_empty())
-            else {
-                continue;
-            };
-            return Self::parse(&value).ok_or_else(|| {
-                format!("{name}: `{value}` is not development, staging or production")
-            });
-        }
-        Ok(Self::Development)
+        ];
+        let Some(name) = names.into_iter().find(|name| vars.text(name).is_some()) else {
+            return Some(Self::Development);
+        };
+        vars.parsed(name, |value| {
+            let environment = Self::parse(&value.to_ascii_lowercase());
+            environment
+                .ok_or_else(|| format!("`{value}` is not development, staging or production"))
+        })
     }
 
     fn parse(value: &str) -> Option<Self> {
@@ -69,11 +67,12 @@ mod tests {
     use super::*;
 
     fn find(set: &[(&str, &str)]) -> Result<Environment, String> {
-        Environment::from_vars(|name| {
-            set.iter()
-                .find(|(n, _)| *n == name)
-                .map(|(_, v)| (*v).to_owned())
-        })
+        let lookup = |name: &str| {
+            let found = set.iter().find(|(n, _)| *n == name);
+            found.map(|(_, value)| (*value).to_owned())
+        };
+        let mut vars = Variables::new(&lookup);
+        Environment::from_vars(&mut vars).ok_or_else(|| vars.into_problems().concat())
     }
 
     #[test]

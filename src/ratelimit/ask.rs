@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 
 use super::{
-    builder::ClockSource,
     decision::{Decision, LimitState, Reason},
     identifier::twin_part,
     limit::{EXACT, Kind, Limit},
     limiter::{RateLimiter, Who},
     lists::{self, Members},
+    policy::ClockSource,
     query::Query,
 };
 use crate::{Error, FromReply, Reply, Result, Script, script::ScriptCall};
@@ -68,7 +68,7 @@ impl RateLimiter {
             return self.read_window(limit, cost, now, reply);
         }
         let members = match query {
-            Some(query) if self.0.protection => lists::members(query),
+            Some(query) if self.0.policy.protection => lists::members(query),
             _ => Members::default(),
         };
         let mut at = now;
@@ -84,8 +84,10 @@ impl RateLimiter {
 
     /// One window, a cost that it can hold and nothing else to look up: most decisions.
     fn one_window(&self, ask: Ask) -> Option<(&Limit, u64)> {
-        let more = self.0.source == ClockSource::Server || self.0.dynamic || self.0.protection;
-        match (&self.0.limits[..], ask) {
+        let more = self.0.policy.clock == ClockSource::Server
+            || self.0.policy.dynamic
+            || self.0.policy.protection;
+        match (&self.0.policy.limits[..], ask) {
             ([limit], Ask::Take(cost @ 1.., most))
                 if matches!(limit.kind, Kind::Fixed | Kind::Sliding)
                     && cost == most
@@ -124,13 +126,13 @@ impl RateLimiter {
         members: &Members<'_>,
         now: u64,
     ) -> ScriptCall<'static> {
-        let server = self.0.source == ClockSource::Server;
+        let server = self.0.policy.clock == ClockSource::Server;
         let script = if server {
             &LIMIT_BY_SERVER_CLOCK
         } else {
             &LIMIT
         };
-        let mut keys = Vec::with_capacity(self.0.limits.len() * 2 + 2);
+        let mut keys = Vec::with_capacity(self.0.policy.limits.len() * 2 + 2);
         let (what, cost, most) = match ask {
             Ask::Take(cost, most) => ("take", signed(cost), signed(most)),
             Ask::Peek => ("peek", 1, 1),
@@ -138,16 +140,16 @@ impl RateLimiter {
         };
         let (members, allowing) = (&members.all, members.allowing);
         let call = script.call().arg(what).arg(members.len()).arg(allowing);
-        let mut call = call.arg(self.0.limits.len());
-        let overrides = u64::from(self.0.dynamic) * 2;
-        for limit in &self.0.limits {
+        let mut call = call.arg(self.0.policy.limits.len());
+        let overrides = u64::from(self.0.policy.dynamic) * 2;
+        for limit in &self.0.policy.limits {
             let id = who.of(limit);
             self.counters(limit, id, now, server, &mut keys);
             let (window, rate) = match limit.kind {
                 Kind::Calendar(calendar) => (calendar.period(now).1, calendar.start(now)),
                 _ => (limit.window_ms, limit.rate),
             };
-            if self.0.dynamic {
+            if self.0.policy.dynamic {
                 keys.push(format!("{}:dynamic:global", self.0.prefix));
                 keys.push(format!("{}:dynamic:of:{id}", self.0.prefix));
             }
@@ -172,7 +174,7 @@ impl RateLimiter {
     }
 
     fn run<T: FromReply>(&self, mut call: ScriptCall<'_>) -> impl Future<Output = Result<T>> {
-        if let Some(timeout) = self.0.timeout {
+        if let Some(timeout) = self.0.policy.timeout {
             call = call.timeout(timeout);
         }
         call.run(&self.0.redis)
@@ -188,7 +190,7 @@ impl RateLimiter {
         };
         Ok(Decision {
             allowed,
-            shadowed: self.0.shadow,
+            shadowed: self.0.policy.shadow,
             reason: Reason::Limit,
             taken: if allowed { cost } else { 0 },
             now_ms: now,
@@ -209,7 +211,7 @@ impl RateLimiter {
         };
         let listed = |reason| Decision {
             allowed: reason == Reason::AllowList,
-            shadowed: self.0.shadow,
+            shadowed: self.0.policy.shadow,
             reason,
             taken: 0,
             now_ms: unsigned(now),
@@ -236,7 +238,7 @@ impl RateLimiter {
         };
         Ok(Decision {
             allowed: verdict == 1,
-            shadowed: self.0.shadow,
+            shadowed: self.0.policy.shadow,
             reason: Reason::Limit,
             taken: if verdict == 1 { unsigned(second) } else { 0 },
             now_ms: unsigned(now),

@@ -9,39 +9,12 @@ use super::{
     limit::{Kind, Limit},
     limiter::{Inner, RateLimiter},
     local::Local,
+    policy::{ClockSource, FailurePolicy, Policy},
 };
 use crate::{Clock, Redis, SystemClock};
 
 /// Identifiers that this process remembers.
 const REMEMBERED: usize = 10_000;
-
-/// Where a decision takes the time from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ClockSource {
-    /// The machine that asks, as in JavaScript.
-    #[default]
-    Client,
-    /// The server; its script computes key names and locks the whole database on Upstash.
-    ///
-    /// Redis knows no calendar: a day or month takes a second request where the machine that asks is
-    /// in another.
-    Server,
-}
-
-/// What happens while the store does not answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum FailurePolicy {
-    /// The caller gets the error and decides.
-    #[default]
-    Error,
-    /// Requests go on.
-    Open,
-    /// Requests are refused.
-    Closed,
-    /// The limits are counted in this process: each process allows the whole of them.
-    Local,
-}
 
 /// Builds a [`RateLimiter`].
 #[derive(Debug)]
@@ -51,12 +24,12 @@ pub struct RateLimiterBuilder(Inner);
 impl RateLimiterBuilder {
     /// Adds a limit to the same decision: all take the cost, or none does.
     pub fn and(mut self, limit: Limit) -> Self {
-        self.0.limits.push(limit);
+        self.0.policy.limits.push(limit);
         self
     }
     /// The start of every key; `@upstash/ratelimit` by default.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
-        self.0.prefix = prefix.into();
+        self.0.policy.prefix = Some(prefix.into());
         self
     }
     /// Writes identifiers as `{identifier}`, so that a Redis Cluster keeps the keys of each together.
@@ -65,12 +38,12 @@ impl RateLimiterBuilder {
     /// are then not those of other clients. With lists or dynamic limits, which are for all
     /// identifiers, put the braces into the prefix instead.
     pub fn hash_tags(mut self) -> Self {
-        self.0.hash_tags = true;
+        self.0.policy.hash_tags = true;
         self
     }
     /// Where decisions take the time from.
     pub fn clock_source(mut self, source: ClockSource) -> Self {
-        self.0.source = source;
+        self.0.policy.clock = source;
         self
     }
     /// The clock of [`ClockSource::Client`] and of the block cache.
@@ -80,38 +53,38 @@ impl RateLimiterBuilder {
     }
     /// What happens while the store does not answer.
     pub fn on_failure(mut self, policy: FailurePolicy) -> Self {
-        self.0.policy = policy;
+        self.0.policy.on_failure = policy;
         self
     }
     /// How long the store may take before the failure policy decides.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.0.timeout = Some(timeout);
+        self.0.policy.timeout = Some(timeout);
         self
     }
     /// Honours limits set in the store, for all and for one identifier.
     pub fn dynamic_limits(mut self) -> Self {
-        self.0.dynamic = true;
+        self.0.policy.dynamic = true;
         self
     }
     /// Looks callers up in the deny and allow lists, in the same round trip.
     pub fn protection(mut self) -> Self {
-        self.0.protection = true;
+        self.0.policy.protection = true;
         self
     }
     /// Where [`refresh_deny_list`](RateLimiter::refresh_deny_list) gets addresses to deny; turns
     /// [`protection`](Self::protection) on.
     pub fn deny_feed(mut self, feed: DenyFeed) -> Self {
-        self.0.feed = Some(feed);
-        self.protection()
+        self.0.policy.deny_list = Some(feed);
+        self
     }
     /// Counts and reports refusals, but lets every request go on.
     pub fn shadow(mut self) -> Self {
-        self.0.shadow = true;
+        self.0.policy.shadow = true;
         self
     }
     /// Makes [`RateLimiter::record`] write analytics.
     pub fn analytics(mut self) -> Self {
-        self.0.analytics = true;
+        self.0.policy.analytics = true;
         self
     }
     /// How many blocked identifiers are remembered; 10,000 by default, 0 for none.
@@ -129,43 +102,46 @@ impl RateLimiterBuilder {
     /// [given back](RateLimiter::give_back). Lists and dynamic limits are looked up when the store is
     /// asked. 0 and 1 take nothing ahead.
     pub fn take_ahead(mut self, permits: u64) -> Self {
-        self.0.ahead = (permits > 1).then(|| Advance::new(permits, REMEMBERED));
+        self.0.policy.take_ahead = permits;
         self
     }
     /// Builds the limiter.
-    pub fn build(mut self) -> RateLimiter {
-        if self.0.limits.len() > 1 || self.0.limits.iter().any(Limit::is_per_group) {
-            self.0.ahead = None;
-        }
-        Limit::tell_apart(&mut self.0.limits);
-        self.0.can_meet = Limit::can_meet(&self.0.limits);
-        if let Some(limit) = self.0.limits.first() {
+    pub fn build(self) -> RateLimiter {
+        let mut inner = self.0;
+        let policy = &mut inner.policy;
+        policy.protection |= policy.deny_list.is_some();
+        let one = policy.limits.len() == 1 && !policy.limits.iter().any(Limit::is_per_group);
+        inner.ahead =
+            (one && policy.take_ahead > 1).then(|| Advance::new(policy.take_ahead, REMEMBERED));
+        Limit::tell_apart(&mut policy.limits);
+        inner.can_meet = Limit::can_meet(&policy.limits);
+        if let Some(limit) = policy.limits.first() {
             let keys = 1 + u8::from(limit.kind == Kind::Sliding);
-            self.0.window = format!("{} {} {keys} ", limit.amount, limit.window_ms);
+            inner.window = format!("{} {} {keys} ", limit.amount, limit.window_ms);
         }
-        RateLimiter(Arc::new(self.0))
+        if let Some(prefix) = &policy.prefix {
+            inner.prefix.clone_from(prefix);
+        }
+        RateLimiter(Arc::new(inner))
     }
 }
 
 impl RateLimiter {
     /// Starts with one limit; [`and`](RateLimiterBuilder::and) adds more.
     pub fn builder(redis: Redis, limit: Limit) -> RateLimiterBuilder {
+        Self::with_policy(redis, Policy::new([limit]))
+    }
+
+    /// Starts with all settings of a policy, such as one that was read from JSON. Without a limit
+    /// it allows everything.
+    pub fn with_policy(redis: Redis, policy: Policy) -> RateLimiterBuilder {
         RateLimiterBuilder(Inner {
             redis,
-            limits: vec![limit],
+            policy,
             window: String::new(),
             can_meet: false,
             prefix: "@upstash/ratelimit".into(),
-            hash_tags: false,
             clock: Arc::new(SystemClock::new()),
-            source: ClockSource::Client,
-            policy: FailurePolicy::Error,
-            timeout: None,
-            dynamic: false,
-            protection: false,
-            feed: None,
-            shadow: false,
-            analytics: false,
             blocks: BlockCache::new(REMEMBERED),
             local: Local::new(REMEMBERED),
             ahead: None,

@@ -51,7 +51,7 @@ impl RateLimiter {
     }
 
     async fn set_override(&self, key: String, limit: Option<u64>) -> Result<()> {
-        if !self.0.dynamic {
+        if !self.0.policy.dynamic {
             return Err(Error::invalid_input(
                 "build the limiter with dynamic_limits() first",
             ));
@@ -135,7 +135,7 @@ impl RateLimiter {
     /// # Errors
     /// Whatever the client returns.
     pub async fn record(&self, query: Query<'_>, decision: &Decision) -> Result<()> {
-        if !self.0.analytics {
+        if !self.0.policy.analytics {
             return Ok(());
         }
         analytics::record(

@@ -1,10 +1,14 @@
 //! Addresses to deny that somebody else lists, fetched from time to time.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
+use serde::Deserialize;
 use url::Url;
 
 use super::{limiter::RateLimiter, lists};
@@ -28,10 +32,21 @@ const MAX_ADDRESSES: usize = 500_000;
 const CHUNK: usize = 5_000;
 
 /// Where a list of addresses comes from: text with one address or network a line, `#` for comments.
-#[derive(Debug)]
+///
+/// Clones are the same feed. In JSON its address.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "String")]
 pub struct DenyFeed {
     url: Url,
-    next_look_ms: AtomicU64,
+    next_look_ms: Arc<AtomicU64>,
+}
+
+impl TryFrom<String> for DenyFeed {
+    type Error = Error;
+
+    fn try_from(url: String) -> Result<Self> {
+        Self::new(&url)
+    }
 }
 
 impl DenyFeed {
@@ -48,7 +63,7 @@ impl DenyFeed {
         }
         Ok(Self {
             url,
-            next_look_ms: AtomicU64::new(0),
+            next_look_ms: Arc::default(),
         })
     }
 
@@ -102,7 +117,7 @@ impl RateLimiter {
     /// The list is not there or holds no address: the one before stays, and another process tries
     /// again after half a minute. Or whatever the client returns.
     pub async fn refresh_deny_list(&self) -> Result<bool> {
-        let Some(feed) = &self.0.feed else {
+        let Some(feed) = &self.0.policy.deny_list else {
             return Ok(false);
         };
         let now = self.0.clock.now_ms();

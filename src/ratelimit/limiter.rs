@@ -6,12 +6,11 @@ use super::{
     advance::{Advance, Spent},
     ask::Ask,
     block_cache::{Block, BlockCache, Mark},
-    builder::{ClockSource, FailurePolicy},
     decision::{Decision, LimitState, Reason},
-    feed::DenyFeed,
     identifier::{apart, group_part, key_part, organisation_part, tagged},
     limit::{Kind, Limit},
     local::Local,
+    policy::{ClockSource, FailurePolicy, Policy},
     query::Query,
 };
 use crate::{
@@ -30,22 +29,13 @@ pub struct RateLimiter(pub(super) Arc<Inner>);
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) redis: Redis,
-    pub(super) limits: Vec<Limit>,
+    pub(super) policy: Policy,
     /// The first limit as [`window_call`](RateLimiter::window_call) writes it.
     pub(super) window: String,
     /// Whether keys of different identifiers can be the same.
     pub(super) can_meet: bool,
     pub(super) prefix: String,
-    pub(super) hash_tags: bool,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) source: ClockSource,
-    pub(super) policy: FailurePolicy,
-    pub(super) timeout: Option<Duration>,
-    pub(super) dynamic: bool,
-    pub(super) protection: bool,
-    pub(super) feed: Option<DenyFeed>,
-    pub(super) shadow: bool,
-    pub(super) analytics: bool,
     pub(super) blocks: BlockCache,
     pub(super) local: Local,
     pub(super) ahead: Option<Advance>,
@@ -106,7 +96,7 @@ impl RateLimiter {
         if let Some(block) = self.0.blocks.find(&known, query.cost, now, mark) {
             let decision = Decision {
                 allowed: false,
-                shadowed: self.0.shadow,
+                shadowed: self.0.policy.shadow,
                 reason: Reason::CacheBlock,
                 taken: 0,
                 now_ms: now,
@@ -151,7 +141,7 @@ impl RateLimiter {
                 reset_ms: state.reset_ms,
             };
             // By this machine's clock, and not later: the time of asking is before that of deciding.
-            let ends_ms = match self.0.source {
+            let ends_ms = match self.0.policy.clock {
                 ClockSource::Client => store.reset_ms,
                 ClockSource::Server => (now + store.reset_ms).saturating_sub(decision.now_ms),
             };
@@ -164,7 +154,7 @@ impl RateLimiter {
     fn spent(&self, spent: &Spent, taken: u64, now_ms: u64) -> Decision {
         Decision {
             allowed: true,
-            shadowed: self.0.shadow,
+            shadowed: self.0.policy.shadow,
             reason: Reason::Ahead,
             taken,
             now_ms,
@@ -244,7 +234,7 @@ impl RateLimiter {
         let who = Who::new(&key, &group);
         let now = self.0.clock.now_ms();
         let refunded = self.ask(who, Ask::GiveBack(cost), None, now).await;
-        if self.0.protection {
+        if self.0.policy.protection {
             self.0.blocks.lift_all();
         } else {
             self.0.blocks.lift(&key, &group);
@@ -268,15 +258,15 @@ impl RateLimiter {
     }
 
     async fn forget(&self, key: &str) -> Result<()> {
-        let own = || self.0.limits.iter().filter(|limit| !limit.per_group);
+        let own = || self.0.policy.limits.iter().filter(|limit| !limit.per_group);
         let timed = |limit: &Limit| !matches!(limit.kind, Kind::Bucket | Kind::Gcra);
-        let now = if self.0.source == ClockSource::Server && own().any(timed) {
+        let now = if self.0.policy.clock == ClockSource::Server && own().any(timed) {
             let (seconds, micros) = self.0.redis.time().await?;
             seconds * 1000 + u64::from(micros) / 1000
         } else {
             self.0.clock.now_ms()
         };
-        let mut keys = Vec::with_capacity(self.0.limits.len() * 2);
+        let mut keys = Vec::with_capacity(self.0.policy.limits.len() * 2);
         for limit in own() {
             self.counters(limit, key, now, false, &mut keys);
         }
@@ -288,13 +278,13 @@ impl RateLimiter {
 
     /// The limits, in the order in which they were given.
     pub fn limits(&self) -> &[Limit] {
-        &self.0.limits
+        &self.0.policy.limits
     }
 
     /// The part of a key that stands for an identifier.
     pub(super) fn part<'i>(&self, identifier: &'i str) -> Result<Cow<'i, str>> {
         let part = self.own_part(identifier)?;
-        Ok(if self.0.hash_tags {
+        Ok(if self.0.policy.hash_tags {
             Cow::Owned(tagged(&part))
         } else {
             part
@@ -307,7 +297,7 @@ impl RateLimiter {
             return self.part(query.identifier);
         };
         let part = organisation_part(organisation, query.identifier)?;
-        Ok(Cow::Owned(if self.0.hash_tags {
+        Ok(Cow::Owned(if self.0.policy.hash_tags {
             tagged(&part)
         } else {
             part
@@ -316,7 +306,7 @@ impl RateLimiter {
 
     /// The name under which a refusal is remembered: with lists one of all that they look at.
     fn known_as<'i>(&self, who: Who<'i>, query: &Query<'_>) -> Cow<'i, str> {
-        if !self.0.protection {
+        if !self.0.policy.protection {
             return who.known_as();
         }
         let ip = query.ip.map(|ip| ip.to_string()).unwrap_or_default();
@@ -334,7 +324,7 @@ impl RateLimiter {
 
     /// Forgets that an identifier is blocked, in any group.
     pub(super) fn lift(&self, key: &str) {
-        if self.has_groups() || self.0.protection {
+        if self.has_groups() || self.0.policy.protection {
             self.0.blocks.lift_all();
         } else {
             self.0.blocks.lift(key, "");
@@ -343,7 +333,7 @@ impl RateLimiter {
 
     /// Whether lists are looked up.
     pub fn has_lists(&self) -> bool {
-        self.0.protection
+        self.0.policy.protection
     }
 
     /// The decision about a caller that no list can be asked about.
@@ -351,7 +341,7 @@ impl RateLimiter {
     pub(crate) fn denied(&self) -> Decision {
         Decision {
             allowed: false,
-            shadowed: self.0.shadow,
+            shadowed: self.0.policy.shadow,
             reason: Reason::DenyList,
             taken: 0,
             now_ms: self.0.clock.now_ms(),
@@ -362,7 +352,7 @@ impl RateLimiter {
     }
 
     fn has_groups(&self) -> bool {
-        self.0.limits.iter().any(Limit::is_per_group)
+        self.0.policy.limits.iter().any(Limit::is_per_group)
     }
 
     /// The part that stands for the group; empty where no limit asks for it.
@@ -379,7 +369,7 @@ impl RateLimiter {
 
     pub(super) fn group_part(&self, group: &str) -> Result<String> {
         let part = group_part(&self.own_part(group)?);
-        Ok(if self.0.hash_tags {
+        Ok(if self.0.policy.hash_tags {
             tagged(&part)
         } else {
             part
@@ -401,7 +391,7 @@ impl RateLimiter {
         {
             // The cache works with this machine's clock, also where the server's decided.
             let now = self.0.clock.now_ms();
-            let here = |at_ms: u64| match self.0.source {
+            let here = |at_ms: u64| match self.0.policy.clock {
                 ClockSource::Client => at_ms,
                 ClockSource::Server => (now + at_ms).saturating_sub(decision.now_ms),
             };
@@ -410,7 +400,7 @@ impl RateLimiter {
                 .iter_mut()
                 .for_each(|s| s.reset_ms = here(s.reset_ms));
             let until_ms = here(until);
-            let elsewhere = self.0.protection || self.0.dynamic;
+            let elsewhere = self.0.policy.protection || self.0.policy.dynamic;
             let block = Block {
                 until_ms,
                 known_until_ms: until_ms.min(if elsewhere { now + SHORT_MS } else { u64::MAX }),
@@ -430,7 +420,7 @@ impl RateLimiter {
         error: Error,
         now_ms: u64,
     ) -> Result<Decision> {
-        let allowed = match self.0.policy {
+        let allowed = match self.0.policy.on_failure {
             FailurePolicy::Error => return Err(error),
             FailurePolicy::Open => true,
             FailurePolicy::Closed => false,
@@ -440,7 +430,7 @@ impl RateLimiter {
         self.0.redis.metrics().count("ratelimit_unavailable", 1);
         Ok(Decision {
             allowed,
-            shadowed: self.0.shadow,
+            shadowed: self.0.policy.shadow,
             reason: Reason::Unavailable,
             taken: 0,
             now_ms,
@@ -455,12 +445,12 @@ impl RateLimiter {
 
     fn locally(&self, who: Who<'_>, query: &Query<'_>, error: &Error, now_ms: u64) -> Decision {
         let costs = (query.cost, query.most);
-        let outcome = self.0.local.take(&self.0.limits, who, costs, now_ms);
+        let outcome = self.0.local.take(&self.0.policy.limits, who, costs, now_ms);
         tracing::warn!(%error, outcome.allowed, "decided without the store");
         self.0.redis.metrics().count("ratelimit_local", 1);
         Decision {
             allowed: outcome.allowed,
-            shadowed: self.0.shadow,
+            shadowed: self.0.policy.shadow,
             reason: Reason::Local,
             taken: outcome.taken,
             now_ms,
