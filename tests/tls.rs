@@ -222,7 +222,10 @@ async fn the_authority_may_come_from_a_file_that_the_environment_names() {
         _ => None,
     });
     let text = missing.unwrap_err().to_string();
-    assert!(text.contains("REDIS_CA_FILE: the file cannot be read"), "{text}");
+    assert!(
+        text.contains("REDIS_CA_FILE: the file cannot be read"),
+        "{text}"
+    );
 }
 
 #[tokio::test]

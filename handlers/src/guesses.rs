@@ -1,4 +1,4 @@
-//! Clients that present session cookies nobody was given: after some of them they have to wait.
+//! Limits clients that present invalid session cookies.
 
 use std::{
     collections::HashMap,

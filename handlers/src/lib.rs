@@ -16,6 +16,7 @@ mod host;
 mod live;
 mod openapi;
 mod policies;
+#[macro_use]
 pub mod problem;
 mod routes;
 mod schemas;

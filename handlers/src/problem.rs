@@ -4,6 +4,8 @@
 //! (`urn:restis:problem:CODE`), `title`, `status`, `code` and a `detail` that says what to do.
 //! [`TYPES`] lists them all. Source: <https://www.rfc-editor.org/rfc/rfc9457>.
 
+#[macro_use]
+pub(crate) mod responses;
 mod types;
 
 pub use types::{ProblemType, TYPES};

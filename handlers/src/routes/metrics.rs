@@ -3,12 +3,18 @@
 use crate::{
     AppState,
     auth::{Caller, Scope},
-    problem::{ProblemDocument, Result},
+    problem::Result,
 };
 use axum::{extract::State, response::IntoResponse};
 use http::header;
 
 group!(metrics);
+
+problems!(
+    MetricsProblems:
+    401 "No accepted service token",
+    403 "The token lacks `metrics`, or is bound to organisations"
+);
 
 /// Gives the counters and latencies of this instance in the text format of Prometheus.
 ///
@@ -16,8 +22,7 @@ group!(metrics);
 #[utoipa::path(get, path = "/api/metrics", tag = "health", security(("service_token" = [])),
     responses(
         (status = 200, description = "The numbers", body = String, content_type = "text/plain"),
-        (status = 401, description = "No accepted service token", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, description = "The token lacks `metrics`, or is bound to organisations", body = ProblemDocument, content_type = "application/problem+json"),
+        MetricsProblems,
     ))]
 async fn metrics(State(state): State<AppState>, caller: Caller) -> Result<impl IntoResponse> {
     caller.require(Scope::Metrics)?;

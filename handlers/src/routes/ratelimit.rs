@@ -6,7 +6,10 @@ use crate::{
     deferred::Deferred,
     extract::{self, at_most},
     policies::DEFAULT_POLICY,
-    problem::{Problem, ProblemDocument, Result},
+    problem::{
+        Problem, Result,
+        responses::{JsonProblems, QueryProblems, ServiceProblems},
+    },
 };
 use axum::{
     Json,
@@ -166,19 +169,19 @@ fn counted(pairs: Vec<(String, u64)>) -> Vec<Counted> {
     each.map(|(name, count)| Counted { name, count }).collect()
 }
 
+problems!(
+    CheckProblems:
+    403 "The token lacks `ratelimit:check` or the organisation",
+    404 "No such policy",
+    429 "The request must wait"
+);
+
 /// Takes the cost from a limit and says whether the request may go on.
 #[utoipa::path(post, path = "/api/ratelimit", tag = "ratelimit", security(("service_token" = [])),
     request_body = CheckRequest,
     responses(
         (status = 200, description = "The request may go on", body = DecisionBody),
-        (status = 400, description = "The question is not valid", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 401, description = "No accepted service token", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, description = "The token lacks `ratelimit:check` or the organisation", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "No such policy", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too large", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 415, description = "The body is not JSON", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 429, description = "The request must wait", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, description = "The store does not answer", body = ProblemDocument, content_type = "application/problem+json"),
+        CheckProblems, ServiceProblems, JsonProblems, QueryProblems,
     ))]
 async fn check(
     State(state): State<AppState>,
@@ -231,15 +234,17 @@ async fn check(
     Ok(answer)
 }
 
+problems!(
+    PeekProblems:
+    403 "The token lacks `ratelimit:check` or the organisation",
+    404 "No such policy"
+);
+
 /// Says what a request of cost 1 would find; takes nothing.
 #[utoipa::path(get, path = "/api/ratelimit", tag = "ratelimit", security(("service_token" = [])), params(Target),
     responses(
         (status = 200, description = "What is left", body = DecisionBody),
-        (status = 400, description = "The question is not valid", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 401, description = "No accepted service token", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, description = "The token lacks `ratelimit:check` or the organisation", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "No such policy", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, description = "The store does not answer", body = ProblemDocument, content_type = "application/problem+json"),
+        PeekProblems, ServiceProblems, QueryProblems,
     ))]
 async fn peek(
     State(state): State<AppState>,
@@ -258,15 +263,17 @@ async fn peek(
     Ok((rate_headers(policy, limiter, &decision, style), body).into_response())
 }
 
+problems!(
+    ResetProblems:
+    403 "The token lacks `ratelimit:admin` or the organisation",
+    404 "No such policy"
+);
+
 /// Forgets what an identifier has used.
 #[utoipa::path(delete, path = "/api/ratelimit", tag = "ratelimit", security(("service_token" = [])), params(Target),
     responses(
         (status = 204, description = "Nothing is counted any more"),
-        (status = 400, description = "The question is not valid", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 401, description = "No accepted service token", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, description = "The token lacks `ratelimit:admin` or the organisation", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "No such policy", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, description = "The store does not answer", body = ProblemDocument, content_type = "application/problem+json"),
+        ResetProblems, ServiceProblems, QueryProblems,
     ))]
 async fn reset(
     State(state): State<AppState>,
@@ -281,15 +288,17 @@ async fn reset(
     Ok(StatusCode::NO_CONTENT)
 }
 
+problems!(
+    UsageProblems:
+    403 "The token lacks `ratelimit:admin`, or is bound to organisations",
+    404 "No such policy"
+);
+
 /// Tells what was allowed and refused by hour; empty unless the policy has `analytics`.
 #[utoipa::path(get, path = "/api/ratelimit/usage", tag = "ratelimit", security(("service_token" = [])), params(UsageQuery),
     responses(
         (status = 200, description = "Usage by hour", body = UsageBody),
-        (status = 400, description = "The question is not valid", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 401, description = "No accepted service token", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, description = "The token lacks `ratelimit:admin`, or is bound to organisations", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "No such policy", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, description = "The store does not answer", body = ProblemDocument, content_type = "application/problem+json"),
+        UsageProblems, ServiceProblems, QueryProblems,
     ))]
 async fn usage(
     State(state): State<AppState>,

@@ -5,7 +5,10 @@ use crate::{
     AppState,
     auth::{Caller, Scope},
     extract::ApiJson,
-    problem::{Problem, ProblemDocument, Result},
+    problem::{
+        Problem, Result,
+        responses::{JsonProblems, ServiceProblems},
+    },
 };
 use axum::{Json, extract::State};
 use http::StatusCode;
@@ -22,6 +25,12 @@ pub(super) struct Told {
     processes: i64,
 }
 
+problems!(
+    HintProblems:
+    400 "It is not JSON, or too large",
+    403 "The token lacks `events:publish` or is bound to organisations"
+);
+
 /// Sends a hint, any JSON of up to 8 KB, to those who listen at this moment; nothing keeps it.
 ///
 /// For what is true elsewhere, such as "the configuration changed". Services hear it by
@@ -30,12 +39,7 @@ pub(super) struct Told {
     request_body(content = Value, content_type = "application/json"),
     responses(
         (status = 202, description = "It was sent", body = Told),
-        (status = 400, description = "It is not JSON, or too large", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 401, description = "No accepted service token", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, description = "The token lacks `events:publish` or is bound to organisations", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too large", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 415, description = "The body is not JSON", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, description = "The store does not answer", body = ProblemDocument, content_type = "application/problem+json"),
+        HintProblems, ServiceProblems, JsonProblems,
     ))]
 pub(super) async fn hint(
     State(state): State<AppState>,

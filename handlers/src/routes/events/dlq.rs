@@ -4,7 +4,10 @@ use crate::{
     AppState,
     auth::{Caller, Scope},
     extract::{ApiJson, ApiPath, ApiQuery, at_most},
-    problem::{Problem, ProblemDocument, Result},
+    problem::{
+        Problem, Result,
+        responses::{JsonProblems, QueryProblems, ServiceProblems},
+    },
 };
 use axum::{Json, extract::State, response::IntoResponse};
 use http::header;
@@ -128,14 +131,16 @@ fn admin<'s>(state: &'s AppState, caller: &Caller) -> Result<&'s Events> {
     Ok(state.events())
 }
 
+problems!(
+    ListProblems:
+    403 "The token lacks `events:admin` or is bound to organisations"
+);
+
 /// Lists dead letters, oldest first.
 #[utoipa::path(get, path = "/api/events/dlq", tag = "events", security(("service_token" = [])), params(ListQuery),
     responses(
         (status = 200, description = "A page", body = Letters),
-        (status = 400, description = "The question is not valid", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 401, description = "No accepted service token", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, description = "The token lacks `events:admin` or is bound to organisations", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, description = "The store does not answer", body = ProblemDocument, content_type = "application/problem+json"),
+        ListProblems, ServiceProblems, QueryProblems,
     ))]
 pub(super) async fn list(
     State(state): State<AppState>,
@@ -157,16 +162,19 @@ pub(super) async fn list(
     Ok(([(header::CACHE_CONTROL, "no-store")], body))
 }
 
+problems!(
+    InspectProblems:
+    400 "Not an id",
+    403 "The token lacks `events:admin` or is bound to organisations",
+    404 "No such letter"
+);
+
 /// Shows one dead letter.
 #[utoipa::path(get, path = "/api/events/dlq/{id}", tag = "events", security(("service_token" = [])),
     params(("id" = String, Path, description = "The letter's id")),
     responses(
         (status = 200, description = "The letter", body = Letter),
-        (status = 400, description = "Not an id", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 401, description = "No accepted service token", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, description = "The token lacks `events:admin` or is bound to organisations", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "No such letter", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, description = "The store does not answer", body = ProblemDocument, content_type = "application/problem+json"),
+        InspectProblems, ServiceProblems,
     ))]
 pub(super) async fn inspect(
     State(state): State<AppState>,
@@ -179,17 +187,20 @@ pub(super) async fn inspect(
     Ok(([(header::CACHE_CONTROL, "no-store")], body))
 }
 
+problems!(
+    RedriveProblems:
+    400 "The selection is not valid",
+    401 "No accepted service token",
+    403 "The token lacks `events:admin` or is bound to organisations",
+    503 "The store does not answer; asking again is safe"
+);
+
 /// Gives dead letters back to their subscribers as new work; each letter once, except those that cannot be read.
 #[utoipa::path(post, path = "/api/events/dlq/redrive", tag = "events", security(("service_token" = [])),
     request_body = Selection,
     responses(
         (status = 200, description = "How many went back", body = Changed),
-        (status = 400, description = "The selection is not valid", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 401, description = "No accepted service token", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, description = "The token lacks `events:admin` or is bound to organisations", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too large", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 415, description = "The body is not JSON", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, description = "The store does not answer; asking again is safe", body = ProblemDocument, content_type = "application/problem+json"),
+        RedriveProblems, JsonProblems,
     ))]
 pub(super) async fn redrive(
     State(state): State<AppState>,
@@ -202,17 +213,20 @@ pub(super) async fn redrive(
     Ok(Json(Changed { count }))
 }
 
+problems!(
+    PurgeProblems:
+    400 "The selection is not valid",
+    401 "No accepted service token",
+    403 "The token lacks `events:admin` or is bound to organisations",
+    503 "The store does not answer; asking again is safe"
+);
+
 /// Deletes dead letters for good.
 #[utoipa::path(post, path = "/api/events/dlq/purge", tag = "events", security(("service_token" = [])),
     request_body = Selection,
     responses(
         (status = 200, description = "How many are gone", body = Changed),
-        (status = 400, description = "The selection is not valid", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 401, description = "No accepted service token", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, description = "The token lacks `events:admin` or is bound to organisations", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too large", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 415, description = "The body is not JSON", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, description = "The store does not answer; asking again is safe", body = ProblemDocument, content_type = "application/problem+json"),
+        PurgeProblems, JsonProblems,
     ))]
 pub(super) async fn purge(
     State(state): State<AppState>,

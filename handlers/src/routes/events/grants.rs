@@ -5,7 +5,7 @@ use crate::{
     AppState,
     auth::{Caller, Scope},
     extract::ApiJson,
-    problem::{Problem, ProblemDocument, Result},
+    problem::{Problem, Result, responses::JsonProblems},
 };
 use axum::{
     Json,
@@ -52,17 +52,20 @@ pub(super) struct GrantBody {
     expires_ms: u64,
 }
 
+problems!(
+    GrantProblems:
+    400 "The request is not valid",
+    401 "No accepted service token",
+    403 "The token lacks `events:admin` or the organisation",
+    404 "EVENTS_GRANT_SECRETS is not set"
+);
+
 /// Makes a short-lived grant that lets a browser or app read, and send, some event types.
 #[utoipa::path(post, path = "/api/events/grants", tag = "events", security(("service_token" = [])),
     request_body = GrantRequest,
     responses(
         (status = 201, description = "The grant", body = GrantBody),
-        (status = 400, description = "The request is not valid", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 401, description = "No accepted service token", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, description = "The token lacks `events:admin` or the organisation", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too large", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 415, description = "The body is not JSON", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "EVENTS_GRANT_SECRETS is not set", body = ProblemDocument, content_type = "application/problem+json"),
+        GrantProblems, JsonProblems,
     ))]
 pub(super) async fn grant(
     State(state): State<AppState>,

@@ -4,7 +4,7 @@ use crate::{
     AppState,
     auth::{Caller, Scope},
     extract::ApiQuery,
-    problem::{Problem, ProblemDocument, Result},
+    problem::{Problem, Result, responses::QueryProblems},
 };
 use axum::{Json, extract::State, response::IntoResponse};
 use http::{StatusCode, header};
@@ -162,12 +162,16 @@ struct LastError {
     at_ms: u64,
 }
 
+problems!(
+    HealthProblems:
+    401 "A service token was sent and is not accepted"
+);
+
 /// Says whether events can be published and read, and how it goes.
 #[utoipa::path(get, path = "/api/events/health", tag = "events", security((), ("service_token" = [])), params(HealthQuery),
     responses(
         (status = 200, description = "Events can be published and read", body = EventsHealth),
-        (status = 400, description = "The question is not valid", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 401, description = "A service token was sent and is not accepted", body = ProblemDocument, content_type = "application/problem+json"),
+        HealthProblems, QueryProblems,
         (status = 503, description = "The store does not answer", body = EventsHealth),
     ))]
 pub(super) async fn health(

@@ -5,7 +5,10 @@ use crate::{
     AppState,
     extract::ApiQuery,
     live::COORDINATION,
-    problem::{Problem, ProblemDocument, Result},
+    problem::{
+        Problem, Result,
+        responses::{QueryProblems, ServiceProblems},
+    },
 };
 use axum::{Json, extract::State, response::IntoResponse};
 use http::{HeaderMap, header};
@@ -177,6 +180,12 @@ impl Page {
     }
 }
 
+problems!(
+    HistoryProblems:
+    403 "The token lacks `events:read` or the organisation",
+    410 "A batch is wanted, and events after the cursor are missing"
+);
+
 /// Reads events after a cursor; a cursor that is too old gets a reset, never a silent gap.
 ///
 /// With `Accept: application/cloudevents-batch+json` the answer is the array of events alone; the header `events-cursor`
@@ -185,11 +194,7 @@ impl Page {
 #[utoipa::path(get, path = "/api/events/history", tag = "events", security(("service_token" = []), ("grant" = []), ("grant_in_query" = [])), params(Filter),
     responses(
         (status = 200, description = "A page", body = Page),
-        (status = 400, description = "The question is not valid", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 401, description = "No accepted service token", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, description = "The token lacks `events:read` or the organisation", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 410, description = "A batch is wanted, and events after the cursor are missing", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, description = "The store does not answer", body = ProblemDocument, content_type = "application/problem+json"),
+        HistoryProblems, ServiceProblems, QueryProblems,
     ))]
 pub(super) async fn history(
     State(state): State<AppState>,

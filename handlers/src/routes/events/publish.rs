@@ -5,7 +5,7 @@ use crate::{
     AppState,
     auth::{Caller, Scope},
     extract::ApiQuery,
-    problem::{Problem, ProblemDocument, Result},
+    problem::{Problem, Result, responses::JsonProblems},
 };
 use axum::{
     Json,
@@ -140,6 +140,16 @@ impl Verdict {
     }
 }
 
+problems!(
+    PublishProblems:
+    400 "The event is not valid",
+    401 "No accepted service token",
+    403 "The token lacks `events:publish` or the organisation",
+    422 "The key was used for another event, the type is reserved, or the data does not fit the schema of its type",
+    503 "The store does not answer; nothing is stored, send again",
+    504 "`outcome-unknown`: it may be stored; send again with the same key, or the `id` that the answer names"
+);
+
 /// Publishes one event, or up to 100 as an array: each is stored, numbered and announced at once.
 ///
 /// With an `Idempotency-Key`, else with the `id` and `source` of the event, an event is published once, however often it
@@ -152,14 +162,7 @@ impl Verdict {
         (status = 201, description = "It is published", body = Verdict),
         (status = 202, description = "Told to this instance's clients only; nothing is stored", body = Verdict),
         (status = 207, description = "A verdict for each event of a batch", body = Vec<Verdict>),
-        (status = 400, description = "The event is not valid", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 401, description = "No accepted service token", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, description = "The token lacks `events:publish` or the organisation", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too large", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 415, description = "The body is not JSON", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 422, description = "The key was used for another event, the type is reserved, or the data does not fit the schema of its type", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, description = "The store does not answer; nothing is stored, send again", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 504, description = "`outcome-unknown`: it may be stored; send again with the same key, or the `id` that the answer names", body = ProblemDocument, content_type = "application/problem+json"),
+        PublishProblems, JsonProblems,
     ))]
 pub(super) async fn publish(
     State(state): State<AppState>,

@@ -9,7 +9,10 @@ use crate::{
     extract::ApiQuery,
     host::Stopping,
     live::{COORDINATION, Listener, Signal, frame, message_name},
-    problem::{Problem, ProblemDocument, Result},
+    problem::{
+        Problem, Result,
+        responses::{QueryProblems, ServiceProblems},
+    },
 };
 use axum::{
     Extension, Json,
@@ -41,14 +44,16 @@ const MOST_WAITING: usize = 256 * 1024;
 /// Local events that wait for one client while the store is asked for.
 const MOST_LOCAL: usize = 256;
 
+problems!(
+    PollProblems:
+    403 "The token lacks `events:read` or the organisation"
+);
+
 /// Waits up to a few seconds for events after a cursor, for platforms that do not stream.
 #[utoipa::path(get, path = "/api/events/poll", tag = "events", security(("service_token" = []), ("grant" = []), ("grant_in_query" = [])), params(Filter),
     responses(
         (status = 200, description = "A page; empty when nothing came in time", body = Page),
-        (status = 400, description = "The question is not valid", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 401, description = "No accepted service token", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, description = "The token lacks `events:read` or the organisation", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, description = "The store does not answer", body = ProblemDocument, content_type = "application/problem+json"),
+        PollProblems, ServiceProblems, QueryProblems,
     ))]
 pub(super) async fn poll(
     State(state): State<AppState>,
@@ -101,6 +106,13 @@ struct StreamMessage {
     id: Option<String>,
 }
 
+problems!(
+    StreamProblems:
+    401 "No accepted service token",
+    403 "The token lacks `events:read` or the organisation",
+    501 "The platform does not stream: use /api/events/poll"
+);
+
 /// Streams events as server-sent events: what was missed first, then live, each with its cursor as `id`.
 ///
 /// `Last-Event-ID` (or `lastEventId`, or `after` in the query) continues where a client was; one that is no cursor is a
@@ -112,10 +124,7 @@ struct StreamMessage {
 #[utoipa::path(get, path = "/api/events/stream", tag = "events", security(("service_token" = []), ("grant" = []), ("grant_in_query" = [])), params(Filter),
     responses(
         (status = 200, description = "The stream", body = StreamMessage, content_type = "text/event-stream"),
-        (status = 400, description = "The question is not valid", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 401, description = "No accepted service token", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, description = "The token lacks `events:read` or the organisation", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 501, description = "The platform does not stream: use /api/events/poll", body = ProblemDocument, content_type = "application/problem+json"),
+        StreamProblems, QueryProblems,
     ))]
 pub(super) async fn stream(
     State(state): State<AppState>,

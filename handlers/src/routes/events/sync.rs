@@ -8,7 +8,7 @@ use super::{
 use crate::{
     AppState,
     extract::ApiJson,
-    problem::{Problem, ProblemDocument, Result},
+    problem::{Problem, Result, responses::JsonProblems},
 };
 use axum::{Json, extract::State, response::IntoResponse};
 use http::header;
@@ -107,6 +107,14 @@ impl Sent {
     }
 }
 
+problems!(
+    SyncProblems:
+    400 "The request is not valid",
+    401 "No accepted service token",
+    403 "The token lacks `events:publish` or `events:read`, the grant `publish`, or either the organisation",
+    503 "The store does not answer; send the same again"
+);
+
 /// Takes a client's outbox and gives what it missed.
 ///
 /// Sending the same again is safe: events that were handled are `duplicate`. An event that is refused for good is
@@ -115,12 +123,7 @@ impl Sent {
     request_body = SyncRequest,
     responses(
         (status = 200, description = "A verdict for each event, and what was missed", body = SyncAnswer),
-        (status = 400, description = "The request is not valid", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 401, description = "No accepted service token", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, description = "The token lacks `events:publish` or `events:read`, the grant `publish`, or either the organisation", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too large", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 415, description = "The body is not JSON", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, description = "The store does not answer; send the same again", body = ProblemDocument, content_type = "application/problem+json"),
+        SyncProblems, JsonProblems,
     ))]
 pub(super) async fn sync(
     State(state): State<AppState>,

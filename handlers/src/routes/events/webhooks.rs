@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     ApiPath, AppState,
-    problem::{Problem, ProblemDocument, Result},
+    problem::{Problem, Result},
 };
 use axum::{body::Bytes, extract::State, response::Response};
 use http::HeaderMap;
@@ -16,6 +16,17 @@ use restis::{
     events::{Event, check_name},
 };
 use serde_json::{Value, json};
+
+problems!(
+    ReceiveProblems:
+    400 "The body is not valid",
+    401 "The signature is not accepted, or nobody has this name",
+    403 "The sender may not send this type",
+    413 "The body is too large",
+    422 "The id was used for another event, or the data does not fit the schema of its type",
+    503 "The store does not answer; send again",
+    504 "It may be stored; send again"
+);
 
 /// Takes a [Standard Webhook](https://www.standardwebhooks.com/) and publishes it as an event, once.
 ///
@@ -36,13 +47,7 @@ use serde_json::{Value, json};
         (status = 201, description = "It is published", body = Verdict),
         (status = 202, description = "Told to this instance's clients only; nothing is stored", body = Verdict),
         (status = 207, description = "A verdict for each event of a batch", body = Vec<Verdict>),
-        (status = 400, description = "The body is not valid", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 401, description = "The signature is not accepted, or nobody has this name", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, description = "The sender may not send this type", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too large", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 422, description = "The id was used for another event, or the data does not fit the schema of its type", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, description = "The store does not answer; send again", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 504, description = "It may be stored; send again", body = ProblemDocument, content_type = "application/problem+json"),
+        ReceiveProblems,
     ))]
 pub(super) async fn receive(
     State(state): State<AppState>,

@@ -3,7 +3,7 @@
 use crate::{
     AppState,
     auth::{Caller, Scope},
-    problem::{ProblemDocument, Result},
+    problem::Result,
 };
 use axum::{Json, extract::State, response::IntoResponse};
 use http::header;
@@ -37,6 +37,14 @@ struct EndpointTick {
     interrupted: bool,
 }
 
+problems!(
+    TickProblems:
+    401 "No accepted service token",
+    403 "The token lacks `events:admin` or is bound to organisations",
+    500 "The HTTP client cannot be set up",
+    503 "The store does not answer; asking again is safe"
+);
+
 /// Delivers what waits for the endpoints of `EVENTS_WEBHOOKS`, for most of `REQUEST_TIMEOUT`.
 ///
 /// A function has no background: a scheduler calls this, such as every minute. Calls may overlap. The first one makes
@@ -45,10 +53,7 @@ struct EndpointTick {
 #[utoipa::path(method(get, post), path = "/api/events/work", tag = "events", security(("service_token" = [])),
     responses(
         (status = 200, description = "What was done", body = Tick),
-        (status = 401, description = "No accepted service token", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, description = "The token lacks `events:admin` or is bound to organisations", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 500, description = "The HTTP client cannot be set up", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, description = "The store does not answer; asking again is safe", body = ProblemDocument, content_type = "application/problem+json"),
+        TickProblems,
     ))]
 pub(super) async fn tick(
     State(state): State<AppState>,

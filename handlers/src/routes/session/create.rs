@@ -2,18 +2,20 @@
 
 use super::{Browser, answer, view::SessionView};
 use crate::{
-    ApiJson, AppState,
+    ApiJson,
     auth::{Caller, Scope},
     client_ip::ClientIp,
     extract::{at_most, organisation},
-    problem::{Problem, ProblemDocument, Result},
+    problem::{
+        Problem, Result,
+        responses::{CookieProblems, JsonProblems},
+    },
 };
 use axum::{
     Json,
-    extract::State,
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use restis::session::{Creation, Device, Loaded, LoginEpoch, NewSession, Session};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -129,6 +131,15 @@ impl CreateRequest {
     }
 }
 
+problems!(
+    CreateProblems:
+    400 "The request is not valid",
+    401 "No accepted service token or assertion",
+    403 "The token lacks `session:create` or the organisation; an assertion from another site",
+    409 "The user has as many sessions as allowed, or signed out everywhere meanwhile, or the assertion was used",
+    422 "The `Idempotency-Key` was used for another login"
+);
+
 /// Creates a session for a user who has just signed in, and gives the browser its cookie.
 ///
 /// For back ends with a service token (`session:create`), or for browsers with an assertion that one
@@ -138,26 +149,15 @@ impl CreateRequest {
     responses(
         (status = 200, description = "The same login made this session before", body = SessionView),
         (status = 201, description = "Created; `Set-Cookie` carries the token", body = SessionView),
-        (status = 400, description = "The request is not valid", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 401, description = "No accepted service token or assertion", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, description = "The token lacks `session:create` or the organisation; an assertion from another site", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 409, description = "The user has as many sessions as allowed, or signed out everywhere meanwhile, or the assertion was used", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too large", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 415, description = "The body is not JSON", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 422, description = "The `Idempotency-Key` was used for another login", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 429, description = "Too many cookies that nobody was given", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, description = "The store does not answer", body = ProblemDocument, content_type = "application/problem+json"),
+        CreateProblems, CookieProblems, JsonProblems,
     ))]
 pub(super) async fn create(
-    State(state): State<AppState>,
     caller: Option<Caller>,
-    ip: ClientIp,
-    method: Method,
-    headers: HeaderMap,
+    browser: Browser,
     ApiJson(body): ApiJson<CreateRequest>,
 ) -> Result<Response> {
-    let browser = Browser::new(&state, &method, &headers, ip)?.called_by(caller.as_ref());
-    let sessions = browser.sessions;
+    let browser = browser.called_by(caller.as_ref());
+    let sessions = &browser.sessions;
     body.check()?;
     let mut new = match (&caller, &body.assertion) {
         (Some(caller), None) => body.login(caller)?,
@@ -177,7 +177,7 @@ pub(super) async fn create(
         }
         (None, None) => return Err(Problem::unauthenticated()),
     };
-    new = new.device(body.device(&headers, ip));
+    new = new.device(body.device(&browser.headers, browser.ip));
     let may_read = |visitor: &Session| {
         let organisation = visitor.organisation();
         caller
@@ -196,7 +196,7 @@ pub(super) async fn create(
             },
         };
     }
-    if let (Some(key), Some(caller)) = (headers.get("idempotency-key"), &caller) {
+    if let (Some(key), Some(caller)) = (browser.headers.get("idempotency-key"), &caller) {
         let key = key.to_str();
         let key = key.map_err(|_| Problem::invalid("`Idempotency-Key` is not text"))?;
         let payload = serde_json::to_vec(&body).map_err(|_| Problem::internal())?;
@@ -215,7 +215,7 @@ pub(super) async fn create(
     body.headers_mut()
         .insert(header::LOCATION, HeaderValue::from_static("/api/session"));
     // Before the new one: it may have the name and attributes of one that goes.
-    for cookie in sessions.clear_ambiguous(&headers) {
+    for cookie in sessions.clear_ambiguous(&browser.headers) {
         body.headers_mut().append(header::SET_COOKIE, cookie);
     }
     Ok(answer(sessions, &session, body))

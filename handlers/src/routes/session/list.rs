@@ -5,34 +5,29 @@ use super::{
     view::{ListedSession, Revoked},
 };
 use crate::{
-    ApiPath, AppState,
-    client_ip::ClientIp,
-    problem::{Problem, ProblemDocument, Result},
+    ApiPath,
+    problem::{Problem, Result, responses::CookieProblems},
 };
 use axum::{
     Json,
-    extract::State,
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{StatusCode, header};
 use restis::session::{Session, Sessions};
+
+problems!(
+    ListProblems:
+    401 "No live session of a user"
+);
 
 /// Lists the sessions of the user who asks.
 #[utoipa::path(get, path = "/api/sessions", tag = "session", security(("session_cookie" = [])),
     responses(
         (status = 200, description = "The sessions", body = Vec<ListedSession>),
-        (status = 401, description = "No live session of a user", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 429, description = "Too many cookies that nobody was given", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, description = "The store does not answer", body = ProblemDocument, content_type = "application/problem+json"),
+        ListProblems, CookieProblems,
     ))]
-pub(super) async fn list(
-    State(state): State<AppState>,
-    ip: ClientIp,
-    method: Method,
-    headers: HeaderMap,
-) -> Result<Response> {
-    let browser = Browser::new(&state, &method, &headers, ip)?;
-    let sessions = browser.sessions;
+pub(super) async fn list(browser: Browser) -> Result<Response> {
+    let sessions = &browser.sessions;
     let session = browser.live().await?;
     let user = session.subject().ok_or_else(no_session)?;
     let listed = sessions.list(user, Some(&session)).await?;
@@ -40,31 +35,36 @@ pub(super) async fn list(
     Ok(private(Json(listed).into_response()))
 }
 
+problems!(
+    RevokeOthersProblems:
+    401 "No live session of a user",
+    403 "The request comes from another site, or the sign-in is too old"
+);
+
 /// Ends all other sessions of the user who asks, also logins that are on their way.
 ///
 /// Asks for a sign-in or step-up within `SESSION_FRESH_AUTH`.
 #[utoipa::path(post, path = "/api/sessions/revoke-others", tag = "session", security(("session_cookie" = [])),
     responses(
         (status = 200, description = "How many ended", body = Revoked),
-        (status = 401, description = "No live session of a user", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, description = "The request comes from another site, or the sign-in is too old", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 429, description = "Too many cookies that nobody was given", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, description = "The store does not answer", body = ProblemDocument, content_type = "application/problem+json"),
+        RevokeOthersProblems, CookieProblems,
     ))]
-pub(super) async fn revoke_others(
-    State(state): State<AppState>,
-    ip: ClientIp,
-    method: Method,
-    headers: HeaderMap,
-) -> Result<Response> {
-    let browser = Browser::new(&state, &method, &headers, ip)?;
-    let sessions = browser.sessions;
+pub(super) async fn revoke_others(browser: Browser) -> Result<Response> {
+    let sessions = &browser.sessions;
     let session = browser.live().await?;
     session.user().ok_or_else(no_session)?;
     fresh(sessions, &session)?;
     let revoked = sessions.revoke_others(&session).await?;
     Ok(private(Json(Revoked { revoked }).into_response()))
 }
+
+problems!(
+    RevokeOneProblems:
+    400 "The id is not valid",
+    401 "No live session of a user",
+    403 "The request comes from another site, or the sign-in is too old",
+    404 "The user has no such session"
+);
 
 /// Ends one session of the user who asks; a session of someone else is simply not found.
 ///
@@ -73,22 +73,10 @@ pub(super) async fn revoke_others(
     params(("id" = String, Path, description = "The public id", max_length = 64)),
     responses(
         (status = 204, description = "Ended"),
-        (status = 400, description = "The id is not valid", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 401, description = "No live session of a user", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, description = "The request comes from another site, or the sign-in is too old", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "The user has no such session", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 429, description = "Too many cookies that nobody was given", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, description = "The store does not answer", body = ProblemDocument, content_type = "application/problem+json"),
+        RevokeOneProblems, CookieProblems,
     ))]
-pub(super) async fn revoke_one(
-    State(state): State<AppState>,
-    ApiPath(id): ApiPath,
-    ip: ClientIp,
-    method: Method,
-    headers: HeaderMap,
-) -> Result<Response> {
-    let browser = Browser::new(&state, &method, &headers, ip)?;
-    let sessions = browser.sessions;
+pub(super) async fn revoke_one(ApiPath(id): ApiPath, browser: Browser) -> Result<Response> {
+    let sessions = &browser.sessions;
     let session = browser.live().await?;
     let user = session.subject().ok_or_else(no_session)?;
     let own = id == session.public_id();

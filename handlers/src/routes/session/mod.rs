@@ -14,8 +14,11 @@ use crate::{
     deferred::Deferred,
     problem::{Problem, Result},
 };
-use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::{
+    extract::FromRequestParts,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
 use restis::session::{Absence, Assertion, Session, Sessions, Token};
 
 group!(
@@ -46,35 +49,34 @@ fn sessions(state: &AppState) -> Result<&Sessions> {
     })
 }
 
-/// What a request presents and where it comes from.
-struct Browser<'r> {
-    state: &'r AppState,
-    sessions: &'r Sessions,
-    method: &'r Method,
-    headers: &'r HeaderMap,
+/// What a request presents and where it comes from; 503 where sessions are not configured.
+struct Browser {
+    state: AppState,
+    sessions: Sessions,
+    method: Method,
+    headers: HeaderMap,
     ip: ClientIp,
     /// A service presents the cookie for a browser: it does not guess.
     for_service: bool,
 }
 
-impl<'r> Browser<'r> {
-    fn new(
-        state: &'r AppState,
-        method: &'r Method,
-        headers: &'r HeaderMap,
-        ip: ClientIp,
-    ) -> Result<Self> {
-        let sessions = sessions(state)?;
+impl FromRequestParts<AppState> for Browser {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self> {
+        let Ok(ip) = ClientIp::from_request_parts(parts, state).await;
         Ok(Self {
-            state,
-            sessions,
-            method,
-            headers,
+            sessions: sessions(state)?.clone(),
+            method: parts.method.clone(),
+            for_service: state.tokens().caller(&parts.headers).is_some(),
+            headers: parts.headers.clone(),
+            state: state.clone(),
             ip,
-            for_service: state.tokens().caller(headers).is_some(),
         })
     }
+}
 
+impl Browser {
     /// The same for a request of a service, if it is one.
     fn called_by(mut self, caller: Option<&Caller>) -> Self {
         self.for_service |= caller.is_some();
@@ -83,7 +85,7 @@ impl<'r> Browser<'r> {
 
     /// The token, or why there is none; a client that guesses has to wait.
     fn token(&self) -> Result<Result<Token, Absence>> {
-        let token = self.sessions.token(self.headers);
+        let token = self.sessions.token(&self.headers);
         if let Err(Absence::Forged | Absence::Ambiguous) = &token
             && !self.for_service
             && let Some(wait) = self.state.guesses().note(self.ip.0, self.sessions.now_ms())
@@ -93,8 +95,8 @@ impl<'r> Browser<'r> {
                 "rate-limited",
                 "Too many requests",
             )
-            .detail("too many session cookies that nobody was given")
-            .cookies(self.sessions.clear_ambiguous(self.headers))
+            .detail("too many invalid session cookies")
+            .cookies(self.sessions.clear_ambiguous(&self.headers))
             .cookies([self.sessions.clear_cookie()])
             .retry_after(wait));
         }
@@ -113,7 +115,7 @@ impl<'r> Browser<'r> {
 
     /// There is no session; cookies that are in each other's way go.
     fn no_token(&self) -> Problem {
-        match self.sessions.clear_ambiguous(self.headers) {
+        match self.sessions.clear_ambiguous(&self.headers) {
             others if others.is_empty() => no_session(),
             others => no_session()
                 .cookies(others)
@@ -127,7 +129,7 @@ impl<'r> Browser<'r> {
     }
 
     fn same_site(&self, token: &Token) -> Result<()> {
-        if self.sessions.permits(self.method, self.headers, token) {
+        if self.sessions.permits(&self.method, &self.headers, token) {
             return Ok(());
         }
         Err(csrf_failed())
@@ -139,7 +141,7 @@ impl<'r> Browser<'r> {
             Problem::unauthenticated().detail("the operator has to set SESSION_LOGIN_SECRETS")
         })?;
         // Another site could sign its visitor in as somebody else.
-        if self.sessions.is_foreign(self.method, self.headers) {
+        if self.sessions.is_foreign(&self.method, &self.headers) {
             return Err(csrf_failed());
         }
         keys.verify(token, self.sessions.now_ms())

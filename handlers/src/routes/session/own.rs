@@ -5,17 +5,15 @@ use super::{
     view::{CurrentSession, SessionView},
 };
 use crate::{
-    ApiJson, AppState,
-    client_ip::ClientIp,
+    ApiJson,
     deferred::Deferred,
-    problem::{Problem, ProblemDocument, Result},
+    problem::{Problem, Result, responses::CookieProblems},
 };
 use axum::{
     Json,
-    extract::State,
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use restis::session::{Absence, Changes, Loaded, Rotated, Rotation, Updated};
 use serde_json::{Map, Value};
 
@@ -26,18 +24,10 @@ const MERGES: usize = 4;
 #[utoipa::path(get, path = "/api/session", tag = "session", security((), ("session_cookie" = [])),
     responses(
         (status = 200, description = "The session, or `null`", body = CurrentSession),
-        (status = 429, description = "Too many cookies that nobody was given", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, description = "The store does not answer", body = ProblemDocument, content_type = "application/problem+json"),
+        CookieProblems,
     ))]
-pub(super) async fn current(
-    State(state): State<AppState>,
-    deferred: Deferred,
-    ip: ClientIp,
-    method: Method,
-    headers: HeaderMap,
-) -> Result<Response> {
-    let browser = Browser::new(&state, &method, &headers, ip)?;
-    let sessions = browser.sessions;
+pub(super) async fn current(deferred: Deferred, browser: Browser) -> Result<Response> {
+    let sessions = &browser.sessions;
     let loaded = match browser.token()? {
         Ok(token) => sessions.load(&token).await?,
         Err(absence) => Loaded::Absent(absence),
@@ -53,7 +43,7 @@ pub(super) async fn current(
         }
         _ => return Err(Problem::internal()),
     };
-    sessions.notice_device(&session, headers.get(header::USER_AGENT));
+    sessions.notice_device(&session, browser.headers.get(header::USER_AGENT));
     let body = Json(CurrentSession {
         session: Some(SessionView::of(&session)?),
         csrf_token: Some(sessions.csrf_token(&session)?),
@@ -63,6 +53,18 @@ pub(super) async fn current(
     Ok(response)
 }
 
+problems!(
+    ChangeProblems:
+    400 "The patch is not valid",
+    401 "No live session",
+    403 "The request comes from another site",
+    412 "The session changed meanwhile",
+    413 "The session would hold too much",
+    415 "The body is not JSON",
+    422 "The browser may not change this field",
+    428 "`If-Match` is missing and required"
+);
+
 /// Changes fields of the browser's own session by JSON merge patch (RFC 7396): objects are merged, `null` removes.
 ///
 /// `If-Match` with the `ETag` of a read, or with several, refuses the change when the session changed meanwhile.
@@ -70,27 +72,14 @@ pub(super) async fn current(
     request_body(content = Object, content_type = "application/json"),
     responses(
         (status = 200, description = "Changed", body = SessionView),
-        (status = 400, description = "The patch is not valid", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 401, description = "No live session", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, description = "The request comes from another site", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 412, description = "The session changed meanwhile", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 413, description = "The session would hold too much", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 415, description = "The body is not JSON", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 422, description = "The browser may not change this field", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 428, description = "`If-Match` is missing and required", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 429, description = "Too many cookies that nobody was given", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, description = "The store does not answer", body = ProblemDocument, content_type = "application/problem+json"),
+        ChangeProblems, CookieProblems,
     ))]
 pub(super) async fn change(
-    State(state): State<AppState>,
     deferred: Deferred,
-    ip: ClientIp,
-    method: Method,
-    headers: HeaderMap,
+    browser: Browser,
     ApiJson(patch): ApiJson<Map<String, Value>>,
 ) -> Result<Response> {
-    let browser = Browser::new(&state, &method, &headers, ip)?;
-    let sessions = browser.sessions;
+    let sessions = &browser.sessions;
     if let Some(name) = patch.keys().find(|n| !sessions.config().is_client_field(n)) {
         return Err(Problem::new(
             StatusCode::UNPROCESSABLE_ENTITY,
@@ -100,7 +89,7 @@ pub(super) async fn change(
         .detail("the operator names those it may in SESSION_CLIENT_FIELDS")
         .member("field", name.as_str()));
     }
-    let wanted = Precondition::of(&headers)?;
+    let wanted = Precondition::of(&browser.headers)?;
     if wanted == Precondition::None && sessions.config().requires_if_match() {
         return Err(Problem::new(
             StatusCode::PRECONDITION_REQUIRED,
@@ -149,25 +138,21 @@ pub(super) async fn change(
     Ok(response)
 }
 
+problems!(
+    LogoutProblems:
+    403 "The request comes from another site"
+);
+
 /// Signs out: ends the browser's own session and removes the cookie, also when it had ended already.
 ///
 /// With `?clear=site-data` the browser also drops its cache and storage of this site.
 #[utoipa::path(delete, path = "/api/session", tag = "session", security((), ("session_cookie" = [])),
     responses(
         (status = 204, description = "Signed out"),
-        (status = 403, description = "The request comes from another site", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 429, description = "Too many cookies that nobody was given", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, description = "The store does not answer", body = ProblemDocument, content_type = "application/problem+json"),
+        LogoutProblems, CookieProblems,
     ))]
-pub(super) async fn logout(
-    State(state): State<AppState>,
-    ip: ClientIp,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Result<Response> {
-    let browser = Browser::new(&state, &method, &headers, ip)?;
-    let sessions = browser.sessions;
+pub(super) async fn logout(uri: Uri, browser: Browser) -> Result<Response> {
+    let sessions = &browser.sessions;
     if let Ok(token) = browser.token()? {
         browser.same_site(&token)?;
         sessions.logout_token(&token).await?;
@@ -183,23 +168,20 @@ pub(super) async fn logout(
     Ok(private(response))
 }
 
+problems!(
+    RefreshProblems:
+    401 "No live session",
+    403 "The request comes from another site"
+);
+
 /// Extends the browser's own session and renews its identifier when that is due.
 #[utoipa::path(post, path = "/api/session/refresh", tag = "session", security(("session_cookie" = [])),
     responses(
         (status = 200, description = "Extended", body = SessionView),
-        (status = 401, description = "No live session", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, description = "The request comes from another site", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 429, description = "Too many cookies that nobody was given", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, description = "The store does not answer", body = ProblemDocument, content_type = "application/problem+json"),
+        RefreshProblems, CookieProblems,
     ))]
-pub(super) async fn refresh(
-    State(state): State<AppState>,
-    ip: ClientIp,
-    method: Method,
-    headers: HeaderMap,
-) -> Result<Response> {
-    let browser = Browser::new(&state, &method, &headers, ip)?;
-    let sessions = browser.sessions;
+pub(super) async fn refresh(browser: Browser) -> Result<Response> {
+    let sessions = &browser.sessions;
     let mut session = browser.live().await?;
     if session.needs_rotation(sessions.now_ms()) {
         match sessions.rotate(&session, &Rotation::periodic()).await? {
@@ -280,10 +262,10 @@ impl Precondition {
     }
 }
 
-fn cleared(browser: &Browser<'_>, absence: Absence, mut response: Response) -> Response {
-    let sessions = browser.sessions;
+fn cleared(browser: &Browser, absence: Absence, mut response: Response) -> Response {
+    let sessions = &browser.sessions;
     let cookies = response.headers_mut();
-    for cookie in sessions.clear_ambiguous(browser.headers) {
+    for cookie in sessions.clear_ambiguous(&browser.headers) {
         cookies.append(header::SET_COOKIE, cookie);
     }
     if absence.clears_cookie() {

@@ -2,14 +2,15 @@
 
 use super::{Browser, answer, create::refusal, no_session, view::SessionView};
 use crate::{
-    ApiJson, AppState,
+    ApiJson,
     auth::{Caller, Scope},
-    client_ip::ClientIp,
     extract::{at_most, organisation},
-    problem::{Problem, ProblemDocument, Result},
+    problem::{
+        Problem, Result,
+        responses::{CookieProblems, JsonProblems},
+    },
 };
-use axum::{Json, extract::State, response::Response};
-use http::{HeaderMap, Method};
+use axum::{Json, response::Response};
 use restis::session::{Creation, Rotated, Rotation, Session};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -32,6 +33,14 @@ pub(super) struct StepUpRequest {
     organisation: Option<String>,
 }
 
+problems!(
+    StepUpProblems:
+    400 "The request is not valid",
+    401 "No accepted service token or assertion, or no live session",
+    403 "The token lacks `session:create` or the organisation; the session is of another user; an assertion from another site",
+    409 "The assertion was used, or the user signed out everywhere meanwhile"
+);
+
 /// Gives the browser's own session a new identifier after a change of privilege; the old one dies at once.
 ///
 /// For back ends with a service token (`session:create`) that hand the cookie on, or for browsers with
@@ -41,24 +50,14 @@ pub(super) struct StepUpRequest {
     request_body = StepUpRequest,
     responses(
         (status = 200, description = "Done; `Set-Cookie` carries the new token", body = SessionView),
-        (status = 400, description = "The request is not valid", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 401, description = "No accepted service token or assertion, or no live session", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, description = "The token lacks `session:create` or the organisation; the session is of another user; an assertion from another site", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 409, description = "The assertion was used, or the user signed out everywhere meanwhile", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too large", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 415, description = "The body is not JSON", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 429, description = "Too many cookies that nobody was given", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, description = "The store does not answer", body = ProblemDocument, content_type = "application/problem+json"),
+        StepUpProblems, CookieProblems, JsonProblems,
     ))]
 pub(super) async fn step_up(
-    State(state): State<AppState>,
     caller: Option<Caller>,
-    ip: ClientIp,
-    method: Method,
-    headers: HeaderMap,
+    browser: Browser,
     ApiJson(body): ApiJson<StepUpRequest>,
 ) -> Result<Response> {
-    let browser = Browser::new(&state, &method, &headers, ip)?.called_by(caller.as_ref());
+    let browser = browser.called_by(caller.as_ref());
     organisation(body.organisation.as_deref())?;
     at_most("user", body.user.as_deref(), 128)?;
     let (session, rotation) = match (&caller, &body.assertion) {
@@ -102,7 +101,7 @@ pub(super) async fn step_up(
     match browser.sessions.rotate(&session, &rotation).await? {
         Rotated::Done(session) => {
             let body = Json(SessionView::of(&session)?);
-            Ok(answer(browser.sessions, &session, body))
+            Ok(answer(&browser.sessions, &session, body))
         }
         Rotated::StaleLogin => Err(refusal(&Creation::StaleLogin)),
         Rotated::AlreadyUsed => Err(refusal(&Creation::AlreadyUsed)),
@@ -129,7 +128,7 @@ impl StepUpRequest {
 }
 
 /// The session that the cookie is of.
-async fn presented(browser: &Browser<'_>) -> Result<Session> {
+async fn presented(browser: &Browser) -> Result<Session> {
     let token = browser.token()?.map_err(|_| browser.no_token())?;
     browser.load(&token).await
 }

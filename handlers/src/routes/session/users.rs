@@ -8,7 +8,7 @@ use crate::{
     ApiPath, ApiQuery, AppState,
     auth::{Caller, Scope},
     extract::organisation,
-    problem::{Problem, ProblemDocument, Result},
+    problem::{Problem, Result, responses::ServiceProblems},
 };
 use axum::{
     Json,
@@ -46,6 +46,12 @@ impl OfOrganisation {
     }
 }
 
+problems!(
+    EpochProblems:
+    400 "The id is not valid",
+    403 "The token lacks `session:create` or the organisation"
+);
+
 /// Gives the user's epoch, to be read before credentials are checked.
 ///
 /// It moves with "sign out everywhere": a login that began before is then refused as `stale-auth`.
@@ -53,10 +59,7 @@ impl OfOrganisation {
     params(("user" = String, Path, description = "The user's id", max_length = 128), OfOrganisation),
     responses(
         (status = 200, description = "The epoch", body = Epoch),
-        (status = 400, description = "The id is not valid", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 401, description = "No accepted service token", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, description = "The token lacks `session:create` or the organisation", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, description = "The store does not answer", body = ProblemDocument, content_type = "application/problem+json"),
+        EpochProblems, ServiceProblems,
     ))]
 pub(super) async fn epoch(
     State(state): State<AppState>,
@@ -72,15 +75,18 @@ pub(super) async fn epoch(
     Ok(private(Json(Epoch { epoch }).into_response()))
 }
 
+problems!(
+    ListUserProblems:
+    400 "The id is not valid",
+    403 "The token lacks `session:admin` or the organisation"
+);
+
 /// Lists the sessions of a user, without `organisation` those of this id everywhere; for administrators.
 #[utoipa::path(get, path = "/api/users/{user}/sessions", tag = "session", security(("service_token" = [])),
     params(("user" = String, Path, description = "The user's id", max_length = 128), OfOrganisation),
     responses(
         (status = 200, description = "The sessions", body = Vec<ListedSession>),
-        (status = 400, description = "The id is not valid", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 401, description = "No accepted service token", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, description = "The token lacks `session:admin` or the organisation", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, description = "The store does not answer", body = ProblemDocument, content_type = "application/problem+json"),
+        ListUserProblems, ServiceProblems,
     ))]
 pub(super) async fn list_user(
     State(state): State<AppState>,
@@ -102,6 +108,12 @@ pub(super) async fn list_user(
     Ok(private(Json(listed).into_response()))
 }
 
+problems!(
+    RevokeUserProblems:
+    400 "The id is not valid",
+    403 "The token lacks `session:admin` or the organisation"
+);
+
 /// Ends every session of a user, also logins that are on their way; for administrators.
 ///
 /// Without `organisation` those of this id everywhere.
@@ -109,10 +121,7 @@ pub(super) async fn list_user(
     params(("user" = String, Path, description = "The user's id", max_length = 128), OfOrganisation),
     responses(
         (status = 200, description = "How many ended", body = Revoked),
-        (status = 400, description = "The id is not valid", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 401, description = "No accepted service token", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, description = "The token lacks `session:admin` or the organisation", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, description = "The store does not answer", body = ProblemDocument, content_type = "application/problem+json"),
+        RevokeUserProblems, ServiceProblems,
     ))]
 pub(super) async fn revoke_user(
     State(state): State<AppState>,
@@ -152,6 +161,12 @@ pub(super) struct RevokedPage {
     cursor: Option<String>,
 }
 
+problems!(
+    RevokeEveryoneProblems:
+    400 "The cursor is not valid",
+    403 "The token lacks `session:admin`, or is bound to organisations"
+);
+
 /// Ends everybody's sessions, one page for each call; for administrators.
 ///
 /// To end all at once, the operator changes `SESSION_SECRETS`.
@@ -159,10 +174,7 @@ pub(super) struct RevokedPage {
     params(PageQuery),
     responses(
         (status = 200, description = "How many ended, and where to go on", body = RevokedPage),
-        (status = 400, description = "The cursor is not valid", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 401, description = "No accepted service token", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, description = "The token lacks `session:admin`, or is bound to organisations", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, description = "The store does not answer", body = ProblemDocument, content_type = "application/problem+json"),
+        RevokeEveryoneProblems, ServiceProblems,
     ))]
 pub(super) async fn revoke_everyone(
     State(state): State<AppState>,
@@ -189,13 +201,16 @@ pub(super) struct ActiveSessions {
     exact: bool,
 }
 
+problems!(
+    ActiveProblems:
+    403 "The token lacks `session:admin`, or is bound to organisations"
+);
+
 /// Tells how many sessions are live; for administrators.
 #[utoipa::path(get, path = "/api/sessions/active", tag = "session", security(("service_token" = [])),
     responses(
         (status = 200, description = "The number", body = ActiveSessions),
-        (status = 401, description = "No accepted service token", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, description = "The token lacks `session:admin`, or is bound to organisations", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, description = "The store does not answer", body = ProblemDocument, content_type = "application/problem+json"),
+        ActiveProblems, ServiceProblems,
     ))]
 pub(super) async fn active(State(state): State<AppState>, caller: Caller) -> Result<Response> {
     administers(&caller)?;
