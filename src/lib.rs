@@ -1,20 +1,52 @@
-//! Redis over REST for serverless Rust: an HTTP-only client for the Upstash REST API.
+//! Redis over REST for serverless Rust: an HTTP-only client for the Upstash REST API, and rate
+//! limits, sessions, a cache and events built on it.
+//!
+//! A serverless function has no place to keep a TCP connection. This client sends each command, or
+//! all that are awaited at the same time, in one HTTP request.
 //!
 //! ```no_run
 //! use restis::prelude::*;
+//! use std::time::Duration;
 //!
 //! # async fn example() -> restis::Result<()> {
-//! let redis = restis::Redis::builder("https://example.upstash.io", "TOKEN").build()?;
-//! redis.set("greeting", "hello").await?;
+//! let redis = Redis::from_env()?; // UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN
+//! let hour = SetOptions::new().ex(Duration::from_secs(3600));
+//! redis.set_with("greeting", "hello", hour).await?;
 //! let greeting: Option<String> = redis.get("greeting").await?;
-//!
-//! let mut p = redis.pipeline();
-//! let (n, s) = (p.incr("n"), p.get::<String>("greeting"));
-//! let mut replies = p.exec().await?;
-//! println!("{} {:?}", replies.take(n)?, replies.take(s)?);
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Where to find what
+//!
+//! | I want to | use |
+//! |---|---|
+//! | connect, from the environment or from code | [`Redis::from_env`], [`Redis::builder`] |
+//! | run a command | a method of [`Redis`]: the [index by group](commands#groups) lists the traits |
+//! | run a command that has no method | [`Redis::command`] |
+//! | store JSON, or a struct as a hash | [`Json`], [`record`] |
+//! | send several commands in one request | await them together, or [`Redis::pipeline`] |
+//! | run several commands as one step | [`Redis::transaction`], [`Script`] |
+//! | walk over keys, fields and members | [`scan`] |
+//! | publish and receive messages | [`pubsub`] |
+//! | limit the rate of requests | [`ratelimit`] |
+//! | sign users in | [`session`] |
+//! | keep results of slow work | [`cache`] |
+//! | publish events and follow them | [`events`] |
+//! | limit, load the session and read ahead in a tower service | [`web`] |
+//! | test without a network | [`testing`], feature `embedded` |
+//! | send requests in another way | [`transport`] |
+//!
+//! # What holds
+//!
+//! - A call takes no longer than its [timeout](config::Builder::timeout), 2 seconds by default,
+//!   retries included.
+//! - A request that may have been executed is repeated only if repeating each of its commands does
+//!   no harm; [`Error::delivery`] says which it was. After several failures in a row calls fail at
+//!   once for a second.
+//! - Dropping a call never loses, delays or reorders another one. There is no background task.
+//! - A value is bytes: it is decoded to the type that is asked for, never guessed.
+//! - No error, log line or `Debug` output contains a value or a token.
 //!
 //! # Features
 //!

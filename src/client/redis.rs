@@ -45,6 +45,9 @@ mod sealed {
 }
 
 /// A Redis client over HTTP; cheap to clone, clones share everything.
+///
+/// Its commands are methods of traits, one for each group: `use restis::prelude::*` brings all of
+/// them, and [the index](crate::commands#groups) tells which is where.
 #[derive(Debug, Clone)]
 pub struct Redis {
     pub(crate) core: Arc<Dispatcher>,

@@ -3,6 +3,40 @@
 //! A command is written once, as data. On [`&Redis`](crate::Redis) it is a request to await, on a
 //! [`Pipeline`](crate::Pipeline) or [`Transaction`](crate::Transaction) a handle to its reply.
 //! Options are structs. Where a reply is a stored value its type is the caller's choice.
+//!
+//! ```no_run
+//! use restis::prelude::*; // every trait of this module
+//!
+//! # async fn example(redis: &Redis) -> restis::Result<()> {
+//! redis.hset("user:1", [("name", "Ada")]).await?;
+//! let name: Option<String> = redis.hget("user:1", "name").await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Groups
+//!
+//! | commands on | trait | such as |
+//! |---|---|---|
+//! | keys of any type | [`GenericCommands`] | `del`, `expire`, `ttl`, `exists`, `scan`, `rename` |
+//! | strings | [`StringCommands`] | `get`, `set`, `incr`, `mget`, `append` |
+//! | bits of strings | [`BitmapCommands`] | `setbit`, `bitcount`, `bitfield` |
+//! | hashes | [`HashCommands`] | `hset`, `hget`, `hgetall`, `hincrby`, `hexpire` |
+//! | lists | [`ListCommands`] | `lpush`, `rpop`, `lrange`, `lmove` |
+//! | sets | [`SetCommands`] | `sadd`, `sismember`, `smembers`, `sinter` |
+//! | sorted sets | [`SortedSetCommands`] | `zadd`, `zrange`, `zscore`, `zincrby` |
+//! | streams | [`StreamCommands`] | `xadd`, `xread`, `xreadgroup`, `xack` |
+//! | places | [`GeoCommands`] | `geoadd`, `geosearch`, `geodist` |
+//! | HyperLogLogs | [`HyperLogLogCommands`] | `pfadd`, `pfcount`, `pfmerge` |
+//! | JSON documents | [`JsonCommands`] | `json_set`, `json_get`, `json_numincrby` |
+//! | arrays | [`ArrayCommands`] | `arset`, `arget`, `arring` |
+//! | vectors, on Upstash | [`VectorCommands`] | `vector_add`, `vector_query` |
+//! | search, on Upstash | [`SearchCommands`] | `search_create`, `search_query` |
+//! | messages | [`PubSubCommands`] | `publish`; to receive them [`Redis::subscribe`](crate::Redis::subscribe) |
+//! | scripts and functions | [`ScriptingCommands`], [`FunctionCommands`] | `eval`, `fcall`; most easily [`Script`](crate::Script) |
+//! | the connection | [`ConnectionCommands`] | `ping`, `echo` |
+//! | the server | [`ServerCommands`] | `dbsize`, `info`, `time`, `flushdb` |
+//! | users | [`AclCommands`] | `acl_setuser`, `acl_whoami` |
 
 mod array;
 mod bitmap;
