@@ -13,6 +13,7 @@ pub(crate) const BAD_FORMAT: &str =
 pub(crate) const BAD_ENCODING: &str = "ERR unsupported Upstash-Encoding, expected base64";
 pub(crate) const NOT_LOADED: &str =
     "ERR this database could not be loaded and is closed; the log of the server says why";
+pub(crate) const NOT_APART: &str = "ERR this database is not apart from others on its Redis and is closed; the log of the server says why";
 pub(crate) const BAD_STREAM_ENCODING: &str =
     "ERR unsupported restis-stream-encoding, expected base64";
 pub(crate) const RESP2_WITH_BASE64: &str =

@@ -176,8 +176,9 @@ fn databases_of_one_redis_are_apart_or_refused() {
         );
     }
     for user in ["one", "other"] {
-        let rules = "on >p resetkeys resetchannels +@all -@admin -@dangerous -scan -randomkey";
-        redis.raw(&format!("ACL SETUSER {user} {rules} ~{user}:* &{user}:*"));
+        redis.raw(&format!(
+            "ACL SETUSER {user} on >p {APART} ~{user}:* &{user}:*"
+        ));
     }
     let server = start("one:p@", "other:p@").unwrap().spawn().unwrap();
     let send = |token: &str, args: &[&str]| {
@@ -203,6 +204,23 @@ fn databases_of_one_redis_are_apart_or_refused() {
         &["COPY", "other:k", "one:k", "DB", "1"],
         &["KEYS", "*"],
         &["SCAN", "0"],
+        &["FLUSHALL"],
+        &["FLUSHDB", "ASYNC"],
+        &["SWAPDB", "1", "2"],
+        &["EVAL", "return redis.call('FLUSHALL')", "0"],
+        &[
+            "EVAL",
+            "redis.call('SELECT', 2) return redis.call('FLUSHDB')",
+            "0",
+        ],
+        &["EVAL", "return redis.call('SWAPDB', 1, 2)", "0"],
+        &[
+            "FUNCTION",
+            "LOAD",
+            "REPLACE",
+            "#!lua name=l\nredis.register_function('f', function() end)",
+        ],
+        &["PUBLISH", "other:c", "m"],
     ] {
         let reply = send("ONE", attempt);
         assert!(
@@ -210,6 +228,79 @@ fn databases_of_one_redis_are_apart_or_refused() {
             "{reply}"
         );
     }
+    assert_eq!(send("OTHER", &["GET", "other:k"]), r#"{"result":"secret"}"#);
+}
+
+/// What keeps users of one Redis apart, besides keys and channels of their own.
+const APART: &str =
+    "resetkeys resetchannels +@all -@admin -@dangerous -scan -randomkey -keys -function -pubsub";
+
+#[test]
+fn users_of_one_redis_whose_rules_meet_are_refused_until_they_do_not() {
+    let Some(redis) = RedisProcess::start(&[]) else {
+        return;
+    };
+    let mut tenants = Tenants::new();
+    for (token, number) in [("ONE", 1), ("OTHER", 2)] {
+        let user = token.to_lowercase();
+        let url = format!("redis://{user}:p@127.0.0.1:{}/{number}", redis.port);
+        tenants.add(token, Some(&url));
+    }
+    let server = Server::builder().tenants(tenants).bind("127.0.0.1:0");
+    let server = server.unwrap().spawn().unwrap();
+    let send = |token: &str, target: &str, body: &str| {
+        let auth = format!("Bearer {token}");
+        request(
+            server.addr(),
+            "POST",
+            target,
+            &[("Authorization", &auth)],
+            body,
+        )
+    };
+    redis.raw(&format!(
+        "ACL SETUSER other on >p {APART} ~other:* &other:*"
+    ));
+    redis.raw("ACL SETUSER one on >p");
+    for rules in [
+        // Every key, channel or command; keys of the other; one command that reaches all.
+        "reset on >p ~* &* +@all",
+        &format!("{APART} ~* &one:*"),
+        &format!("{APART} ~one:* ~other:* &one:*"),
+        &format!("{APART} ~one:* allchannels"),
+        &format!("{APART} ~one:* &one:* +flushall"),
+        &format!("{APART} ~one:* &one:* +flushdb"),
+        &format!("{APART} ~one:* &one:* +swapdb"),
+        &format!("{APART} ~one:* &one:* +keys"),
+        &format!("{APART} ~one:* &one:* +scan"),
+        &format!("{APART} ~one:* &one:* +function|load"),
+    ] {
+        redis.raw(&format!("ACL SETUSER one {rules}"));
+        redis.raw("SET kept v");
+        for (target, body) in [
+            ("/", r#"["GET","one:k"]"#),
+            ("/pipeline", r#"[["FLUSHALL"]]"#),
+            ("/multi-exec", r#"[["FLUSHALL"]]"#),
+            ("/subscribe/one:c", ""),
+        ] {
+            let response = send("ONE", target, body);
+            assert_eq!(
+                response.status,
+                503,
+                "{rules} {target}: {}",
+                response.text()
+            );
+            assert!(response.text().contains("not apart"), "{}", response.text());
+        }
+        assert!(redis.raw("EXISTS kept").starts_with(":1"), "{rules}");
+    }
+    let set = send("OTHER", "/", r#"["SET","other:k","v"]"#);
+    assert_eq!(set.text(), r#"{"result":"OK"}"#);
+    redis.raw(&format!(
+        "ACL SETUSER one reset on >p {APART} ~one:* &one:*"
+    ));
+    let set = send("ONE", "/", r#"["SET","one:k","v"]"#);
+    assert_eq!(set.text(), r#"{"result":"OK"}"#);
 }
 
 #[test]

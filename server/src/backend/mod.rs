@@ -114,6 +114,7 @@ pub(crate) async fn run(access: &Access, request: Request) -> Result<Rendered, F
         Backend::Engine(local) => return Box::pin(local.run(request)).await,
         Backend::Redis(redis) => redis,
     };
+    redis.check_apart().await?;
     let caller = &request.caller;
     match request.kind {
         Kind::Command => {
@@ -158,7 +159,10 @@ pub(crate) async fn subscribe(
                 .map_err(|error| Failure::bad_request(error.message().to_owned()))?;
             Ok((Box::pin(queued), Box::new(subscription)))
         }
-        Backend::Redis(redis) => redis.subscribe(channels, patterns, pool).await,
+        Backend::Redis(redis) => {
+            redis.check_apart().await?;
+            redis.subscribe(channels, patterns, pool).await
+        }
     }
 }
 
@@ -176,7 +180,10 @@ pub(crate) async fn monitor(access: &Access, pool: &Arc<Pool>) -> Result<(Frames
             let subscription = local.engine().monitor(queue);
             Ok((Box::pin(queued), Box::new(subscription)))
         }
-        Backend::Redis(redis) => redis.monitor().await,
+        Backend::Redis(redis) => {
+            redis.check_apart().await?;
+            redis.monitor().await
+        }
     }
 }
 

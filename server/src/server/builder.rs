@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::snapshots::Snapshots;
 use super::{Peers, Server, TlsAcceptorDebug};
 use crate::backend::Local;
-use crate::backend::redis::RedisBackend;
+use crate::backend::redis::{RULES, RedisBackend};
 use crate::backlog::Pool;
 use crate::config::Limits;
 use crate::database::{Access, Backend, Database};
@@ -282,12 +282,21 @@ fn check_apart(databases: &[Arc<Database>]) -> Result<(), StartError> {
             if let Some(other) = others.iter().find(|other| other.is_open_to(database)) {
                 let (one, other) = (&other.name, &database.name);
                 return Err(StartError::new(format!(
-                    "`{one}` and `{other}` are on one Redis, where a database number keeps nobody apart: give each a user of that Redis with keys and channels of its own (ACL SETUSER {other} on >PASSWORD ~{other}:* &{other}:* +@all -@admin -@dangerous -scan -randomkey, then redis://{other}:PASSWORD@host), or one name if they may share"
+                    "`{one}` and `{other}` are on one Redis, where a database number keeps nobody apart: give each a user of that Redis with keys and channels of its own (ACL SETUSER {other} on >PASSWORD ~{other}:* &{other}:* {RULES}, then redis://{other}:PASSWORD@host), or one name if they may share"
                 )));
             }
             others.push(database);
         }
     }
+    let all = || {
+        databases
+            .iter()
+            .filter_map(|database| match &database.backend {
+                Backend::Redis(redis) => Some(&**redis),
+                Backend::Engine(_) => None,
+            })
+    };
+    all().for_each(|redis| redis.set_others(all()));
     Ok(())
 }
 

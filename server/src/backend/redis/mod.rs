@@ -1,6 +1,7 @@
 //! Databases that live in a Redis: standalone, cluster, or behind sentinels.
 
 mod address;
+mod apart;
 mod cluster;
 mod convert;
 mod link;
@@ -24,6 +25,8 @@ use crate::reply::List;
 use crate::request::commands::{Args, Commands};
 use crate::texts::{self, Failure};
 use address::Address;
+use apart::Apart;
+pub(crate) use apart::RULES;
 use link::{Links, Trouble};
 use plan::{After, Plan};
 use reads::Reads;
@@ -41,6 +44,7 @@ pub(crate) struct RedisBackend {
     links: Links,
     scripts: Scripts,
     reads: OnceCell<Reads>,
+    apart: Apart,
 }
 
 impl fmt::Debug for RedisBackend {
@@ -69,6 +73,7 @@ impl RedisBackend {
             links: Links::new(address)?,
             scripts: Scripts::default(),
             reads: OnceCell::new(),
+            apart: Apart::default(),
         })
     }
 
@@ -83,6 +88,20 @@ impl RedisBackend {
     pub(crate) fn is_open_to(&self, other: &Self) -> bool {
         let shared = self.places.iter().any(|place| other.places.contains(place));
         shared && (self.user.is_none() || other.user.is_none() || self.user == other.user)
+    }
+
+    /// Names the databases of others on the same Redis, before the first command.
+    pub(crate) fn set_others<'d>(&self, others: impl Iterator<Item = &'d Self>) {
+        let shared = |other: &&Self| {
+            other.user != self.user && self.places.iter().any(|place| other.places.contains(place))
+        };
+        let users = others.filter(shared).filter_map(|other| other.user.clone());
+        self.apart.set_others(users.collect());
+    }
+
+    /// Fails while the rules of the Redis let this database reach those of others.
+    pub(crate) async fn check_apart(&self) -> Result<(), Failure> {
+        self.apart.check(self.user.as_deref(), &self.links).await
     }
 
     pub(crate) async fn ping(&self) -> bool {
