@@ -39,13 +39,13 @@ mod dead_letters;
 mod environment;
 mod event;
 mod filter;
-mod gather;
 mod grant;
 mod history;
 #[cfg(not(target_family = "wasm"))]
 mod hook;
 mod keys;
 mod publish;
+mod publish_batch;
 #[cfg(feature = "schemas")]
 mod schemas;
 mod signature;

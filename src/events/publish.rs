@@ -97,8 +97,8 @@ impl Events {
 
     async fn one(&self, event: &Event, key: Option<DedupKey<'_>>) -> Result<Published> {
         let draft = self.draft(event, key, 0)?;
-        let (epoch, told) = self.publish_gathered(draft).await?;
-        Ok(outcome(&epoch, told))
+        let (epoch, verdict) = self.publish_batched(draft).await?;
+        Ok(outcome(&epoch, verdict))
     }
 
     /// Publishes up to 100 events in one request, each with its idempotency key if it has one.
@@ -229,18 +229,18 @@ impl Events {
             )));
         }
         let epoch = random_id()?;
-        let (start, untold) = (self.clock.monotonic(), self.untold.take());
+        let (start, unreported) = (self.clock.monotonic(), self.unreported.take());
         // Who gets work is part of the call; the script refuses an old list and tells the new one.
         for _ in 0..5 {
             let subscribers = self.known_subscribers();
-            let call = self.once(drafts, producer, &subscribers, &epoch, &untold);
+            let call = self.once(drafts, producer, &subscribers, &epoch, &unreported);
             match call.await? {
                 Answer::Verdicts(epoch, verdicts) => {
                     if verdicts.len() != drafts.len() {
                         return Err(Error::protocol("the script gave too few verdicts"));
                     }
                     let took = self.clock.monotonic().saturating_sub(start);
-                    self.untold.add(took);
+                    self.unreported.add(took);
                     let new = verdicts.iter().filter(|v| v.0 == 1).count() as u64;
                     self.redis.metrics().count("events_published", new);
                     return Ok((epoch, verdicts));
@@ -257,7 +257,7 @@ impl Events {
         producer: Option<&Producer>,
         subscribers: &Subscribers,
         epoch: &str,
-        untold: &str,
+        unreported: &str,
     ) -> Result<Answer> {
         let history = self.keys.history();
         let mut call = PUBLISH
@@ -292,7 +292,7 @@ impl Events {
             .arg(self.keys.channel_prefix())
             .arg(subscribers.version())
             .arg(producer.map_or(String::new(), |p| p.epoch.to_string()))
-            .arg(untold)
+            .arg(unreported)
             .arg(drafts.len());
         for (draft, work) in drafts.iter().zip(&works) {
             call = call
@@ -311,10 +311,10 @@ impl Events {
 }
 
 /// A verdict, an offset and a tag.
-pub(super) type Told = (i64, u64, Option<Tag>);
-type Verdicts = Vec<Told>;
+pub(super) type EventVerdict = (i64, u64, Option<Tag>);
+type Verdicts = Vec<EventVerdict>;
 
-fn outcome(epoch: &Arc<str>, (status, offset, tag): Told) -> Outcome {
+fn outcome(epoch: &Arc<str>, (status, offset, tag): EventVerdict) -> Outcome {
     Outcome {
         status: match status {
             1 => Status::New,

@@ -53,14 +53,14 @@ impl Latencies {
     }
 }
 
-/// Latencies of this process that the store was not told yet.
+/// Latencies of this process that are not stored yet.
 ///
 /// They travel with the next call that publishes: the numbers of all instances meet without a
 /// request of their own.
 #[derive(Debug, Default)]
-pub(super) struct Untold(Mutex<Latencies>);
+pub(super) struct UnreportedLatencies(Mutex<Latencies>);
 
-impl Untold {
+impl UnreportedLatencies {
     pub(super) fn add(&self, took: Duration) {
         self.lock().add(took);
     }
@@ -155,14 +155,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quantiles_are_known_to_a_fifth_and_nothing_is_told_twice() {
-        let untold = Untold::default();
+    fn quantiles_are_known_to_a_fifth_and_nothing_is_reported_twice() {
+        let unreported = UnreportedLatencies::default();
         for ms in 1..=100 {
-            untold.add(Duration::from_millis(ms));
+            unreported.add(Duration::from_millis(ms));
         }
         let mut told = Latencies::default();
         loop {
-            let text = untold.take();
+            let text = unreported.take();
             if text.is_empty() {
                 break;
             }

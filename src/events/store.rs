@@ -10,9 +10,9 @@ use bytes::Bytes;
 use super::{
     Cursor, Environment,
     cursor::Tag,
-    gather::Gathering,
     keys::{Keys, check_scope, unless_lost},
-    stats::Untold,
+    publish_batch::PublishBatcher,
+    stats::UnreportedLatencies,
     subscribers::Subscribers,
 };
 use crate::{Clock, Redis, Result, SystemClock, commands::HashCommands as _};
@@ -51,8 +51,8 @@ pub struct Events {
     pub(super) config: EventsConfig,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) subscribers: Arc<RwLock<Subscribers>>,
-    pub(super) untold: Arc<Untold>,
-    pub(super) gathering: Arc<Gathering>,
+    pub(super) unreported: Arc<UnreportedLatencies>,
+    pub(super) publish_batcher: Arc<PublishBatcher>,
 }
 
 /// What publishing one event did.
@@ -89,8 +89,8 @@ impl Events {
             config: EventsConfig::default(),
             clock: Arc::new(SystemClock::new()),
             subscribers: Arc::default(),
-            untold: Arc::default(),
-            gathering: Arc::default(),
+            unreported: Arc::default(),
+            publish_batcher: Arc::default(),
         }
     }
 
@@ -110,7 +110,7 @@ impl Events {
     #[must_use]
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.clock = Arc::new(clock);
-        self.gathering = Arc::default();
+        self.publish_batcher = Arc::default();
         self
     }
 
@@ -123,7 +123,7 @@ impl Events {
         Ok(Self {
             organisation: Some(organisation.into()),
             keys: self.keys.of_organisation(self.environment, organisation),
-            gathering: Arc::default(),
+            publish_batcher: Arc::default(),
             ..self.clone()
         })
     }
