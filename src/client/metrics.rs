@@ -157,7 +157,7 @@ impl Metrics {
         }
     }
 
-    /// The typed reply of a command whose result has been counted.
+    /// Decodes the reply of a command; its result was counted before.
     pub(crate) fn decode<T: FromReply>(
         &self,
         name: &str,
@@ -292,7 +292,7 @@ pub struct CommandStats {
     pub count: u64,
     /// Calls that failed, also unsent or because their reply did not fit.
     pub errors: u64,
-    /// The same by kind of error.
+    /// Failed commands by kind of error.
     pub errors_by_kind: Vec<(ErrorKind, u64)>,
     /// Time of all calls together, from submission to result.
     pub total: Duration,

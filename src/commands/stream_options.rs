@@ -279,7 +279,7 @@ impl XClaimOptions {
         self.retry_count = Some(count);
         self
     }
-    /// Claims entries that nobody has yet.
+    /// Claims entries that have no consumer yet.
     pub fn force(mut self) -> Self {
         self.force = true;
         self
@@ -319,7 +319,7 @@ impl XPendingOptions {
     pub fn new() -> Self {
         Self::default()
     }
-    /// Only entries that nobody was given for milliseconds: `IDLE`.
+    /// Only entries that were last delivered at least this many milliseconds ago: `IDLE`.
     pub fn min_idle_ms(mut self, ms: u64) -> Self {
         self.min_idle_ms = Some(ms);
         self
@@ -345,11 +345,11 @@ impl XPendingOptions {
 /// What giving entries back does to their numbers of deliveries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum XNackMode {
-    /// The last delivery does not count: `SILENT`.
+    /// Does not count the last delivery: `SILENT`.
     Silent,
-    /// It counts: `FAIL`.
+    /// Counts the last delivery: `FAIL`.
     Fail,
-    /// The number becomes the largest one, as a mark of what nobody can process: `FATAL`.
+    /// Sets the number of deliveries to the largest one, to mark an entry that cannot be processed: `FATAL`.
     Fatal,
 }
 

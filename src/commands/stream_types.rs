@@ -60,7 +60,7 @@ pub struct AutoClaim<E> {
     pub next: String,
     /// The claimed entries, or ids with `JUSTID`.
     pub claimed: Vec<E>,
-    /// Pending ids whose entries are gone.
+    /// Pending ids of entries that were deleted.
     pub deleted: Vec<String>,
 }
 

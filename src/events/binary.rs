@@ -11,7 +11,7 @@ use crate::{Error, Result};
 /// What a header may not hold as it is.
 const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
 
-/// The same for an id that is signed: a dot ends it there.
+/// What the header `webhook-id` may not hold as it is: its parts are joined by dots to be signed.
 #[cfg(not(target_family = "wasm"))]
 const ENCODED_ID: &AsciiSet = &ENCODED.add(b'.');
 

@@ -15,7 +15,7 @@ use crate::{Error, Result};
 pub struct Cursor {
     pub(super) epoch: Arc<str>,
     pub(super) offset: u64,
-    /// Unknown before the first event, and for a position whose event is gone.
+    /// Unknown before the first event, and for an event that was removed.
     pub(super) tag: Option<Tag>,
 }
 
@@ -25,7 +25,7 @@ impl Cursor {
         self.offset
     }
 
-    /// The history's epoch: it changes when the history was lost and began anew.
+    /// The history's epoch: it changes when the history was lost and a new one began.
     pub fn epoch(&self) -> &str {
         &self.epoch
     }

@@ -12,7 +12,7 @@ use crate::{Error, FromReply, Reply, Result, Script};
 
 static REDRIVE: Script = script!("redrive.lua");
 
-/// An event nobody could process.
+/// An event that a subscriber could not process.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct DeadLetter {

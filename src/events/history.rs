@@ -62,7 +62,7 @@ impl Stored {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reset {
-    /// The history was lost and began anew.
+    /// The history was lost and a new one began.
     EpochChanged,
     /// Events after the cursor are no longer kept.
     Trimmed,
@@ -93,7 +93,7 @@ pub struct HistoryPage {
     pub cursor: Cursor,
     /// Whether more events follow.
     pub has_more: bool,
-    /// The reader must load its state anew and go on from `cursor`.
+    /// The reader must load its state again and go on from `cursor`.
     pub reset: Option<Reset>,
 }
 

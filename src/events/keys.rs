@@ -35,7 +35,7 @@ pub(super) fn unless_lost<T: Default>(read: Result<T>) -> Result<T> {
 pub(super) struct Keys {
     start: String,
     scope: String,
-    /// Who publishes, as one identity; empty for nobody in particular.
+    /// The identity of the publisher; empty when it has none.
     principal: String,
 }
 

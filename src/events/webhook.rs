@@ -95,7 +95,7 @@ impl Endpoint {
         })
     }
 
-    /// An endpoint of one's own network: `http` and private addresses are allowed.
+    /// Allows `http` and private addresses, for an endpoint in your own network.
     ///
     /// # Errors
     /// `Config` when it is not a URL.

@@ -20,7 +20,7 @@ use crate::{
 const CONNECT: Duration = Duration::from_secs(5);
 /// What a receiver says besides its status is not read further than this.
 const ANSWER_BYTES: usize = 64 * 1024;
-/// Servers whose connections are kept; beyond that all start anew.
+/// Most servers whose connections are kept; beyond that all connections are closed.
 const SERVERS: usize = 256;
 
 /// Delivers webhooks; keeps connections, cheap to clone.

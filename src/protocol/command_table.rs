@@ -20,7 +20,7 @@ pub enum Safety {
 pub(crate) struct Properties {
     /// Upper-case name.
     pub(crate) name: &'static str,
-    /// Of the plain form; see [`safety_of`] for what options change.
+    /// Safety of the form without options; see [`safety_of`] for what options change.
     pub(crate) safety: Safety,
 }
 

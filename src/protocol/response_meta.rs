@@ -1,8 +1,8 @@
 /// What is known about a response beside its body.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct ResponseMeta {
-    /// Attempts until it came.
+    /// Attempts until the response arrived.
     pub(crate) attempts: u32,
-    /// Of HTTP, where there is one.
+    /// The HTTP status, if the transport has one.
     pub(crate) status: Option<u16>,
 }

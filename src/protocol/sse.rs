@@ -135,7 +135,7 @@ fn frame(what: &Listen, event: &[u8]) -> Option<Frame> {
     }
 }
 
-/// The same of an event whose parts are base64, which holds no commas.
+/// Decodes an event whose parts are base64, which has no commas.
 fn base64_frame(what: &Listen, event: &[u8]) -> Result<Option<Frame>> {
     let decode = |part: &[u8]| {
         STANDARD

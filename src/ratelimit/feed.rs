@@ -19,7 +19,7 @@ use crate::{
 };
 
 const DAY_MS: u64 = 86_400_000;
-/// Lists are fetched anew at two in the morning, UTC, as `@upstash/ratelimit` does.
+/// Lists are fetched again at two in the morning, UTC, as `@upstash/ratelimit` does.
 const HOUR_OF_CHANGE_MS: u64 = 2 * 3_600_000;
 /// Between two looks at whether it is time.
 const LOOK_EVERY_MS: u64 = 60_000;

@@ -83,7 +83,7 @@ impl fmt::Debug for Assertion {
 }
 
 impl Assertion {
-    /// Vouches for a user whose identity the caller has verified.
+    /// An assertion for a user that the caller has authenticated.
     ///
     /// # Errors
     /// When the system has no random bytes.

@@ -107,7 +107,7 @@ impl CsrfPolicy {
     }
 }
 
-/// A token for old clients: masked anew each time, so that compression cannot leak it.
+/// A token for old clients: masked differently each time, so that compression cannot leak it.
 pub(crate) fn masked(token: &Token, secrets: &Secrets) -> Result<String, getrandom::Error> {
     let mask: [u8; 16] = super::secrets::random()?;
     let inner = secrets.forgery(token).unwrap_or_default();

@@ -33,7 +33,7 @@ struct Inner {
     loaded: AsyncMutex<Option<Loaded>>,
     queued: Mutex<Changes>,
     cookie: Mutex<Option<HeaderValue>>,
-    /// Takes away what makes the cookie ambiguous.
+    /// Expires every cookie that makes the session cookie ambiguous.
     ambiguous: Mutex<Vec<HeaderValue>>,
     asked: AtomicBool,
 }
@@ -67,7 +67,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl CurrentSession {
-    /// The session of a request; asks nobody yet.
+    /// The session of a request; sends nothing to the store yet.
     pub fn new(sessions: Sessions, headers: &HeaderMap) -> Self {
         Self(Arc::new(Inner {
             token: sessions.token(headers),

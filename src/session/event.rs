@@ -109,7 +109,7 @@ impl EventKind {
 pub struct SessionEvent {
     /// What.
     pub kind: EventKind,
-    /// To whom, if known.
+    /// The user, if known.
     pub user: Option<String>,
     /// To which session, if known.
     pub public_id: Option<String>,

@@ -69,7 +69,7 @@ impl NewSession {
         Self::default()
     }
 
-    /// A session of a user whose identity the caller has verified.
+    /// A session of a user that the caller has authenticated.
     pub fn user(id: impl Into<String>) -> Self {
         Self {
             user: Some(id.into()),
@@ -194,7 +194,7 @@ impl NewSession {
         self
     }
 
-    /// Refuses the key for a login whose payload is another one ([`Creation::KeyReused`]).
+    /// Refuses a repeat of the key with another payload ([`Creation::KeyReused`]).
     ///
     /// [`Creation::KeyReused`]: super::Creation::KeyReused
     pub fn fingerprint(mut self, payload: impl AsRef<[u8]>) -> Self {

@@ -194,7 +194,7 @@ impl Session {
         }
     }
 
-    /// The token; give it to nobody but the browser.
+    /// The token; it is a secret of the browser.
     pub fn token(&self) -> &Token {
         &self.token
     }

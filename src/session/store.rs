@@ -150,7 +150,7 @@ impl Sessions {
         }
     }
 
-    /// Reads the session cookie of a request; asks nobody.
+    /// Reads the session cookie of a request; sends nothing to the store.
     ///
     /// # Errors
     /// Why there is no token to look up.
@@ -165,7 +165,7 @@ impl Sessions {
         }
     }
 
-    /// Reads a cookie value; asks nobody.
+    /// Reads a cookie value; sends nothing to the store.
     ///
     /// # Errors
     /// Why it is no token.

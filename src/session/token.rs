@@ -135,7 +135,7 @@ impl Token {
         text
     }
 
-    /// Reads a cookie value; asks nobody.
+    /// Reads a cookie value; sends nothing to the store.
     ///
     /// # Errors
     /// [`TokenError`]; a caller without a valid signature learns nothing else.

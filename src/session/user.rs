@@ -79,7 +79,7 @@ pub(crate) struct OwnedUser {
 }
 
 impl OwnedUser {
-    /// As scripts write it: an empty text is nobody, or no organisation.
+    /// Reads a user as scripts write it: an empty id is no user, an empty organisation none.
     pub(crate) fn from_fields(id: Option<String>, organisation: Option<String>) -> Option<Self> {
         let id = id.filter(|id| !id.is_empty())?;
         let organisation = organisation.filter(|o| !o.is_empty());

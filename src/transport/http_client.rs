@@ -59,7 +59,7 @@ enum Carrier {
     #[cfg(not(target_family = "wasm"))]
     Pool {
         pool: HttpPool,
-        /// Of every request.
+        /// Headers of every request.
         headers: HeaderMap,
     },
 }

@@ -17,7 +17,7 @@ use crate::protocol::{
 };
 
 pub(super) const SYNC_TOKEN: HeaderName = HeaderName::from_static("upstash-sync-token");
-/// Events whose names and messages are base64, from servers that know it; they repeat the header.
+/// Asks for event streams in base64; a server that knows the header repeats it.
 pub(super) const STREAM_ENCODING: (HeaderName, HeaderValue) = (
     HeaderName::from_static("restis-stream-encoding"),
     HeaderValue::from_static("base64"),

@@ -23,7 +23,7 @@ impl Instant {
     }
 }
 
-/// A time so far away that nobody waits for it.
+/// A time in the far future, for calls without a deadline.
 const FOREVER: Duration = Duration::from_secs(60 * 60 * 24 * 365);
 
 /// Now plus a duration of any size.

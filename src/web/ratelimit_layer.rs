@@ -152,7 +152,7 @@ impl fmt::Debug for RateLimitLayer {
 }
 
 impl RateLimitLayer {
-    /// A layer that asks `limiter` for whom `subject` names; `None` passes uncounted.
+    /// Limits requests by the subject that `subject` finds; a request without one is not counted.
     pub fn new(
         limiter: RateLimiter,
         subject: impl Fn(&Parts) -> Option<Subject> + Send + Sync + 'static,

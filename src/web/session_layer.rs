@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// What a request from another site is told.
+/// The problem that answers a request from another site.
 const CROSS_SITE: &str = "send it from the site itself, with `X-CSRF-Token`, or name its origin in `SESSION_ALLOWED_ORIGINS`";
 
 /// Work that may follow the answer.
@@ -109,12 +109,12 @@ impl SessionLayer {
         self.with(|gate| gate.defer = Some(Arc::new(defer)))
     }
 
-    /// The session of a request; asks nobody yet.
+    /// The session of a request; sends nothing to the store yet.
     pub fn session(&self, request: &Parts) -> CurrentSession {
         CurrentSession::new(self.0.sessions.clone(), &request.headers)
     }
 
-    /// The refusal of a request from another site; `None` when it may go on. Asks nobody.
+    /// Refuses a request from another site; `None` when it may go on. Sends nothing to the store.
     pub fn cross_site<B: From<String>>(
         &self,
         request: &Parts,

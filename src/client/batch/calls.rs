@@ -37,7 +37,7 @@ pub(crate) struct BatchedCall {
     state: CallState,
     /// Until a batch takes them.
     commands: SmallVec<[Args; 1]>,
-    /// Of every command.
+    /// Context of each of its commands.
     context: CommandContext,
     slots: SmallVec<[Slot; 1]>,
     /// Slots without a result.
@@ -57,7 +57,7 @@ enum CallState {
 }
 
 struct Slot {
-    /// Of the command in the table.
+    /// The command's position in the table.
     index: u16,
     state: SlotState,
 }
@@ -126,11 +126,11 @@ struct State {
     live: usize,
     earliest: Option<Instant>,
     latest: Option<Instant>,
-    /// Of the current exchange.
+    /// Whether the current exchange was sent.
     sent: Option<Arc<AtomicBool>>,
     /// An earlier attempt of the current exchange may have been executed.
     doubtful: bool,
-    /// Of the current exchange.
+    /// Response of the current exchange.
     meta: ResponseMeta,
 }
 
@@ -202,7 +202,7 @@ impl BatchCalls {
         Some((call.meta, results))
     }
 
-    /// Notes that a caller is gone; true when nobody is left.
+    /// Notes that a caller is gone; true when none is left.
     pub(super) fn leave(&self, number: usize) -> bool {
         let mut state = self.lock();
         let Some(call) = state.calls.get_mut(number) else {
@@ -241,7 +241,7 @@ impl BatchCalls {
         plan.finish()
     }
 
-    /// Notes that an exchange with these commands starts; false when nobody wants it.
+    /// Notes that an exchange with these commands starts; false when every caller of them is gone.
     pub(super) fn start(&self, items: &[(u32, u32)], sent: Arc<AtomicBool>) -> bool {
         let mut state = self.lock();
         let mut wanted = false;
@@ -279,7 +279,7 @@ impl BatchCalls {
         self.lock().latest
     }
 
-    /// When the next caller gives up; `None` when nobody waits.
+    /// The earliest deadline; `None` when no caller waits.
     pub(super) fn earliest(&self) -> Option<Instant> {
         let state = self.lock();
         if state.live == 0 {
@@ -336,7 +336,7 @@ impl BatchCalls {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// Gives calls whose deadline has passed their verdict.
+    /// Completes calls past their deadline with an error.
     pub(super) fn expire(&self, now: Instant) {
         let mut wakers: SmallVec<[Waker; 8]> = SmallVec::new();
         let mut guard = self.lock();
@@ -384,7 +384,7 @@ impl BatchCalls {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// The driver is gone without an end, because it panicked: nobody may wait for ever.
+    /// Fails every call that is left, because the driver panicked.
     pub(super) fn abandon(&self) {
         let error = Error::new(
             ErrorKind::Interrupted,
@@ -409,7 +409,7 @@ impl BatchCalls {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// Wakes every caller: whoever is polled first drives on.
+    /// Wakes every caller; the first that is polled drives the request.
     pub(super) fn wake_all(&self) {
         self.woken.store(true, Ordering::Release);
         let mut state = self.lock();

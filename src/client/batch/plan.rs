@@ -29,7 +29,7 @@ impl Default for Limits {
 pub(super) struct Part {
     pub(super) mode: Mode,
     pub(super) commands: Vec<Args>,
-    /// Of each command.
+    /// Context of each command.
     pub(super) contexts: Vec<CommandContext>,
     /// Where the results go, item by item: entry and slot.
     pub(super) places: Vec<(u32, u32)>,
@@ -77,7 +77,7 @@ pub(super) struct Plan<'a> {
     transport: &'a dyn Transport,
     parts: Vec<Part>,
     open: Option<Part>,
-    /// Of the open part.
+    /// Bytes in the open part.
     bytes: usize,
 }
 

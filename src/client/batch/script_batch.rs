@@ -40,7 +40,7 @@ impl CommandContext {
         self.items().map_or(0, |items| items.count as usize)
     }
 
-    /// The same for another number of items.
+    /// This context for another number of items.
     fn with_items(&self, count: usize) -> Self {
         let script = self.script.as_ref().map(|script| ScriptContext {
             forms: Arc::clone(&script.forms),
