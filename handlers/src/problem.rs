@@ -10,11 +10,14 @@ mod types;
 
 pub use types::{ProblemType, TYPES};
 
-use axum::response::{IntoResponse, Response};
+use axum::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
 use http::{HeaderValue, StatusCode, header};
-use restis::{Error, ErrorKind};
+use restis::{Error, web::Refusal};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::{borrow::Cow, time::Duration};
 
 /// Result of a route.
@@ -26,12 +29,7 @@ pub struct Problem(Box<Inner>);
 
 #[derive(Debug, Clone)]
 struct Inner {
-    status: StatusCode,
-    code: &'static str,
-    title: &'static str,
-    detail: Option<Cow<'static, str>>,
-    retry_after: Option<Duration>,
-    members: Map<String, Value>,
+    refusal: Refusal,
     cookies: Vec<HeaderValue>,
 }
 
@@ -56,25 +54,12 @@ pub struct ProblemDocument {
 impl Problem {
     /// A problem with its status, code and title.
     pub fn new(status: StatusCode, code: &'static str, title: &'static str) -> Self {
-        Self(Box::new(Inner {
-            status,
-            code,
-            title,
-            detail: None,
-            retry_after: None,
-            members: Map::new(),
-            cookies: Vec::new(),
-        }))
+        Refusal::new(status, code, title).into()
     }
 
     /// 400: the request cannot be understood.
     pub fn invalid(detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(
-            StatusCode::BAD_REQUEST,
-            "invalid-request",
-            "The request is not valid",
-        )
-        .detail(detail)
+        Refusal::invalid().detail(detail).into()
     }
 
     /// 401: no accepted credentials.
@@ -98,11 +83,7 @@ impl Problem {
 
     /// 413: the body is larger than the service takes.
     pub fn too_large() -> Self {
-        Self::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "too-large",
-            "The request is too large",
-        )
+        Refusal::too_large().into()
     }
 
     /// 413: the body is larger than this.
@@ -129,43 +110,38 @@ impl Problem {
 
     /// 503: the store does not answer.
     pub fn unavailable() -> Self {
-        Self::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "store-unavailable",
-            "The store does not answer",
-        )
-        .detail("try again after the time in Retry-After")
-        .retry_after(Duration::from_secs(1))
+        Refusal::unavailable()
+            .detail("try again after the time in Retry-After")
+            .retry_after(Duration::from_secs(1))
+            .into()
     }
 
     /// 500: a fault of the service.
     pub fn internal() -> Self {
-        Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "internal",
-            "The service failed",
-        )
+        Refusal::internal().into()
+    }
+
+    fn map(mut self, change: impl FnOnce(Refusal) -> Refusal) -> Self {
+        self.0.refusal = change(self.0.refusal);
+        self
     }
 
     /// Says what is wrong this time. Never put a value or a secret here.
     #[must_use]
-    pub fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
-        self.0.detail = Some(detail.into());
-        self
+    pub fn detail(self, detail: impl Into<Cow<'static, str>>) -> Self {
+        self.map(|refusal| refusal.detail(detail))
     }
 
     /// Sets `Retry-After`, rounded up to whole seconds.
     #[must_use]
-    pub fn retry_after(mut self, after: Duration) -> Self {
-        self.0.retry_after = Some(after);
-        self
+    pub fn retry_after(self, after: Duration) -> Self {
+        self.map(|refusal| refusal.retry_after(after))
     }
 
     /// Adds an extension member.
     #[must_use]
-    pub fn member(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.0.members.insert(name.to_owned(), value.into());
-        self
+    pub fn member(self, name: &str, value: impl Into<Value>) -> Self {
+        self.map(|refusal| refusal.member(name, value))
     }
 
     /// Sends cookies with the answer.
@@ -177,12 +153,12 @@ impl Problem {
 
     /// The HTTP status.
     pub fn status(&self) -> StatusCode {
-        self.0.status
+        self.0.refusal.status()
     }
 
     /// The stable code.
     pub fn code(&self) -> &'static str {
-        self.0.code
+        self.0.refusal.code()
     }
 }
 
@@ -192,71 +168,31 @@ fn uri(code: &str) -> String {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let inner = *self.0;
-        let mut body = Map::new();
-        body.insert("type".into(), uri(inner.code).into());
-        body.insert("title".into(), inner.title.into());
-        body.insert("status".into(), inner.status.as_u16().into());
-        body.insert("code".into(), inner.code.into());
-        if let Some(detail) = inner.detail {
-            body.insert("detail".into(), detail.into());
-        }
-        body.extend(inner.members);
-        let mut response = (inner.status, Value::Object(body).to_string()).into_response();
+        let Inner { refusal, cookies } = *self.0;
+        let unauthorized = refusal.status() == StatusCode::UNAUTHORIZED;
+        let mut response = refusal.into_response::<Body>();
         let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some(after) = inner.retry_after {
-            let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
-        }
-        for cookie in inner.cookies {
+        for cookie in cookies {
             headers.append(header::SET_COOKIE, cookie);
         }
-        if inner.status == StatusCode::UNAUTHORIZED {
+        if unauthorized {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
     }
 }
 
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        Self(Box::new(Inner {
+            refusal,
+            cookies: Vec::new(),
+        }))
+    }
+}
+
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
-        if error.is_unavailable() {
-            let after = error.retry_after().unwrap_or(Duration::from_secs(1));
-            tracing::warn!(%error, "store unavailable");
-            return Self::unavailable().retry_after(after);
-        }
-        match error.kind() {
-            ErrorKind::InvalidInput => Self::invalid(error.to_string()),
-            ErrorKind::TooLarge => Self::too_large().detail(error.to_string()),
-            ErrorKind::Protocol => {
-                tracing::error!(%error, "what answers is no store");
-                Self::unavailable()
-            }
-            ErrorKind::Unauthorized | ErrorKind::NoPermission | ErrorKind::ReadOnly => {
-                tracing::error!(%error, "the store refuses our credentials");
-                Self::new(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "store-refused",
-                    "The store refuses the service",
-                )
-                .detail("the operator has to correct the store's URL or token")
-                .retry_after(Duration::from_secs(30))
-            }
-            ErrorKind::WrongType | ErrorKind::Decode | ErrorKind::Server => {
-                tracing::error!(%error, "the store holds what cannot be read");
-                Self::unavailable()
-                    .detail("another program wrote under a key of the service: the operator finds it in the log")
-                    .retry_after(Duration::from_secs(30))
-            }
-            _ => {
-                tracing::error!(%error, "store error");
-                Self::internal()
-            }
-        }
+        Refusal::of_error(&error).into()
     }
 }

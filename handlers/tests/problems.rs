@@ -26,7 +26,11 @@ fn sources(directory: &Path) -> Vec<PathBuf> {
 /// The problems that the sources make: status constant, code and title.
 fn made() -> Vec<(String, String, String)> {
     let mut found = Vec::new();
-    for path in sources(&Path::new(PACKAGE).join("src")) {
+    let package = Path::new(PACKAGE);
+    let mut files = sources(&package.join("src"));
+    // Those that the library makes.
+    files.push(package.join("../src/web/problem.rs"));
+    for path in files {
         let text = fs::read_to_string(&path).unwrap();
         let own = if path.ends_with("problem.rs") {
             "Self::new("

@@ -1,6 +1,5 @@
 //! Layers, extractors and refusals for HTTP services.
 mod client_ip;
-#[cfg(all(feature = "tower", any(feature = "ratelimit", feature = "session")))]
 mod problem;
 #[cfg(feature = "ratelimit")]
 pub mod ratelimit_headers;
@@ -16,6 +15,7 @@ mod session_extract;
 mod session_layer;
 
 pub use client_ip::{client_ip, parse_ip};
+pub use problem::Refusal;
 #[cfg(all(feature = "tower", feature = "ratelimit"))]
 pub use ratelimit_layer::{RateLimitLayer, Subject};
 #[cfg(all(feature = "tower", feature = "ratelimit", feature = "session"))]

@@ -1,18 +1,17 @@
 //! A [tower](https://docs.rs/tower-layer) layer: the decision before the handler, its headers after.
 
-use std::{borrow::Cow, fmt, net::IpAddr, sync::Arc, time::Duration};
+use std::{borrow::Cow, fmt, net::IpAddr, sync::Arc};
 
-use http::{HeaderMap, Request, Response, StatusCode, request::Parts};
+use http::{HeaderMap, Response, request::Parts};
 use tower_layer::Layer;
-use tower_service::Service;
 
 use crate::{
-    Error, ErrorKind, Result,
-    ratelimit::{Decision, Query, RateLimiter, Reason, group_ipv6},
+    Error, Result,
+    ratelimit::{Decision, Query, RateLimiter, group_ipv6},
     web::{
-        problem::{UNAVAILABLE, problem},
+        problem::Refusal,
         ratelimit_headers::{self as headers, HeaderStyle},
-        service::{Answering, Around, Layered, sealed::Sealed},
+        service::{Layered, sealed::Steps},
     },
 };
 
@@ -130,12 +129,12 @@ impl Subject {
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct RateLimitLayer(Arc<Gate>);
+pub struct RateLimitLayer(Arc<Settings>);
 
 type Find = dyn Fn(&Parts) -> Option<Subject> + Send + Sync;
 
 #[derive(Clone)]
-struct Gate {
+struct Settings {
     limiter: RateLimiter,
     subject: Arc<Find>,
     policy: Cow<'static, str>,
@@ -157,7 +156,7 @@ impl RateLimitLayer {
         limiter: RateLimiter,
         subject: impl Fn(&Parts) -> Option<Subject> + Send + Sync + 'static,
     ) -> Self {
-        Self(Arc::new(Gate {
+        Self(Arc::new(Settings {
             limiter,
             subject: Arc::new(subject),
             policy: "default".into(),
@@ -223,61 +222,35 @@ impl RateLimitLayer {
 
     /// The answer to a request that may not go on; `None` when it may.
     pub fn refusal<B: From<String>>(&self, decision: &Decision) -> Option<Response<B>> {
-        if decision.is_allowed() {
-            return None;
-        }
-        let what = match decision.reason() {
-            Reason::DenyList => (
-                StatusCode::FORBIDDEN,
-                "denied",
-                "The caller is on a deny list",
-            ),
-            Reason::Unavailable => UNAVAILABLE,
-            _ => (
-                StatusCode::TOO_MANY_REQUESTS,
-                "rate-limited",
-                "Too many requests",
-            ),
-        };
-        let violated = headers::violated(&self.0.policy, decision);
-        let unknown = decision.reason() == Reason::DenyList && decision.listed().is_none();
-        let mut members = vec![];
-        if unknown {
-            let detail =
-                "The client's address is not known, and this limit has lists of addresses.";
-            members.push(("detail", detail.into()));
-        }
-        if !violated.is_empty() {
-            members.push(("violated-policies", violated.into()));
-        }
-        let mut response = self.problem(what, decision.retry_after(), members);
+        let refusal = Refusal::of_decision(&self.0.policy, decision)?;
+        let mut response = self.named(refusal).into_response();
         self.write_headers(decision, response.headers_mut());
         Some(response)
     }
 
     /// The answer when there is no decision.
     pub fn failure<B: From<String>>(&self, error: &Error) -> Response<B> {
-        tracing::warn!(%error, "no decision");
-        if error.kind() == ErrorKind::InvalidInput {
-            let title = "The request is not valid";
-            return self.problem(
-                (StatusCode::BAD_REQUEST, "invalid-request", title),
-                None,
-                vec![],
-            );
-        }
-        let retry = error.retry_after().unwrap_or(Duration::from_secs(1));
-        self.problem(UNAVAILABLE, Some(retry), vec![])
+        self.named(Refusal::of_error(error)).into_response()
     }
 
-    fn problem<B: From<String>>(
+    fn named(&self, refusal: Refusal) -> Refusal {
+        refusal.member("policy", &*self.0.policy)
+    }
+
+    /// Decides for a subject, or makes the answer of a request that may not go on.
+    pub(crate) async fn pass<B: From<String>>(
         &self,
-        what: (StatusCode, &str, &str),
-        retry: Option<Duration>,
-        mut members: Vec<(&str, serde_json::Value)>,
-    ) -> Response<B> {
-        members.push(("policy", (&*self.0.policy).into()));
-        problem(what, retry, &members)
+        subject: &Subject,
+    ) -> std::result::Result<Decision, Response<B>> {
+        let decision = self.decide(subject).await;
+        let decision = decision.map_err(|error| self.failure(&error))?;
+        match self.refusal(&decision) {
+            None => Ok(decision),
+            Some(refusal) => {
+                self.record(subject, &decision).await;
+                Err(refusal)
+            }
+        }
     }
 }
 
@@ -289,40 +262,37 @@ impl<S> Layer<S> for RateLimitLayer {
     }
 }
 
-impl Sealed for RateLimitLayer {}
+impl Steps for RateLimitLayer {
+    /// `None` for a request that is not counted.
+    type Passed = Option<(Subject, Decision)>;
 
-impl Around for RateLimitLayer {
-    fn around<S, B, C>(self, mut inner: S, request: Request<B>) -> Answering<Response<C>, S::Error>
-    where
-        S: Service<Request<B>, Response = Response<C>> + Send + 'static,
-        S::Future: Send,
-        S::Error: Send,
-        B: Send + 'static,
-        C: From<String> + Send,
-    {
-        Box::pin(async move {
-            let (mut parts, body) = request.into_parts();
-            let Some(subject) = self.subject(&parts) else {
-                return inner.call(Request::from_parts(parts, body)).await;
-            };
-            let decision = match self.decide(&subject).await {
-                Ok(decision) => decision,
-                Err(error) => return Ok(self.failure(&error)),
-            };
-            if let Some(refusal) = self.refusal(&decision) {
-                self.record(&subject, &decision).await;
-                return Ok(refusal);
-            }
-            parts.extensions.insert(decision.clone());
-            // Analytics travel with what the handler asks of the store.
-            let (response, ()) = futures_util::future::join(
-                inner.call(Request::from_parts(parts, body)),
-                self.record(&subject, &decision),
-            )
-            .await;
-            let mut response = response?;
+    async fn before<C: From<String> + Send>(
+        &self,
+        request: &mut Parts,
+    ) -> std::result::Result<Self::Passed, Response<C>> {
+        let Some(subject) = self.subject(request) else {
+            return Ok(None);
+        };
+        let decision = self.pass(&subject).await?;
+        request.extensions.insert(decision.clone());
+        Ok(Some((subject, decision)))
+    }
+
+    /// Analytics travel with what the handler asks of the store.
+    async fn beside(&self, passed: &Self::Passed) {
+        if let Some((subject, decision)) = passed {
+            self.record(subject, decision).await;
+        }
+    }
+
+    async fn after<C: From<String> + Send>(
+        &self,
+        passed: Self::Passed,
+        mut response: Response<C>,
+    ) -> Response<C> {
+        if let Some((_, decision)) = passed {
             self.write_headers(&decision, response.headers_mut());
-            Ok(response)
-        })
+        }
+        response
     }
 }

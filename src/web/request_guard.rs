@@ -25,24 +25,23 @@
 
 use std::{fmt, pin::Pin, sync::Arc};
 
-use futures_util::future::{join, try_join3};
-use http::{Extensions, Request, Response, request::Parts};
+use futures_util::future::try_join3;
+use http::{Extensions, Response, request::Parts};
 use tower_layer::Layer;
-use tower_service::Service;
 
 use crate::{
     ratelimit::Decision,
     session::CurrentSession,
     web::{
         RateLimitLayer, SessionLayer, Subject,
-        service::{Answering, Around, Layered, sealed::Sealed},
+        service::{Layered, sealed::Steps},
     },
 };
 
 type Insert = Box<dyn FnOnce(&mut Extensions) + Send>;
 type Read = dyn Fn(&Parts) -> Pin<Box<dyn Future<Output = Insert> + Send>> + Send + Sync;
 
-/// What the gate read for the handler, in the request's extensions.
+/// What the guard read for the handler, in the request's extensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Prefetched<T>(pub T);
 
@@ -73,7 +72,7 @@ impl fmt::Debug for RequestGuard {
 }
 
 impl RequestGuard {
-    /// A gate that lets everything through.
+    /// A guard that lets everything through.
     pub fn new() -> Self {
         Self::default()
     }
@@ -115,7 +114,7 @@ impl RequestGuard {
     }
 
     /// Asks for everything at once, or says why the request may not go on.
-    async fn pass<B: From<String>>(&self, request: &Parts) -> Result<Passed, Response<B>> {
+    async fn ask<B: From<String>>(&self, request: &Parts) -> Result<Asked, Response<B>> {
         let checks = &*self.0;
         let session = checks.session.as_ref().map(|layer| layer.session(request));
         if let (Some(layer), Some(session)) = (&checks.session, &session) {
@@ -124,7 +123,7 @@ impl RequestGuard {
             }
             if session.token().is_err() {
                 // Nothing is asked without a token.
-                known(layer, session).await?;
+                layer.pass(session).await?;
             }
         }
         let limit = checks.limit.as_ref();
@@ -133,13 +132,13 @@ impl RequestGuard {
         let (decision, (), insert) = try_join3(
             async {
                 match (limit, &subject) {
-                    (Some(layer), Some(subject)) => decided(layer, subject).await.map(Some),
+                    (Some(layer), Some(subject)) => layer.pass(subject).await.map(Some),
                     _ => Ok(None),
                 }
             },
             async {
                 match (&checks.session, &session) {
-                    (Some(layer), Some(session)) => known(layer, session).await,
+                    (Some(layer), Some(session)) => layer.pass(session).await,
                     _ => Ok(()),
                 }
             },
@@ -151,7 +150,7 @@ impl RequestGuard {
             },
         )
         .await?;
-        Ok(Passed {
+        Ok(Asked {
             decision: subject.zip(decision),
             session,
             insert,
@@ -159,40 +158,19 @@ impl RequestGuard {
     }
 }
 
-/// What is known of a request that may go on.
-struct Passed {
+/// What was asked for a request that may go on.
+struct Asked {
     decision: Option<(Subject, Decision)>,
     session: Option<CurrentSession>,
     insert: Option<Insert>,
 }
 
-async fn decided<B: From<String>>(
-    layer: &RateLimitLayer,
-    subject: &Subject,
-) -> Result<Decision, Response<B>> {
-    let decision = layer.decide(subject).await;
-    let decision = decision.map_err(|error| layer.failure(&error))?;
-    match layer.refusal(&decision) {
-        None => Ok(decision),
-        Some(refusal) => {
-            layer.record(subject, &decision).await;
-            Err(refusal)
-        }
-    }
-}
-
-async fn known<B: From<String>>(
-    layer: &SessionLayer,
-    session: &CurrentSession,
-) -> Result<(), Response<B>> {
-    let loaded = session.loaded().await;
-    match layer.refusal(&loaded) {
-        None => Ok(()),
-        Some(mut refusal) => {
-            session.write_headers(refusal.headers_mut());
-            Err(refusal)
-        }
-    }
+/// What is known of a request that may go on.
+#[derive(Debug)]
+pub struct Passed {
+    decision: Option<(Subject, Decision)>,
+    /// With what handing over work needs.
+    session: Option<(CurrentSession, Extensions)>,
 }
 
 impl<S> Layer<S> for RequestGuard {
@@ -203,77 +181,68 @@ impl<S> Layer<S> for RequestGuard {
     }
 }
 
-impl Sealed for RequestGuard {}
+impl Steps for RequestGuard {
+    type Passed = Passed;
 
-impl Around for RequestGuard {
-    fn around<S, B, C>(self, mut inner: S, request: Request<B>) -> Answering<Response<C>, S::Error>
-    where
-        S: Service<Request<B>, Response = Response<C>> + Send + 'static,
-        S::Future: Send,
-        S::Error: Send,
-        B: Send + 'static,
-        C: From<String> + Send,
-    {
-        Box::pin(async move {
-            let (mut parts, body) = request.into_parts();
-            let passed = match self.pass(&parts).await {
-                Ok(passed) => passed,
-                Err(refusal) => return Ok(refusal),
-            };
-            if let Some((_, decision)) = &passed.decision {
-                parts.extensions.insert(decision.clone());
-            }
-            if let Some(session) = &passed.session {
-                parts.extensions.insert(session.clone());
-            }
-            if let Some(insert) = passed.insert {
-                insert(&mut parts.extensions);
-            }
-            let checks = &*self.0;
-            let for_deferral = checks
-                .session
-                .as_ref()
-                .map(|layer| layer.for_deferral(&parts));
-            // Analytics travel with what the handler asks of the store.
-            let recording = async {
-                if let (Some(layer), Some((subject, decision))) = (&checks.limit, &passed.decision)
-                {
-                    layer.record(subject, decision).await;
-                }
-            };
-            let answering = inner.call(Request::from_parts(parts, body));
-            let mut response = join(answering, recording).await.0?;
-            if let (Some(layer), Some((_, decision))) = (&checks.limit, &passed.decision) {
-                layer.write_headers(decision, response.headers_mut());
-            }
-            if let (Some(layer), Some(session), Some(extensions)) =
-                (&checks.session, &passed.session, &for_deferral)
-            {
-                response = layer.finish(session, extensions, response).await;
-            }
-            Ok(response)
+    async fn before<C: From<String> + Send>(
+        &self,
+        request: &mut Parts,
+    ) -> Result<Passed, Response<C>> {
+        let asked = self.ask(request).await?;
+        if let Some((_, decision)) = &asked.decision {
+            request.extensions.insert(decision.clone());
+        }
+        if let Some(session) = &asked.session {
+            request.extensions.insert(session.clone());
+        }
+        if let Some(insert) = asked.insert {
+            insert(&mut request.extensions);
+        }
+        let layer = self.0.session.as_ref();
+        let extensions = layer.map(|layer| layer.for_deferral(request));
+        Ok(Passed {
+            decision: asked.decision,
+            session: asked.session.zip(extensions),
         })
+    }
+
+    async fn beside(&self, passed: &Passed) {
+        if let Some(layer) = &self.0.limit {
+            layer.beside(&passed.decision).await;
+        }
+    }
+
+    async fn after<C: From<String> + Send>(
+        &self,
+        passed: Passed,
+        mut response: Response<C>,
+    ) -> Response<C> {
+        if let Some(layer) = &self.0.limit {
+            response = layer.after(passed.decision, response).await;
+        }
+        if let (Some(layer), Some((session, extensions))) = (&self.0.session, &passed.session) {
+            response = layer.finish(session, extensions, response).await;
+        }
+        response
     }
 }
 
 #[cfg(feature = "axum")]
 mod extract {
     use super::Prefetched;
-    use crate::web::problem::problem;
-    use axum_core::{body::Body, extract::FromRequestParts, response::Response};
-    use http::{StatusCode, request::Parts};
+    use crate::web::Refusal;
+    use axum_core::{extract::FromRequestParts, response::Response};
+    use http::request::Parts;
 
-    /// What the gate read; answered 500 behind no gate, or one that reads something else.
+    /// What the guard read; 500 without a guard, or behind one that reads something else.
     impl<T: Clone + Send + Sync + 'static, S: Sync> FromRequestParts<S> for Prefetched<T> {
         type Rejection = Response;
 
         async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
             parts.extensions.get::<Self>().cloned().ok_or_else(|| {
                 let wanted = std::any::type_name::<T>();
-                tracing::error!(wanted, "no gate read what a handler wants");
-                let status = StatusCode::INTERNAL_SERVER_ERROR;
-                let what = (status, "internal", "The service failed");
-                problem::<String>(what, None, &[]).map(Body::from)
+                tracing::error!(wanted, "no guard read what a handler wants");
+                Refusal::internal().into_response()
             })
         }
     }

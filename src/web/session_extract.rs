@@ -1,17 +1,15 @@
 //! axum extractors.
 
 use axum_core::{
-    body::Body,
     extract::{FromRequestParts, OptionalFromRequestParts},
     response::{IntoResponse, Response},
 };
-use http::{StatusCode, request::Parts};
-use std::time::Duration;
+use http::request::Parts;
 
 use crate::{
     Error,
     session::{CurrentSession, Session},
-    web::problem::{UNAVAILABLE, problem},
+    web::Refusal,
 };
 
 /// Why a handler did not get its session.
@@ -28,23 +26,15 @@ pub enum SessionRejection {
 
 impl IntoResponse for SessionRejection {
     fn into_response(self) -> Response {
-        let (what, retry) = match self {
-            Self::Missing => {
-                let title = "There is no live session";
-                ((StatusCode::UNAUTHORIZED, "session-missing", title), None)
-            }
-            Self::Unavailable(error) => {
-                tracing::warn!(%error, "no session");
-                let retry = error.retry_after().unwrap_or(Duration::from_secs(1));
-                (UNAVAILABLE, Some(retry))
-            }
+        let refusal = match self {
+            Self::Missing => Refusal::session_missing(),
+            Self::Unavailable(error) => Refusal::of_error(&error),
             Self::NoLayer => {
                 tracing::error!("a handler wants a session, but its router has no SessionLayer");
-                let status = StatusCode::INTERNAL_SERVER_ERROR;
-                ((status, "internal", "The service failed"), None)
+                Refusal::internal()
             }
         };
-        problem::<String>(what, retry, &[]).map(Body::from)
+        refusal.into_response()
     }
 }
 

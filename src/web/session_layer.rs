@@ -1,22 +1,18 @@
 //! A [tower](https://docs.rs/tower-layer) layer: the session in the request, its cookie in the answer.
 
-use std::{fmt, pin::Pin, sync::Arc, time::Duration};
+use std::{fmt, pin::Pin, sync::Arc};
 
-use http::{Request, Response, StatusCode, request::Parts};
+use http::{Response, StatusCode, request::Parts};
 use tower_layer::Layer;
-use tower_service::Service;
 
 use crate::{
-    Error, ErrorKind, Result,
+    Error, Result,
     session::{CurrentSession, Loaded, SaveError, Sessions},
     web::{
-        problem::{UNAVAILABLE, problem},
-        service::{Answering, Around, Layered, sealed::Sealed},
+        problem::Refusal,
+        service::{Layered, sealed::Steps},
     },
 };
-
-/// The problem that answers a request from another site.
-const CROSS_SITE: &str = "send it from the site itself, with `X-CSRF-Token`, or name its origin in `SESSION_ALLOWED_ORIGINS`";
 
 /// Work that may follow the answer.
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -40,10 +36,10 @@ type Defer = dyn Fn(&http::Extensions, Work) + Send + Sync;
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct SessionLayer(Arc<Gate>);
+pub struct SessionLayer(Arc<Settings>);
 
 #[derive(Clone)]
-struct Gate {
+struct Settings {
     sessions: Sessions,
     required: bool,
     eager: bool,
@@ -65,7 +61,7 @@ impl fmt::Debug for SessionLayer {
 impl SessionLayer {
     /// A layer over these sessions.
     pub fn new(sessions: Sessions) -> Self {
-        Self(Arc::new(Gate {
+        Self(Arc::new(Settings {
             sessions,
             required: false,
             eager: false,
@@ -74,7 +70,7 @@ impl SessionLayer {
         }))
     }
 
-    fn with(mut self, change: impl FnOnce(&mut Gate)) -> Self {
+    fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
         change(Arc::make_mut(&mut self.0));
         self
     }
@@ -82,19 +78,19 @@ impl SessionLayer {
     /// Refuses requests without a live session: 401, and 503 while the store does not answer.
     #[must_use]
     pub fn required(self) -> Self {
-        self.with(|gate| gate.required = true)
+        self.with(|settings| settings.required = true)
     }
 
     /// Loads beside the handler, so that both ask the store in one request.
     #[must_use]
     pub fn eager(self) -> Self {
-        self.with(|gate| gate.eager = true)
+        self.with(|settings| settings.eager = true)
     }
 
     /// Leaves the check of other sites' requests to the service.
     #[must_use]
     pub fn allow_cross_site(self) -> Self {
-        self.with(|gate| gate.same_site = false)
+        self.with(|settings| settings.same_site = false)
     }
 
     /// Hands over what may follow the answer, with the extensions of the request.
@@ -106,7 +102,7 @@ impl SessionLayer {
         + Sync
         + 'static,
     ) -> Self {
-        self.with(|gate| gate.defer = Some(Arc::new(defer)))
+        self.with(|settings| settings.defer = Some(Arc::new(defer)))
     }
 
     /// The session of a request; sends nothing to the store yet.
@@ -125,15 +121,7 @@ impl SessionLayer {
             .0
             .sessions
             .permits(&request.method, &request.headers, token);
-        (!permitted).then(|| {
-            let title = "The request comes from another site";
-            let detail = ("detail", CROSS_SITE.into());
-            problem(
-                (StatusCode::FORBIDDEN, "csrf-failed", title),
-                None,
-                &[detail],
-            )
-        })
+        (!permitted).then(|| Refusal::cross_site().into_response())
     }
 
     /// The refusal of a request that needs a live session and has none.
@@ -141,12 +129,23 @@ impl SessionLayer {
         match loaded {
             _ if !self.0.required => None,
             Ok(Loaded::Live(_)) => None,
-            Ok(Loaded::Absent(_)) => {
-                let title = "There is no live session";
-                let what = (StatusCode::UNAUTHORIZED, "session-missing", title);
-                Some(problem(what, None, &[]))
+            Ok(Loaded::Absent(_)) => Some(Refusal::session_missing().into_response()),
+            Err(error) => Some(failed(error)),
+        }
+    }
+
+    /// Loads the session, or makes the answer of a request that may not go on.
+    pub(crate) async fn pass<B: From<String>>(
+        &self,
+        session: &CurrentSession,
+    ) -> std::result::Result<(), Response<B>> {
+        let loaded = session.loaded().await;
+        match self.refusal(&loaded) {
+            None => Ok(()),
+            Some(mut refusal) => {
+                session.write_headers(refusal.headers_mut());
+                Err(refusal)
             }
-            Err(error) => Some(unavailable(error)),
         }
     }
 
@@ -191,31 +190,23 @@ impl SessionLayer {
 /// The handler's answer would be a lie: what it changed is not there.
 fn not_saved<B: From<String>>(error: &SaveError) -> Response<B> {
     match error {
-        SaveError::Store(error) => unavailable(error),
+        SaveError::Store(error) => failed(error),
         SaveError::Refused(why) => {
             tracing::warn!(?why, "the session took no changes");
             let title = "The session did not take the changes";
-            problem(
-                (StatusCode::CONFLICT, "session-not-changed", title),
-                None,
-                &[],
-            )
+            Refusal::new(StatusCode::CONFLICT, "session-not-changed", title).into_response()
         }
     }
 }
 
-fn unavailable<B: From<String>>(error: &Error) -> Response<B> {
-    tracing::warn!(%error, "no session");
-    if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::TooLarge) {
-        let what = (
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "internal",
-            "The service failed",
-        );
-        return problem(what, None, &[]);
+fn failed<B: From<String>>(error: &Error) -> Response<B> {
+    let refusal = Refusal::of_error(error);
+    // What the service writes into a session is no fault of its caller.
+    if refusal.status().is_client_error() {
+        tracing::error!(%error, "a session was not read or written");
+        return Refusal::internal().into_response();
     }
-    let retry = error.retry_after().unwrap_or(Duration::from_secs(1));
-    problem(UNAVAILABLE, Some(retry), &[])
+    refusal.into_response()
 }
 
 impl<S> Layer<S> for SessionLayer {
@@ -226,43 +217,51 @@ impl<S> Layer<S> for SessionLayer {
     }
 }
 
-impl Sealed for SessionLayer {}
+/// The session of a request that may go on.
+#[derive(Debug)]
+pub struct Loading {
+    session: CurrentSession,
+    /// What handing over work needs.
+    extensions: http::Extensions,
+    /// Whether it is loaded beside the handler.
+    loads: bool,
+}
 
-impl Around for SessionLayer {
-    fn around<S, B, C>(self, mut inner: S, request: Request<B>) -> Answering<Response<C>, S::Error>
-    where
-        S: Service<Request<B>, Response = Response<C>> + Send + 'static,
-        S::Future: Send,
-        S::Error: Send,
-        B: Send + 'static,
-        C: From<String> + Send,
-    {
-        Box::pin(async move {
-            let (mut parts, body) = request.into_parts();
-            let session = self.session(&parts);
-            if let Some(refusal) = self.cross_site(&parts, &session) {
-                return Ok(refusal);
-            }
-            let mut loads = self.0.eager && session.token().is_ok();
-            if self.0.required {
-                loads = false;
-                let loaded = session.loaded().await;
-                if let Some(mut refusal) = self.refusal(&loaded) {
-                    session.write_headers(refusal.headers_mut());
-                    return Ok(refusal);
-                }
-            }
-            parts.extensions.insert(session.clone());
-            let extensions = self.for_deferral(&parts);
-            let answering = inner.call(Request::from_parts(parts, body));
-            let response = if loads {
-                // An error shows where the handler asks.
-                let loading = session.loaded();
-                futures_util::future::join(answering, loading).await.0?
-            } else {
-                answering.await?
-            };
-            Ok(self.finish(&session, &extensions, response).await)
+impl Steps for SessionLayer {
+    type Passed = Loading;
+
+    async fn before<C: From<String> + Send>(
+        &self,
+        request: &mut Parts,
+    ) -> std::result::Result<Loading, Response<C>> {
+        let session = self.session(request);
+        if let Some(refusal) = self.cross_site(request, &session) {
+            return Err(refusal);
+        }
+        if self.0.required {
+            self.pass(&session).await?;
+        }
+        request.extensions.insert(session.clone());
+        Ok(Loading {
+            loads: self.0.eager && !self.0.required && session.token().is_ok(),
+            extensions: self.for_deferral(request),
+            session,
         })
+    }
+
+    /// An error shows where the handler asks.
+    async fn beside(&self, passed: &Loading) {
+        if passed.loads {
+            let _ = passed.session.loaded().await;
+        }
+    }
+
+    async fn after<C: From<String> + Send>(
+        &self,
+        passed: Loading,
+        response: Response<C>,
+    ) -> Response<C> {
+        self.finish(&passed.session, &passed.extensions, response)
+            .await
     }
 }

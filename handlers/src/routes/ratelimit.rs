@@ -19,7 +19,10 @@ use axum::{
 use http::{HeaderMap, StatusCode, header};
 use restis::Error;
 use restis::ratelimit::{Decision, Limit, Query, RateLimiter, Reason, Usage};
-use restis::web::ratelimit_headers::{self as headers, HeaderStyle};
+use restis::web::{
+    Refusal,
+    ratelimit_headers::{self as headers, HeaderStyle},
+};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use utoipa::{IntoParams, ToSchema};
@@ -402,29 +405,10 @@ fn answer(
 ) -> Response {
     let headers = rate_headers(policy, limiter, decision, style);
     let body = DecisionBody::new(policy, decision);
-    if decision.is_allowed() {
+    let Some(refusal) = Refusal::of_decision(policy, decision) else {
         return (headers, Json(body)).into_response();
-    }
-    let problem = match decision.reason() {
-        Reason::DenyList => Problem::new(
-            StatusCode::FORBIDDEN,
-            "denied",
-            "The caller is on a deny list",
-        ),
-        Reason::Unavailable => Problem::unavailable(),
-        _ => Problem::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            "rate-limited",
-            "Too many requests",
-        ),
     };
-    let violated = headers::violated(policy, decision);
-    let problem = if violated.is_empty() {
-        problem
-    } else {
-        problem.member("violated-policies", violated)
-    };
-    let problem = problem
+    let problem = Problem::from(refusal)
         .member("allowed", false)
         .member("policy", policy)
         .member("reason", body.reason)

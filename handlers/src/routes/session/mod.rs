@@ -19,7 +19,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
-use restis::session::{Absence, Assertion, Session, Sessions, Token};
+use restis::{
+    session::{Absence, Assertion, Session, Sessions, Token},
+    web::Refusal,
+};
 
 group!(
     own::current,
@@ -90,15 +93,11 @@ impl Browser {
             && !self.for_service
             && let Some(wait) = self.state.guesses().note(self.ip.0, self.sessions.now_ms())
         {
-            return Err(Problem::new(
-                StatusCode::TOO_MANY_REQUESTS,
-                "rate-limited",
-                "Too many requests",
-            )
-            .detail("too many invalid session cookies")
-            .cookies(self.sessions.clear_ambiguous(&self.headers))
-            .cookies([self.sessions.clear_cookie()])
-            .retry_after(wait));
+            return Err(Problem::from(Refusal::rate_limited())
+                .detail("too many invalid session cookies")
+                .cookies(self.sessions.clear_ambiguous(&self.headers))
+                .cookies([self.sessions.clear_cookie()])
+                .retry_after(wait));
         }
         Ok(token)
     }
@@ -132,7 +131,7 @@ impl Browser {
         if self.sessions.permits(&self.method, &self.headers, token) {
             return Ok(());
         }
-        Err(csrf_failed())
+        Err(Refusal::cross_site().into())
     }
 
     /// What a signed assertion says, if the page that sends it is of this site.
@@ -142,7 +141,7 @@ impl Browser {
         })?;
         // Another site could sign its visitor in as somebody else.
         if self.sessions.is_foreign(&self.method, &self.headers) {
-            return Err(csrf_failed());
+            return Err(Refusal::cross_site().into());
         }
         keys.verify(token, self.sessions.now_ms())
             .map_err(|error| Problem::unauthenticated().detail(error.to_string()))
@@ -162,21 +161,8 @@ impl Browser {
     }
 }
 
-fn csrf_failed() -> Problem {
-    Problem::new(
-        StatusCode::FORBIDDEN,
-        "csrf-failed",
-        "The request comes from another site",
-    )
-    .detail("send it from the site itself, with `X-CSRF-Token`, or name its origin in `SESSION_ALLOWED_ORIGINS`")
-}
-
 fn no_session() -> Problem {
-    Problem::new(
-        StatusCode::UNAUTHORIZED,
-        "session-missing",
-        "There is no live session",
-    )
+    Refusal::session_missing().into()
 }
 
 /// An answer about a session: its version, its cookie if it is new, and nothing for caches.
