@@ -33,7 +33,7 @@ const ENGINE: Layers = &[
         "options",
         "stream",
     ],
-    &["hash", "limits", "reply", "zset"],
+    &["hash", "limits", "reply", "shape", "zset"],
     &["budget", "command"],
     &["glob", "json", "lua", "parse", "vectors"],
     &["acl", "hub", "scripting", "value"],

@@ -24,6 +24,7 @@ Examples:
   restis serve --token secret                   the REST server alone, one database
   restis serve --token a --token b              two databases, one token each
   restis serve --redis rediss://user:pw@host    REST in front of your own Redis
+  restis serve --resp 127.0.0.1:6379            the Redis protocol on the same store
   restis serve --data ./store                   a store that survives restarts
   restis serve --fault latency=50ms,error=2%    a store that misbehaves, to test clients
   restis token new --name web --scope session   a service token for the functions
@@ -111,6 +112,22 @@ fn address(text: &str) -> Result<String, String> {
     } else {
         Err("expected HOST:PORT, such as 127.0.0.1:8079".to_owned())
     }
+}
+
+/// Where the Redis protocol is spoken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum RespAddr {
+    Off,
+    At(String),
+}
+
+fn resp_address(text: &str) -> Result<RespAddr, String> {
+    if text == "off" {
+        return Ok(RespAddr::Off);
+    }
+    address(text)
+        .map(RespAddr::At)
+        .map_err(|_| "expected HOST:PORT, such as 127.0.0.1:6379, or off".to_owned())
 }
 
 /// Seconds above zero, an hour at most.
@@ -223,6 +240,13 @@ pub(crate) struct ServeArgs {
     /// Serve /health and /metrics here
     #[arg(long, value_name = "HOST:PORT", env = "RESTIS_ADMIN_ADDR")]
     pub(crate) admin_addr: Option<SocketAddr>,
+    /// Speak the Redis protocol here too, with the same tokens (`off`: nowhere). `restis dev` takes
+    /// 127.0.0.1:6379, or the next port that is free
+    #[arg(long, value_name = "HOST:PORT", env = "RESTIS_RESP", value_parser = resp_address)]
+    pub(crate) resp: Option<RespAddr>,
+    /// Most seconds that a connection of the Redis protocol may ask nothing; without end by default
+    #[arg(long, value_name = "SECONDS", env = "RESTIS_RESP_TIMEOUT", value_parser = seconds)]
+    pub(crate) resp_timeout: Option<f64>,
     /// Inject faults, such as latency=50ms,error=2%,drop=1%,seed=7
     #[arg(long, value_name = "FAULTS", env = "RESTIS_FAULT")]
     pub(crate) fault: Option<FaultPlan>,

@@ -1,6 +1,7 @@
 //! What is printed at start: one screen, ready to paste.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::net::SocketAddr;
 
 use restis_server::Running;
 
@@ -30,6 +31,23 @@ impl Secret<'_> {
         match self {
             Self::Text(text) => quoted(text),
             Self::Variable(variable) => format!("\"{variable}\""),
+        }
+    }
+
+    /// The URL of the Redis protocol with it, as a word of a shell command.
+    fn redis_url(self, scheme: &str, addr: SocketAddr) -> String {
+        match self {
+            Self::Text(text) => {
+                // What is no letter of a URL's password is escaped.
+                let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+                let letter = |byte: u8| match plain(byte) {
+                    true => char::from(byte).to_string(),
+                    false => format!("%{byte:02X}"),
+                };
+                let password: String = text.bytes().map(letter).collect();
+                quoted(&format!("{scheme}://default:{password}@{addr}"))
+            }
+            Self::Variable(variable) => format!("\"{scheme}://default:{variable}@{addr}\""),
         }
     }
 
@@ -88,6 +106,17 @@ fn render(banner: &Banner<'_>, paint: &Paint) -> String {
             paint.dim(banner.store)
         ),
     ];
+    let scheme = if url.starts_with("https") {
+        "rediss"
+    } else {
+        "redis"
+    };
+    if let Some(addr) = banner.running.redis_addr() {
+        lines.push(format!(
+            "  Redis      {}",
+            paint.bold(&format!("{scheme}://{addr}"))
+        ));
+    }
     if let Some((functions, token)) = banner.functions {
         lines.push(format!(
             "  functions  {}   {}",
@@ -111,6 +140,12 @@ fn render(banner: &Banner<'_>, paint: &Paint) -> String {
             quoted(url),
             token.word()
         ));
+        if let Some(addr) = banner.running.redis_addr() {
+            lines.push(format!(
+                "export REDIS_URL={}",
+                token.redis_url(scheme, addr)
+            ));
+        }
         lines.push(String::new());
         let auth = token.header();
         let insecure = if url.starts_with("https") { " -k" } else { "" };

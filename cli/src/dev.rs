@@ -22,7 +22,7 @@ pub(crate) fn run(args: &DevArgs) -> Result<(), Failure> {
     }
     logs::start(&args.serve.log, args.serve.log_json)?;
     let signals = Signals::install()?;
-    let started = serve::start(&args.serve)?;
+    let started = serve::start(&args.serve, &serve::LOCAL_REDIS)?;
     let functions = match &started.token {
         Some(token) => Some(Functions::start(args, started.running.url(), token)?),
         None => None,

@@ -1,10 +1,11 @@
 //! `restis serve`: the REST server alone.
 
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, ToSocketAddrs as _};
 use std::time::Duration;
 
 use restis_server::{Cors, Limits, Running, Server, Tenants, TlsFiles};
 
-use crate::args::{Failure, ServeArgs};
+use crate::args::{Failure, RespAddr, ServeArgs};
 use crate::banner::{self, Banner, Secret};
 use crate::files;
 use crate::logs;
@@ -13,7 +14,7 @@ use crate::signals::Signals;
 pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     logs::start(&args.log, args.log_json)?;
     let signals = Signals::install()?;
-    let started = start(args)?;
+    let started = start(args, &[])?;
     if !args.quiet {
         banner::print(&Banner {
             running: &started.running,
@@ -58,7 +59,9 @@ fn variable(args: &ServeArgs) -> Option<&'static str> {
 }
 
 /// Starts the server that the options describe.
-pub(crate) fn start(args: &ServeArgs) -> Result<Started, Failure> {
+///
+/// `redis` is where the Redis protocol is spoken unless told otherwise.
+pub(crate) fn start(args: &ServeArgs, redis: &[SocketAddr]) -> Result<Started, Failure> {
     files::raise_limit();
     let (tenants, token) = tenants(args)?;
     let mut builder = Server::builder()
@@ -79,6 +82,11 @@ pub(crate) fn start(args: &ServeArgs) -> Result<Started, Failure> {
             key: key.clone(),
         });
     }
+    builder = match &args.resp {
+        Some(RespAddr::Off) => builder,
+        Some(RespAddr::At(addr)) => builder.redis_protocol(resolved(addr)?),
+        None => builder.redis_protocol(redis.iter().copied()),
+    };
     if let Some(addr) = args.admin_addr {
         builder = builder.admin(addr);
     }
@@ -97,6 +105,25 @@ pub(crate) fn start(args: &ServeArgs) -> Result<Started, Failure> {
         variable: variable(args),
         store: store(args),
     })
+}
+
+/// Where `restis dev` speaks the Redis protocol: the usual port, one of the next, or any.
+pub(crate) const LOCAL_REDIS: [SocketAddr; 12] = {
+    let any = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
+    let mut addresses = [any; 12];
+    let mut at = 0;
+    while at + 1 < addresses.len() {
+        let port = 6379 + at as u16;
+        addresses[at] = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port));
+        at += 1;
+    }
+    addresses
+};
+
+fn resolved(addr: &str) -> Result<Vec<SocketAddr>, Failure> {
+    let addresses = addr.to_socket_addrs();
+    let addresses = addresses.map_err(|error| Failure::new(format!("--resp {addr}: {error}")))?;
+    Ok(addresses.collect())
 }
 
 fn tenants(args: &ServeArgs) -> Result<(Tenants, Option<String>), Failure> {
@@ -154,6 +181,7 @@ fn limits(args: &ServeArgs) -> Limits {
     limits.request_time = args
         .max_time
         .map_or(limits.request_time, Duration::from_secs_f64);
+    limits.redis_idle_timeout = args.resp_timeout.map(Duration::from_secs_f64);
     limits
 }
 

@@ -11,13 +11,14 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::acl::{Caller, DatabaseId, Token, TokenIndex};
+use crate::command::Flags;
 use crate::commands;
 use crate::ctx::{self, Ctx, Side, Spec};
 use crate::db::Db;
 use crate::error::{Error, OOM};
 use crate::hub::{Hub, Sink};
 use crate::limits::CallLimits;
-use crate::options::Options;
+use crate::options::{Dialect, Options};
 use crate::reply::Reply;
 use crate::snapshot::{self, SnapshotError};
 
@@ -48,6 +49,7 @@ struct Shared {
 pub struct Engine {
     shared: Arc<Shared>,
     limits: CallLimits,
+    dialect: Dialect,
 }
 
 impl Default for Engine {
@@ -69,6 +71,16 @@ fn copied<A: AsRef<[u8]>>(names: &[A]) -> Vec<Bytes> {
 
 fn list<A: AsRef<[u8]>>(args: &[A]) -> ArgList<'_> {
     args.iter().map(AsRef::as_ref).collect()
+}
+
+/// Whether a command may change a database.
+pub fn may_write<A: AsRef<[u8]>>(args: &[A]) -> bool {
+    let spec = args
+        .first()
+        .and_then(|name| commands::table().find(name.as_ref()));
+    spec.is_some_and(|spec| {
+        !spec.command.flags.has(Flags::READ) && !spec.command.flags.has(Flags::ALWAYS)
+    })
 }
 
 impl State {
@@ -100,6 +112,7 @@ impl Engine {
                 state: Mutex::new(state),
             }),
             limits: CallLimits::default(),
+            dialect: Dialect::default(),
         }
     }
 
@@ -112,7 +125,23 @@ impl Engine {
         Self {
             shared: Arc::clone(&self.shared),
             limits,
+            dialect: self.dialect,
         }
+    }
+
+    /// A handle to the same database whose calls follow `dialect`.
+    #[must_use]
+    pub fn with_dialect(&self, dialect: Dialect) -> Self {
+        Self {
+            dialect,
+            ..self.clone()
+        }
+    }
+
+    /// Begins a call.
+    fn open(&self, side: &mut Side, limits: &CallLimits) {
+        side.dialect = self.dialect;
+        side.budget.open(limits);
     }
 
     /// Takes the lock and sets the time.
@@ -234,7 +263,7 @@ impl Engine {
         if let Some(reason) = &state.side.damaged {
             return Err(reason.clone());
         }
-        state.side.budget.open(&self.limits);
+        self.open(&mut state.side, &self.limits);
         state.side.budget.begin()?;
         let Side { acl, budget, .. } = &state.side;
         acl.check_channels(budget, caller, channels, patterns)?;
@@ -247,11 +276,23 @@ impl Engine {
         }
     }
 
+    /// Whether a command may be part of a transaction: known, well-formed and allowed.
+    ///
+    /// # Errors
+    /// The error that running it would be.
+    pub fn check_command<A: AsRef<[u8]>>(&self, caller: &Caller, args: &[A]) -> Result<(), Error> {
+        let args = list(args);
+        self.with(|state| {
+            self.open(&mut state.side, &self.limits);
+            ctx::admit(&state.side, caller, None, &args).map(drop)
+        })
+    }
+
     /// Runs one command on behalf of a caller.
     pub fn call_as<A: AsRef<[u8]>>(&self, caller: &Caller, args: &[A]) -> Reply {
         let args = list(args);
         self.with(|state| {
-            state.side.budget.open(&self.limits);
+            self.open(&mut state.side, &self.limits);
             state.ctx(caller).call(&args)
         })
     }
@@ -272,7 +313,7 @@ impl Engine {
         let mut done = false;
         while !done {
             self.with(|state| {
-                state.side.budget.open(&limits);
+                self.open(&mut state.side, &limits);
                 while replies.len() < CHUNK && !state.side.budget.was_long() {
                     let Some(command) = commands.next() else {
                         done = true;
@@ -304,7 +345,7 @@ impl Engine {
         A: AsRef<[u8]>,
     {
         self.with(|state| {
-            state.side.budget.open(&self.limits);
+            self.open(&mut state.side, &self.limits);
             let mut queue: Vec<(&'static Spec, ArgList<'_>)> = Vec::with_capacity(commands.len());
             for command in commands {
                 let args = list(command.as_ref());
@@ -407,7 +448,7 @@ impl Engine {
         let (keys, _before) = self.with(|state| {
             let deadline = Instant::now() + LIBRARIES_LIMIT;
             let limits = CallLimits::default().deadline(deadline);
-            state.side.budget.open(&limits);
+            self.open(&mut state.side, &limits);
             let (mut db, mut side) = snapshot::fresh(&state.db, &state.side);
             let keys = snapshot::decode(&body, &mut db, &mut side)?;
             db.set_notify_flags(state.db.notify_flags());

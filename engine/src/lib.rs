@@ -46,6 +46,7 @@ mod rdb;
 mod reply;
 mod scripting;
 mod search;
+mod shape;
 mod snapshot;
 #[cfg(test)]
 mod storm;
@@ -55,10 +56,11 @@ mod vectors;
 mod zset;
 
 pub use acl::{Caller, DatabaseId};
-pub use engine::{Engine, Subscription};
+pub use engine::{Engine, Subscription, may_write};
 pub use error::Error;
 pub use hub::{Frame, Sink};
 pub use limits::{CallLimits, CancelToken};
-pub use options::{Clock, Eviction, Options};
+pub use options::{Clock, Dialect, Eviction, Options};
 pub use reply::Reply;
+pub use shape::Shape;
 pub use snapshot::SnapshotError;

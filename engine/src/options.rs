@@ -5,6 +5,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+/// Which of two servers a database follows where they differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Dialect {
+    /// Upstash, as its REST API answers.
+    #[default]
+    Upstash,
+    /// Redis, as it answers over its own protocol.
+    Redis,
+}
+
 /// What happens to a write when the memory limit is reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

@@ -46,6 +46,10 @@ pub struct Limits {
     pub streams_backlog_bytes: usize,
     /// Pause between two keep-alive comments of an event stream; 15 s.
     pub stream_keep_alive: Duration,
+    /// Most bytes of one command, or of the commands of one MULTI, over the Redis protocol; 512 MB.
+    pub redis_command_bytes: usize,
+    /// Time after which a connection of the Redis protocol that asks nothing ends; never.
+    pub redis_idle_timeout: Option<Duration>,
     /// Time that requests in flight get at shutdown; 10 s.
     pub shutdown: Duration,
 }
@@ -67,6 +71,8 @@ impl Default for Limits {
             stream_backlog_bytes: 16 << 20,
             streams_backlog_bytes: 256 << 20,
             stream_keep_alive: Duration::from_secs(15),
+            redis_command_bytes: 512 << 20,
+            redis_idle_timeout: None,
             shutdown: Duration::from_secs(10),
         }
     }

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use restis_engine::Caller;
+use tokio::sync::watch;
 
 use crate::backend::Local;
 use crate::backend::redis::RedisBackend;
 use crate::metrics::Gauge;
+use crate::resp::Pause;
 
 /// One database and where it lives.
 #[derive(Debug)]
@@ -15,6 +17,8 @@ pub(crate) struct Database {
     /// Event streams of this database.
     pub(crate) streams: Gauge,
     pub(crate) backend: Backend,
+    /// What CLIENT PAUSE stops.
+    pub(crate) pause: watch::Sender<Option<Pause>>,
 }
 
 impl Database {

@@ -23,6 +23,7 @@ mod gate;
 mod metrics;
 mod reply;
 mod request;
+mod resp;
 mod rest;
 mod server;
 mod sse;

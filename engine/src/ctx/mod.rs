@@ -14,7 +14,7 @@ use crate::command::{Args, Command, Flags};
 use crate::db::Db;
 use crate::error::{Error, OOM};
 use crate::hub::Hub;
-use crate::options::{Eviction, Options};
+use crate::options::{Dialect, Eviction, Options};
 use crate::reply::Reply;
 use crate::scripting::Scripting;
 use crate::value::Value;
@@ -36,6 +36,8 @@ pub(crate) struct Side {
     /// When the engine started.
     pub(crate) started: Duration,
     pub(crate) scripting: Scripting,
+    /// What the running call follows.
+    pub(crate) dialect: Dialect,
     /// What the running command may still do.
     pub(crate) budget: Budget,
     /// Why every command is refused: the data contradicts itself, or is not there.
@@ -54,6 +56,7 @@ impl Side {
             commands: 0,
             started,
             scripting: Scripting::default(),
+            dialect: Dialect::default(),
             budget,
             damaged: None,
         }
@@ -293,7 +296,10 @@ pub(crate) fn admit(
 ) -> Result<&'static Spec, Error> {
     let name = args.first().ok_or(Error::fixed("ERR empty command"))?;
     let spec = side.table.find(name).ok_or_else(|| match script {
-        None => table::unknown(name),
+        None => match side.dialect {
+            Dialect::Upstash => table::unknown(name),
+            Dialect::Redis => table::unknown_to_redis(args),
+        },
         Some(_) if table::is_connection_bound(name) => NOT_FROM_SCRIPT,
         Some(_) => Error::fixed("ERR Unknown Redis command called from script"),
     })?;
@@ -314,7 +320,9 @@ pub(crate) fn admit(
         }
     }
     side.acl.check(&side.budget, caller, &spec.command, args)?;
-    check_keys(&spec.command, args)?;
+    if side.dialect == Dialect::Upstash {
+        check_keys(&spec.command, args)?;
+    }
     Ok(spec)
 }
 

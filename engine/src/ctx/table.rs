@@ -201,6 +201,26 @@ pub(super) fn unknown(name: &[u8]) -> Error {
     ))
 }
 
+/// The same in the words of Redis.
+pub(super) fn unknown_to_redis(args: Args<'_>) -> Error {
+    const MOST: usize = 128;
+    let shown = |text: &[u8], most: usize| {
+        String::from_utf8_lossy(&text[..text.len().min(most)]).into_owned()
+    };
+    let name = shown(args.first().copied().unwrap_or_default(), MOST);
+    let mut text = format!("ERR unknown command '{name}', with args beginning with: ");
+    let mut left = MOST;
+    for arg in args.iter().skip(1) {
+        if left == 0 {
+            break;
+        }
+        let arg = shown(arg, left);
+        left = left.saturating_sub(arg.len() + 3);
+        text.push_str(&format!("'{arg}' "));
+    }
+    Error::new(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -209,6 +229,10 @@ mod tests {
     fn a_missing_command_says_why() {
         assert!(unknown(b"foo").message().contains("not available: 'FOO'"));
         assert!(unknown(b"watch").message().contains("not allowed in REST"));
+        assert_eq!(
+            unknown_to_redis(&[b"foo", b"a", b"b"]).message(),
+            "ERR unknown command 'foo', with args beginning with: 'a' 'b' "
+        );
         assert!(unknown(b"vadd").message().contains("not available: 'VADD'"));
     }
 }

@@ -10,10 +10,11 @@ use super::compile::{self, Compiler};
 use super::convert::{self, Argument};
 use super::error::{self, Kind, SANDBOX, bad_argument, bad_type, explain, raise, raise_text};
 use super::frame::{self, Failure, Registration, Shared};
-use super::shape::Shape;
+use super::shape;
 use super::{bit, cjson, cmsgpack, random, strings, structs};
 use crate::error::Error;
 use crate::reply::Reply;
+use crate::shape::Shape;
 
 /// The longest name of a source in the place of an error: the source itself, if it has no name.
 const MAX_NAME: usize = 1 << 10;
@@ -233,7 +234,7 @@ fn arguments(args: &MultiValue) -> std::result::Result<SmallVec<[Argument; 8]>, 
 fn command(lua: &Lua, frame: &Shared, protected: bool) -> Result<Function> {
     let frame = Arc::clone(frame);
     let run = move |lua: &Lua, bounds: &Bounds, args: MultiValue| {
-        let (reply, shape) = match arguments(&args) {
+        let (reply, resp3) = match arguments(&args) {
             Err(text) => (Reply::Error(Error::fixed(text)), None),
             Ok(arguments) => {
                 let list: SmallVec<[&[u8]; 8]> = arguments.iter().map(Argument::as_slice).collect();
@@ -247,16 +248,16 @@ fn command(lua: &Lua, frame: &Shared, protected: bool) -> Result<Function> {
                     drop(frame);
                     return Err(error::raise_at(lua, text));
                 }
-                let shape = frame.resp3.then(|| Shape::of(&list));
-                (frame.call(&list), shape)
+                let resp3 = frame.resp3.then(|| Shape::of(&list));
+                (frame.call(&list), resp3)
             }
         };
         match reply {
             Reply::Error(error) if !protected => Err(raise(error.message())),
             reply => {
                 bounds.check_room(lua, convert::weight(&reply))?;
-                match shape {
-                    Some(shape) => shape.to_lua(lua, &reply),
+                match resp3 {
+                    Some(shape) => shape::to_lua(shape, lua, &reply),
                     None => convert::to_lua(lua, &reply, false),
                 }
             }

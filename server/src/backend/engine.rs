@@ -113,7 +113,7 @@ impl Local {
 }
 
 /// Stops the work of a request whose client is gone.
-struct CancelOnDrop(CancelToken);
+pub(crate) struct CancelOnDrop(pub(crate) CancelToken);
 
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {

@@ -3,7 +3,7 @@
 mod engine;
 pub(crate) mod redis;
 
-pub(crate) use engine::Local;
+pub(crate) use engine::{CancelOnDrop, Local};
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 
 mod json;
 mod list;
-mod resp;
+pub(crate) mod resp2;
 
 pub(crate) use list::List;
 
@@ -59,7 +59,7 @@ impl Format {
         match self {
             Self::Json => json::envelope::<json::Plain>(out, reply),
             Self::Base64 => json::envelope::<json::Base64>(out, reply),
-            Self::Resp2 => resp::value(out, reply),
+            Self::Resp2 => resp2::value(out, reply),
         }
     }
 
@@ -67,7 +67,7 @@ impl Format {
     pub(crate) fn error(self, out: &mut BytesMut, line: &str) {
         match self {
             Self::Json | Self::Base64 => json::error(out, line),
-            Self::Resp2 => resp::error(out, line),
+            Self::Resp2 => resp2::error(out, line),
         }
     }
 

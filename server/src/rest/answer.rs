@@ -277,13 +277,13 @@ fn stream(events: EventStream) -> Answer {
 }
 
 /// A place among the event streams, held as long as the stream lives.
-struct StreamPermit {
+pub(crate) struct StreamPermit {
     shared: Arc<Shared>,
     database: Arc<Database>,
 }
 
 impl StreamPermit {
-    fn new(shared: &Arc<Shared>, database: &Arc<Database>) -> Result<Self, Failure> {
+    pub(crate) fn new(shared: &Arc<Shared>, database: &Arc<Database>) -> Result<Self, Failure> {
         let unavailable = |line| Failure::new(StatusCode::SERVICE_UNAVAILABLE, line);
         if *shared.stop.borrow() {
             return Err(unavailable(texts::STOPPING));

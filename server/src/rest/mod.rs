@@ -7,6 +7,7 @@ mod headers;
 mod ids;
 mod service;
 
+pub(crate) use answer::StreamPermit;
 pub use cors::Cors;
 pub(crate) use ids::Ids;
 pub(crate) use service::{Shared, handle};

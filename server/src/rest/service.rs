@@ -23,6 +23,7 @@ use crate::database::{Access, Database};
 use crate::fault::Faults;
 use crate::metrics::{Kind, Metrics};
 use crate::reply::Format;
+use crate::resp::Clients;
 use crate::server::{InRequest, Peer, Peers};
 use crate::texts::{self, Failure};
 use crate::tokens::TokenTable;
@@ -40,6 +41,8 @@ pub(crate) struct Shared {
     pub(crate) cors: Option<Cors>,
     pub(crate) faults: Option<Faults>,
     pub(crate) metrics: Metrics,
+    /// Connections of the Redis protocol.
+    pub(crate) clients: Arc<Clients>,
     pub(crate) ids: Ids,
     /// Becomes `true` when the server stops.
     pub(crate) stop: watch::Receiver<bool>,
@@ -221,7 +224,7 @@ fn finish(
 
 impl Shared {
     /// Who a token belongs to. Waits for no database.
-    pub(super) fn access(&self, token: &[u8]) -> Option<Access> {
+    pub(crate) fn access(&self, token: &[u8]) -> Option<Access> {
         if let Some(access) = self.tokens.get(token) {
             return Some(access.clone());
         }

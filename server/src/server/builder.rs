@@ -63,6 +63,7 @@ pub struct Builder {
     faults: Option<FaultPlan>,
     tls: Option<TlsFiles>,
     admin: Option<SocketAddr>,
+    resp: Vec<SocketAddr>,
     memory: Option<u64>,
     data: Option<(PathBuf, Duration)>,
     engine: Option<Engine>,
@@ -139,6 +140,24 @@ impl Builder {
         self
     }
 
+    /// Also speaks the Redis protocol, at the first of these addresses that is free.
+    ///
+    /// ```
+    /// use restis_server::Server;
+    ///
+    /// let server = Server::builder()
+    ///     .token("TOKEN")
+    ///     .redis_protocol(["127.0.0.1:0".parse()?])
+    ///     .bind("127.0.0.1:0")?;
+    /// assert!(server.redis_addr().is_some());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn redis_protocol(mut self, addresses: impl IntoIterator<Item = SocketAddr>) -> Self {
+        self.resp = addresses.into_iter().collect();
+        self
+    }
+
     /// Limits the memory of every embedded database that has no limit of its own.
     #[must_use]
     pub fn memory(mut self, bytes: u64) -> Self {
@@ -207,6 +226,7 @@ impl Builder {
         };
         let listener = listen(&addr)?;
         let admin = self.admin.map(|addr| listen(&addr)).transpose()?;
+        let resp = listen_any(&self.resp)?;
         let local = |listener: &TcpListener| {
             listener
                 .local_addr()
@@ -217,6 +237,8 @@ impl Builder {
         Ok(Server {
             addr: local(&listener)?,
             admin_addr: admin.as_ref().map(local).transpose()?,
+            redis_addr: resp.as_ref().map(local).transpose()?,
+            resp,
             listener,
             admin,
             threads: self.threads.clamp(1, 1024),
@@ -231,6 +253,7 @@ impl Builder {
                 cors: self.cors,
                 faults: self.faults.map(Faults::new),
                 metrics: Metrics::default(),
+                clients: Arc::default(),
                 ids,
                 stop: stopped,
             }),
@@ -267,6 +290,7 @@ fn database(
         name: spec.name.clone(),
         streams: Gauge::default(),
         backend,
+        pause: watch::Sender::new(None),
     })
 }
 
@@ -298,6 +322,18 @@ fn check_apart(databases: &[Arc<Database>]) -> Result<(), StartError> {
     };
     all().for_each(|redis| redis.set_others(all()));
     Ok(())
+}
+
+/// Listens at the first address that is free; `None`: none was asked for.
+fn listen_any(addresses: &[SocketAddr]) -> Result<Option<TcpListener>, StartError> {
+    let mut outcome = Ok(None);
+    for addr in addresses {
+        match listen(addr) {
+            Err(error) if error.address_in_use => outcome = Err(error),
+            other => return other.map(Some),
+        }
+    }
+    outcome
 }
 
 fn listen(addr: &(impl ToSocketAddrs + fmt::Display)) -> Result<TcpListener, StartError> {

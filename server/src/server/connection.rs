@@ -1,4 +1,4 @@
-//! One connection: TLS, HTTP/1.1, graceful end.
+//! One connection: TLS, then HTTP/1.1 or the Redis protocol, graceful end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +12,16 @@ use tokio_rustls::TlsAcceptor;
 
 use super::patience::Patience;
 use super::peer::Peer;
+use crate::resp;
 use crate::rest::{Shared, handle};
 use crate::sse::stopped;
+
+/// What is spoken at a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocol {
+    Http,
+    Redis,
+}
 
 /// Most bytes of a request's head, and of what is read ahead.
 const BUFFER: usize = 128 << 10;
@@ -33,7 +41,7 @@ pub(super) async fn serve(
     stream: TcpStream,
     peer: Peer,
     shared: Arc<Shared>,
-    tls: Option<TlsAcceptor>,
+    (tls, protocol): (Option<TlsAcceptor>, Protocol),
 ) {
     let peer = Arc::new(peer);
     shared.metrics.connections.add(1);
@@ -41,11 +49,23 @@ pub(super) async fn serve(
     let _open = Open(Arc::clone(&shared));
     // Without it small answers wait for the peer's acknowledgement.
     let _ = stream.set_nodelay(true);
+    let ends = stream
+        .peer_addr()
+        .and_then(|peer| Ok((peer, stream.local_addr()?)));
+    let Ok(ends) = ends else {
+        return;
+    };
     let Some(tls) = tls else {
-        return speak(stream, peer, shared).await;
+        return match protocol {
+            Protocol::Http => speak(stream, peer, shared).await,
+            Protocol::Redis => resp::serve(stream, ends, peer, shared).await,
+        };
     };
     match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
-        Ok(Ok(stream)) => speak(stream, peer, shared).await,
+        Ok(Ok(stream)) => match protocol {
+            Protocol::Http => speak(stream, peer, shared).await,
+            Protocol::Redis => resp::serve(stream, ends, peer, shared).await,
+        },
         Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
         Err(_) => tracing::debug!("TLS handshake timed out"),
     }

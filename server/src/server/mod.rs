@@ -27,6 +27,7 @@ use snapshots::{Saver, Snapshots};
 pub struct Server {
     listener: TcpListener,
     admin: Option<TcpListener>,
+    resp: Option<TcpListener>,
     threads: usize,
     tls: Option<TlsAcceptorDebug>,
     shared: Arc<Shared>,
@@ -34,6 +35,7 @@ pub struct Server {
     snapshots: Option<Snapshots>,
     addr: SocketAddr,
     admin_addr: Option<SocketAddr>,
+    redis_addr: Option<SocketAddr>,
 }
 
 #[derive(Clone)]
@@ -61,6 +63,11 @@ impl Server {
         self.admin_addr
     }
 
+    /// Where the Redis protocol is spoken, if anywhere.
+    pub fn redis_addr(&self) -> Option<SocketAddr> {
+        self.redis_addr
+    }
+
     /// The base URL for clients.
     pub fn url(&self) -> String {
         url(self.addr, self.tls.is_some())
@@ -76,6 +83,7 @@ impl Server {
             worker::Plan {
                 listener: self.listener,
                 admin: self.admin,
+                resp: self.resp,
                 threads: self.threads,
                 tls: self.tls.map(|tls| tls.0),
             },
@@ -84,6 +92,7 @@ impl Server {
         Ok(Running {
             addr: self.addr,
             admin_addr: self.admin_addr,
+            redis_addr: self.redis_addr,
             url,
             stop: StopHandle(Arc::new(self.stop)),
             workers: Mutex::new(workers),
@@ -119,6 +128,7 @@ impl StopHandle {
 pub struct Running {
     addr: SocketAddr,
     admin_addr: Option<SocketAddr>,
+    redis_addr: Option<SocketAddr>,
     url: String,
     stop: StopHandle,
     workers: Mutex<Vec<JoinHandle<()>>>,
@@ -135,6 +145,11 @@ impl Running {
     /// Where health and metrics are served, if anywhere.
     pub fn admin_addr(&self) -> Option<SocketAddr> {
         self.admin_addr
+    }
+
+    /// Where the Redis protocol is spoken, if anywhere.
+    pub fn redis_addr(&self) -> Option<SocketAddr> {
+        self.redis_addr
     }
 
     /// The base URL for clients.

@@ -1,6 +1,6 @@
 //! Threads, each with an event loop; the first one accepts connections for all.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::builder::StartError;
+use super::connection::Protocol;
 use super::peer::Peer;
 use super::{ACCEPT_PAUSE, admin, connection};
 use crate::database::Backend;
@@ -28,11 +29,12 @@ const STACK: usize = 8 << 20;
 pub(super) struct Plan {
     pub(super) listener: TcpListener,
     pub(super) admin: Option<TcpListener>,
+    pub(super) resp: Option<TcpListener>,
     pub(super) threads: usize,
     pub(super) tls: Option<TlsAcceptor>,
 }
 
-type Accepted = (std::net::TcpStream, Peer);
+type Accepted = (std::net::TcpStream, Peer, Protocol);
 
 pub(super) fn spawn(plan: Plan, shared: &Arc<Shared>) -> Result<Vec<JoinHandle<()>>, StartError> {
     let mut senders = Vec::new();
@@ -91,10 +93,10 @@ impl Connections {
         }
     }
 
-    fn add(&mut self, stream: TcpStream, peer: Peer) {
+    fn add(&mut self, stream: TcpStream, peer: Peer, protocol: Protocol) {
         let (shared, tls) = (Arc::clone(&self.shared), self.tls.clone());
         self.tasks
-            .spawn(connection::serve(stream, peer, shared, tls));
+            .spawn(connection::serve(stream, peer, shared, (tls, protocol)));
         // Forgets tasks that are done.
         while self.tasks.try_join_next().is_some() {}
     }
@@ -122,9 +124,9 @@ async fn serve(
         tokio::select! {
             () = &mut stop => break,
             accepted = streams.recv() => {
-                let Some((stream, peer)) = accepted else { break };
+                let Some((stream, peer, protocol)) = accepted else { break };
                 match TcpStream::from_std(stream) {
-                    Ok(stream) => connections.add(stream, peer),
+                    Ok(stream) => connections.add(stream, peer, protocol),
                     Err(error) => tracing::warn!(%error, "connection lost"),
                 }
             },
@@ -135,10 +137,14 @@ async fn serve(
 
 /// The first thread: accepts, serves its share, and does the housekeeping.
 async fn accept(plan: Plan, shared: Arc<Shared>, others: Vec<mpsc::UnboundedSender<Accepted>>) {
-    let listener = match tokio::net::TcpListener::from_std(plan.listener) {
-        Ok(listener) => listener,
+    let listeners = tokio::net::TcpListener::from_std(plan.listener).and_then(|rest| {
+        let resp = plan.resp.map(tokio::net::TcpListener::from_std);
+        Ok((rest, resp.transpose()?))
+    });
+    let (listener, resp) = match listeners {
+        Ok(listeners) => listeners,
         Err(error) => {
-            tracing::error!(%error, "the listener cannot be used");
+            tracing::error!(%error, "a listener cannot be used");
             return;
         }
     };
@@ -151,9 +157,10 @@ async fn accept(plan: Plan, shared: Arc<Shared>, others: Vec<mpsc::UnboundedSend
     let mut connections = Connections::new(Arc::clone(&shared), plan.tls);
     let mut turn = 0;
     loop {
-        let accepted = tokio::select! {
+        let (accepted, protocol) = tokio::select! {
             () = &mut stop => break,
-            accepted = listener.accept() => accepted,
+            accepted = listener.accept() => (accepted, Protocol::Http),
+            accepted = accept_any(resp.as_ref()) => (accepted, Protocol::Redis),
         };
         let (stream, addr) = match accepted {
             Ok(accepted) => accepted,
@@ -166,23 +173,36 @@ async fn accept(plan: Plan, shared: Arc<Shared>, others: Vec<mpsc::UnboundedSend
         };
         let Some(peer) = shared.peers.admit(addr.ip()) else {
             tracing::warn!("too many connections, one refused");
+            if protocol == Protocol::Redis {
+                connections.tasks.spawn(crate::resp::refuse(stream));
+            }
             continue;
         };
         turn = (turn + 1) % (others.len() + 1);
         match others.get(turn) {
-            None => connections.add(stream, peer),
+            None => connections.add(stream, peer, protocol),
             Some(other) => match stream.into_std() {
                 Ok(stream) => {
-                    let _ = other.send((stream, peer));
+                    let _ = other.send((stream, peer, protocol));
                 }
                 Err(error) => tracing::warn!(%error, "connection lost"),
             },
         }
     }
-    drop(listener);
+    drop((listener, resp));
     drop(others);
     connections.finish().await;
     housekeeping.shutdown().await;
+}
+
+/// The next connection, if there is such a listener.
+async fn accept_any(
+    listener: Option<&tokio::net::TcpListener>,
+) -> std::io::Result<(TcpStream, SocketAddr)> {
+    match listener {
+        Some(listener) => listener.accept().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Removes what is due, until the server stops. Reads never show it: a busy database can wait.

@@ -9,6 +9,7 @@
 )]
 
 pub(crate) mod redis;
+pub(crate) mod resp;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};

@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 use restis_engine::Reply;
 
-pub(super) fn value(out: &mut BytesMut, reply: &Reply) {
+pub(crate) fn value(out: &mut BytesMut, reply: &Reply) {
     match reply {
         Reply::Nil => out.extend_from_slice(b"$-1\r\n"),
         Reply::NilArray => out.extend_from_slice(b"*-1\r\n"),
@@ -25,11 +25,11 @@ pub(super) fn value(out: &mut BytesMut, reply: &Reply) {
     }
 }
 
-pub(super) fn error(out: &mut BytesMut, text: &str) {
+pub(crate) fn error(out: &mut BytesMut, text: &str) {
     line(out, b'-', text);
 }
 
-fn header(out: &mut BytesMut, kind: u8, n: i64) {
+pub(crate) fn header(out: &mut BytesMut, kind: u8, n: i64) {
     let mut buffer = itoa::Buffer::new();
     out.extend_from_slice(&[kind]);
     out.extend_from_slice(buffer.format(n).as_bytes());

@@ -1,0 +1,193 @@
+//! The connections that speak the Redis protocol, as CLIENT LIST shows and CLIENT KILL ends them.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::watch;
+
+use super::encode::Version;
+
+/// What CLIENT PAUSE stops, and until when.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pause {
+    pub(super) until: Instant,
+    pub(super) only_writes: bool,
+}
+
+/// All connections of a server.
+#[derive(Debug, Default)]
+pub(crate) struct Clients {
+    last_id: AtomicU64,
+    open: Mutex<BTreeMap<u64, Arc<Client>>>,
+}
+
+/// One connection, as others see it.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) id: u64,
+    pub(super) address: SocketAddr,
+    pub(super) local: SocketAddr,
+    connected: Instant,
+    state: Mutex<ClientState>,
+    killed: watch::Sender<bool>,
+}
+
+/// What changes about a connection.
+#[derive(Clone, Debug)]
+pub(super) struct ClientState {
+    /// The database that it opened.
+    pub(super) database: Option<String>,
+    pub(super) user: String,
+    pub(super) name: Vec<u8>,
+    pub(super) library: Vec<u8>,
+    pub(super) library_version: Vec<u8>,
+    pub(super) version: Version,
+    pub(super) channels: usize,
+    pub(super) patterns: usize,
+    /// Commands queued by MULTI.
+    pub(super) queued: Option<usize>,
+    pub(super) watched: usize,
+    pub(super) monitors: bool,
+    pub(super) blocked: bool,
+    /// The last command, never an argument.
+    pub(super) command: String,
+    active: Instant,
+}
+
+impl Clients {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Client>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a connection; it is there until the guard drops.
+    pub(super) fn add(self: &Arc<Self>, address: SocketAddr, local: SocketAddr) -> Listed {
+        let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
+        let now = Instant::now();
+        let client = Arc::new(Client {
+            id,
+            address,
+            local,
+            connected: now,
+            state: Mutex::new(ClientState {
+                database: None,
+                user: "default".to_owned(),
+                name: Vec::new(),
+                library: Vec::new(),
+                library_version: Vec::new(),
+                version: Version::Resp2,
+                channels: 0,
+                patterns: 0,
+                queued: None,
+                watched: 0,
+                monitors: false,
+                blocked: false,
+                command: "NULL".to_owned(),
+                active: now,
+            }),
+            killed: watch::Sender::new(false),
+        });
+        self.lock().insert(id, Arc::clone(&client));
+        Listed {
+            clients: Arc::clone(self),
+            client,
+        }
+    }
+
+    /// The connections to a database, by id.
+    pub(super) fn of(&self, database: &str) -> Vec<Arc<Client>> {
+        let open = self.lock();
+        let clients = open.values();
+        let of_database =
+            |client: &&Arc<Client>| client.state().database.as_deref() == Some(database);
+        clients.filter(of_database).cloned().collect()
+    }
+}
+
+impl Client {
+    pub(super) fn state(&self) -> MutexGuard<'_, ClientState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes a command.
+    pub(super) fn note(&self, name: &[u8]) {
+        let mut state = self.state();
+        state.active = Instant::now();
+        state.command.clear();
+        let shown = &name[..name.len().min(32)];
+        state
+            .command
+            .push_str(&String::from_utf8_lossy(shown).to_lowercase());
+    }
+
+    /// Ends the connection soon.
+    pub(super) fn kill(&self) {
+        self.killed.send_replace(true);
+    }
+
+    /// Completes when the connection is to end.
+    pub(super) async fn killed(&self) {
+        let mut killed = self.killed.subscribe();
+        // The sender lives as long as `self`.
+        let _ = killed.wait_for(|killed| *killed).await;
+    }
+
+    pub(super) fn age_secs(&self) -> u64 {
+        self.connected.elapsed().as_secs()
+    }
+
+    /// The line of CLIENT LIST.
+    pub(super) fn line(&self) -> String {
+        let state = self.state();
+        let mut flags = String::new();
+        for (flag, set) in [
+            ('O', state.monitors),
+            ('P', state.channels + state.patterns > 0),
+            ('x', state.queued.is_some()),
+            ('b', state.blocked),
+        ] {
+            if set {
+                flags.push(flag);
+            }
+        }
+        if flags.is_empty() {
+            flags.push('N');
+        }
+        let queued = state.queued.map_or(-1, |queued| queued as i64);
+        format!(
+            "id={} addr={} laddr={} fd=-1 name={} age={} idle={} flags={flags} db=0 sub={} psub={} ssub=0 multi={queued} watch={} qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r cmd={} user={} redir=-1 resp={} lib-name={} lib-ver={}",
+            self.id,
+            self.address,
+            self.local,
+            String::from_utf8_lossy(&state.name),
+            self.age_secs(),
+            state.active.elapsed().as_secs(),
+            state.channels,
+            state.patterns,
+            state.watched,
+            state.command,
+            state.user,
+            match state.version {
+                Version::Resp2 => 2,
+                Version::Resp3 => 3,
+            },
+            String::from_utf8_lossy(&state.library),
+            String::from_utf8_lossy(&state.library_version),
+        )
+    }
+}
+
+/// A connection that is listed until this drops.
+#[derive(Debug)]
+pub(super) struct Listed {
+    clients: Arc<Clients>,
+    pub(super) client: Arc<Client>,
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        self.clients.lock().remove(&self.client.id);
+    }
+}

@@ -1,0 +1,142 @@
+//! Running commands of a connection where its database lives.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
+
+use futures_util::FutureExt as _;
+use restis_engine::{CallLimits, Caller, CancelToken, Dialect, Engine, Error, Reply};
+
+use super::parser::Command;
+use super::session::Session;
+use crate::backend::{CancelOnDrop, Local};
+use crate::config::Limits;
+use crate::database::Backend;
+use crate::{gate, texts};
+
+/// Commands that run at once on the thread that serves connections.
+const SHORT_COMMANDS: usize = 64;
+/// Bytes of arguments of such a command.
+const SHORT_BYTES: usize = 64 << 10;
+
+pub(super) fn args_of(command: &Command) -> Vec<&[u8]> {
+    command.iter().map(AsRef::as_ref).collect()
+}
+
+pub(super) fn internal_error() -> Reply {
+    tracing::error!("a command panicked");
+    Reply::Error(Error::new(texts::INTERNAL))
+}
+
+/// Whether a command takes some microseconds.
+pub(super) fn is_short(command: &Command) -> bool {
+    let bytes: usize = command.iter().map(bytes::Bytes::len).sum();
+    bytes <= SHORT_BYTES && gate::is_short(&args_of(command))
+}
+
+impl Session {
+    /// Runs commands in order and answers them.
+    pub(super) async fn run(&mut self, commands: &[Command]) {
+        let Some(login) = &self.login else {
+            return;
+        };
+        let database = std::sync::Arc::clone(&login.access.database);
+        let caller = login.access.caller.clone();
+        match &database.backend {
+            Backend::Engine(local) => {
+                let mut rest = commands;
+                while !rest.is_empty() {
+                    self.wait_for_pause(&rest[0]).await;
+                    let plain = !caller.is_user() && !local.engine().is_followed();
+                    let short = rest.iter().take(SHORT_COMMANDS);
+                    let short = match plain && self.pause().is_none() {
+                        true => short.take_while(|command| is_short(command)).count(),
+                        false => 0,
+                    };
+                    let (now, later) = rest.split_at(short.max(1));
+                    if short > 0 {
+                        let replies = local.briefly(|engine| batch(engine, &caller, now)).await;
+                        self.replies(now, &replies);
+                    } else {
+                        let reply = one(local, &caller, &now[0], &self.shared.limits).await;
+                        self.replies(now, &[reply]);
+                    }
+                    rest = later;
+                }
+            }
+            Backend::Redis(redis) => {
+                for command in commands {
+                    let args = args_of(command);
+                    let reply = match gate::redis_refusal(&args) {
+                        Some(_) => Err(not_passed_on(args[0])),
+                        None => redis
+                            .command(&caller, &args)
+                            .await
+                            .map_err(|failure| failure.line.into_owned()),
+                    };
+                    match reply {
+                        Ok(reply) => self.reply(&args, &reply),
+                        Err(line) => self.error(&line),
+                    }
+                }
+            }
+        }
+    }
+
+    fn replies(&mut self, commands: &[Command], replies: &[Reply]) {
+        for (command, reply) in commands.iter().zip(replies) {
+            self.reply(&args_of(command), reply);
+        }
+    }
+}
+
+/// What cannot be passed on to a Redis.
+pub(super) fn not_passed_on(name: &[u8]) -> String {
+    let name = String::from_utf8_lossy(&name[..name.len().min(128)]).to_uppercase();
+    format!(
+        "ERR {name} is not available here: this database lives in another Redis; connect to that Redis for it"
+    )
+}
+
+/// Runs short commands.
+fn batch(engine: &Engine, caller: &Caller, commands: &[Command]) -> Vec<Reply> {
+    let engine = engine.with_dialect(Dialect::Redis);
+    let mut replies = Vec::with_capacity(commands.len());
+    let run = AssertUnwindSafe(|| engine.batch(caller, commands, |reply| replies.push(reply)));
+    // What a panic may leave half changed is the database: its lock tells.
+    if catch_unwind(run).is_err() {
+        replies.resize_with(commands.len(), internal_error);
+    }
+    replies
+}
+
+/// A handle whose calls end in time, or when `cancel` is cancelled.
+pub(super) fn limited(engine: &Engine, limits: &Limits, cancel: CancelToken) -> Engine {
+    let mut call = CallLimits::default().cancel(cancel);
+    if let Some(deadline) = Instant::now().checked_add(limits.request_time) {
+        call = call.deadline(deadline);
+    }
+    engine.with_dialect(Dialect::Redis).with_limits(call)
+}
+
+/// Does what may take long on a thread of its own; `None`: it panicked.
+pub(super) async fn aside<R: Send + 'static>(
+    local: &Local,
+    limits: &Limits,
+    work: impl FnOnce(&Engine) -> R + Send + 'static,
+) -> Option<R> {
+    let cancel = CancelToken::default();
+    let _cancel = CancelOnDrop(cancel.clone());
+    let limits = *limits;
+    let work = local.aside(move |engine| work(&limited(engine, &limits, cancel)));
+    AssertUnwindSafe(work).catch_unwind().await.ok()
+}
+
+/// Runs one command that may take long.
+async fn one(local: &Local, caller: &Caller, command: &Command, limits: &Limits) -> Reply {
+    let (caller, command) = (caller.clone(), command.clone());
+    aside(local, limits, move |engine| {
+        engine.call_as(&caller, &command)
+    })
+    .await
+    .unwrap_or_else(internal_error)
+}

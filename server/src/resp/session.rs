@@ -1,0 +1,245 @@
+//! The state of one connection, and what it does with each command.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use restis_engine::{Reply, Shape};
+
+use super::clients::{Client, Listed};
+use super::encode::{self, Version};
+use super::names::Kind;
+use super::parser::Command;
+use super::subscriptions::Subscriptions;
+use super::transaction::Transaction;
+use crate::database::Access;
+use crate::rest::Shared;
+use crate::server::Peer;
+
+const NOAUTH: &str = "NOAUTH Authentication required.";
+
+/// What happens after commands were executed.
+#[derive(Debug)]
+pub(super) enum Flow {
+    /// The next commands follow.
+    Next,
+    /// The connection ends once what was answered is sent.
+    Close,
+}
+
+/// Who opened which database.
+#[derive(Debug)]
+pub(super) struct Login {
+    pub(super) access: Access,
+    /// The token of a user, which can be taken away.
+    pub(super) token: Option<Vec<u8>>,
+}
+
+/// Which replies are sent (CLIENT REPLY).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Heard {
+    On,
+    Off,
+    /// All but the next one.
+    SkipNext,
+    /// All but this one.
+    Skip,
+}
+
+/// One connection without its socket.
+pub(super) struct Session {
+    pub(super) shared: Arc<Shared>,
+    pub(super) peer: Arc<Peer>,
+    pub(super) listed: Listed,
+    pub(super) login: Option<Login>,
+    pub(super) version: Version,
+    /// What is to be sent.
+    pub(super) out: BytesMut,
+    pub(super) heard: Heard,
+    pub(super) transaction: Option<Transaction>,
+    pub(super) subscriptions: Subscriptions,
+    /// The connection is to end.
+    pub(super) closing: bool,
+}
+
+impl Session {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        peer: Arc<Peer>,
+        address: SocketAddr,
+        local: SocketAddr,
+    ) -> Self {
+        Self {
+            listed: shared.clients.add(address, local),
+            shared,
+            peer,
+            login: None,
+            version: Version::default(),
+            out: BytesMut::new(),
+            heard: Heard::On,
+            transaction: None,
+            subscriptions: Subscriptions::default(),
+            closing: false,
+        }
+    }
+
+    pub(super) fn client(&self) -> &Arc<Client> {
+        &self.listed.client
+    }
+
+    /// Where a reply goes, if it is sent.
+    pub(super) fn out_if_heard(&mut self) -> Option<&mut BytesMut> {
+        match self.heard {
+            Heard::On | Heard::SkipNext => Some(&mut self.out),
+            Heard::Off | Heard::Skip => None,
+        }
+    }
+
+    /// Answers a command.
+    pub(super) fn reply(&mut self, args: &[&[u8]], reply: &Reply) {
+        let shape = match self.version {
+            Version::Resp2 => Shape::Plain,
+            Version::Resp3 => Shape::of(args),
+        };
+        self.reply_of(shape, reply);
+    }
+
+    /// Answers with a reply whose type in RESP3 is `shape`.
+    pub(super) fn reply_of(&mut self, shape: Shape, reply: &Reply) {
+        let version = self.version;
+        if let Some(out) = self.out_if_heard() {
+            encode::reply(out, version, shape, reply);
+        }
+    }
+
+    /// Answers with an error line.
+    pub(super) fn error(&mut self, line: &str) {
+        if let Some(out) = self.out_if_heard() {
+            encode::error(out, line);
+        }
+    }
+
+    /// Ends everything that lasts longer than a command.
+    pub(super) fn forget_state(&mut self) {
+        self.transaction = None;
+        self.subscriptions = Subscriptions::default();
+        let mut state = self.client().state();
+        state.queued = None;
+        state.watched = 0;
+        state.channels = 0;
+        state.patterns = 0;
+        state.monitors = false;
+    }
+
+    /// Runs commands in order until all are done or the connection has to end.
+    pub(super) async fn execute(&mut self, commands: &mut VecDeque<Command>) -> Flow {
+        if !self.is_still_open() {
+            self.error("NOAUTH the token of this connection was taken away");
+            return Flow::Close;
+        }
+        self.shared.metrics.commands.add(commands.len() as u64);
+        while let Some(command) = commands.pop_front() {
+            self.heard = match self.heard {
+                Heard::SkipNext => Heard::Skip,
+                Heard::Skip => Heard::On,
+                other => other,
+            };
+            let kind = Kind::of(&command[0]);
+            let args: Vec<&[u8]> = command.iter().map(AsRef::as_ref).collect();
+            if self.login.is_none() && !kind.is_open() {
+                self.error(NOAUTH);
+                continue;
+            }
+            self.client().note(args[0]);
+            if self.refuses_subscriber(kind, args[0]) {
+                continue;
+            }
+            if self.transaction.is_some() && !kind.ends_queueing() {
+                self.queue(kind, command).await;
+                continue;
+            }
+            if kind == Kind::Data || kind == Kind::Ping && !self.subscriptions.is_active() {
+                drop(args);
+                let mut run = vec![command];
+                if self.heard == Heard::On {
+                    let data = |next: &Command| Kind::of(&next[0]) == Kind::Data;
+                    let more = commands.iter().take_while(|next| data(next)).count();
+                    run.extend(commands.drain(..more));
+                }
+                self.run(&run).await;
+                continue;
+            }
+            self.control(kind, &args).await;
+            if self.closing {
+                return Flow::Close;
+            }
+        }
+        Flow::Next
+    }
+
+    /// Refuses what a subscriber may not do in RESP2, where messages look like replies.
+    fn refuses_subscriber(&mut self, kind: Kind, name: &[u8]) -> bool {
+        let refused = self.version == Version::Resp2
+            && self.subscriptions.is_active()
+            && !kind.is_of_subscriber();
+        if refused {
+            let name = String::from_utf8_lossy(&name[..name.len().min(128)]).to_lowercase();
+            self.error(&format!(
+                "ERR Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
+            ));
+        }
+        refused
+    }
+
+    /// Runs a command that the connection itself answers.
+    async fn control(&mut self, kind: Kind, args: &[&[u8]]) {
+        match kind {
+            Kind::Auth => self.auth(args),
+            Kind::Hello => self.hello(args),
+            Kind::Quit => {
+                self.reply(args, &Reply::ok());
+                self.closing = true;
+            }
+            Kind::Reset => self.reset(),
+            Kind::Client => self.client_command(args),
+            Kind::Multi => self.multi(args),
+            Kind::Exec => self.exec(args).await,
+            Kind::Discard => self.discard(args),
+            Kind::Watch | Kind::Unwatch => self.watch(kind, args),
+            Kind::Subscribe | Kind::PSubscribe => self.subscribe(kind, args).await,
+            Kind::Unsubscribe | Kind::PUnsubscribe => self.unsubscribe(kind, args),
+            Kind::Monitor => self.monitor(args),
+            Kind::Ping => self.ping_of_subscriber(args),
+            Kind::Foreign(line) => self.error(line),
+            Kind::Data => {}
+        }
+    }
+
+    fn reset(&mut self) {
+        self.forget_state();
+        self.login = None;
+        self.version = Version::Resp2;
+        self.heard = Heard::On;
+        let mut state = self.client().state();
+        state.name.clear();
+        state.database = None;
+        "default".clone_into(&mut state.user);
+        state.version = Version::Resp2;
+        drop(state);
+        self.reply_of(Shape::Plain, &Reply::simple("RESET"));
+    }
+}
+
+/// Fails with Redis' line unless the number of arguments fits; negative: at least.
+pub(super) fn arity(args: &[&[u8]], wanted: isize) -> Result<(), String> {
+    let least = wanted.unsigned_abs();
+    if args.len() == least || wanted < 0 && args.len() > least {
+        return Ok(());
+    }
+    let name = args.first().copied().unwrap_or_default();
+    Err(format!(
+        "ERR wrong number of arguments for '{}' command",
+        String::from_utf8_lossy(name).to_lowercase()
+    ))
+}

@@ -1,0 +1,165 @@
+//! MULTI, EXEC, DISCARD.
+
+use restis_engine::{Reply, Shape};
+
+use super::encode::Version;
+use super::names::Kind;
+use super::parser::Command;
+use super::run::{args_of, aside, internal_error, not_passed_on};
+use super::session::{Session, arity};
+use crate::database::Backend;
+use crate::reply::resp2;
+use crate::{gate, texts};
+
+const ABORTED: &str = "EXECABORT Transaction discarded because of previous errors.";
+
+/// Commands that wait for EXEC.
+#[derive(Debug, Default)]
+pub(super) struct Transaction {
+    commands: Vec<Command>,
+    bytes: usize,
+    /// One was refused: EXEC runs none.
+    failed: bool,
+}
+
+impl Session {
+    pub(super) fn multi(&mut self, args: &[&[u8]]) {
+        if let Err(line) = arity(args, 1) {
+            return self.error(&line);
+        }
+        if self.transaction.is_some() {
+            return self.error("ERR MULTI calls can not be nested");
+        }
+        self.transaction = Some(Transaction::default());
+        self.client().state().queued = Some(0);
+        self.reply(args, &Reply::ok());
+    }
+
+    pub(super) fn discard(&mut self, args: &[&[u8]]) {
+        if let Err(line) = arity(args, 1) {
+            return self.error(&line);
+        }
+        if self.transaction.take().is_none() {
+            return self.error("ERR DISCARD without MULTI");
+        }
+        self.end_transaction();
+        self.reply(args, &Reply::ok());
+    }
+
+    fn end_transaction(&mut self) {
+        let mut state = self.client().state();
+        state.queued = None;
+        state.watched = 0;
+    }
+
+    /// Queues a command, if it may run.
+    pub(super) async fn queue(&mut self, kind: Kind, command: Command) {
+        let refused = self.check_queued(kind, &command).await;
+        let limits = &self.shared.limits;
+        let Some(transaction) = &mut self.transaction else {
+            return;
+        };
+        let bytes: usize = command.iter().map(bytes::Bytes::len).sum();
+        let full = transaction.commands.len() >= limits.pipeline_commands
+            || transaction.bytes + bytes > limits.redis_command_bytes;
+        if let Some(line) = refused.or(full.then(|| "ERR too large a transaction".to_owned())) {
+            transaction.failed = true;
+            return self.error(&line);
+        }
+        transaction.bytes += bytes;
+        transaction.commands.push(command);
+        let queued = transaction.commands.len();
+        self.client().state().queued = Some(queued);
+        self.reply_of(Shape::Plain, &Reply::simple("QUEUED"));
+    }
+
+    /// Why a command cannot be queued.
+    async fn check_queued(&self, kind: Kind, command: &Command) -> Option<String> {
+        let args = args_of(command);
+        if !matches!(kind, Kind::Data | Kind::Ping) {
+            return Some("ERR Command not allowed inside a transaction".to_owned());
+        }
+        let login = self.login.as_ref()?;
+        match &login.access.database.backend {
+            Backend::Engine(local) => {
+                let (caller, command) = (login.access.caller.clone(), command.clone());
+                let check = |engine: &restis_engine::Engine| {
+                    let engine = engine.with_dialect(restis_engine::Dialect::Redis);
+                    engine.check_command(&caller, &command)
+                };
+                let outcome = local.briefly(check).await;
+                outcome.err().map(|error| error.message().to_owned())
+            }
+            Backend::Redis(_) => gate::redis_refusal(&args).map(|_| not_passed_on(args[0])),
+        }
+    }
+
+    pub(super) async fn exec(&mut self, args: &[&[u8]]) {
+        if let Err(line) = arity(args, 1) {
+            return self.error(&line);
+        }
+        let Some(transaction) = self.transaction.take() else {
+            return self.error("ERR EXEC without MULTI");
+        };
+        self.end_transaction();
+        if transaction.failed {
+            return self.error(ABORTED);
+        }
+        match self.run_transaction(&transaction.commands).await {
+            Ok(replies) => self.list(&transaction.commands, &replies),
+            Err(line) => self.error(&line),
+        }
+    }
+
+    async fn run_transaction(&self, commands: &[Command]) -> Result<Vec<Reply>, String> {
+        let Some(login) = &self.login else {
+            return Err(texts::INTERNAL.to_owned());
+        };
+        let caller = login.access.caller.clone();
+        match &login.access.database.backend {
+            Backend::Engine(local) => {
+                let commands = commands.to_vec();
+                let work =
+                    move |engine: &restis_engine::Engine| engine.transaction(&caller, &commands);
+                let outcome = aside(local, &self.shared.limits, work).await;
+                match outcome.ok_or_else(internal_error) {
+                    Ok(outcome) => outcome.map_err(|error| error.message().to_owned()),
+                    Err(_) => Err(texts::INTERNAL.to_owned()),
+                }
+            }
+            Backend::Redis(_) if commands.is_empty() => Ok(Vec::new()),
+            Backend::Redis(redis) => {
+                let rows: Vec<_> = commands
+                    .iter()
+                    .map(|command| command.iter().map(AsRef::as_ref).collect())
+                    .collect();
+                let outcome = redis.transaction(&caller, &rows).await;
+                outcome.map_err(|failure| failure.line.into_owned())
+            }
+        }
+    }
+
+    /// Answers with the replies of all commands.
+    fn list(&mut self, commands: &[Command], replies: &[Reply]) {
+        let Some(out) = self.out_if_heard() else {
+            return;
+        };
+        resp2::header(out, b'*', replies.len() as i64);
+        let version = self.version;
+        for (command, reply) in commands.iter().zip(replies) {
+            let shape = match version {
+                Version::Resp2 => Shape::Plain,
+                Version::Resp3 => Shape::of(&args_of(command)),
+            };
+            self.reply_of(shape, reply);
+        }
+    }
+
+    pub(super) fn watch(&mut self, kind: Kind, args: &[&[u8]]) {
+        let wanted = if kind == Kind::Watch { -2 } else { 1 };
+        if let Err(line) = arity(args, wanted) {
+            return self.error(&line);
+        }
+        self.error("ERR WATCH is not supported");
+    }
+}
