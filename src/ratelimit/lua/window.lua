@@ -11,9 +11,6 @@ local limit, window, step, now, n = string.match(ARGV[1], '^(%d+) (%d+) (%d) (%d
 limit, window, step, now = tonumber(limit), tonumber(window), tonumber(step), tonumber(now)
 local keys, cost, start, sliding = KEYS, tonumber(n), now - now % window, step == 2
 local ttl, weight = sliding and 2 * window + 1000 or window, 1 - (now - start) / window
--- Up to this count an expiry may be missing. Old clients leave counters without one: new and
--- negative counts are looked at always, any other in one millisecond of sixteen.
-local unsure = now % 16 == 5 and limit or cost
 local before, replies, question, questions = {}, {}, 0, #keys / step
 if sliding then
   for i = 2, #keys, 2 do before[i / 2] = keys[i] end
@@ -36,7 +33,8 @@ local function decide()
     local sum = cost == 1 and call('INCR', key) or call('INCRBY', key, n)
     if sum <= room then
       replies[question] = room - sum
-      if sum <= unsure and (sum <= cost or call('PTTL', key) < 0) then call('PEXPIRE', key, ttl) end
+      -- A counter of an old client may have no expiry.
+      if sum <= cost or call('PTTL', key) < 0 then call('PEXPIRE', key, ttl) end
     else
       if sum == cost then call('DEL', key)
       else call('DECRBY', key, n); if call('PTTL', key) < 0 then call('PEXPIRE', key, ttl) end end
