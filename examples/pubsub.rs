@@ -2,7 +2,7 @@
 //!
 //! `cargo run -p restis-examples --example pubsub`, as in `quickstart.rs`.
 
-use restis::{prelude::*, pubsub::Event};
+use restis::{prelude::*, pubsub::SubscriptionEvent};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> restis::Result<()> {
@@ -11,16 +11,16 @@ async fn main() -> restis::Result<()> {
     // The subscription starts when it is polled; until `Subscribed` messages pass it by.
     while let Some(event) = news.next().await {
         match event? {
-            Event::Subscribed { name, .. } => {
+            SubscriptionEvent::Subscribed { name, .. } => {
                 println!("subscribed to {name}");
                 redis.publish("example:news", "hello").await?;
             }
-            Event::Message(message) => {
+            SubscriptionEvent::Message(message) => {
                 println!("{}: {}", message.channel, message.decode::<String>()?);
                 break;
             }
             // Redis keeps no messages: after a break read again what must not be missed.
-            Event::Lost(error) => println!("connecting again: {error}"),
+            SubscriptionEvent::Lost(error) => println!("connecting again: {error}"),
             _ => {}
         }
     }

@@ -18,7 +18,7 @@ use restis::{
 use serde_json::{Value, json};
 use support::servers::Rest;
 
-async fn next(subscription: &mut Subscription) -> pubsub::Event {
+async fn next(subscription: &mut Subscription) -> pubsub::SubscriptionEvent {
     let next = tokio::time::timeout(Duration::from_secs(20), subscription.next());
     next.await.expect("in time").expect("goes on").unwrap()
 }
@@ -26,13 +26,15 @@ async fn next(subscription: &mut Subscription) -> pubsub::Event {
 async fn ready(subscription: &mut Subscription) {
     assert!(matches!(
         next(subscription).await,
-        pubsub::Event::Subscribed { .. }
+        pubsub::SubscriptionEvent::Subscribed { .. }
     ));
 }
 
 async fn payload(subscription: &mut Subscription) -> Value {
     match next(subscription).await {
-        pubsub::Event::Message(message) => serde_json::from_slice(&message.payload).unwrap(),
+        pubsub::SubscriptionEvent::Message(message) => {
+            serde_json::from_slice(&message.payload).unwrap()
+        }
         other => panic!("{other:?}"),
     }
 }

@@ -10,14 +10,14 @@ mod support;
 
 use restis::{
     prelude::*,
-    pubsub::{Event, Subscription},
+    pubsub::{Subscription, SubscriptionEvent},
 };
 use support::{
     faults::{Fault, FaultServer},
     servers::Rest,
 };
 
-async fn event(subscription: &mut Subscription) -> Event {
+async fn event(subscription: &mut Subscription) -> SubscriptionEvent {
     let next = tokio::time::timeout(std::time::Duration::from_secs(10), subscription.next());
     next.await.expect("an event").expect("goes on").unwrap()
 }
@@ -25,10 +25,14 @@ async fn event(subscription: &mut Subscription) -> Event {
 async fn messages_arrive(redis: &Redis) {
     let mut chat = redis.subscribe(["chat", "a,b"]);
     for n in 1..=2 {
-        assert!(matches!(event(&mut chat).await, Event::Subscribed { count, .. } if count == n));
+        assert!(
+            matches!(event(&mut chat).await, SubscriptionEvent::Subscribed { count, .. } if count == n)
+        );
     }
     let mut all = redis.psubscribe(["*"]);
-    assert!(matches!(event(&mut all).await, Event::Subscribed { name, .. } if name == "*"));
+    assert!(
+        matches!(event(&mut all).await, SubscriptionEvent::Subscribed { name, .. } if name == "*")
+    );
     for (channel, payload) in [("chat", "one"), ("a,b", "two,three"), ("chat", "x\ny")] {
         redis.publish(channel, payload).await.unwrap();
         let message = chat.message().await.unwrap().unwrap();
@@ -93,9 +97,12 @@ async fn the_monitor_shows_commands() {
     let server = Rest::engine();
     let redis = server.client();
     let mut monitor = redis.monitor();
-    assert!(matches!(event(&mut monitor).await, Event::Line(_)));
+    assert!(matches!(
+        event(&mut monitor).await,
+        SubscriptionEvent::Line(_)
+    ));
     redis.set("k", "v").await.unwrap();
-    let Event::Line(line) = event(&mut monitor).await else {
+    let SubscriptionEvent::Line(line) = event(&mut monitor).await else {
         panic!("not a line")
     };
     assert!(line.contains("\"k\""), "{line}");
@@ -116,10 +123,10 @@ async fn a_break_is_told_and_mended() {
     let mut seen = Vec::new();
     for _ in 0..6 {
         seen.push(match event(&mut c).await {
-            Event::Subscribed { .. } => "subscribed".to_owned(),
-            Event::Message(m) => m.decode().unwrap(),
-            Event::Lost(e) => format!("lost {}", e.kind().as_str()),
-            Event::Resumed => "resumed".to_owned(),
+            SubscriptionEvent::Subscribed { .. } => "subscribed".to_owned(),
+            SubscriptionEvent::Message(m) => m.decode().unwrap(),
+            SubscriptionEvent::Lost(e) => format!("lost {}", e.kind().as_str()),
+            SubscriptionEvent::Resumed => "resumed".to_owned(),
             other => panic!("{other:?}"),
         });
     }

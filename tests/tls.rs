@@ -252,5 +252,5 @@ async fn subscriptions_trust_the_same_authority() {
     assert_eq!(message.payload, "hello");
     let stranger = Redis::builder(&*url, "TOKEN").build().unwrap();
     let refused = stranger.subscribe(["news"]).next().await.unwrap();
-    assert!(matches!(refused, Ok(restis::pubsub::Event::Lost(e)) if e.is_connect()));
+    assert!(matches!(refused, Ok(restis::pubsub::SubscriptionEvent::Lost(e)) if e.is_connect()));
 }

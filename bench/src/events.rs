@@ -136,7 +136,7 @@ async fn publish(events: &Events, at_once: usize, time: Duration) -> Result<f64,
 
 async fn subscribed(subscription: &mut Subscription) -> Result<(), Failure> {
     match subscription.next().await {
-        Some(Ok(pubsub::Event::Subscribed { .. })) => Ok(()),
+        Some(Ok(pubsub::SubscriptionEvent::Subscribed { .. })) => Ok(()),
         other => Err(Failure::new(format!("no subscription: {other:?}"))),
     }
 }

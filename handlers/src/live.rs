@@ -210,14 +210,14 @@ async fn follow(
             return;
         }
         let signal = match next {
-            Ok(Some(Ok(pubsub::Event::Subscribed { .. }))) => {
+            Ok(Some(Ok(pubsub::SubscriptionEvent::Subscribed { .. }))) => {
                 set_ready.send_replace(true);
                 if !std::mem::take(&mut renewed) {
                     continue;
                 }
                 Signal::Missed
             }
-            Ok(Some(Ok(pubsub::Event::Message(message)))) => {
+            Ok(Some(Ok(pubsub::SubscriptionEvent::Message(message)))) => {
                 heard = Instant::now();
                 // Deeper channels belong to organisations.
                 let kind = message.channel.strip_prefix(&prefix);
@@ -242,11 +242,11 @@ async fn follow(
                     Err(_) => Signal::Missed,
                 }
             }
-            Ok(Some(Ok(pubsub::Event::Resumed))) => {
+            Ok(Some(Ok(pubsub::SubscriptionEvent::Resumed))) => {
                 set_ready.send_replace(true);
                 Signal::Missed
             }
-            Ok(Some(Ok(pubsub::Event::Lost(error)))) => {
+            Ok(Some(Ok(pubsub::SubscriptionEvent::Lost(error)))) => {
                 tracing::warn!(%error, "the live subscription broke");
                 Signal::Lost
             }

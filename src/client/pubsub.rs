@@ -1,7 +1,7 @@
 //! Subscriptions and the monitor feed as streams that come back after a break.
 //!
 //! Redis keeps no history of messages: what is published during a break is lost. The stream
-//! says so with [`Event::Lost`] and [`Event::Resumed`]; on the latter a consumer reads again
+//! says so with [`SubscriptionEvent::Lost`] and [`SubscriptionEvent::Resumed`]; on the latter a consumer reads again
 //! what it must not miss.
 use std::{
     fmt,
@@ -30,7 +30,7 @@ const CAP: Duration = Duration::from_secs(10);
 /// What a subscription tells.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub enum Event {
+pub enum SubscriptionEvent {
     /// A channel or pattern is subscribed, `count` in all.
     Subscribed {
         /// The channel or pattern.
@@ -129,9 +129,9 @@ impl Redis {
 }
 
 #[cfg(not(target_family = "wasm"))]
-type Events = Pin<Box<dyn Stream<Item = Result<Event>> + Send>>;
+type Events = Pin<Box<dyn Stream<Item = Result<SubscriptionEvent>> + Send>>;
 #[cfg(target_family = "wasm")]
-type Events = Pin<Box<dyn Stream<Item = Result<Event>>>>;
+type Events = Pin<Box<dyn Stream<Item = Result<SubscriptionEvent>>>>;
 
 /// A stream of events; dropping it ends the subscription.
 ///
@@ -149,7 +149,7 @@ impl fmt::Debug for Subscription {
 }
 
 impl Stream for Subscription {
-    type Item = Result<Event>;
+    type Item = Result<SubscriptionEvent>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.events.as_mut().poll_next(cx)
@@ -158,7 +158,7 @@ impl Stream for Subscription {
 
 impl Subscription {
     /// The next event.
-    pub async fn next(&mut self) -> Option<Result<Event>> {
+    pub async fn next(&mut self) -> Option<Result<SubscriptionEvent>> {
         self.events.next().await
     }
 
@@ -168,7 +168,7 @@ impl Subscription {
     pub async fn message(&mut self) -> Option<Result<Message>> {
         loop {
             match self.next().await? {
-                Ok(Event::Message(message)) => return Some(Ok(message)),
+                Ok(SubscriptionEvent::Message(message)) => return Some(Ok(message)),
                 Ok(_) => {}
                 Err(error) => return Some(Err(error)),
             }
@@ -184,13 +184,13 @@ struct State {
     failures: u32,
     /// Messages may have been missed.
     gap: bool,
-    /// What comes after [`Event::Resumed`].
-    next: Option<Event>,
+    /// What comes after [`SubscriptionEvent::Resumed`].
+    next: Option<SubscriptionEvent>,
     over: bool,
 }
 
 impl State {
-    async fn event(&mut self) -> Option<Result<Event>> {
+    async fn event(&mut self) -> Option<Result<SubscriptionEvent>> {
         if let Some(event) = self.next.take() {
             return Some(Ok(event));
         }
@@ -204,10 +204,10 @@ impl State {
             match frames.next().await {
                 Some(Ok(frame)) => {
                     self.failures = 0;
-                    let event = Event::from(frame);
+                    let event = SubscriptionEvent::from(frame);
                     if std::mem::take(&mut self.gap) {
                         self.next = Some(event);
-                        return Some(Ok(Event::Resumed));
+                        return Some(Ok(SubscriptionEvent::Resumed));
                     }
                     return Some(Ok(event));
                 }
@@ -219,19 +219,19 @@ impl State {
     }
 
     /// Notes a break; an error that stays ends the stream.
-    fn lost(&mut self, error: Error) -> Result<Event> {
+    fn lost(&mut self, error: Error) -> Result<SubscriptionEvent> {
         self.frames = None;
         self.gap = true;
         self.failures += 1;
         if error.is_unavailable() {
-            Ok(Event::Lost(error))
+            Ok(SubscriptionEvent::Lost(error))
         } else {
             self.over = true;
             Err(error)
         }
     }
 
-    async fn connect(&mut self) -> Option<Result<Event>> {
+    async fn connect(&mut self) -> Option<Result<SubscriptionEvent>> {
         if self.failures > 0 {
             let ceiling = BASE
                 .saturating_mul(1 << (self.failures - 1).min(16))
@@ -253,7 +253,7 @@ impl State {
     }
 }
 
-impl From<Frame> for Event {
+impl From<Frame> for SubscriptionEvent {
     fn from(frame: Frame) -> Self {
         match frame {
             Frame::Subscribed { name, count } => Self::Subscribed { name, count },

@@ -105,6 +105,7 @@ impl ToArg for BitOffset {
 
 /// What happens when a field's number does not fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum BitOverflow {
     /// Wraps around.
     Wrap,

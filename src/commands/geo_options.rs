@@ -5,6 +5,7 @@ use crate::{Args, Error, FromReply, Reply, Result, ToArg};
 
 /// Unit of a distance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum GeoUnit {
     /// Metres.
     Meters,

@@ -54,6 +54,7 @@ impl JsonFormat {
 
 /// Condition of [`JsonCommands::json_set_if`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum JsonSetCondition {
     /// Only if the path is absent: `NX`.
     Absent,

@@ -92,8 +92,8 @@ pub use stream_info::{
     StreamInfo,
 };
 pub use stream_options::{
-    RefPolicy, StreamTrim, XAddOptions, XCfgSetOptions, XClaimOptions, XGroupOptions, XNackMode,
-    XNackOptions, XPendingOptions,
+    RefPolicy, StreamTrim, XAddOptions, XAutoClaimOptions, XCfgSetOptions, XClaimOptions,
+    XGroupOptions, XNackMode, XNackOptions, XPendingOptions,
 };
 pub use stream_types::{AutoClaim, Pending, PendingSummary, StreamEntry, StreamRead};
 pub use string::{DeleteCondition, SetOutcome, StringCommands};

@@ -115,6 +115,7 @@ impl ScanOptions {
 
 /// Whether the call waits for a flush to free the memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum FlushMode {
     /// Freed later: `ASYNC`.
     Async,

@@ -194,6 +194,7 @@ pub(super) fn write_limit(limit: Option<(i64, i64)>, a: &mut Args) {
 
 /// How scores of the same member combine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Aggregate {
     /// Added.
     Sum,

@@ -4,8 +4,8 @@ use super::{
     options::{counted, flag, pairs, word_and},
     stream_info::{ConsumerInfo, FullStreamInfo, GroupInfo, StreamInfo},
     stream_options::{
-        RefPolicy, StreamTrim, XAddOptions, XCfgSetOptions, XClaimOptions, XGroupOptions,
-        XNackMode, XNackOptions, XPendingOptions,
+        RefPolicy, StreamTrim, XAddOptions, XAutoClaimOptions, XCfgSetOptions, XClaimOptions,
+        XGroupOptions, XNackMode, XNackOptions, XPendingOptions,
     },
     stream_types::{AutoClaim, Pending, PendingSummary, StreamEntry, StreamRead},
 };
@@ -93,18 +93,16 @@ pub trait StreamCommands: Surface {
                 .opt(pairs(fields)),
         )
     }
-    /// `XAUTOCLAIM`: claims entries idle for at least `min_idle_ms`.
+    /// `XAUTOCLAIM`: claims entries that are idle for long enough.
     fn xautoclaim<T: FromReply>(
         self,
         key: impl ToArg,
         group: impl ToArg,
         consumer: impl ToArg,
-        min_idle_ms: u64,
-        start: impl ToArg,
-        limit: Option<u64>,
+        options: &XAutoClaimOptions,
     ) -> Self::Out<AutoClaim<StreamEntry<T>>> {
         let command = command!("XAUTOCLAIM").arg(key).arg(group).arg(consumer);
-        self.submit(command.arg(min_idle_ms).arg(start).opt(count(limit)))
+        self.submit(command.opt(|a| options.write(a)))
     }
     /// `XAUTOCLAIM … JUSTID`: claims, gives ids only and counts no delivery.
     fn xautoclaim_justid(
@@ -112,18 +110,10 @@ pub trait StreamCommands: Surface {
         key: impl ToArg,
         group: impl ToArg,
         consumer: impl ToArg,
-        min_idle_ms: u64,
-        start: impl ToArg,
-        limit: Option<u64>,
+        options: &XAutoClaimOptions,
     ) -> Self::Out<AutoClaim<String>> {
         let command = command!("XAUTOCLAIM").arg(key).arg(group).arg(consumer);
-        self.submit(
-            command
-                .arg(min_idle_ms)
-                .arg(start)
-                .opt(count(limit))
-                .arg("JUSTID"),
-        )
+        self.submit(command.opt(|a| options.write(a)).arg("JUSTID"))
     }
     /// `XCFGSET`: what the stream remembers of its producers; other settings forget their ids.
     fn xcfgset(self, key: impl ToArg, options: XCfgSetOptions) -> Self::Out<()> {

@@ -5,6 +5,7 @@ use crate::{Args, ToArg};
 
 /// How references in groups are treated when entries go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RefPolicy {
     /// Groups keep their references: `KEEPREF`.
     Keep,
@@ -248,6 +249,43 @@ impl XGroupOptions {
     }
 }
 
+/// Options of `XAUTOCLAIM`.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct XAutoClaimOptions {
+    min_idle_ms: u64,
+    start: String,
+    count: Option<u64>,
+}
+
+impl XAutoClaimOptions {
+    /// Claims entries that are idle for at least so many milliseconds, from the first one on.
+    pub fn new(min_idle_ms: u64) -> Self {
+        Self {
+            min_idle_ms,
+            start: "0-0".to_owned(),
+            count: None,
+        }
+    }
+    /// Begins at an id: [`AutoClaim::next`](super::AutoClaim) of the last call.
+    pub fn start(mut self, id: impl Into<String>) -> Self {
+        self.start = id.into();
+        self
+    }
+    /// Looks at about so many entries; 100 by default.
+    pub fn count(mut self, count: u64) -> Self {
+        self.count = Some(count);
+        self
+    }
+    pub(super) fn write(&self, a: &mut Args) {
+        self.min_idle_ms.write(a);
+        self.start.write(a);
+        if let Some(count) = self.count {
+            word_and("COUNT", count, a);
+        }
+    }
+}
+
 /// Options of `XCLAIM`.
 #[derive(Debug, Clone, Default)]
 #[must_use]
@@ -344,6 +382,7 @@ impl XPendingOptions {
 
 /// What giving entries back does to their numbers of deliveries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum XNackMode {
     /// Does not count the last delivery: `SILENT`.
     Silent,

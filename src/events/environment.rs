@@ -6,6 +6,7 @@ use crate::variables::Variables;
 
 /// An isolated set of keys and channels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Environment {
     /// `development`
     Development,

@@ -178,6 +178,11 @@ impl fmt::Debug for Args {
 }
 
 /// A value that becomes exactly one argument.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an argument of a command",
+    label = "neither text, bytes, a number nor `Json`",
+    note = "to store a struct as JSON, derive `serde::Serialize` and pass `Json(&value)` of `restis::prelude`"
+)]
 pub trait ToArg {
     /// Appends it: one call of [`Args::push`] or of another `ToArg`.
     fn write(&self, out: &mut Args);

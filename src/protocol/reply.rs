@@ -127,6 +127,10 @@ impl fmt::Debug for ServerError {
 }
 
 /// A type that a reply can become.
+#[diagnostic::on_unimplemented(
+    message = "a reply cannot become `{Self}`",
+    note = "to read a struct that is stored as JSON, derive `serde::Deserialize` and ask for `Json<{Self}>` of `restis::prelude`"
+)]
 pub trait FromReply: Sized {
     /// Decodes a reply.
     ///

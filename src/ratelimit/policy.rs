@@ -17,6 +17,7 @@ const MAX_LIMITS: usize = 16;
 /// Where a decision takes the time from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum ClockSource {
     /// The machine that asks, as in JavaScript.
     #[default]

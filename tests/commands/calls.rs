@@ -264,8 +264,8 @@ fn streams(p: &mut Pipeline) {
     let _ = p.xreadgroup_noack::<String, Reply>("g", "c", [("x", ">")], None);
     let _ = p.xack("x", "g", ["1-1"]);
     let _ = p.xackdel("x", "g", RefPolicy::Acked, ["1-1"]);
-    let _ = p.xautoclaim::<Reply>("x", "g", "c", 0, "0", Some(1));
-    let _ = p.xautoclaim_justid("x", "g", "c", 0, "0", None);
+    let _ = p.xautoclaim::<Reply>("x", "g", "c", &XAutoClaimOptions::new(0).count(1));
+    let _ = p.xautoclaim_justid("x", "g", "c", &XAutoClaimOptions::new(0).start("0"));
     let claim = XClaimOptions::new()
         .idle_ms(1)
         .retry_count(2)

@@ -158,7 +158,7 @@ fn streams(p: &mut Pipeline) {
         let _ = p.xdelex("x", policy, ["1-1"]);
         let _ = p.xackdel("x", "g", policy, ["1-1"]);
     }
-    let _ = p.xautoclaim::<Reply>("x", "g", "c", 0, "0", None);
+    let _ = p.xautoclaim::<Reply>("x", "g", "c", &XAutoClaimOptions::new(0).start("0"));
     let _ = p.xclaim::<Reply>("x", "g", "c", 0, ["1-1"], &XClaimOptions::new());
     let _ = p.xpending_range("x", "g", ("-", "+", 10), &XPendingOptions::new());
     let _ = p.xrange::<Reply>("x", "-", "+", None);

@@ -345,7 +345,10 @@ fn instance(state: &AppState) -> Instance {
 /// Milliseconds until an own hint came back.
 async fn loopback(events: &Events) -> Option<f64> {
     let mut hints = events.hints();
-    while !matches!(hints.next().await?.ok()?, pubsub::Event::Subscribed { .. }) {}
+    while !matches!(
+        hints.next().await?.ok()?,
+        pubsub::SubscriptionEvent::Subscribed { .. }
+    ) {}
     let start = Instant::now();
     let probe = format!("{{\"probe\":{}}}", SystemClock::new().now_ms());
     events.hint(&probe).await.ok()?;
