@@ -97,7 +97,8 @@ impl Budget {
     /// Starts a call with these limits.
     pub(crate) fn open(&self, limits: &CallLimits) {
         let limited = !limits.is_default();
-        if self.0.limited.swap(limited, Relaxed) || limited {
+        if limited || self.0.limited.load(Relaxed) {
+            self.0.limited.store(limited, Relaxed);
             let mut call = self.lock();
             call.reply_left = limits.reply_bytes.unwrap_or(usize::MAX);
             call.limits.clone_from(limits);
@@ -109,7 +110,8 @@ impl Budget {
     pub(crate) fn renew(&self) {
         self.0.steps.store(SLICE, Relaxed);
         self.0.scratch.store(SCRATCH, Relaxed);
-        if self.0.long.swap(false, Relaxed) {
+        if self.0.long.load(Relaxed) {
+            self.0.long.store(false, Relaxed);
             let mut call = self.lock();
             (call.deadline, call.over) = (None, None);
         }
@@ -130,14 +132,18 @@ impl Budget {
         if !self.was_long() {
             return Ok(());
         }
-        match self.lock().over {
-            None => Ok(()),
-            Some(Stop::Call(ended)) => Err(ended.error()),
-            Some(Stop::Size) => Err(Error::fixed("ERR the result is too large")),
-            Some(Stop::Time) => Err(Error::new(format!(
+        let over = self.lock().over;
+        over.map_or(Ok(()), |stop| Err(self.error(stop)))
+    }
+
+    fn error(&self, stop: Stop) -> Error {
+        match stop {
+            Stop::Call(ended) => ended.error(),
+            Stop::Size => Error::fixed("ERR the result is too large"),
+            Stop::Time => Error::new(format!(
                 "BUSY Command ran longer than {} ms and was stopped",
                 self.0.time_limit.as_millis()
-            ))),
+            )),
         }
     }
 
@@ -172,9 +178,11 @@ impl Budget {
     /// Looks at the clock; fails when the command has run too long.
     #[cold]
     pub(crate) fn look(&self) -> Result<(), Error> {
-        self.check()?;
         let now = Instant::now();
         let mut call = self.lock();
+        if let Some(stop) = call.over {
+            return Err(self.error(stop));
+        }
         self.0.long.store(true, Relaxed);
         let stop = match (call.limits.check(now), call.deadline) {
             (Err(ended), _) => Some(Stop::Call(ended)),

@@ -31,7 +31,8 @@ pub(super) fn table(
     random: &random::Shared,
 ) -> Result<Table> {
     let native = lua.create_table()?;
-    native.raw_set("redis", redis(lua, frame)?)?;
+    let bounds = Bounds::of(lua)?;
+    native.raw_set("redis", redis(lua, frame, &bounds)?)?;
     native.raw_set("bit", bit::library(lua)?)?;
     native.raw_set("cjson", cjson::library(lua, settings)?)?;
     native.raw_set("cmsgpack", cmsgpack::library(lua)?)?;
@@ -153,10 +154,10 @@ fn place(lua: &Lua) -> Option<String> {
 }
 
 /// The table `redis`.
-fn redis(lua: &Lua, frame: &Shared) -> Result<Table> {
+fn redis(lua: &Lua, frame: &Shared, bounds: &Bounds) -> Result<Table> {
     let redis = lua.create_table()?;
-    redis.raw_set("call", command(lua, frame, false)?)?;
-    redis.raw_set("pcall", command(lua, frame, true)?)?;
+    redis.raw_set("call", command(lua, frame, bounds, false)?)?;
+    redis.raw_set("pcall", command(lua, frame, bounds, true)?)?;
     for (name, value) in [
         ("LOG_DEBUG", 0),
         ("LOG_VERBOSE", 1),
@@ -231,8 +232,8 @@ fn arguments(args: &MultiValue) -> std::result::Result<SmallVec<[Argument; 8]>, 
 }
 
 /// `redis.call` or, protected, `redis.pcall`.
-fn command(lua: &Lua, frame: &Shared, protected: bool) -> Result<Function> {
-    let frame = Arc::clone(frame);
+fn command(lua: &Lua, frame: &Shared, bounds: &Bounds, protected: bool) -> Result<Function> {
+    let (frame, bounds) = (Arc::clone(frame), bounds.clone());
     let run = move |lua: &Lua, bounds: &Bounds, args: MultiValue| {
         let (reply, resp3) = match arguments(&args) {
             Err(text) => (Reply::Error(Error::fixed(text)), None),
@@ -264,7 +265,6 @@ fn command(lua: &Lua, frame: &Shared, protected: bool) -> Result<Function> {
         }
     };
     lua.create_function(move |lua, args: MultiValue| {
-        let bounds = Bounds::of(lua)?;
         bounds.call()?;
         lua.set_memory_limit(0)?;
         let outcome = run(lua, &bounds, args);
