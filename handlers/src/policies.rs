@@ -1,9 +1,9 @@
 //! Named rate limit policies from configuration.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use restis::{
-    Redis,
+    Clock, Redis,
     ratelimit::{Limit, Policy, RateLimiter},
     variables::{Unit, Variables},
     web::ratelimit_headers::HeaderStyle,
@@ -103,12 +103,18 @@ impl PolicySet {
     }
 
     /// The limiters over a client; keys are `ratelimit:POLICY:IDENTIFIER…` unless a policy has its own prefix.
-    pub(crate) fn limiters(&self, redis: &Redis) -> BTreeMap<String, RateLimiter> {
+    pub(crate) fn limiters(
+        &self,
+        redis: &Redis,
+        clock: &Arc<dyn Clock>,
+    ) -> BTreeMap<String, RateLimiter> {
         let build = |(name, policy): (&String, &Policy)| {
             let mut policy = policy.clone();
             let prefix = || format!("ratelimit:{name}");
             policy.prefix.get_or_insert_with(prefix);
-            let limiter = RateLimiter::with_policy(redis.clone(), policy).build();
+            let limiter = RateLimiter::with_policy(redis.clone(), policy)
+                .clock(Arc::clone(clock))
+                .build();
             (name.clone(), limiter)
         };
         self.policies.iter().map(build).collect()

@@ -12,7 +12,6 @@ use axum::{
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
 use restis::{
-    clock::{Clock as _, SystemClock},
     commands::{SetOptions, StringCommands as _},
     identity::join,
 };
@@ -102,7 +101,7 @@ fn accept(state: &AppState, name: &str, parts: &mut Parts, body: &[u8]) -> Resul
     let target = parts.uri.path_and_query().map_or("/", |t| t.as_str());
     let mut signed = format!("{} {target}\n", parts.method).into_bytes();
     signed.extend_from_slice(body);
-    let now_s = SystemClock::new().now_ms() / 1000;
+    let now_s = state.now_ms() / 1000;
     let (id, at) = (field(ID), field("webhook-timestamp"));
     let signatures = field("webhook-signature");
     let caller = state

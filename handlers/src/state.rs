@@ -3,7 +3,7 @@
 use crate::live::Hub;
 use crate::{Config, ConfigError, Host, auth::ServiceTokens, guesses::Guesses};
 use restis::{
-    Redis,
+    Clock, Redis, SystemClock,
     events::{Events, WebhookClient},
     ratelimit::RateLimiter,
     session::{SessionConfig, Sessions},
@@ -21,6 +21,7 @@ pub struct AppState(Arc<Inner>);
 struct Inner {
     redis: Redis,
     config: Config,
+    clock: Arc<dyn Clock>,
     host: Host,
     limiters: BTreeMap<String, RateLimiter>,
     events: Events,
@@ -36,6 +37,7 @@ impl AppState {
         AppStateBuilder {
             redis,
             config: Config::default(),
+            clock: Arc::new(SystemClock::new()),
             host: Host::Http,
             sessions: None,
         }
@@ -115,6 +117,11 @@ impl AppState {
         Ok(self.0.webhook_client.get_or_init(|| client))
     }
 
+    /// The time of day, in unix milliseconds.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.0.clock.now_ms()
+    }
+
     /// The platform that the process runs on.
     pub fn host(&self) -> Host {
         self.0.host
@@ -126,6 +133,7 @@ impl AppState {
 pub struct AppStateBuilder {
     redis: Redis,
     config: Config,
+    clock: Arc<dyn Clock>,
     host: Host,
     sessions: Option<SessionConfig>,
 }
@@ -159,26 +167,39 @@ impl AppStateBuilder {
         self
     }
 
+    /// Takes the time of limits, sessions, events, grants and signatures from another clock.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
     /// Builds the state.
     ///
     /// # Errors
     /// Lists every setting that is wrong.
     pub fn build(self) -> Result<AppState, ConfigError> {
-        let limiters = self.config.policies.limiters(&self.redis);
+        let limiters = self.config.policies.limiters(&self.redis, &self.clock);
         Ok(AppState(Arc::new(Inner {
             limiters,
             events: Events::new(self.redis.clone(), self.config.environment)
-                .config(self.config.events),
+                .config(self.config.events)
+                .clock(Arc::clone(&self.clock)),
             hub: Hub::default(),
             guesses: Guesses::new(self.config.invalid_cookies),
             webhook_client: OnceLock::new(),
             sessions: self
                 .sessions
-                .map(|config| Sessions::new(self.redis.clone(), config))
+                .map(|config| {
+                    Sessions::builder(self.redis.clone(), config)
+                        .clock(Arc::clone(&self.clock))
+                        .build()
+                })
                 .transpose()
                 .map_err(|e| ConfigError::one(e.to_string()))?,
             redis: self.redis,
             config: self.config,
+            clock: self.clock,
             host: self.host,
         })))
     }

@@ -9,6 +9,16 @@ pub trait Clock: Debug + Send + Sync {
     fn monotonic(&self) -> Duration;
 }
 
+impl Clock for std::sync::Arc<dyn Clock> {
+    fn now_ms(&self) -> u64 {
+        (**self).now_ms()
+    }
+
+    fn monotonic(&self) -> Duration {
+        (**self).monotonic()
+    }
+}
+
 /// The clock of the machine.
 #[derive(Debug, Clone, Copy, Default)]
 #[non_exhaustive]

@@ -13,10 +13,7 @@ use axum::{
     response::IntoResponse,
 };
 use http::{HeaderMap, StatusCode, header, request::Parts};
-use restis::{
-    clock::{Clock as _, SystemClock},
-    events::{Events, Grant, GrantError, GrantKeys, TypeFilter, check_scope},
-};
+use restis::events::{Events, Grant, GrantError, GrantKeys, TypeFilter, check_scope};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use utoipa::ToSchema;
@@ -100,7 +97,7 @@ pub(super) async fn grant(
     if !publish.is_none() && subject.is_empty() {
         return Err(Problem::invalid("`publish` needs a `subject`"));
     }
-    let expires_ms = SystemClock::new().now_ms() + ttl * 1000;
+    let expires_ms = state.now_ms() + ttl * 1000;
     let grant = keys(&state)?.sign(&Grant {
         organisation: body.organisation,
         types,
@@ -167,7 +164,7 @@ impl Credential {
         };
         // Without keys nobody was ever given a grant.
         let keys = keys(state).map_err(|_| Problem::unauthenticated())?;
-        let grant = keys.verify(token, SystemClock::new().now_ms());
+        let grant = keys.verify(token, state.now_ms());
         grant.map(Self::Grant).map_err(|e| {
             let problem = Problem::unauthenticated();
             match e {
@@ -198,7 +195,7 @@ impl Credential {
         if asked.is_some() && asked != grant.organisation.as_deref() {
             return Err(Problem::forbidden("the grant is for another organisation"));
         }
-        let left = grant.expires_ms.saturating_sub(SystemClock::new().now_ms());
+        let left = grant.expires_ms.saturating_sub(state.now_ms());
         let events = match &grant.organisation {
             Some(organisation) => &state.events().of_organisation(organisation)?,
             None => state.events(),

@@ -9,7 +9,6 @@ use crate::{
 use axum::{Json, extract::State, response::IntoResponse};
 use http::{StatusCode, header};
 use restis::{
-    clock::{Clock as _, SystemClock},
     events::{Backlog, Events, HourStats},
     pubsub,
 };
@@ -219,7 +218,7 @@ pub(super) async fn health(
             details.warnings.push("circuit");
         }
         if query.loopback {
-            let probe = tokio::time::timeout(LOOPBACK, loopback(events)).await;
+            let probe = tokio::time::timeout(LOOPBACK, loopback(events, state.now_ms())).await;
             details.loopback_ms = probe.ok().flatten();
         }
         if !details.warnings.is_empty() {
@@ -234,7 +233,7 @@ pub(super) async fn health(
 
 async fn details(state: &AppState, hours: u64) -> Result<Details> {
     let events = state.events();
-    let now = SystemClock::new().now_ms();
+    let now = state.now_ms();
     let asked = (0..hours).map(|ago| events.hour(now - ago * HOUR_MS));
     // All of it travels in two requests.
     let (hours, backlogs, dead) = futures_util::try_join!(
@@ -343,14 +342,14 @@ fn instance(state: &AppState) -> Instance {
 }
 
 /// Milliseconds until an own hint came back.
-async fn loopback(events: &Events) -> Option<f64> {
+async fn loopback(events: &Events, now_ms: u64) -> Option<f64> {
     let mut hints = events.hints();
     while !matches!(
         hints.next().await?.ok()?,
         pubsub::SubscriptionEvent::Subscribed { .. }
     ) {}
     let start = Instant::now();
-    let probe = format!("{{\"probe\":{}}}", SystemClock::new().now_ms());
+    let probe = format!("{{\"probe\":{now_ms}}}");
     events.hint(&probe).await.ok()?;
     loop {
         let message = hints.message().await?.ok()?;

@@ -12,7 +12,6 @@ use axum::{body::Bytes, extract::State, response::Response};
 use http::HeaderMap;
 use restis::{
     Delivery, Error, ErrorKind,
-    clock::{Clock as _, SystemClock},
     events::{Event, check_name},
 };
 use serde_json::{Value, json};
@@ -61,7 +60,7 @@ pub(super) async fn receive(
     let known = state.config().webhooks.incoming.get(&sender);
     let known = known.ok_or_else(Problem::signature_invalid)?;
     let field = |name: &str| text(&headers, name).unwrap_or_default();
-    let now_s = SystemClock::new().now_ms() / 1000;
+    let now_s = state.now_ms() / 1000;
     let (id, at) = (field("webhook-id"), field("webhook-timestamp"));
     let verified = known
         .keys
