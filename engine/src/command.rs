@@ -106,6 +106,9 @@ impl Flags {
     /// A read that shows too much for a read-only token (SCAN, KEYS).
     pub(crate) const POWERFUL: Self = Self(256);
 
+    /// May wait for a key: only over the Redis protocol.
+    pub(crate) const BLOCKING: Self = Self(512);
+
     pub(crate) const fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }

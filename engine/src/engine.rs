@@ -1,5 +1,9 @@
 //! The engine: one database behind one lock.
 
+mod connection;
+
+pub use connection::{Called, Watched, may_wait};
+
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::panic::{self, AssertUnwindSafe};
@@ -293,7 +297,9 @@ impl Engine {
         let args = list(args);
         self.with(|state| {
             self.open(&mut state.side, &self.limits);
-            state.ctx(caller).call(&args)
+            let reply = state.ctx(caller).call(&args);
+            state.serve_blocked();
+            reply
         })
     }
 
@@ -315,6 +321,11 @@ impl Engine {
             self.with(|state| {
                 self.open(&mut state.side, &limits);
                 while replies.len() < CHUNK && !state.side.budget.was_long() {
+                    if state.db.blocked.has_ready() {
+                        limits.reply_bytes = state.side.budget.reply_left();
+                        state.serve_blocked();
+                        self.open(&mut state.side, &limits);
+                    }
                     let Some(command) = commands.next() else {
                         done = true;
                         break;
@@ -327,6 +338,7 @@ impl Engine {
                     });
                 }
                 limits.reply_bytes = state.side.budget.reply_left();
+                state.serve_blocked();
             });
             replies.drain(..).for_each(&mut sink);
             if !done {
@@ -344,22 +356,33 @@ impl Engine {
         C: AsRef<[A]>,
         A: AsRef<[u8]>,
     {
-        self.with(|state| {
-            self.open(&mut state.side, &self.limits);
-            let mut queue: Vec<(&'static Spec, ArgList<'_>)> = Vec::with_capacity(commands.len());
-            for command in commands {
-                let args = list(command.as_ref());
-                let spec = ctx::admit(&state.side, caller, None, &args).map_err(|_| {
-                    Error::fixed("EXECABORT Transaction discarded because of previous errors.")
-                })?;
-                queue.push((spec, args));
-            }
-            let mut ctx = state.ctx(caller);
-            Ok(queue
-                .iter()
-                .map(|(spec, args)| ctx.run(spec, args))
-                .collect())
-        })
+        self.with(|state| self.run_transaction(state, caller, commands))
+    }
+
+    fn run_transaction<C, A>(
+        &self,
+        state: &mut State,
+        caller: &Caller,
+        commands: &[C],
+    ) -> Result<Vec<Reply>, Error>
+    where
+        C: AsRef<[A]>,
+        A: AsRef<[u8]>,
+    {
+        self.open(&mut state.side, &self.limits);
+        let mut queue: Vec<(&'static Spec, ArgList<'_>)> = Vec::with_capacity(commands.len());
+        for command in commands {
+            let args = list(command.as_ref());
+            let spec = ctx::admit(&state.side, caller, None, &args).map_err(|_| {
+                Error::fixed("EXECABORT Transaction discarded because of previous errors.")
+            })?;
+            queue.push((spec, args));
+        }
+        let mut ctx = state.ctx(caller);
+        let replies = queue.iter().map(|(spec, args)| ctx.run(spec, args));
+        let replies = replies.collect();
+        state.serve_blocked();
+        Ok(replies)
     }
 
     /// Delivers messages of these channels and patterns to `sink` until the subscription drops.
@@ -457,7 +480,14 @@ impl Engine {
             state.side.acl.replace(side.acl);
             state.side.end_refused_streams();
             state.side.damaged = None;
-            Ok::<_, SnapshotError>((keys, std::mem::replace(&mut state.db, db)))
+            // Who watches or waits does so of what is there now.
+            state.db.watch.cleared(|_| true);
+            db.watch = Arc::clone(&state.db.watch);
+            db.blocked = std::mem::take(&mut state.db.blocked);
+            db.blocked.all_changed();
+            let before = std::mem::replace(&mut state.db, db);
+            state.serve_blocked();
+            Ok::<_, SnapshotError>((keys, before))
         })?;
         Ok(keys)
     }

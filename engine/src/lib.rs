@@ -21,6 +21,7 @@
 
 mod acl;
 mod array;
+mod blocked;
 mod budget;
 mod command;
 mod commands;
@@ -53,10 +54,11 @@ mod storm;
 mod stream;
 mod value;
 mod vectors;
+mod watch;
 mod zset;
 
 pub use acl::{Caller, DatabaseId};
-pub use engine::{Engine, Subscription, may_write};
+pub use engine::{Called, Engine, Subscription, Watched, may_wait, may_write};
 pub use error::Error;
 pub use hub::{Frame, Sink};
 pub use limits::{CallLimits, CancelToken};

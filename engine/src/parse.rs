@@ -1,8 +1,25 @@
 //! Parsers of arguments shared by all groups.
 
+use std::time::Duration;
+
 use crate::command::Args;
 use crate::error::{Error, NOT_FLOAT, NOT_INTEGER, NOT_POSITIVE, SYNTAX};
 use crate::num;
+
+/// A time to wait in seconds, zero: without end; texts as in Redis.
+pub(crate) fn seconds(text: &[u8]) -> Result<Duration, Error> {
+    let seconds = num::parse_f64(text)
+        .filter(|seconds| seconds.is_finite())
+        .ok_or(Error::fixed("ERR timeout is not a float or out of range"))?;
+    if seconds < 0.0 {
+        return Err(Error::fixed("ERR timeout is negative"));
+    }
+    // More than that is for ever to any client.
+    Duration::try_from_secs_f64(seconds)
+        .ok()
+        .filter(|time| time.as_millis() < i64::MAX as u128)
+        .ok_or(Error::fixed("ERR timeout is out of range"))
+}
 
 /// An integer argument.
 pub(crate) fn int(text: &[u8]) -> Result<i64, Error> {

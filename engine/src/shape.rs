@@ -41,6 +41,23 @@ fn info(name: &[u8]) -> Shape {
     }
 }
 
+/// The members of a library in FUNCTION LIST.
+fn library(name: &[u8]) -> Shape {
+    match name {
+        b"functions" => Shape::Each(&Shape::Map(library)),
+        b"flags" => Shape::Set,
+        _ => Shape::Plain,
+    }
+}
+
+/// The members of FUNCTION STATS.
+fn statistics(name: &[u8]) -> Shape {
+    match name {
+        b"engines" => Shape::Map(|_| Shape::Map(plain)),
+        _ => Shape::Plain,
+    }
+}
+
 impl Shape {
     /// The type of the reply to a command.
     pub fn of(args: &[&[u8]]) -> Self {
@@ -78,7 +95,14 @@ impl Shape {
             b"HRANDFIELD" => when(has(3, "WITHVALUES"), Self::Pairs(&Self::Plain)),
             b"ZPOPMIN" | b"ZPOPMAX" if args.len() > 2 => Self::Pairs(&Self::Double),
             b"ZPOPMIN" | b"ZPOPMAX" | b"ZRANK" | b"ZREVRANK" => SCORED,
-            b"ZMPOP" => Self::Tuple(&[Self::Plain, Self::Each(&SCORED)]),
+            b"BZPOPMIN" | b"BZPOPMAX" => Self::Tuple(&[Self::Plain, Self::Plain, Self::Double]),
+            b"ACL" => when(upper(1).as_deref() == Some(b"GETUSER"), Self::Map(plain)),
+            b"FUNCTION" => match upper(1).as_deref() {
+                Some(b"LIST") => Self::Each(&Self::Map(library)),
+                Some(b"STATS") => Self::Map(statistics),
+                _ => Self::Plain,
+            },
+            b"ZMPOP" | b"BZMPOP" => Self::Tuple(&[Self::Plain, Self::Each(&SCORED)]),
             b"GEOPOS" => Self::Each(&DOUBLES),
             b"GEOSEARCH"
             | b"GEORADIUS"

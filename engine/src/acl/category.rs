@@ -39,6 +39,7 @@ pub(crate) fn in_category(command: &Command, category: &str) -> bool {
         "fast" => has(Flags::FAST),
         "slow" => !has(Flags::FAST),
         "admin" => has(Flags::ADMIN),
+        "blocking" => has(Flags::BLOCKING),
         "dangerous" => has(Flags::DANGEROUS) || has(Flags::ADMIN),
         other => name_of(command.category) == Some(other),
     }

@@ -13,13 +13,13 @@ use crate::value::List;
 
 /// An end of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
+pub(super) enum End {
     Left,
     Right,
 }
 
 impl End {
-    fn parse(text: &[u8]) -> Result<Self, Error> {
+    pub(super) fn parse(text: &[u8]) -> Result<Self, Error> {
         if parse::is(text, "LEFT") {
             Ok(Self::Left)
         } else if parse::is(text, "RIGHT") {
@@ -318,7 +318,7 @@ fn lpos(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     })
 }
 
-fn move_item(ctx: &mut Ctx<'_>, from: &[u8], to: &[u8], take: End, put: End) -> Outcome {
+pub(super) fn move_item(ctx: &mut Ctx<'_>, from: &[u8], to: &[u8], take: End, put: End) -> Outcome {
     if ctx.db.read::<List>(from)?.is_none() {
         return Ok(Reply::Nil);
     }
@@ -335,6 +335,19 @@ fn move_item(ctx: &mut Ctx<'_>, from: &[u8], to: &[u8], take: End, put: End) -> 
 fn lmove(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let (take, put) = (End::parse(args[3])?, End::parse(args[4])?);
     move_item(ctx, args[1], args[2], take, put)
+}
+
+/// One item of a list, if there is one.
+pub(super) fn pop_one(
+    ctx: &mut Ctx<'_>,
+    key: &[u8],
+    end: End,
+) -> Result<Option<Vec<Reply>>, Error> {
+    let item = ctx.db.write::<List>(key)?.and_then(|list| list.pop(end));
+    if item.is_some() {
+        ctx.db.notify(Event::LIST, end.pop_event(), key);
+    }
+    Ok(item.map(|item| vec![Reply::Bulk(item)]))
 }
 
 fn rpoplpush(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
@@ -370,7 +383,7 @@ pub(super) fn trailing_count(walk: &mut Walk<'_>) -> Result<usize, Error> {
     }
 }
 
-fn lmpop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+pub(super) fn lmpop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let mut walk = Walk::new(args, 1);
     let keys = counted_keys(&mut walk)?;
     let end = End::parse(walk.need()?)?;

@@ -8,6 +8,7 @@ mod array;
 mod array_search;
 mod bitfield;
 mod bitmap;
+mod blocking;
 mod connection;
 mod dump;
 mod expire;
@@ -59,6 +60,7 @@ const GROUPS: &[&[Spec]] = &[
     array_search::COMMANDS,
     bitfield::COMMANDS,
     bitmap::COMMANDS,
+    blocking::COMMANDS,
     connection::COMMANDS,
     dump::COMMANDS,
     expire::COMMANDS,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::command::{Args, Category, Keys, Outcome};
+use crate::command::{Args, Category, Flags, Keys, Outcome};
 use crate::ctx::{Ctx, Spec};
 use crate::db::Event;
 use crate::error::{Error, SYNTAX};
@@ -40,7 +40,9 @@ fn time(ctx: &mut Ctx<'_>, _args: Args<'_>) -> Outcome {
 fn command(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     match args.get(1) {
         Some(word) if word.eq_ignore_ascii_case(b"count") && args.len() == 2 => {
-            Ok(Reply::len(ctx.side.table.commands().len()))
+            let commands = ctx.side.table.commands().iter();
+            let offered = commands.filter(|command| !command.flags.has(Flags::BLOCKING));
+            Ok(Reply::len(offered.count()))
         }
         _ => Ok(Reply::empty()),
     }

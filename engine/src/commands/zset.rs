@@ -260,7 +260,23 @@ fn zpopmax(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     pop(ctx, args, true)
 }
 
-fn zmpop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+/// One member with its score, the lowest or the highest.
+pub(super) fn pop_one(
+    ctx: &mut Ctx<'_>,
+    key: &[u8],
+    max: bool,
+) -> Result<Option<Vec<Reply>>, Error> {
+    let Some(zset) = ctx.db.write::<ZSet>(key)? else {
+        return Ok(None);
+    };
+    let popped = pop_end(zset, 1, max).pop();
+    if popped.is_some() {
+        ctx.db.notify(Event::ZSET, pop_event(max), key);
+    }
+    Ok(popped.map(|(member, score)| vec![member, score]))
+}
+
+pub(super) fn zmpop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let mut walk = Walk::new(args, 1);
     let keys = counted_keys(&mut walk)?;
     let max = if walk.word("MAX") {

@@ -295,14 +295,20 @@ pub(crate) fn admit(
     args: Args<'_>,
 ) -> Result<&'static Spec, Error> {
     let name = args.first().ok_or(Error::fixed("ERR empty command"))?;
-    let spec = side.table.find(name).ok_or_else(|| match script {
-        None => match side.dialect {
-            Dialect::Upstash => table::unknown(name),
-            Dialect::Redis => table::unknown_to_redis(args),
-        },
-        Some(_) if table::is_connection_bound(name) => NOT_FROM_SCRIPT,
-        Some(_) => Error::fixed("ERR Unknown Redis command called from script"),
-    })?;
+    let offered =
+        |spec: &&Spec| side.dialect == Dialect::Redis || !spec.command.flags.has(Flags::BLOCKING);
+    let spec = side
+        .table
+        .find(name)
+        .filter(offered)
+        .ok_or_else(|| match script {
+            None => match side.dialect {
+                Dialect::Upstash => table::unknown(name),
+                Dialect::Redis => table::unknown_to_redis(args),
+            },
+            Some(_) if table::is_connection_bound(name) => NOT_FROM_SCRIPT,
+            Some(_) => Error::fixed("ERR Unknown Redis command called from script"),
+        })?;
     if !spec.command.fits(args) {
         return Err(match script {
             None => Error::wrong_arity(spec.command.name),

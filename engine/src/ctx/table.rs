@@ -112,6 +112,10 @@ impl Spec {
         self.flag(Flags::ALWAYS)
     }
 
+    pub(crate) const fn blocking(self) -> Self {
+        self.flag(Flags::BLOCKING).flag(Flags::NOSCRIPT)
+    }
+
     const fn flag(mut self, flag: Flags) -> Self {
         self.command.flags = self.command.flags.with(flag);
         self

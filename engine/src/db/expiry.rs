@@ -28,6 +28,7 @@ impl Db {
             return false;
         };
         self.set_expiry_at(at, at_ms);
+        self.watch.changed(key);
         self.counters.changes += 1;
         true
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::blocked::Blocked;
 use crate::budget::Budget;
 use crate::dict::{Dict, Rng};
 use crate::error::{Error, WRONGTYPE};
@@ -19,6 +20,7 @@ use crate::hub::Hub;
 use crate::search::{Documents, Registry};
 use crate::stream::Stream;
 use crate::value::{Typed, Value};
+use crate::watch::WatchList;
 
 pub(crate) use events::Event;
 
@@ -110,6 +112,10 @@ pub(crate) struct Db {
     notices: Budget,
     /// Search indexes, told of every key that is written or removed.
     pub(crate) search: Registry,
+    /// Transactions that are told of keys that change.
+    pub(crate) watch: Arc<WatchList>,
+    /// Calls that wait for keys.
+    pub(crate) blocked: Blocked,
     pub(crate) rng: Rng,
     pub(crate) counters: Counters,
 }
@@ -132,6 +138,8 @@ impl Db {
             hub,
             notices: Budget::with_time_limit(NOTICES_LIMIT),
             search: Registry::default(),
+            watch: Arc::default(),
+            blocked: Blocked::default(),
             rng: Rng::new(),
             counters: Counters::default(),
         }
@@ -375,6 +383,8 @@ impl Db {
         self.forget_field_expiry(at);
         let (key, entry) = self.keys.remove_at(at)?;
         self.search.forget(&key);
+        self.watch.changed(&key);
+        self.blocked.changed(&key);
         self.used -= entry.weight;
         self.counters.changes += 1;
         Some(entry)
@@ -415,6 +425,8 @@ impl Db {
                 _ => None,
             };
             self.search.note(key);
+            self.watch.changed(key);
+            self.blocked.changed(key);
             if next.is_some() || !self.field_expiry.is_empty() {
                 self.register_field_expiry(at, next);
             }
@@ -464,6 +476,8 @@ impl Db {
 
     /// Removes everything.
     pub(crate) fn clear(&mut self) {
+        self.watch.cleared(|key| self.keys.find(key).is_some());
+        self.blocked.all_changed();
         self.counters.changes += self.keys.len() as u64;
         self.dead.keys.push(std::mem::take(&mut self.keys));
         self.volatile = Vec::new();

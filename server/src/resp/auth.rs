@@ -9,9 +9,13 @@ use super::session::{Login, Session};
 use crate::database::Access;
 
 const WRONGPASS: &str = "WRONGPASS invalid username-password pair or user is disabled.";
-const SYNTAX: &str = "ERR Syntax error in HELLO option";
 /// The version of Redis whose behaviour is offered.
 const REDIS_VERSION: &str = "8.2.0";
+
+fn bad_option(option: &[u8]) -> String {
+    let option = String::from_utf8_lossy(&option[..option.len().min(128)]);
+    format!("ERR Syntax error in HELLO option '{option}'")
+}
 
 /// Letters that names of connections may have, as in Redis.
 pub(super) fn is_name(name: &[u8]) -> bool {
@@ -79,19 +83,21 @@ impl Session {
     pub(super) fn hello(&mut self, args: &[&[u8]]) {
         match self.hello_options(args) {
             Ok(()) => self.greet(),
-            Err(line) => self.error(line),
+            Err(line) => self.error(&line),
         }
     }
 
-    fn hello_options(&mut self, args: &[&[u8]]) -> Result<(), &'static str> {
+    fn hello_options(&mut self, args: &[&[u8]]) -> Result<(), String> {
         let version = match args.get(1).copied() {
             None => self.version,
             Some(b"2") => Version::Resp2,
             Some(b"3") => Version::Resp3,
             Some(other) if other.iter().all(u8::is_ascii_digit) => {
-                return Err("NOPROTO unsupported protocol version");
+                return Err("NOPROTO unsupported protocol version".to_owned());
             }
-            Some(_) => return Err("ERR Protocol version is not an integer or out of range"),
+            Some(_) => {
+                return Err("ERR Protocol version is not an integer or out of range".to_owned());
+            }
         };
         let mut rest = args.get(2..).unwrap_or_default();
         let mut login = None;
@@ -99,21 +105,21 @@ impl Session {
         while let Some((option, values)) = rest.split_first() {
             rest = if option.eq_ignore_ascii_case(b"AUTH") {
                 let [user, password, rest @ ..] = values else {
-                    return Err(SYNTAX);
+                    return Err(bad_option(option));
                 };
                 login = Some((*user, *password));
                 rest
             } else if option.eq_ignore_ascii_case(b"SETNAME") {
                 let [given, rest @ ..] = values else {
-                    return Err(SYNTAX);
+                    return Err(bad_option(option));
                 };
                 if !is_name(given) {
-                    return Err(super::client_command::BAD_NAME);
+                    return Err(super::client_command::BAD_NAME.to_owned());
                 }
                 name = Some(*given);
                 rest
             } else {
-                return Err(SYNTAX);
+                return Err(bad_option(option));
             };
         }
         if let Some((user, password)) = login {
@@ -121,7 +127,8 @@ impl Session {
         }
         if self.login.is_none() {
             return Err(
-                "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time",
+                "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time"
+                    .to_owned(),
             );
         }
         if let Some(name) = name {

@@ -9,6 +9,7 @@ use super::auth::is_name;
 use super::clients::{Client, Pause};
 use super::parser::Command;
 use super::session::{Heard, Session};
+use super::waiting::End;
 use crate::texts;
 
 pub(super) const BAD_NAME: &str =
@@ -104,6 +105,7 @@ impl Session {
             (b"TRACKING" | b"CACHING", _) => {
                 Err("ERR client-side caching (CLIENT TRACKING) is not supported".to_owned())
             }
+            (b"UNBLOCK", [id, mode @ ..]) if mode.len() <= 1 => self.unblock_client(id, mode),
             (b"GETREDIR", []) => plain(Reply::Int(-1)),
             (
                 b"ID" | b"GETNAME" | b"SETNAME" | b"SETINFO" | b"INFO" | b"KILL" | b"PAUSE"
@@ -209,6 +211,23 @@ impl Session {
             (true, _) => plain(Reply::ok()),
             (false, _) => plain(Reply::Int(killed)),
         }
+    }
+
+    fn unblock_client(&self, id: &[u8], mode: &[&[u8]]) -> Outcome {
+        self.need_full_access()?;
+        let id = number(id).ok_or("ERR value is not an integer or out of range")?;
+        let end = match mode {
+            [mode] if mode.eq_ignore_ascii_case(b"ERROR") => End::Unblocked,
+            [mode] if !mode.eq_ignore_ascii_case(b"TIMEOUT") => {
+                return Err("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR".to_owned());
+            }
+            _ => End::Time,
+        };
+        let clients = self.neighbours();
+        let client = clients.iter().find(|client| client.id == id);
+        plain(Reply::bool(
+            client.is_some_and(|client| client.unblock(end)),
+        ))
     }
 
     fn pause_clients(&mut self, args: &[&[u8]]) -> Outcome {

@@ -9,6 +9,7 @@ use std::time::Instant;
 use tokio::sync::watch;
 
 use super::encode::Version;
+use super::waiting::End;
 
 /// What CLIENT PAUSE stops, and until when.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +34,7 @@ pub(super) struct Client {
     connected: Instant,
     state: Mutex<ClientState>,
     killed: watch::Sender<bool>,
+    unblocked: watch::Sender<End>,
 }
 
 /// What changes about a connection.
@@ -88,6 +90,7 @@ impl Clients {
                 active: now,
             }),
             killed: watch::Sender::new(false),
+            unblocked: watch::Sender::new(End::Time),
         });
         self.lock().insert(id, Arc::clone(&client));
         Listed {
@@ -132,6 +135,20 @@ impl Client {
         let mut killed = self.killed.subscribe();
         // The sender lives as long as `self`.
         let _ = killed.wait_for(|killed| *killed).await;
+    }
+
+    /// Ends the waiting of a command; `false`: none waits.
+    pub(super) fn unblock(&self, end: End) -> bool {
+        let blocked = self.state().blocked;
+        if blocked {
+            self.unblocked.send_replace(end);
+        }
+        blocked
+    }
+
+    /// Changes when CLIENT UNBLOCK ends the waiting of a command.
+    pub(super) fn unblocked(&self) -> watch::Receiver<End> {
+        self.unblocked.subscribe()
     }
 
     pub(super) fn age_secs(&self) -> u64 {

@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout};
 
 use super::parser::{Bounds, Command, Parser};
 use super::session::{Flow, Session};
+use super::waiting::{End, Waiting};
 use crate::rest::Shared;
 use crate::server::Peer;
 use crate::sse::stopped;
@@ -177,21 +178,82 @@ impl<I: AsyncRead + AsyncWrite + Unpin + Send> Connection<I> {
                 }
             }
             let more = commands.len() == batch;
-            let flow = self.session.execute(&mut commands).await;
+            let mut flow = self.session.execute(&mut commands).await;
+            while let Flow::Wait(mut waiting) = flow {
+                self.flush().await?;
+                self.wait(&mut waiting).await?;
+                flow = self.session.execute(&mut commands).await;
+            }
             if let (Flow::Next, Some(malformed)) = (&flow, malformed) {
                 self.session.error(&malformed.to_string());
                 self.flush().await?;
                 return Err(Over);
             }
-            if !more || self.session.out.len() >= WRITE || matches!(flow, Flow::Close) {
+            if !more || self.session.out.len() >= WRITE || !matches!(flow, Flow::Next) {
                 self.flush().await?;
             }
             match flow {
                 Flow::Close => return Err(Over),
                 Flow::Next if !more => return Ok(()),
-                Flow::Next => {}
+                Flow::Next | Flow::Wait(_) => {}
             }
         }
+    }
+
+    /// Waits for the reply of a command; reads meanwhile to see that the client is there.
+    async fn wait(&mut self, waiting: &mut Waiting) -> Result<(), Over> {
+        let client = Arc::clone(self.session.client());
+        let stop = self.session.shared.stop.clone();
+        let mut stop = std::pin::pin!(stopped(stop));
+        let mut killed = std::pin::pin!(client.killed());
+        let until = waiting
+            .timeout
+            .and_then(|timeout| Instant::now().checked_add(timeout));
+        let mut time = std::pin::pin!(async {
+            match until {
+                Some(until) => tokio::time::sleep_until(until).await,
+                None => std::future::pending().await,
+            }
+        });
+        let end = loop {
+            self.input.reserve(READ);
+            tokio::select! {
+                reply = &mut waiting.reply => {
+                    // The sender goes with a database that was closed.
+                    let reply = reply.map_err(|_| Over)?;
+                    self.session.waited(waiting, &reply);
+                    return Ok(());
+                }
+                read = self.io.read_buf(&mut self.input), if self.input.len() < READ_AHEAD => {
+                    match read {
+                        Ok(1..) => {}
+                        _ => break End::Gone,
+                    }
+                }
+                frame = self.session.subscriptions.next() => {
+                    match frame {
+                        Some(frame) => self.session.frame(&frame),
+                        None => break End::Gone,
+                    }
+                    if self.flush().await.is_err() {
+                        break End::Gone;
+                    }
+                }
+                () = &mut time => break End::Time,
+                end = waiting.unblocked.changed() => break match end {
+                    Ok(()) => *waiting.unblocked.borrow_and_update(),
+                    Err(_) => End::Gone,
+                },
+                () = &mut stop => break End::Gone,
+                () = &mut killed => break End::Gone,
+            }
+        };
+        let reply = waiting.stop(end).await;
+        if end == End::Gone {
+            return Err(Over);
+        }
+        self.session.waited(waiting, &reply);
+        Ok(())
     }
 
     /// Sends what was answered; a client that takes nothing for long is gone.

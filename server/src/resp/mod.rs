@@ -13,6 +13,7 @@ mod run;
 mod session;
 mod subscriptions;
 mod transaction;
+mod waiting;
 
 pub(crate) use clients::{Clients, Pause};
 pub(crate) use connection::{refuse, serve};

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use restis_engine::{Reply, Shape};
+use restis_engine::{Reply, Shape, Watched};
 
 use super::clients::{Client, Listed};
 use super::encode::{self, Version};
@@ -13,6 +13,7 @@ use super::names::Kind;
 use super::parser::Command;
 use super::subscriptions::Subscriptions;
 use super::transaction::Transaction;
+use super::waiting::Waiting;
 use crate::database::Access;
 use crate::rest::Shared;
 use crate::server::Peer;
@@ -26,6 +27,8 @@ pub(super) enum Flow {
     Next,
     /// The connection ends once what was answered is sent.
     Close,
+    /// A command waits for its reply.
+    Wait(Waiting),
 }
 
 /// Who opened which database.
@@ -58,6 +61,7 @@ pub(super) struct Session {
     pub(super) out: BytesMut,
     pub(super) heard: Heard,
     pub(super) transaction: Option<Transaction>,
+    pub(super) watched: Option<Watched>,
     pub(super) subscriptions: Subscriptions,
     /// The connection is to end.
     pub(super) closing: bool,
@@ -79,6 +83,7 @@ impl Session {
             out: BytesMut::new(),
             heard: Heard::On,
             transaction: None,
+            watched: None,
             subscriptions: Subscriptions::default(),
             closing: false,
         }
@@ -123,6 +128,7 @@ impl Session {
     /// Ends everything that lasts longer than a command.
     pub(super) fn forget_state(&mut self) {
         self.transaction = None;
+        self.watched = None;
         self.subscriptions = Subscriptions::default();
         let mut state = self.client().state();
         state.queued = None;
@@ -160,10 +166,19 @@ impl Session {
                 continue;
             }
             if kind == Kind::Data || kind == Kind::Ping && !self.subscriptions.is_active() {
+                if restis_engine::may_wait(&args) {
+                    drop(args);
+                    match self.wait(command).await {
+                        Flow::Next => continue,
+                        other => return other,
+                    }
+                }
                 drop(args);
                 let mut run = vec![command];
                 if self.heard == Heard::On {
-                    let data = |next: &Command| Kind::of(&next[0]) == Kind::Data;
+                    let data = |next: &Command| {
+                        Kind::of(&next[0]) == Kind::Data && !restis_engine::may_wait(next)
+                    };
                     let more = commands.iter().take_while(|next| data(next)).count();
                     run.extend(commands.drain(..more));
                 }
@@ -206,7 +221,7 @@ impl Session {
             Kind::Multi => self.multi(args),
             Kind::Exec => self.exec(args).await,
             Kind::Discard => self.discard(args),
-            Kind::Watch | Kind::Unwatch => self.watch(kind, args),
+            Kind::Watch | Kind::Unwatch => self.watch(kind, args).await,
             Kind::Subscribe | Kind::PSubscribe => self.subscribe(kind, args).await,
             Kind::Unsubscribe | Kind::PUnsubscribe => self.unsubscribe(kind, args),
             Kind::Monitor => self.monitor(args),

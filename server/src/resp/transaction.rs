@@ -1,6 +1,8 @@
-//! MULTI, EXEC, DISCARD.
+//! MULTI, EXEC, DISCARD, WATCH.
 
-use restis_engine::{Reply, Shape};
+use std::sync::Arc;
+
+use restis_engine::{Reply, Shape, Watched};
 
 use super::encode::Version;
 use super::names::Kind;
@@ -12,6 +14,9 @@ use crate::reply::resp2;
 use crate::{gate, texts};
 
 const ABORTED: &str = "EXECABORT Transaction discarded because of previous errors.";
+
+/// The most keys that a connection watches.
+const MOST_WATCHED: usize = 10_000;
 
 /// Commands that wait for EXEC.
 #[derive(Debug, Default)]
@@ -47,6 +52,7 @@ impl Session {
     }
 
     fn end_transaction(&mut self) {
+        self.watched = None;
         let mut state = self.client().state();
         state.queued = None;
         state.watched = 0;
@@ -101,17 +107,24 @@ impl Session {
         let Some(transaction) = self.transaction.take() else {
             return self.error("ERR EXEC without MULTI");
         };
+        let watched = self.watched.take();
         self.end_transaction();
         if transaction.failed {
             return self.error(ABORTED);
         }
-        match self.run_transaction(&transaction.commands).await {
-            Ok(replies) => self.list(&transaction.commands, &replies),
+        match self.run_transaction(&transaction.commands, watched).await {
+            Ok(Some(replies)) => self.list(&transaction.commands, &replies),
+            Ok(None) => self.reply_of(Shape::Plain, &Reply::NilArray),
             Err(line) => self.error(&line),
         }
     }
 
-    async fn run_transaction(&self, commands: &[Command]) -> Result<Vec<Reply>, String> {
+    /// `None`: a watched key changed.
+    async fn run_transaction(
+        &self,
+        commands: &[Command],
+        watched: Option<Watched>,
+    ) -> Result<Option<Vec<Reply>>, String> {
         let Some(login) = &self.login else {
             return Err(texts::INTERNAL.to_owned());
         };
@@ -119,22 +132,25 @@ impl Session {
         match &login.access.database.backend {
             Backend::Engine(local) => {
                 let commands = commands.to_vec();
-                let work =
-                    move |engine: &restis_engine::Engine| engine.transaction(&caller, &commands);
+                let work = move |engine: &restis_engine::Engine| {
+                    engine.transaction_if_unchanged(&caller, watched, &commands)
+                };
                 let outcome = aside(local, &self.shared.limits, work).await;
                 match outcome.ok_or_else(internal_error) {
                     Ok(outcome) => outcome.map_err(|error| error.message().to_owned()),
                     Err(_) => Err(texts::INTERNAL.to_owned()),
                 }
             }
-            Backend::Redis(_) if commands.is_empty() => Ok(Vec::new()),
+            Backend::Redis(_) if commands.is_empty() => Ok(Some(Vec::new())),
             Backend::Redis(redis) => {
                 let rows: Vec<_> = commands
                     .iter()
                     .map(|command| command.iter().map(AsRef::as_ref).collect())
                     .collect();
                 let outcome = redis.transaction(&caller, &rows).await;
-                outcome.map_err(|failure| failure.line.into_owned())
+                outcome
+                    .map(Some)
+                    .map_err(|failure| failure.line.into_owned())
             }
         }
     }
@@ -155,11 +171,36 @@ impl Session {
         }
     }
 
-    pub(super) fn watch(&mut self, kind: Kind, args: &[&[u8]]) {
+    /// WATCH and UNWATCH.
+    pub(super) async fn watch(&mut self, kind: Kind, args: &[&[u8]]) {
         let wanted = if kind == Kind::Watch { -2 } else { 1 };
         if let Err(line) = arity(args, wanted) {
             return self.error(&line);
         }
-        self.error("ERR WATCH is not supported");
+        if self.transaction.is_some() {
+            return self.error("ERR WATCH inside MULTI is not allowed");
+        }
+        let Some(login) = &self.login else {
+            return;
+        };
+        let database = Arc::clone(&login.access.database);
+        let Backend::Engine(local) = &database.backend else {
+            return self.error(&not_passed_on(args[0]));
+        };
+        let before = self.watched.take();
+        if kind == Kind::Watch {
+            let known = before.as_ref().map_or(0, Watched::len);
+            if known + args.len() > MOST_WATCHED {
+                self.watched = before;
+                return self.error("ERR too many watched keys of one connection");
+            }
+            let watched = local
+                .briefly(|engine| engine.watch(&args[1..], before))
+                .await;
+            self.watched = Some(watched);
+        }
+        let count = self.watched.as_ref().map_or(0, Watched::len);
+        self.client().state().watched = count;
+        self.reply(args, &Reply::ok());
     }
 }
