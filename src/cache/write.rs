@@ -31,7 +31,8 @@ impl Cache {
     ///
     /// One script call. Loads of the key that run meanwhile are void: what they find is not stored. An
     /// invalidation that comes before this call does not touch the value, one that comes after it
-    /// does.
+    /// does. So a value that was computed from what others change meanwhile is for
+    /// [`get_or_load`](Self::get_or_load), which remembers what held before.
     ///
     /// # Errors
     /// `TooLarge` for a value above the limit, or that the store did not answer: it may have stored
@@ -113,7 +114,7 @@ impl Cache {
     }
 
     /// Stores what a load found, unless its key or one of its tags was removed meanwhile; whether it
-    /// was stored.
+    /// is valid still.
     pub(super) async fn store_load(&self, names: &Names, load: &Load<'_>) -> Result<bool> {
         let (near, _) = self.markers_by_slot(names);
         let tags: String = load.tags.iter().flat_map(|tag| [tag, "\n"]).collect();

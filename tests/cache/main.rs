@@ -10,6 +10,7 @@ mod invalidation;
 mod keys;
 mod lifetimes;
 mod loads;
+mod model;
 #[path = "../support/mod.rs"]
 mod support;
 

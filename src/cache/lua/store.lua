@@ -2,7 +2,7 @@
 -- KEYS 1 entry 2 marker of the key, then other markers of this slot
 -- ARGV 1 load | put 2 entry's ttl ms 3 marker's ttl ms 4 new unique value 5 create missing markers: 1 | 0
 --      6 head 7 markers seen, those of KEYS first, 24 bytes each 8 payload
--- Reply 1, or 0 when the value is void and was not stored.
+-- Reply 1, 0 when the value is void and was not stored, 2 when it has expired already.
 -- TTL: entry ARGV 2; markers ARGV 3 when they are new or would end before the entry.
 -- A load stores what it saw. A put voids running loads by the key's own marker and sees what is there now.
 local none = string.rep('.', 24)
@@ -34,7 +34,8 @@ local rest = string.sub(seen, (#KEYS - 1) * 24 + 1)
 local entry = ARGV[6] .. table.concat(kept) .. rest .. ARGV[8]
 -- A value that has expired already must not take the place of another.
 if expired then
-  return redis.call('SET', KEYS[1], entry, 'PX', ARGV[2], 'NX') and 1 or 0
+  redis.call('SET', KEYS[1], entry, 'PX', ARGV[2], 'NX')
+  return 2
 end
 redis.call('SET', KEYS[1], entry, 'PX', ARGV[2])
 return 1
