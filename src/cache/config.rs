@@ -37,6 +37,11 @@ pub struct CacheConfig {
     /// How eagerly values are loaded before they end, a factor of the time that their load takes; 1 by
     /// default, 0 for never.
     pub early_refresh: f64,
+    /// The most bytes of values in this process; 32 MiB by default, 0 for none. Only keyspaces that
+    /// are [local](super::Keyspace::local) use it.
+    pub memory_bytes: u64,
+    /// The most invalidations that wait for a store that does not answer; 0 by default: they fail.
+    pub max_queued: usize,
     /// The most bytes of a value before compression; 1 MiB by default.
     pub max_value_bytes: usize,
     /// Values of more bytes are compressed; 1 KiB by default.
@@ -55,6 +60,8 @@ impl Default for CacheConfig {
             stale_after: None,
             error_pause: Duration::from_secs(5),
             early_refresh: 1.0,
+            memory_bytes: 32 * 1024 * 1024,
+            max_queued: 0,
             max_value_bytes: 1024 * 1024,
             compress_above: 1024,
         }

@@ -1,6 +1,6 @@
 //! Reading entries and markers: one `MGET`, on a cluster one for each slot, in one request.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::atomic::Ordering, time::Duration};
 
 use bytes::Bytes;
 use futures_util::future::try_join_all;
@@ -8,8 +8,9 @@ use smallvec::SmallVec;
 
 use super::{
     entry::{Age, Entry},
-    key::{Names, slot},
+    key::{Key, Names, slot},
     marker::{self, Marker, Read, Unique, Validity},
+    memory::Mark,
     store::Cache,
 };
 use crate::{Result, Script, commands::StringCommands as _};
@@ -22,6 +23,9 @@ pub(super) struct Snapshot {
     pub(super) stored: Option<Bytes>,
     /// The markers of the key's names.
     pub(super) markers: SmallVec<[Read; 4]>,
+    /// Before the read: when, and what this process had invalidated.
+    pub(super) began: Duration,
+    pub(super) mark: Mark,
 }
 
 /// An entry that may be served, and how.
@@ -81,6 +85,12 @@ impl Cache {
 
     /// Entries with their markers.
     pub(super) async fn fetch(&self, keys: &[&Names]) -> Result<Vec<Snapshot>> {
+        self.flush().await?;
+        let local_hits = self.0.local_hits.swap(0, Ordering::Relaxed);
+        self.count("cache_local_hits", local_hits);
+        let began = self.0.clock.monotonic();
+        let marks = keys.iter().map(|key| self.0.memory.mark(&key.markers));
+        let marks: Vec<_> = marks.collect();
         let mut names = Vec::with_capacity(keys.len() * 4);
         for key in keys {
             names.push(key.entry.as_str());
@@ -88,13 +98,39 @@ impl Cache {
         }
         let mut values = self.read_names(&names).await?.into_iter();
         let mut snapshots = Vec::with_capacity(keys.len());
-        for key in keys {
+        for (key, mark) in keys.iter().zip(marks) {
             let stored = values.next().flatten();
             let markers = values.by_ref().take(key.markers.len());
             let markers = markers.map(|value| Read::of(value.as_deref())).collect();
-            snapshots.push(Snapshot { stored, markers });
+            snapshots.push(Snapshot {
+                stored,
+                markers,
+                began,
+                mark,
+            });
         }
         Ok(snapshots)
+    }
+
+    /// The markers of keys alone.
+    pub(super) async fn fetch_markers(&self, keys: &[&Names]) -> Result<Vec<Snapshot>> {
+        self.flush().await?;
+        let began = self.0.clock.monotonic();
+        let markers = |key: &&Names| self.0.memory.mark(&key.markers);
+        let marks: Vec<_> = keys.iter().map(markers).collect();
+        let names = keys.iter().flat_map(|key| &key.markers);
+        let names: Vec<_> = names.map(String::as_str).collect();
+        let mut values = self.read_names(&names).await?.into_iter();
+        let snapshot = |(key, mark): (&&Names, Mark)| {
+            let markers = values.by_ref().take(key.markers.len());
+            Snapshot {
+                stored: None,
+                markers: markers.map(|value| Read::of(value.as_deref())).collect(),
+                began,
+                mark,
+            }
+        };
+        Ok(keys.iter().zip(marks).map(snapshot).collect())
     }
 
     pub(super) async fn fetch_one(&self, key: &Names) -> Result<Snapshot> {
@@ -108,10 +144,13 @@ impl Cache {
             entry: String::new(),
             markers: vec![name.to_owned()],
         };
+        self.flush().await?;
         let value = self.read_names(&[name]).await?.pop().flatten();
         let mut snapshot = Snapshot {
             stored: None,
             markers: SmallVec::from_iter([Read::of(value.as_deref())]),
+            began: self.0.clock.monotonic(),
+            mark: self.0.memory.mark(&names.markers),
         };
         self.complete(&names, &mut snapshot).await?;
         Ok(snapshot.markers.first().copied().unwrap_or(Read::Foreign))
@@ -151,11 +190,15 @@ impl Cache {
     /// What a snapshot holds that may be served; unreadable entries are counted and are none.
     ///
     /// Tags that the loader chose cost another read.
-    pub(super) async fn judge(&self, snapshot: &Snapshot, schema: u32) -> Result<Option<Found>> {
+    pub(super) async fn judge<V>(
+        &self,
+        key: &Key<V>,
+        snapshot: &Snapshot,
+    ) -> Result<Option<Found>> {
         let Some(stored) = &snapshot.stored else {
             return Ok(None);
         };
-        let Some(entry) = Entry::parse(stored, schema) else {
+        let Some(entry) = Entry::parse(stored, key.settings.schema) else {
             self.count("cache_unreadable", 1);
             return Ok(None);
         };
@@ -170,6 +213,10 @@ impl Cache {
             return Ok(None);
         }
         let age = entry.head.age(self.now_ms(), validity == Validity::Expired);
+        if age == Age::Fresh {
+            self.hold(key, snapshot.mark, snapshot.began, &entry);
+        }
+        self.count("cache_read_bytes", stored.len() as u64);
         Ok((age != Age::Over).then_some(Found { entry, age }))
     }
 }

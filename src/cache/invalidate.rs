@@ -1,6 +1,7 @@
 //! Invalidation: one command each, however much it concerns.
 
 use super::{
+    away::Queued,
     key::{Key, namespace_marker},
     keyspace::{Keyspace, TagKey},
     marker::Unique,
@@ -35,12 +36,22 @@ impl Invalidation {
     }
 }
 
+/// Whether an invalidation holds for all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Invalidated {
+    /// No process serves what it concerns.
+    Everywhere,
+    /// The store did not answer: this process serves nothing of it and sends it before its next read;
+    /// it is lost when the process ends. See [`max_queued`](super::CacheConfig::max_queued).
+    Queued,
+}
+
 impl Cache {
     /// Removes a value, and voids loads of it that run: what they find is not served to others.
     ///
     /// # Errors
     /// That the store did not answer: the value may be removed or not; asking again is safe.
-    pub async fn delete<V>(&self, key: &Key<V>) -> Result<()> {
+    pub async fn delete<V>(&self, key: &Key<V>) -> Result<Invalidated> {
         let entry = Some(key.names.entry.as_str());
         self.invalidate(key.names.own(), entry, Invalidation::Remove)
             .await
@@ -50,7 +61,7 @@ impl Cache {
     ///
     /// # Errors
     /// As [`delete`](Self::delete).
-    pub async fn expire<V>(&self, key: &Key<V>) -> Result<()> {
+    pub async fn expire<V>(&self, key: &Key<V>) -> Result<Invalidated> {
         self.invalidate(key.names.own(), None, Invalidation::Expire)
             .await
     }
@@ -59,7 +70,7 @@ impl Cache {
     ///
     /// # Errors
     /// As [`delete`](Self::delete).
-    pub async fn remove_tag(&self, tag: &TagKey) -> Result<()> {
+    pub async fn remove_tag(&self, tag: &TagKey) -> Result<Invalidated> {
         self.invalidate(&tag.0, None, Invalidation::Remove).await
     }
 
@@ -67,7 +78,7 @@ impl Cache {
     ///
     /// # Errors
     /// As [`delete`](Self::delete).
-    pub async fn expire_tag(&self, tag: &TagKey) -> Result<()> {
+    pub async fn expire_tag(&self, tag: &TagKey) -> Result<Invalidated> {
         self.invalidate(&tag.0, None, Invalidation::Expire).await
     }
 
@@ -77,7 +88,7 @@ impl Cache {
     /// # Errors
     /// `InvalidInput` for a keyspace that is [never cleared](Keyspace::never_cleared), else as
     /// [`delete`](Self::delete).
-    pub async fn clear<P, V>(&self, keyspace: &Keyspace<P, V>) -> Result<()> {
+    pub async fn clear<P, V>(&self, keyspace: &Keyspace<P, V>) -> Result<Invalidated> {
         self.invalidate_all(keyspace, Invalidation::Remove).await
     }
 
@@ -85,11 +96,15 @@ impl Cache {
     ///
     /// # Errors
     /// As [`clear`](Self::clear).
-    pub async fn expire_all<P, V>(&self, keyspace: &Keyspace<P, V>) -> Result<()> {
+    pub async fn expire_all<P, V>(&self, keyspace: &Keyspace<P, V>) -> Result<Invalidated> {
         self.invalidate_all(keyspace, Invalidation::Expire).await
     }
 
-    async fn invalidate_all<P, V>(&self, of: &Keyspace<P, V>, how: Invalidation) -> Result<()> {
+    async fn invalidate_all<P, V>(
+        &self,
+        of: &Keyspace<P, V>,
+        how: Invalidation,
+    ) -> Result<Invalidated> {
         if !of.is_cleared() {
             return Err(Error::invalid_input("the keyspace is never cleared"));
         }
@@ -97,18 +112,42 @@ impl Cache {
         self.invalidate(&marker, None, how).await
     }
 
+    async fn invalidate(
+        &self,
+        marker: &str,
+        entry: Option<&str>,
+        how: Invalidation,
+    ) -> Result<Invalidated> {
+        let _forget = self.forget(marker);
+        let one = Queued {
+            marker: marker.to_owned(),
+            entry: entry.map(str::to_owned),
+            how,
+        };
+        match self.send(&one).await {
+            Ok(()) => {
+                self.count(how.counter(), 1);
+                Ok(Invalidated::Everywhere)
+            }
+            Err(error) if error.is_unavailable() && self.0.queue.push(one) => {
+                self.count("cache_queued_invalidations", 1);
+                Ok(Invalidated::Queued)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// Never sent twice with the same value: a late repeat would bring back what was removed since.
-    async fn invalidate(&self, marker: &str, entry: Option<&str>, how: Invalidation) -> Result<()> {
+    pub(super) async fn send(&self, one: &Queued) -> Result<()> {
         let new = Unique::new()?;
         let _: i64 = MARKER
-            .key(self.stored(marker))
-            .keys(entry.map(|entry| self.stored(entry)))
-            .arg(how.word())
+            .key(self.stored(&one.marker))
+            .keys(one.entry.iter().map(|entry| self.stored(entry)))
+            .arg(one.how.word())
             .arg(new.as_str())
             .arg(self.marker_ttl_ms())
             .run(&self.0.redis)
             .await?;
-        self.count(how.counter(), 1);
         Ok(())
     }
 }

@@ -13,6 +13,8 @@ pub(super) struct Settings {
     pub(super) codec: Codec,
     pub(super) schema: u32,
     pub(super) cleared: bool,
+    /// The longest time in this process.
+    pub(super) local: Duration,
     /// The longest load under a lease.
     pub(super) lease: Option<Duration>,
 }
@@ -61,6 +63,14 @@ impl<V> Key<V> {
             settings,
             value: PhantomData,
         }
+    }
+
+    /// Gives what is stored under this key another lifetime than the keyspace says, such as one by the
+    /// [age of its data](super::AgeTable).
+    #[must_use]
+    pub fn lives(mut self, lifetime: Lifetime) -> Self {
+        self.settings.lifetime = lifetime;
+        self
     }
 
     /// The name without the prefix of a cache.

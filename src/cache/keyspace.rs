@@ -18,6 +18,8 @@ pub struct Lifetime {
     pub(super) fresh: Duration,
     pub(super) stale: Duration,
     pub(super) on_error: Duration,
+    /// The most by which the fresh time is shortened at random, in percent.
+    pub(super) jitter: u8,
 }
 
 impl Lifetime {
@@ -27,7 +29,16 @@ impl Lifetime {
             fresh,
             stale: Duration::ZERO,
             on_error: Duration::ZERO,
+            jitter: 0,
         }
+    }
+
+    /// Shortens the fresh time of each value by up to so many percent, 90 at most, so that values of
+    /// one moment do not end together. It is never longer than was promised.
+    #[must_use]
+    pub const fn jitter(mut self, percent: u8) -> Self {
+        self.jitter = if percent < 90 { percent } else { 90 };
+        self
     }
 
     /// Served for this much longer while a new value is loaded: `stale-while-revalidate`.
@@ -159,6 +170,7 @@ impl<P, V> Keyspace<P, V> {
                 codec: Codec::Json,
                 schema: 0,
                 cleared: true,
+                local: Duration::ZERO,
                 lease: None,
             },
             types: PhantomData,
@@ -240,6 +252,19 @@ impl<P, V> Keyspace<P, V> {
     #[must_use]
     pub const fn never_cleared(mut self) -> Self {
         self.settings.cleared = false;
+        self
+    }
+
+    /// Keeps values in this process too, for this long at most: also never longer than 5 s, a third of
+    /// their fresh time, and what is left of it.
+    ///
+    /// Reads of them cost nothing. What another process invalidates is seen after that time; what this
+    /// one invalidates at once. While the store does not answer, they are served for as long as the
+    /// store would have kept them as fresh or stale ones. Not at all by default; see
+    /// [`memory_bytes`](super::CacheConfig::memory_bytes).
+    #[must_use]
+    pub const fn local(mut self, time: Duration) -> Self {
+        self.settings.local = time;
         self
     }
 

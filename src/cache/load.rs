@@ -10,7 +10,7 @@ use futures_util::{
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    entry::{Age, Head},
+    entry::{Age, Entry, Head},
     error::LoadError,
     fetch::{Found, Snapshot},
     key::Key,
@@ -71,8 +71,16 @@ impl Cache {
         T: Into<Loaded<V>> + 'static,
         E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
     {
+        if let Some(cached) = self.local(key) {
+            return Ok(cached);
+        }
         let caller = self.0.loads.enter(&key.names.entry);
         let (snapshot, found) = self.look(key).await;
+        if snapshot.is_none()
+            && let Some(cached) = self.local_while_away(key)
+        {
+            return Ok(cached);
+        }
         let Some(found) = found else {
             self.count("cache_misses", 1);
             return self.load_first(key, snapshot, &caller, load).await;
@@ -122,7 +130,7 @@ impl Cache {
             self.count("cache_store_errors", 1);
             return (None, None);
         };
-        let Ok(found) = self.judge(&snapshot, key.settings.schema).await else {
+        let Ok(found) = self.judge(key, &snapshot).await else {
             self.count("cache_store_errors", 1);
             return (None, None);
         };
@@ -352,6 +360,7 @@ impl Cache {
         written: crate::Result<Written>,
     ) -> Kept {
         let took = began.elapsed(self);
+        self.count("cache_load_ms", millis(took));
         let mut head = Head {
             form: value::Form::UNWRITTEN,
             schema: key.settings.schema,
@@ -371,10 +380,10 @@ impl Cache {
         head.live_for(lifetime);
         let payload = written.payload;
         let shared = |payload: String| Kept::Shared(head, payload.into());
-        let Some(seen) = snapshot.map(Snapshot::seen) else {
+        let Some(snapshot) = snapshot else {
             return shared(payload);
         };
-        let (Some(mut seen), Some((tags, of_tags))) = (seen, loading.seen()) else {
+        let (Some(mut seen), Some((tags, of_tags))) = (snapshot.seen(), loading.seen()) else {
             return Kept::Unshared(head);
         };
         seen.extend(of_tags);
@@ -389,10 +398,18 @@ impl Cache {
             payload: &payload,
             kept_ms: millis(kept),
         };
+        let verified = self.0.clock.monotonic();
         match self.store_load(&key.names, &load).await {
             Ok(true) => {
                 self.count("cache_written_bytes", payload.len() as u64);
-                shared(payload)
+                let entry = Entry {
+                    head,
+                    seen: seen.iter().copied().collect(),
+                    tags,
+                    payload: payload.into(),
+                };
+                self.hold(key, snapshot.mark, verified, &entry);
+                Kept::Shared(head, entry.payload)
             }
             Ok(false) => {
                 self.count("cache_voided_loads", 1);

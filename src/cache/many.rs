@@ -59,9 +59,14 @@ impl Cache {
             .map(|key| self.0.loads.enter(&key.names.entry))
             .collect();
         let mut found: Vec<Option<Cached<V>>> = keys.iter().map(|_| None).collect();
-        let mut missing = self
-            .look_many(keys, (0..keys.len()).collect(), &mut found)
-            .await;
+        let mut places = Vec::new();
+        for (place, key) in keys.iter().enumerate() {
+            match self.local(key) {
+                Some(cached) => put(&mut found, place, cached),
+                None => places.push(place),
+            }
+        }
+        let mut missing = self.look_many(keys, places, &mut found).await;
         for round in 0..MAX_ROUNDS {
             if missing.is_empty() {
                 break;
@@ -130,7 +135,7 @@ impl Cache {
             let Some(mut snapshot) = snapshot else {
                 return (None, None);
             };
-            let judged = self.judge(&snapshot, key.settings.schema).await;
+            let judged = self.judge(key, &snapshot).await;
             let found = judged.ok().flatten();
             let cached = found.and_then(|found| Some((self.decode(key, &found)?, found.age)));
             if cached.is_none() && self.complete(&key.names, &mut snapshot).await.is_err() {

@@ -51,8 +51,13 @@
 //!
 //! # While the store does not answer
 //!
-//! [`get_or_load`](Cache::get_or_load) runs loaders, one for each key of a process, and stores nothing;
-//! writes and invalidations fail and say so.
+//! [`get_or_load`](Cache::get_or_load) serves what this process [holds](Keyspace::local) for as long as
+//! it would be served from the store, else runs loaders, one for each key of a process, and stores
+//! nothing. Writes fail. Invalidations fail, or [wait](CacheConfig::max_queued) in this process and
+//! say so: until they are sent it serves nothing from the store, so that what it invalidated does not
+//! come back.
+mod age;
+mod away;
 mod config;
 mod entry;
 mod error;
@@ -65,17 +70,20 @@ mod load;
 mod loading;
 mod many;
 mod marker;
+mod memory;
 mod params;
 mod pattern;
+mod put_many;
 mod read;
 mod single_flight;
 mod store;
 mod value;
 mod write;
 
+pub use age::AgeTable;
 pub use config::CacheConfig;
 pub use error::LoadError;
-pub use invalidate::Invalidation;
+pub use invalidate::{Invalidated, Invalidation};
 pub use key::Key;
 pub use keyspace::{Keyspace, Lifetime, MAX_TAGS, Tag, TagKey};
 pub use loading::{Loaded, Loading};

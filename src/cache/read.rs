@@ -6,7 +6,7 @@ use futures_util::future::try_join_all;
 use serde::de::DeserializeOwned;
 
 use super::{
-    entry::{Age, Head},
+    entry::{Age, Entry, Head},
     fetch::{Found, Snapshot},
     key::Key,
     store::Cache,
@@ -92,8 +92,13 @@ impl Cache {
     /// # Errors
     /// That the store did not answer.
     pub async fn get<V: DeserializeOwned>(&self, key: &Key<V>) -> Result<Option<Cached<V>>> {
-        let snapshot = self.fetch_one(&key.names).await?;
-        self.served(key, &snapshot).await
+        if let Some(cached) = self.local(key) {
+            return Ok(Some(cached));
+        }
+        match self.fetch_one(&key.names).await {
+            Ok(snapshot) => self.served(key, &snapshot).await,
+            Err(error) => self.local_while_away(key).map(Some).ok_or(error),
+        }
     }
 
     /// What is cached under each of up to [`MAX_KEYS`] keys, in their order: one `MGET`, on a cluster
@@ -106,13 +111,32 @@ impl Cache {
         keys: &[Key<V>],
     ) -> Result<Vec<Option<Cached<V>>>> {
         check_count(keys.len())?;
-        if keys.is_empty() {
-            return Ok(Vec::new());
+        let mut all: Vec<_> = keys.iter().map(|key| self.local(key)).collect();
+        let missing = all
+            .iter_mut()
+            .zip(keys)
+            .filter(|(found, _)| found.is_none());
+        let missing: Vec<_> = missing.collect();
+        if missing.is_empty() {
+            return Ok(all);
         }
-        let names: Vec<_> = keys.iter().map(|key| &*key.names).collect();
-        let snapshots = self.fetch(&names).await?;
-        let served = keys.iter().zip(&snapshots);
-        try_join_all(served.map(|(key, snapshot)| self.served(key, snapshot))).await
+        let names: Vec<_> = missing.iter().map(|(_, key)| &*key.names).collect();
+        let snapshots = match self.fetch(&names).await {
+            Ok(snapshots) => snapshots,
+            Err(error) => {
+                for (found, key) in missing {
+                    *found = self.local_while_away(key);
+                }
+                let complete = all.iter().all(Option::is_some);
+                return if complete { Ok(all) } else { Err(error) };
+            }
+        };
+        let served = missing.iter().zip(&snapshots);
+        let served = served.map(|((_, key), snapshot)| self.served(key, snapshot));
+        for (cached, (found, _)) in try_join_all(served).await?.into_iter().zip(missing) {
+            *found = cached;
+        }
+        Ok(all)
     }
 
     async fn served<V: DeserializeOwned>(
@@ -120,7 +144,7 @@ impl Cache {
         key: &Key<V>,
         snapshot: &Snapshot,
     ) -> Result<Option<Cached<V>>> {
-        let found = self.judge(snapshot, key.settings.schema).await?;
+        let found = self.judge(key, snapshot).await?;
         let served = self.decode_current(key, found);
         let counter = match &served {
             None => "cache_misses",
@@ -147,12 +171,21 @@ impl Cache {
         key: &Key<V>,
         found: &Found,
     ) -> Option<Cached<V>> {
-        let (head, payload) = (&found.entry.head, &found.entry.payload);
+        self.decode_entry(key, &found.entry, found.age)
+    }
+
+    pub(super) fn decode_entry<V: DeserializeOwned>(
+        &self,
+        key: &Key<V>,
+        entry: &Entry,
+        age: Age,
+    ) -> Option<Cached<V>> {
+        let (head, payload) = (&entry.head, &entry.payload);
         let Some(value) = value::read(head.form, payload, key.settings.codec, self.limits()) else {
             self.count("cache_unreadable", 1);
             return None;
         };
-        let source = match found.age {
+        let source = match age {
             Age::Fresh => Source::Fresh,
             _ => Source::Stale,
         };

@@ -3,17 +3,20 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64},
+    },
     time::Duration,
 };
 
 use futures_util::future::BoxFuture;
 
 use super::{
-    config::CacheConfig, keyspace::Lifetime, load::Outcome, single_flight::SingleFlight,
-    value::Limits,
+    away::Queue, config::CacheConfig, keyspace::Lifetime, load::Outcome, memory::Memory,
+    single_flight::SingleFlight, value::Limits,
 };
-use crate::{Clock, Redis, Result, SystemClock};
+use crate::{Clock, Redis, Result, SystemClock, transport::time};
 
 /// A cache in Redis.
 ///
@@ -27,6 +30,12 @@ pub(super) struct Inner {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) defer: Option<Defer>,
     pub(super) loads: Arc<SingleFlight<Outcome>>,
+    pub(super) memory: Memory,
+    /// Hits of this process that are not counted yet: the metrics' lock would cost more than the read.
+    pub(super) local_hits: AtomicU64,
+    pub(super) queue: Queue,
+    /// Whether the store lacks `MSETEX`.
+    pub(super) sets_one_by_one: AtomicBool,
     /// Until when loaders that failed are not asked again.
     failed: Mutex<HashMap<Arc<str>, Duration>>,
 }
@@ -98,6 +107,10 @@ impl CacheBuilder {
         self.config.check()?;
         Ok(Cache(Arc::new(Inner {
             redis: self.redis,
+            memory: Memory::new(self.config.memory_bytes),
+            local_hits: AtomicU64::default(),
+            queue: Queue::new(self.config.max_queued),
+            sets_one_by_one: AtomicBool::default(),
             config: self.config,
             clock: self.clock,
             defer: self.defer,
@@ -151,15 +164,17 @@ impl Cache {
         millis(self.0.config.marker_ttl())
     }
 
-    /// A lifetime, cut to the longest that markers outlive.
+    /// A lifetime, cut to the longest that markers outlive, and by its jitter.
     pub(super) fn cut(&self, lifetime: Lifetime) -> Lifetime {
         let most = self.0.config.max_lifetime;
-        let fresh = lifetime.fresh.min(most);
+        let cut = f64::from(lifetime.jitter) / 100.0 * time::random();
+        let fresh = lifetime.fresh.mul_f64(1.0 - cut).min(most);
         let further = most.saturating_sub(fresh);
         Lifetime {
             fresh,
             stale: lifetime.stale.min(further),
             on_error: lifetime.on_error.min(further),
+            jitter: 0,
         }
     }
 

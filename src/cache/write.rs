@@ -39,6 +39,7 @@ impl Cache {
     /// the value or not.
     pub async fn put<V: Serialize>(&self, key: &Key<V>, value: &V) -> Result<()> {
         let written = value::write(value, key.settings.codec, self.limits())?;
+        self.flush().await?;
         let lifetime = self.lifetime_of(key, &written, key.settings.lifetime);
         let names = &*key.names;
         let (near, far) = self.markers_by_slot(names);
@@ -55,6 +56,7 @@ impl Cache {
                 .collect()
         };
         let new = Unique::new()?;
+        let _forget = self.forget(names.own());
         let mut head = Head {
             form: written.form,
             schema: key.settings.schema,

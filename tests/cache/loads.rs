@@ -1,7 +1,7 @@
 //! Loads: one at a time, handed over, never lost, never revived.
 use super::*;
 use futures_util::{FutureExt as _, future::join_all};
-use restis::cache::{Lifetime, Source};
+use restis::cache::{Invalidated, Lifetime, Source};
 use std::{
     future::pending,
     panic::AssertUnwindSafe,
@@ -115,17 +115,15 @@ async fn an_invalidation_during_a_load_is_not_lost() {
         let key = report("acme", "p1");
         for how in 0..6 {
             let (end, task) = paused(&cache, &key).await;
-            match how {
-                0 => other.delete(&key).await.unwrap(),
-                1 => other.remove_tag(&ORGANISATION.of(("acme",))).await.unwrap(),
-                2 => other.clear(&REPORTS).await.unwrap(),
-                3 => other.expire(&key).await.unwrap(),
-                4 => other
-                    .expire_tag(&PROPERTY.of(("acme", "p1")))
-                    .await
-                    .unwrap(),
-                _ => other.expire_all(&REPORTS).await.unwrap(),
-            }
+            let how_far = match how {
+                0 => other.delete(&key).await,
+                1 => other.remove_tag(&ORGANISATION.of(("acme",))).await,
+                2 => other.clear(&REPORTS).await,
+                3 => other.expire(&key).await,
+                4 => other.expire_tag(&PROPERTY.of(("acme", "p1"))).await,
+                _ => other.expire_all(&REPORTS).await,
+            };
+            assert_eq!(how_far.unwrap(), Invalidated::Everywhere);
             end.send("old").unwrap();
             // Who asked before gets it; nobody else does.
             assert_eq!(task.await.unwrap(), "old");

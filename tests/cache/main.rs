@@ -13,6 +13,7 @@ mod loads;
 mod model;
 #[path = "../support/mod.rs"]
 mod support;
+mod tiers;
 
 use restis::{
     Redis,
@@ -53,7 +54,7 @@ struct World {
     clock: ManualClock,
     /// Time of the engine.
     millis: Arc<AtomicU64>,
-    _server: Option<LocalRedis>,
+    server: Option<LocalRedis>,
 }
 
 impl World {
@@ -67,7 +68,7 @@ impl World {
             counts,
             clock: ManualClock::new(NOON),
             millis,
-            _server: None,
+            server: None,
         }
     }
 
@@ -79,7 +80,7 @@ impl World {
             counts,
             clock: ManualClock::new(NOON),
             millis: Arc::default(),
-            _server: Some(server),
+            server: Some(server),
         })
     }
 

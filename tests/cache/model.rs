@@ -3,7 +3,7 @@
 use super::*;
 use restis::{
     Result,
-    cache::{Lifetime, Source},
+    cache::{Invalidated, Lifetime, Source},
     transport::{Answer, BoxFuture, Exchange, Transport},
 };
 use std::{
@@ -195,9 +195,12 @@ impl Process {
             Op::Clear => cache.clear(&VALUES).await,
             Op::Expire => cache.expire(&key).await,
             Op::ExpireTag => cache.expire_tag(&tag).await,
-            _ => cache.put(&key, &new).await,
+            _ => cache
+                .put(&key, &new)
+                .await
+                .map(|()| Invalidated::Everywhere),
         };
-        told.unwrap();
+        assert_eq!(told.unwrap(), Invalidated::Everywhere);
         let bound = match op {
             Op::Expire | Op::ExpireTag => &truth.expired_below,
             _ => &truth.removed_below,
