@@ -9,7 +9,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::failure::Failure;
 use crate::{
-    client, contest, events, functions, instructions, latency, ours, ratelimit, server, sessions,
+    cache, client, contest, events, functions, instructions, latency, ours, ratelimit, server,
+    sessions,
 };
 
 const HELP: &str = "\
@@ -49,6 +50,8 @@ enum Benchmark {
     Ratelimit(Common),
     /// Events: publishing, live delivery, catching up, a thousand clients
     Events(Common),
+    /// The cache: loads of twenty processes by strategy, in simulated time
+    Cache(cache::CacheArgs),
     /// Sessions: load, touch and update beside connect-redis and tower-sessions, memory
     Sessions(sessions::SessionsArgs),
     /// The functions: start to first answer, warm decisions, many connections, size
@@ -118,6 +121,7 @@ fn measure(benchmark: &Benchmark) -> Result<(), Failure> {
         Benchmark::Yardstick => server::yardstick(),
         Benchmark::Ratelimit(common) => ratelimit::run(common),
         Benchmark::Events(common) => events::run(common),
+        Benchmark::Cache(args) => cache::run(args),
         Benchmark::Sessions(args) => sessions::run(args),
         Benchmark::Functions(args) => functions::run(args),
     }

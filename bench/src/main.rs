@@ -2,6 +2,7 @@
 
 mod args;
 mod bare;
+mod cache;
 mod client;
 mod contest;
 mod events;

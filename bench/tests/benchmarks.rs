@@ -145,3 +145,38 @@ fn the_benchmark_of_the_server_compares_with_the_yardstick() {
         .filter(|line| line.contains("axum, constant answer") && line.contains("ratio"));
     assert_eq!(ratios.count(), 6, "{text}");
 }
+
+#[test]
+fn the_simulation_of_the_cache_drives_all_strategies() {
+    let output = run(&["cache", "--windows", "8", "--busiest", "10"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{text}");
+    let row = text.lines().find(|line| line.contains("10   "));
+    let row = row.unwrap_or_else(|| panic!("{text}"));
+    let numbers: Vec<f64> = row
+        .split(['/', '%', ' ', 's'])
+        .filter_map(|part| part.parse().ok())
+        .collect();
+    // Fresh time, load time, rate; then loads and waits of each strategy.
+    let [
+        _,
+        _,
+        _,
+        naive,
+        _,
+        single,
+        _,
+        early,
+        _,
+        stale,
+        waits,
+        lease,
+        _,
+    ] = numbers[..]
+    else {
+        panic!("{row}");
+    };
+    assert!(naive > 0.5 && single > 0.5 && early > 0.5, "{row}");
+    // Arrivals are the same in every run, and these two roll no dice.
+    assert!(lease <= 1.2 && stale > lease && waits == 0.0, "{row}");
+}

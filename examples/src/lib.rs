@@ -9,6 +9,7 @@ macro_rules! pages {
 }
 
 pages! {
+    cache: "cache.md";
     connect: "connect.md";
     events: "events.md";
     offline: "offline.md";

@@ -75,6 +75,14 @@ fn ratelimit() {
 }
 
 #[test]
+fn cache() {
+    assert_eq!(
+        run("cache"),
+        "loading\nLoaded: [3, 1, 4]\nFresh: [3, 1, 4]\nafter the invalidation: None\n"
+    );
+}
+
+#[test]
 fn session() {
     let text = run("session");
     assert!(text.contains("version: 2"), "{text}");

@@ -25,7 +25,7 @@ pub struct CacheConfig {
     pub max_lifetime: Duration,
     /// The longest load whose value is stored; a minute by default.
     pub max_load: Duration,
-    /// How long a loader may take; 30 s by default.
+    /// How long a loader may take; 30 s by default. Without a Tokio runtime it is not limited.
     pub load_timeout: Duration,
     /// How long a reader that has an old value waits for a load; as long as it takes by default.
     ///

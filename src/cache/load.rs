@@ -75,7 +75,7 @@ impl Cache {
             return Ok(cached);
         }
         let caller = self.0.loads.enter(&key.names.entry);
-        let (snapshot, found) = self.look(key).await;
+        let (mut snapshot, found) = self.look(key).await;
         if snapshot.is_none()
             && let Some(cached) = self.local_while_away(key)
         {
@@ -111,7 +111,15 @@ impl Cache {
             self.count("cache_early_refreshes", 1);
         }
         let lease = match self.lease(key).await {
-            Lease::Held => return Ok(self.stale(cached)),
+            Lease::Held if found.age != Age::OnError => return Ok(self.stale(cached)),
+            Lease::Held => {
+                let (again, newer) = self.wait_for_other(key).await;
+                if let Some(newer) = newer {
+                    return Ok(newer);
+                }
+                snapshot = again;
+                Lease::None
+            }
             lease => lease,
         };
         let running = self.start(key, snapshot, Some(lead), lease, load);

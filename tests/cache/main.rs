@@ -6,6 +6,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod cluster;
 mod invalidation;
 mod keys;
 mod lifetimes;
