@@ -60,6 +60,7 @@ mod age;
 mod away;
 mod config;
 mod entry;
+mod env;
 mod error;
 mod fetch;
 mod invalidate;
