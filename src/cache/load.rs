@@ -97,7 +97,7 @@ impl Cache {
             return Ok(self.stale(cached));
         }
         let turn = if found.age == Age::OnError {
-            Some(caller.turn().await)
+            self.turn(&caller).await
         } else {
             caller.try_turn()
         };
@@ -164,12 +164,12 @@ impl Cache {
         E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
     {
         let turn = if let Some(turn) = caller.try_turn() {
-            turn
+            Some(turn)
         } else {
             self.count("cache_coalesced", 1);
-            let turn = caller.turn().await;
+            let turn = self.turn(caller).await;
             // What was read before the wait may be old.
-            if matches!(turn, Turn::Lead(_)) {
+            if !matches!(turn, Some(Turn::Shared(_))) {
                 let (again, found) = self.look(key).await;
                 if let Some(cached) = self.decode_current(key, found) {
                     return Ok(cached);
@@ -179,9 +179,14 @@ impl Cache {
             turn
         };
         let lead = match turn {
-            Turn::Shared(Outcome::Unshared) => None,
-            Turn::Shared(outcome) => return self.shared(key, outcome, None),
-            Turn::Lead(lead) => Some(lead),
+            Some(Turn::Lead(lead)) => Some(lead),
+            Some(Turn::Shared(Outcome::Failed(error))) => return Err(error),
+            Some(Turn::Shared(outcome)) => match self.shared(key, outcome, None) {
+                Ok(cached) => return Ok(cached),
+                // What another caller cannot share, this one loads for itself.
+                Err(_) => None,
+            },
+            None => None,
         };
         let mut lease = self.lease(key).await;
         if matches!(lease, Lease::Held) {
@@ -193,6 +198,19 @@ impl Cache {
         }
         let (value, head) = self.start(key, snapshot, lead, lease, load).await?;
         Ok(Cached::new(value, Source::Loaded, &head, self.now_ms()))
+    }
+
+    /// The turn of a caller; `None` when another one has loaded for longer than it may: its process may
+    /// have been frozen, or who took over the load does not run it.
+    pub(super) async fn turn(&self, caller: &Caller<Outcome>) -> Option<Turn<Outcome>> {
+        let end = time::after(time::Instant::now(), self.0.config.load_timeout);
+        match time::sleep_until(end) {
+            None => Some(caller.turn().await),
+            Some(timer) => match select(Box::pin(caller.turn()), timer).await {
+                Either::Left((turn, _)) => Some(turn),
+                Either::Right(_) => None,
+            },
+        }
     }
 
     /// Runs a load to its end, or until the time that a reader with an old value waits.

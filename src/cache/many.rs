@@ -94,16 +94,19 @@ impl Cache {
             }
             self.count("cache_coalesced", others.len() as u64);
             let turns = others.iter().filter_map(|one| callers.get(one.place));
-            let turns = join_all(turns.map(Caller::turn)).await;
+            let turns = join_all(turns.map(|caller| self.turn(caller))).await;
             let mut again = Vec::new();
             for (one, turn) in others.into_iter().zip(turns) {
                 match turn {
-                    Turn::Shared(outcome) => self.take_shared(keys, one, outcome, &mut found)?,
+                    Some(Turn::Shared(outcome)) => {
+                        self.take_shared(keys, one, outcome, &mut found)?;
+                    }
                     // The next round takes it up, after another look.
-                    Turn::Lead(lead) => {
+                    Some(Turn::Lead(lead)) => {
                         drop(lead);
                         again.push(one.place);
                     }
+                    None => return Err(LoadError::timed_out()),
                 }
             }
             if round + 1 < MAX_ROUNDS {

@@ -332,3 +332,46 @@ async fn a_tag_that_the_loader_chose_voids_its_value_from_the_start() {
         assert!(cache.get(&key).await.unwrap().is_none());
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_load_that_nobody_runs_holds_others_up_for_the_time_of_a_load_at_most() {
+    let world = World::engine();
+    let later = Later::default();
+    let kept = Arc::clone(&later);
+    let mut config = CacheConfig::new();
+    config.early_refresh = 0.0;
+    let cache = Cache::builder(world.redis.clone(), config)
+        .clock(world.clock.clone())
+        .defer(move |load| kept.lock().unwrap().push(load))
+        .build()
+        .unwrap();
+    let key = STALE.key(("acme",));
+    load(&cache, &key, "1").await.unwrap();
+    world.advance(11 * SECOND);
+    load(&cache, &key, "2").await.unwrap();
+    world.advance(20 * SECOND);
+    // There is nothing to serve any more, and the load does not move.
+    let began = tokio::time::Instant::now();
+    let loaded = load(&cache, &key, "3").await.unwrap();
+    assert_eq!((&**loaded, loaded.source()), ("3", Source::Loaded));
+    assert_eq!(began.elapsed().as_secs(), 30);
+    assert_eq!(cached_only(&cache, &key).await, "3");
+    assert_eq!(later.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn what_cannot_be_shared_each_caller_loads_for_itself() {
+    let world = World::engine();
+    let cache = world.cache_with(|config| config.max_value_bytes = 10);
+    let key = report("acme", "p1");
+    let (end, task) = paused(&cache, &key).await;
+    let other = load(&cache, &key, "of the other caller");
+    tokio::pin!(other);
+    for _ in 0..100 {
+        assert!((&mut other).now_or_never().is_none());
+        tokio::task::yield_now().await;
+    }
+    end.send("of the first caller").unwrap();
+    assert_eq!(task.await.unwrap(), "of the first caller");
+    assert_eq!(other.await.unwrap().into_value(), "of the other caller");
+}
