@@ -1,5 +1,7 @@
 //! The API description, generated from the routes.
 
+mod headers;
+
 use crate::{
     problem::{ProblemType, TYPES},
     routes::Group,
@@ -16,7 +18,7 @@ use utoipa_axum::router::OpenApiRouter;
 #[openapi(
     info(
         title = "restis functions",
-        description = "Rate limits, sessions and events over HTTP. Errors are RFC 9457 problem documents.\n\n\
+        description = "Rate limits, sessions and events over HTTP. Errors are RFC 9457 problem documents. Every answer has `x-request-id`.\n\n\
                        Versioning: within a major version routes, members and problem types are only added; \
                        readers ignore what they do not know. `x-problem-types` lists the problem types.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
@@ -78,19 +80,11 @@ pub fn document() -> utoipa::openapi::OpenApi {
         .fold(base, |described, group| described.merge(group.described()));
     let mut document = described.into_openapi();
     for (path, item) in &mut document.paths.paths {
-        let methods = [
-            ("get", &mut item.get),
-            ("post", &mut item.post),
-            ("put", &mut item.put),
-            ("patch", &mut item.patch),
-            ("delete", &mut item.delete),
-        ];
-        for (method, operation) in methods {
-            if let Some(operation) = operation {
-                operation.operation_id = Some(operation_id(method, path));
-            }
+        for (method, operation) in headers::operations(item) {
+            operation.operation_id = Some(operation_id(method, path));
         }
     }
+    headers::describe(&mut document);
     document
 }
 

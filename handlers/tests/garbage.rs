@@ -379,7 +379,13 @@ fn unwritten() -> Vec<String> {
 fn documented() -> Vec<(String, Vec<String>)> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/KEYS.md");
     let text = std::fs::read_to_string(path).unwrap();
-    let rows = text.lines().filter(|line| line.starts_with("| `"));
+    // No route reads the cache; the tests of the cache damage its keys.
+    let parts = text
+        .split("\n## ")
+        .filter(|part| !part.starts_with("Cache\n"));
+    let rows = parts
+        .flat_map(str::lines)
+        .filter(|line| line.starts_with("| `"));
     let keys = rows.flat_map(|row| {
         let column = row.split('|').nth(1).unwrap();
         let spans = column.split('`').skip(1).step_by(2);

@@ -375,8 +375,7 @@ fn amount(n: u64) -> Result<u64> {
 /// A counter that does not count is the store's failure, not ours.
 fn no_decision(error: Error) -> Problem {
     let problem = Problem::from(error);
-    let damaged = problem.code() == "store-damaged";
-    if damaged || problem.status() == StatusCode::INTERNAL_SERVER_ERROR {
+    if problem.status() == StatusCode::INTERNAL_SERVER_ERROR {
         return Problem::unavailable();
     }
     problem

@@ -23,7 +23,7 @@ const ANSWER: Duration = Duration::from_secs(5);
 
 /// How the store fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fault {
+pub(super) enum Fault {
     /// Nobody listens.
     Away,
     /// Connections are taken and never answered.
@@ -61,7 +61,7 @@ impl Fault {
     }
 
     /// A client of a store that fails like this.
-    fn store(self) -> Redis {
+    pub(super) fn store(self) -> Redis {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let url = format!("http://{}", socket.local_addr().unwrap());
@@ -125,7 +125,7 @@ fn needs_no_store(route: &Route) -> bool {
 }
 
 /// The request of a caller who gets through.
-async fn rightful(healthy: &World, route: &Route) -> Option<Request<Body>> {
+pub(super) async fn rightful(healthy: &World, route: &Route) -> Option<Request<Body>> {
     let kind = match route.access {
         Access::Browser | Access::BrowserOrNone => Kind::Cookie,
         _ => Kind::Root,

@@ -1,6 +1,7 @@
 //! Every kind of caller, right and wrong, on every route.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod documented;
 mod examples;
 mod faults;
 mod kinds;
@@ -56,6 +57,11 @@ impl World {
 
     /// Over any store; all worlds accept the same credentials.
     fn over(redis: Redis, config: Config) -> Self {
+        let sessions = SessionConfig::new(Secrets::new([SESSION_SECRET]).unwrap());
+        Self::with(redis, config, Some(sessions.client_fields(["theme"])))
+    }
+
+    fn with(redis: Redis, config: Config, sessions: Option<SessionConfig>) -> Self {
         let signer = json!([{ "name": "signer", "secrets": [SIGNING_SECRET], "scopes": ["*"] }]);
         let mut tokens = ServiceTokens::parse(&signer.to_string())
             .unwrap()
@@ -71,14 +77,11 @@ impl World {
             grant_keys: Some(keys),
             ..config
         };
-        let state = AppState::builder(redis.clone())
-            .config(config)
-            .sessions(
-                SessionConfig::new(Secrets::new([SESSION_SECRET]).unwrap())
-                    .client_fields(["theme"]),
-            )
-            .build()
-            .unwrap();
+        let mut state = AppState::builder(redis.clone()).config(config);
+        if let Some(sessions) = sessions {
+            state = state.sessions(sessions);
+        }
+        let state = state.build().unwrap();
         Self {
             router: app(state),
             redis,
