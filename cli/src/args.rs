@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::any::TypeId;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -358,9 +359,25 @@ fn command() -> clap::Command {
         .mut_subcommands(|command| command.mut_args(unset))
 }
 
+/// A problem of the first variable that is no UTF-8, which the parser would report without its name.
+fn damaged(command: &clap::Command) -> Option<String> {
+    let is_path = |arg: &Arg| arg.get_value_parser().type_id() == TypeId::of::<PathBuf>();
+    let texts = command.get_arguments().filter(|arg| !is_path(arg));
+    let name = texts.filter_map(Arg::get_env).find(|name| {
+        let value = std::env::var_os(name);
+        value.is_some_and(|value| value.to_str().is_none())
+    });
+    name.map(|name| format!("{}: is not UTF-8", name.display()))
+        .or_else(|| command.get_subcommands().find_map(damaged))
+}
+
 /// Parses the command line and runs what it says.
 pub(crate) fn run() -> ExitCode {
     let mut command = command();
+    if let Some(problem) = damaged(&command) {
+        let _ = writeln!(std::io::stderr(), "restis: {problem}");
+        return ExitCode::from(2);
+    }
     let cli = Cli::from_arg_matches(&command.get_matches_mut())
         .unwrap_or_else(|error| error.format(&mut command).exit());
     let outcome = match cli.command {

@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 
+use restis::variables::{Variables, of_process};
 use restis_handlers::auth::{ServiceTokens, TokenEntry};
 
 use crate::args::{Failure, TokenArgs};
@@ -40,10 +41,14 @@ pub(crate) fn new(args: &TokenArgs) -> Result<(), Failure> {
 
 /// The entries that the environment has.
 fn known() -> Result<Vec<TokenEntry>, Failure> {
-    let json = std::env::var(VARIABLE).unwrap_or_default();
-    if json.trim().is_empty() {
-        return Ok(Vec::new());
+    let vars = Variables::new(&of_process);
+    let json = vars.text(VARIABLE);
+    if let Some(problem) = vars.into_problems().first() {
+        return Err(Failure::usage(problem));
     }
+    let Some(json) = json else {
+        return Ok(Vec::new());
+    };
     let wrong = |error: String| Failure::usage(format!("{VARIABLE}: {error}"));
     ServiceTokens::parse(&json).map_err(wrong)?;
     serde_json::from_str(&json).map_err(|error| wrong(error.to_string()))

@@ -325,6 +325,52 @@ fn the_access_log_tells_commands_and_no_values() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn a_variable_that_is_no_utf8_is_named() {
+    let value = <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"a text \xff\xff");
+    for (command, name) in [
+        (&["serve", "--addr", "127.0.0.1:0"][..], "RESTIS_TOKEN"),
+        (&["serve", "--addr", "127.0.0.1:0"], "RESTIS_MEMORY"),
+        (
+            &["token", "new", "--name", "web", "--scope", "session"],
+            "RESTIS_SERVICE_TOKENS",
+        ),
+        (
+            &[
+                "dev",
+                "--addr",
+                "127.0.0.1:0",
+                "--functions-addr",
+                "127.0.0.1:0",
+            ],
+            "SESSION_SECRETS",
+        ),
+        (
+            &[
+                "dev",
+                "--addr",
+                "127.0.0.1:0",
+                "--functions-addr",
+                "127.0.0.1:0",
+            ],
+            "RESTIS_SERVICE_TOKEN",
+        ),
+    ] {
+        let output = support::binary()
+            .args(command)
+            .env(name, value)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{name}: {said}");
+        assert!(
+            said.contains(&format!("{name}: is not UTF-8")),
+            "{name}: {said}"
+        );
+    }
+}
+
 #[test]
 fn tokens_of_the_environment_are_not_printed() {
     let output = |tokens: &str| {

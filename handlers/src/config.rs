@@ -7,7 +7,7 @@ use http::HeaderValue;
 use restis::{
     events::{Environment, EventsConfig, GrantKeys, TypeFilter},
     session::AssertionKeys,
-    variables::{Unit, Variables},
+    variables::{Unit, Variables, of_process},
 };
 use std::{fmt, time::Duration};
 
@@ -107,7 +107,7 @@ impl Config {
     /// # Errors
     /// Lists every variable that is wrong.
     pub fn from_env() -> Result<Self, ConfigError> {
-        Self::from_vars(|name| std::env::var(name).ok())
+        Self::from_vars(of_process)
     }
 
     /// Reads variables from any source; an empty value counts as unset.

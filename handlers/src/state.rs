@@ -7,6 +7,7 @@ use restis::{
     events::{Events, WebhookClient},
     ratelimit::RateLimiter,
     session::{SessionConfig, Sessions},
+    variables::of_process,
 };
 use std::{
     collections::BTreeMap,
@@ -52,8 +53,8 @@ impl AppState {
         let mut collect = |e: String| problems.push(e);
         let redis = Redis::from_env().map_err(|e| collect(e.to_string())).ok();
         let config = Config::from_env().map_err(|e| collect(e.to_string())).ok();
-        let sessions = match std::env::var("SESSION_SECRETS") {
-            Ok(secrets) if !secrets.trim().is_empty() => SessionConfig::from_env()
+        let sessions = match of_process("SESSION_SECRETS") {
+            Some(secrets) if !secrets.trim().is_empty() => SessionConfig::from_env()
                 .map_err(|e| collect(e.to_string()))
                 .ok()
                 .map(Some),

@@ -7,7 +7,7 @@ use crate::{
     client::{
         Redis,
         config::Builder,
-        variables::{Unit, Variables},
+        variables::{self, Unit, Variables},
     },
     protocol::error::{Error, Result},
     transport::address,
@@ -45,7 +45,7 @@ impl Redis {
     /// # Errors
     /// `Config` with every problem at once.
     pub fn from_env() -> Result<Self> {
-        Self::from_vars(|name| std::env::var(name).ok())
+        Self::from_vars(variables::of_process)
     }
 
     /// Like [`from_env`](Self::from_env), from any source of variables.
@@ -178,6 +178,10 @@ fn in_process(vars: &Variables<'_>, settings: Settings) -> Result<Redis> {
         return Err(Error::config(format!(
             "no database is configured and {why} says that this is not development; {looked_for}"
         )));
+    }
+    // A damaged one could be what makes this production.
+    if !vars.problems().is_empty() {
+        return Err(Error::config(vars.problems().join("; ")));
     }
     #[cfg(feature = "embedded")]
     {

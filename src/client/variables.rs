@@ -1,6 +1,7 @@
 //! Settings from environment variables: one grammar, every problem at once.
 
 use std::{
+    cell::RefCell,
     fmt::{self, Display},
     ops::RangeInclusive,
     time::Duration,
@@ -89,9 +90,26 @@ impl Display for Time {
     }
 }
 
+/// The value of a variable of this process; `None` when it is not set.
+///
+/// What is no UTF-8 is replaced by U+FFFD, which [`Variables`] reports as a problem of the variable:
+/// `std::env::var(name).ok()` would count a damaged value as not set.
+///
+/// ```
+/// use restis::variables::{Variables, of_process};
+///
+/// let vars = Variables::new(&of_process);
+/// assert_eq!(vars.text("A_VARIABLE_THAT_NOBODY_SETS"), None);
+/// ```
+pub fn of_process(name: &str) -> Option<String> {
+    let value = std::env::var_os(name)?;
+    Some(value.to_string_lossy().into_owned())
+}
+
 /// Reads variables by name and collects what is wrong with them.
 ///
-/// An empty value counts as not set; space around a value is ignored. Each problem is
+/// An empty value counts as not set; space around a value is ignored; a value with U+FFFD, which
+/// stands for what is no UTF-8, is a problem. Each problem is
 /// `NAME: what to write`; those of this type never repeat the value, which may be a secret.
 ///
 /// ```
@@ -108,28 +126,39 @@ impl Display for Time {
 pub struct Variables<'a> {
     lookup: &'a dyn Fn(&str) -> Option<String>,
     problems: Vec<String>,
+    /// Names of variables that are no UTF-8; reading needs no `&mut`.
+    damaged: RefCell<Vec<String>>,
 }
 
 impl fmt::Debug for Variables<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Variables")
-            .field("problems", &self.problems)
+            .field("problems", &self.problems())
             .finish_non_exhaustive()
     }
 }
 
 impl<'a> Variables<'a> {
-    /// Reads from any source, such as `&|name: &str| std::env::var(name).ok()`.
+    /// Reads from any source, such as `&`[`of_process`].
     pub fn new(lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
         Self {
             lookup,
             problems: Vec::new(),
+            damaged: RefCell::default(),
         }
     }
 
-    /// The text of a variable, trimmed; `None` when it is not set or empty.
+    /// The text of a variable, trimmed; `None` when it is not set or empty, or, with a problem, when
+    /// it is no UTF-8.
     pub fn text(&self, name: &str) -> Option<String> {
         let value = (self.lookup)(name)?;
+        if value.contains(char::REPLACEMENT_CHARACTER) {
+            let mut damaged = self.damaged.borrow_mut();
+            if !damaged.iter().any(|known| known == name) {
+                damaged.push(name.to_owned());
+            }
+            return None;
+        }
         let value = value.trim();
         (!value.is_empty()).then(|| value.to_owned())
     }
@@ -214,14 +243,16 @@ impl<'a> Variables<'a> {
         self.problems.push(format!("{name}: {what}"));
     }
 
-    /// The problems so far, in the order in which the variables were read.
-    pub fn problems(&self) -> &[String] {
-        &self.problems
+    /// The problems so far: of variables that are no UTF-8, then in the order in which they were noted.
+    pub fn problems(&self) -> Vec<String> {
+        let damaged = self.damaged.borrow();
+        let damaged = damaged.iter().map(|name| format!("{name}: is not UTF-8"));
+        damaged.chain(self.problems.iter().cloned()).collect()
     }
 
-    /// Every problem, in the order in which the variables were read.
+    /// Every problem, as [`problems`](Self::problems) lists them.
     pub fn into_problems(self) -> Vec<String> {
-        self.problems
+        self.problems()
     }
 }
 
@@ -302,5 +333,16 @@ mod tests {
         assert_eq!(vars.flag("ON"), None);
         assert_eq!(vars.list("LIST"), None);
         assert!(vars.into_problems().is_empty());
+    }
+
+    #[test]
+    fn a_value_that_is_no_utf8_is_a_problem_of_its_variable() {
+        let lookup =
+            |name: &str| Some(if name == "SECRET" { "a\u{fffd}b" } else { "1" }.to_owned());
+        let mut vars = Variables::new(&lookup);
+        assert_eq!(vars.text("SECRET"), None);
+        assert_eq!(vars.flag("SECRET"), None);
+        assert_eq!(vars.flag("ON"), Some(true));
+        assert_eq!(vars.into_problems(), ["SECRET: is not UTF-8"]);
     }
 }

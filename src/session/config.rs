@@ -1,7 +1,7 @@
 //! Settings of sessions and where they come from.
 
 use super::{CookieConfig, CsrfPolicy, Encryption, Secrets, error, keys::Keys};
-use crate::Result;
+use crate::{Result, variables};
 use std::time::Duration;
 
 /// What happens when a user signs in once more than allowed.
@@ -296,7 +296,7 @@ impl SessionConfig {
     /// # Errors
     /// `Config` that lists every problem.
     pub fn from_env() -> Result<Self> {
-        Self::from_lookup(|name| std::env::var(name).ok()).map_err(|p| error::config(&p))
+        Self::from_lookup(variables::of_process).map_err(|p| error::config(&p))
     }
 
     /// Every contradiction in the settings.

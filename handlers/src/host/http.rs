@@ -1,6 +1,7 @@
 //! Plain HTTP: a container, a virtual machine, a laptop, `restis dev`.
 
 use super::HostError;
+use crate::ConfigError;
 use crate::deferred::{AfterAnswer, Work};
 use axum::{Extension, Router, extract::ConnectInfo, middleware::AddExtension};
 use hyper::server::conn::http1;
@@ -8,6 +9,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
+use restis::variables::{Variables, of_process};
 use std::{future::Future, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -43,20 +45,16 @@ impl Stopping {
 }
 
 pub(super) async fn run(app: Router) -> Result<(), HostError> {
-    let port = std::env::var("PORT")
-        .ok()
-        .filter(|p| !p.is_empty())
-        .unwrap_or_else(|| "3000".into());
-    let port: u16 = port.parse().map_err(|_| {
-        HostError::Bind(std::io::Error::new(
-            std::io::ErrorKind::InvalidInput,
-            "PORT is not a port number",
-        ))
-    })?;
-    let host = std::env::var("HOST")
-        .ok()
-        .filter(|h| !h.is_empty())
-        .unwrap_or_else(|| "0.0.0.0".into());
+    let mut vars = Variables::new(&of_process);
+    let port = vars.parsed("PORT", |port| {
+        let number = port.parse::<u16>();
+        number.map_err(|_| "is not a port number")
+    });
+    let host = vars.text("HOST").unwrap_or_else(|| "0.0.0.0".into());
+    if let Some(problems) = ConfigError::from_problems(vars.into_problems()) {
+        return Err(HostError::Config(problems));
+    }
+    let port = port.unwrap_or(3000);
     let listener = TcpListener::bind((host.as_str(), port))
         .await
         .map_err(HostError::Bind)?;

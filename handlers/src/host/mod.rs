@@ -10,6 +10,7 @@ mod vercel;
 
 use crate::{AppState, ConfigError, app};
 use axum::Router;
+use restis::variables::{Variables, of_process};
 use std::{io::Write as _, process::ExitCode, time::Duration};
 use tracing_subscriber::{
     filter::{LevelFilter, Targets},
@@ -39,7 +40,7 @@ impl Host {
     ///
     /// `PORT` is asked first: Vercel's proxy and the AWS web adapter set it beside their own variables.
     pub fn detect() -> Self {
-        Self::from_vars(|name| std::env::var(name).ok())
+        Self::from_vars(of_process)
     }
 
     pub(crate) fn from_vars(vars: impl Fn(&str) -> Option<String>) -> Self {
@@ -138,13 +139,16 @@ pub async fn run_on(host: Host, app: Router) -> Result<(), HostError> {
 /// [`run`] on a single-threaded runtime, with logs; for a `main` function.
 pub fn run_blocking() -> ExitCode {
     // `RUST_LOG` names levels by target, such as `warn,restis=info`.
-    let filter = std::env::var("RUST_LOG").ok();
-    let filter = filter.and_then(|text| text.parse::<Targets>().ok());
+    let mut vars = Variables::new(&of_process);
+    let filter = vars.parsed("RUST_LOG", str::parse::<Targets>);
     let logs = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(false)
         .with_filter(filter.unwrap_or_else(|| Targets::new().with_default(LevelFilter::WARN)));
     let _ = tracing_subscriber::registry().with(logs).try_init();
+    for problem in vars.into_problems() {
+        tracing::warn!("{problem}");
+    }
     let result = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -246,7 +246,9 @@ impl Precondition {
                     tags += 1;
                     // The comparison is strong: a weak tag never matches.
                     let version = tag.strip_prefix('v').filter(|_| !weak);
-                    versions.extend(version.and_then(|v| v.parse::<u64>().ok()));
+                    let version = version.and_then(|v| v.parse::<u64>().ok());
+                    // Tags are compared by their bytes: `v01` and `v+1` are no other ways to write `v1`.
+                    versions.extend(version.filter(|v| tag == format!("v{v}")));
                     rest = more.trim_start();
                 }
                 if !rest.is_empty() && !rest.starts_with(',') {
