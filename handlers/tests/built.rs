@@ -259,6 +259,46 @@ async fn cookies_and_what_a_session_holds() {
 }
 
 #[tokio::test]
+async fn stale_cookies_stop_a_bare_client_and_no_back_end() {
+    let store = store();
+    let function = Function::start(store.url());
+    let login = json!({ "user": "u1" });
+    let (_, headers, _) = function.token("POST", "/api/sessions", login.clone()).await;
+    let stale = format!("{}x", cookie(&headers));
+    let bearer = format!("Bearer {SERVICE_TOKEN}");
+    let both = [
+        ("authorization", bearer.as_str()),
+        ("cookie", stale.as_str()),
+    ];
+    let mut of_back_end = Vec::new();
+    for _ in 0..40 {
+        let answer = function
+            .call("POST", "/api/sessions", &both, login.clone())
+            .await;
+        of_back_end.push(answer.0);
+        let answer = function
+            .call("GET", "/api/session", &both, Value::Null)
+            .await;
+        of_back_end.push(answer.0);
+    }
+    assert!(!of_back_end.contains(&429), "{of_back_end:?}");
+    assert_eq!(
+        of_back_end.iter().filter(|status| **status == 201).count(),
+        40
+    );
+    let mut of_client = Vec::new();
+    for _ in 0..40 {
+        let answer = function
+            .browser("GET", "/api/session", &stale, Value::Null)
+            .await;
+        of_client.push(answer.0);
+    }
+    assert_eq!((of_client[0], of_client[39]), (200, 429), "{of_client:?}");
+    let answer = function.call("POST", "/api/sessions", &both, login).await;
+    assert_eq!(answer.0, 201, "the back end goes on from the same address");
+}
+
+#[tokio::test]
 async fn events_belong_to_who_publishes_them() {
     let store = store();
     let function = Function::start(store.url());

@@ -2,7 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use serde::Serialize as _;
-use serde_json::ser::{PrettyFormatter, Serializer};
+use serde_json::{
+    Value,
+    ser::{PrettyFormatter, Serializer},
+};
 
 /// One member a line, so that changes can be read; not indented, as it is in the binary.
 fn written() -> String {
@@ -29,4 +32,145 @@ fn the_served_description_is_the_one_of_the_code() {
         std::fs::read_to_string(path).unwrap() == written,
         "handlers/openapi.json differs: run this test with RESTIS_WRITE_DOCS=1"
     );
+}
+
+/// What each example of docs/API.md is an example of, by the beginning of its text.
+const EXAMPLES: [(&str, &[&str]); 8] = [
+    (r#"{"identifier":"#, &["CheckRequest"]),
+    (r#"{"session":"#, &["CurrentSession"]),
+    (r#"{"assertion":"#, &["CreateRequest", "StepUpRequest"]),
+    (r#"{"types":"#, &["GrantRequest"]),
+    (r#"{ "client":"#, &["SyncRequest"]),
+    (r#"{ "results":"#, &["SyncAnswer"]),
+    (r#"{"ids":"#, &["Selection"]),
+    (r#"{"oldest":"#, &["Selection"]),
+];
+
+/// The JSON objects of a document in fences and in line; `…` stands for what is left out.
+fn examples(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for (n, part) in text.split("```").enumerate() {
+        if n % 2 == 1 {
+            let Some(json) = part.strip_prefix("json\n") else {
+                continue;
+            };
+            // The request line stands before the body.
+            found.push(json[json.find('{').unwrap()..].trim().to_owned());
+        } else {
+            let spans = part.split('`').skip(1).step_by(2);
+            found.extend(spans.filter(|s| s.starts_with("{\"")).map(str::to_owned));
+        }
+    }
+    found
+}
+
+/// What is wrong with a value of a schema: unknown or missing members, other types.
+fn mismatches(document: &Value, schema: &Value, value: &Value, place: &str) -> Vec<String> {
+    if let Some(reference) = schema["$ref"].as_str() {
+        let schema = document.pointer(&reference[1..]).unwrap();
+        return mismatches(document, schema, value, place);
+    }
+    for choice in ["oneOf", "anyOf"] {
+        if let Some(choices) = schema[choice].as_array() {
+            let each = choices
+                .iter()
+                .map(|s| mismatches(document, s, value, place));
+            return each.min_by_key(Vec::len).unwrap();
+        }
+    }
+    let is = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) => "integer",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    };
+    let kinds = match &schema["type"] {
+        Value::Null => return Vec::new(),
+        Value::Array(kinds) => kinds.clone(),
+        kind => vec![kind.clone()],
+    };
+    if !kinds.iter().any(|kind| kind == is) {
+        return vec![format!("{place} is {is}, not {kinds:?}")];
+    }
+    let mut wrong = Vec::new();
+    for (n, item) in value.as_array().into_iter().flatten().enumerate() {
+        wrong.extend(mismatches(
+            document,
+            &schema["items"],
+            item,
+            &format!("{place}/{n}"),
+        ));
+    }
+    let Some(members) = value
+        .as_object()
+        .filter(|_| schema["properties"].is_object())
+    else {
+        return wrong;
+    };
+    for (name, member) in members {
+        match schema["properties"].get(name) {
+            Some(schema) => {
+                wrong.extend(mismatches(
+                    document,
+                    schema,
+                    member,
+                    &format!("{place}/{name}"),
+                ));
+            }
+            // Others than those of the list are allowed where the schema says so.
+            None if schema["additionalProperties"].is_object() => {}
+            None => wrong.push(format!("{place}/{name} is no member")),
+        }
+    }
+    let required = schema["required"].as_array().into_iter().flatten();
+    let missing = required.filter(|name| !members.contains_key(name.as_str().unwrap()));
+    wrong.extend(missing.map(|name| format!("{place} lacks {name}")));
+    wrong
+}
+
+#[test]
+fn the_documented_examples_are_of_the_described_schemas() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/API.md");
+    let document = serde_json::to_value(restis_handlers::document()).unwrap();
+    let found = examples(&std::fs::read_to_string(path).unwrap());
+    for (begin, _) in EXAMPLES {
+        assert!(
+            found.iter().any(|text| text.starts_with(begin)),
+            "no {begin}"
+        );
+    }
+    for text in &found {
+        let whole = text.replace("[…]", "[]").replace(": …", ": null");
+        let value: Value = serde_json::from_str(&whole).unwrap_or_else(|e| panic!("{text}: {e}"));
+        let of = EXAMPLES.iter().find(|(begin, _)| text.starts_with(begin));
+        let (_, schemas) = of.unwrap_or_else(|| panic!("of which schema is {text}?"));
+        for name in *schemas {
+            let schema = &document["components"]["schemas"][*name];
+            assert!(schema.is_object(), "no schema {name}");
+            let wrong = mismatches(&document, schema, &value, name);
+            assert!(wrong.is_empty(), "{text}: {wrong:?}");
+        }
+    }
+}
+
+/// The comparison finds what it is for.
+#[test]
+fn an_example_of_other_members_or_types_is_found() {
+    let document = serde_json::to_value(restis_handlers::document()).unwrap();
+    let schema = &document["components"]["schemas"]["CheckRequest"];
+    for (text, wrong) in [
+        (r#"{"identifier":"a","cost":1}"#, 0),
+        (r#"{"identifier":"a","price":1}"#, 1),
+        (r#"{"identifier":"a","cost":"1"}"#, 1),
+        (r#"{"cost":1}"#, 1),
+    ] {
+        let value = serde_json::from_str(text).unwrap();
+        assert_eq!(
+            mismatches(&document, schema, &value, "").len(),
+            wrong,
+            "{text}"
+        );
+    }
 }

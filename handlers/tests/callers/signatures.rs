@@ -60,3 +60,31 @@ async fn a_signed_request_is_taken_once_on_every_route() {
     }
     assert!(routes > 15, "{routes} routes take signed requests");
 }
+
+#[tokio::test]
+async fn a_signed_step_up_is_taken_once() {
+    let route = ROUTES
+        .iter()
+        .find(|route| matches!(route.access, Access::StepUp(_)));
+    let route = route.unwrap();
+    let world = World::new().await;
+    // Another session each time, as if the first answer had never come: the message is what repeats.
+    let mut answers = Vec::new();
+    for _ in 0..2 {
+        let mut request = signed(&world, route).await;
+        let cookie = world.cookie().await;
+        request
+            .headers_mut()
+            .insert(header::COOKIE, cookie.parse().unwrap());
+        let (head, answer) = world.send(request).await.into_parts();
+        let answer = answer.collect().await.unwrap().to_bytes();
+        let answer: Value = serde_json::from_slice(&answer).unwrap();
+        answers.push((head.status.as_u16(), answer["code"].clone()));
+        let given = head.headers.contains_key(header::SET_COOKIE);
+        assert_eq!(given, head.status == StatusCode::OK);
+    }
+    assert_eq!(
+        answers,
+        [(200, Value::Null), (409, "signature-used".into())]
+    );
+}
