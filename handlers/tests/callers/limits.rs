@@ -1,13 +1,20 @@
 //! Members that are far too long, on every route with a body.
 
 use super::{
-    HERE, World, body,
+    HERE, SIGNING_SECRET, World, body,
     kinds::{Kind, Verdict, expected},
     request,
     table::{Access, ROUTES, Route},
 };
 use http::{Request, header};
 use http_body_util::BodyExt as _;
+use restis::{
+    Redis,
+    clock::{Clock as _, SystemClock},
+    events::WebhookKeys,
+};
+use restis_engine::{Engine, Options};
+use restis_handlers::Config;
 use serde_json::{Value, json};
 
 /// Less than a body may have, far more than any member.
@@ -243,4 +250,61 @@ async fn a_refusal_names_what_is_wrong() {
             "{detail}"
         );
     }
+}
+
+#[tokio::test]
+async fn no_webhook_stores_an_attribute_that_is_too_long() {
+    let senders =
+        json!({ "partner": { "secrets": [SIGNING_SECRET], "organisation": HERE, "types": ["*"] } });
+    let senders = senders.to_string();
+    let config = |name: &str| (name == "EVENTS_INCOMING_WEBHOOKS").then(|| senders.clone());
+    let redis = Redis::embedded(Engine::new(Options::default()));
+    let world = World::over(redis, Config::from_vars(config).unwrap());
+    let route = ROUTES
+        .iter()
+        .find(|route| matches!(route.access, Access::Signature));
+    let keys = WebhookKeys::new([SIGNING_SECRET]).unwrap();
+    let at = SystemClock::new().now_ms() / 1000;
+    let send = async |id: &str, kind: &str, body: String| {
+        let request = request(route.unwrap(), Some(HERE))
+            .header("webhook-id", id)
+            .header("webhook-timestamp", at)
+            .header("webhook-signature", keys.sign(id, at, body.as_bytes()))
+            .header(header::CONTENT_TYPE, kind);
+        let response = world.send(request.body(body.into()).unwrap()).await;
+        let status = response.status().as_u16();
+        let text = response.into_body().collect().await.unwrap().to_bytes();
+        (
+            status,
+            String::from_utf8_lossy(&text)
+                .chars()
+                .take(200)
+                .collect::<String>(),
+        )
+    };
+    let kinds = ["application/json", "application/cloudevents+json"];
+    for kind in kinds {
+        let event =
+            json!({ "specversion": "1.0", "type": "note.added", "id": kind, "source": "/p" });
+        let answer = send(kind, kind, event.to_string()).await;
+        assert!(matches!(answer.0, 200 | 201), "{kind}: {answer:?}");
+    }
+    for (n, mut event) in events().into_iter().enumerate() {
+        for kind in kinds {
+            event["specversion"] = "1.0".into();
+            let answer = send(&format!("{kind}-{n}"), kind, event.to_string()).await;
+            assert!(
+                matches!(answer.0, 400 | 413 | 422),
+                "{kind} {n}: {answer:?}"
+            );
+        }
+    }
+    let history = Request::get(format!("/api/events/history?organisation={HERE}"));
+    let history = history.header(header::AUTHORIZATION, "Bearer ROOT");
+    let response = world
+        .send(history.body(String::new().into()).unwrap())
+        .await;
+    let text = response.into_body().collect().await.unwrap().to_bytes();
+    let page: Value = serde_json::from_slice(&text).unwrap();
+    assert_eq!(page["events"].as_array().unwrap().len(), kinds.len());
 }
