@@ -93,6 +93,7 @@ pub(crate) fn wrap(router: Router, state: &AppState) -> Router {
             signed::verify,
         ))
         .layer(middleware::from_fn(refuse_encodings))
+        .layer(middleware::from_fn(refuse_repeats))
         .layer(middleware::from_fn(deferred::finish))
         .layer(middleware::from_fn_with_state(state.clone(), limit_time))
         .layer(middleware::from_fn_with_state(state.clone(), identify));
@@ -190,6 +191,32 @@ fn new_request_id() -> HeaderValue {
     let _ = getrandom::fill(&mut bytes);
     HeaderValue::try_from(format!("{:032x}", u128::from_be_bytes(bytes)))
         .unwrap_or_else(|_| HeaderValue::from_static("none"))
+}
+
+/// Headers that say who asks, or what is asked, in one value.
+const SINGLE: [&str; 9] = [
+    "authorization",
+    "content-type",
+    "idempotency-key",
+    "origin",
+    "sec-fetch-site",
+    "webhook-id",
+    "webhook-signature",
+    "webhook-timestamp",
+    "x-csrf-token",
+];
+
+/// Refuses a header of one value that comes twice: a proxy may have checked the other one.
+async fn refuse_repeats(request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let repeated = headers.keys().find(|name| {
+        let single = SINGLE.contains(&name.as_str()) || name.as_str().starts_with("ce-");
+        single && headers.get_all(*name).iter().nth(1).is_some()
+    });
+    match repeated {
+        Some(name) => Problem::invalid(format!("`{name}` is there more than once")).into_response(),
+        None => next.run(request).await,
+    }
 }
 
 /// Bodies are taken as they are: one that is compressed is refused before it is read.

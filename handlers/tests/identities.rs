@@ -3,8 +3,9 @@
 
 mod support;
 
-use axum::extract::ConnectInfo;
+use axum::{body::Body, extract::ConnectInfo};
 use http::{Request, StatusCode, header};
+use http_body_util::BodyExt as _;
 use restis::{
     Redis,
     clock::{Clock as _, SystemClock},
@@ -21,6 +22,7 @@ use support::{
     calls::{get, post, send},
     http as client,
 };
+use tower::ServiceExt as _;
 
 const LOGIN_SECRET: &str = "the login secret of these tests!";
 const SIGNING_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -704,4 +706,39 @@ async fn the_built_function_keeps_identities_apart() {
     }
     assert_eq!(refused, 15);
     assert!(function.terminate().success());
+}
+
+/// Of two values a proxy may check the one and the function take the other (RFC 9110, 5.3).
+#[tokio::test]
+async fn a_header_of_one_value_is_not_sent_twice() {
+    let router = router();
+    let token = "Bearer ROOT";
+    for (name, values) in [
+        ("authorization", [token, "Bearer x"]),
+        ("authorization", [token, token]),
+        ("idempotency-key", ["a", "b"]),
+        ("content-type", ["application/json", "text/plain"]),
+        ("sec-fetch-site", ["same-origin", "cross-site"]),
+        ("ce-type", ["a.b", "c.d"]),
+    ] {
+        let mut request = http::Request::post("/api/events/publish");
+        if name != "authorization" {
+            request = request.header("authorization", token);
+        }
+        for value in values {
+            request = request.header(name, value);
+        }
+        let request = request.body(Body::from(r#"{"type":"a.b"}"#)).unwrap();
+        let response = router.clone().oneshot(request).await.unwrap();
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        let detail = format!("`{name}` is there more than once");
+        assert_eq!((status, &body["detail"]), (400, &json!(detail)), "{name}");
+    }
+    // Lists may come in several lines.
+    let request = http::Request::get("/api/session").header("accept", "text/plain");
+    let request = request.header("accept", "application/json");
+    let request = request.body(Body::empty()).unwrap();
+    assert_eq!(router.oneshot(request).await.unwrap().status(), 200);
 }
