@@ -30,13 +30,17 @@ pub enum Scope {
     EventsRead,
     /// Dead letters, grants: `events:admin`.
     EventsAdmin,
+    /// Read cached values: `cache:read`.
+    CacheRead,
+    /// Store and invalidate cached values: `cache:write`.
+    CacheWrite,
     /// Read metrics: `metrics`.
     Metrics,
 }
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::RateLimitCheck,
         Self::RateLimitAdmin,
         Self::SessionCreate,
@@ -44,6 +48,8 @@ impl Scope {
         Self::EventsPublish,
         Self::EventsRead,
         Self::EventsAdmin,
+        Self::CacheRead,
+        Self::CacheWrite,
         Self::Metrics,
     ];
 
@@ -57,6 +63,8 @@ impl Scope {
             Self::EventsPublish => "events:publish",
             Self::EventsRead => "events:read",
             Self::EventsAdmin => "events:admin",
+            Self::CacheRead => "cache:read",
+            Self::CacheWrite => "cache:write",
             Self::Metrics => "metrics",
         }
     }

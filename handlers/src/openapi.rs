@@ -18,7 +18,7 @@ use utoipa_axum::router::OpenApiRouter;
 #[openapi(
     info(
         title = "restis functions",
-        description = "Rate limits, sessions and events over HTTP. Errors are RFC 9457 problem documents. Every answer has `x-request-id`.\n\n\
+        description = "Rate limits, sessions, events and a cache over HTTP. Errors are RFC 9457 problem documents. Every answer has `x-request-id`.\n\n\
                        Versioning: within a major version routes, members and problem types are only added; \
                        readers ignore what they do not know. `x-problem-types` lists the problem types.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")

@@ -4,6 +4,7 @@ use crate::live::Hub;
 use crate::{Config, ConfigError, Host, auth::ServiceTokens, guesses::Guesses};
 use restis::{
     Clock, Redis, SystemClock,
+    cache::{Cache, CacheConfig},
     events::{Events, WebhookClient},
     ratelimit::RateLimiter,
     session::{SessionConfig, Sessions},
@@ -26,6 +27,7 @@ struct Inner {
     host: Host,
     limiters: BTreeMap<String, RateLimiter>,
     events: Events,
+    cache: Cache,
     hub: Hub,
     sessions: Option<Sessions>,
     guesses: Guesses,
@@ -40,6 +42,7 @@ impl AppState {
             config: Config::default(),
             clock: Arc::new(SystemClock::new()),
             host: Host::Http,
+            cache: CacheConfig::default(),
             sessions: None,
         }
     }
@@ -53,6 +56,8 @@ impl AppState {
         let mut collect = |e: String| problems.push(e);
         let redis = Redis::from_env().map_err(|e| collect(e.to_string())).ok();
         let config = Config::from_env().map_err(|e| collect(e.to_string())).ok();
+        let cache = CacheConfig::from_env().map_err(|e| collect(e.to_string()));
+        let cache = cache.ok();
         let sessions = match of_process("SESSION_SECRETS") {
             Some(secrets) if !secrets.trim().is_empty() => SessionConfig::from_env()
                 .map_err(|e| collect(e.to_string()))
@@ -60,10 +65,11 @@ impl AppState {
                 .map(Some),
             _ => Some(None),
         };
-        match (redis, config, sessions) {
-            (Some(redis), Some(config), Some(sessions)) => {
+        match (redis, config, sessions, cache) {
+            (Some(redis), Some(config), Some(sessions), Some(cache)) => {
                 let mut builder = Self::builder(redis).config(config).host(host);
                 builder.sessions = sessions;
+                builder.cache = cache;
                 builder.build()
             }
             _ => Err(ConfigError::from_problems(problems)
@@ -94,6 +100,11 @@ impl AppState {
     /// The events that all organisations share.
     pub fn events(&self) -> &Events {
         &self.0.events
+    }
+
+    /// The cache.
+    pub fn cache(&self) -> &Cache {
+        &self.0.cache
     }
 
     /// The sessions, if they are configured.
@@ -136,6 +147,7 @@ pub struct AppStateBuilder {
     config: Config,
     clock: Arc<dyn Clock>,
     host: Host,
+    cache: CacheConfig,
     sessions: Option<SessionConfig>,
 }
 
@@ -158,6 +170,13 @@ impl AppStateBuilder {
     #[must_use]
     pub fn sessions(mut self, config: SessionConfig) -> Self {
         self.sessions = Some(config);
+        self
+    }
+
+    /// Sets how the cache works.
+    #[must_use]
+    pub fn cache(mut self, config: CacheConfig) -> Self {
+        self.cache = config;
         self
     }
 
@@ -186,6 +205,10 @@ impl AppStateBuilder {
             events: Events::new(self.redis.clone(), self.config.environment)
                 .config(self.config.events)
                 .clock(Arc::clone(&self.clock)),
+            cache: Cache::builder(self.redis.clone(), self.cache)
+                .clock(Arc::clone(&self.clock))
+                .build()
+                .map_err(|e| ConfigError::one(e.to_string()))?,
             hub: Hub::default(),
             guesses: Guesses::new(self.config.invalid_cookies),
             webhook_client: OnceLock::new(),

@@ -35,8 +35,9 @@ fn the_served_description_is_the_one_of_the_code() {
 }
 
 /// What each example of docs/API.md is an example of, by the beginning of its text.
-const EXAMPLES: [(&str, &[&str]); 8] = [
+const EXAMPLES: [(&str, &[&str]); 9] = [
     (r#"{"identifier":"#, &["CheckRequest"]),
+    (r#"{"value":"#, &["EntryRequest"]),
     (r#"{"session":"#, &["CurrentSession"]),
     (r#"{"assertion":"#, &["CreateRequest", "StepUpRequest"]),
     (r#"{"types":"#, &["GrantRequest"]),

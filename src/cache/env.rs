@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::CacheConfig;
 use crate::{
     Error, Result,
-    variables::{Unit, Variables},
+    variables::{Unit, Variables, of_process},
 };
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -18,7 +18,7 @@ impl CacheConfig {
     /// # Errors
     /// `Config` that lists every problem.
     pub fn from_env() -> Result<Self> {
-        Self::from_lookup(|name| std::env::var(name).ok()).map_err(|problems| {
+        Self::from_lookup(of_process).map_err(|problems| {
             let problems = problems.join("; ");
             Error::config(format!("cache configuration: {problems}"))
         })

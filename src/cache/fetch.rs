@@ -156,13 +156,17 @@ impl Cache {
         Ok(snapshot.markers.first().copied().unwrap_or(Read::Foreign))
     }
 
-    /// Creates the markers that a snapshot misses, where the store may evict them.
+    /// Creates the markers that a snapshot misses, where the store may evict them, and those that hold
+    /// something else.
     pub(super) async fn complete(&self, key: &Names, snapshot: &mut Snapshot) -> Result<()> {
-        if !self.0.config.evicts {
-            return Ok(());
-        }
+        let evicts = self.0.config.evicts;
+        let is_needed = |read: Read| match read {
+            Read::Missing => evicts,
+            Read::Known(_) => false,
+            Read::Foreign => true,
+        };
         let missing = snapshot.markers.iter_mut().zip(&key.markers);
-        let missing = missing.filter(|(read, _)| **read == Read::Missing);
+        let missing = missing.filter(|(read, _)| is_needed(**read));
         let mut missing: Vec<(&mut Read, &String)> = missing.collect();
         if missing.is_empty() {
             return Ok(());

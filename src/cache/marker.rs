@@ -8,7 +8,7 @@ use crate::{Delivery, Error, ErrorKind, Result};
 
 /// Bytes of one half.
 const HALF: usize = 12;
-/// Bytes of a marker's identity; what follows in the store is when it was set.
+/// Bytes of a marker.
 pub(super) const MARKER_BYTES: usize = 2 * HALF;
 
 /// A value that is never used again: 72 random bits as 12 characters.
@@ -67,7 +67,7 @@ impl Marker {
 
     /// The value of a marker in the store; `None` when it is not one of ours.
     pub(super) fn parse(stored: &[u8]) -> Option<Self> {
-        let known = stored.get(..MARKER_BYTES)?.try_into().ok().map(Self)?;
+        let known = stored.try_into().ok().map(Self)?;
         known.0.is_ascii().then_some(known)
     }
 

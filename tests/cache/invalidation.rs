@@ -211,6 +211,39 @@ async fn what_cannot_be_read_is_a_miss_and_is_counted() {
 }
 
 #[tokio::test]
+async fn what_is_no_marker_is_replaced_by_the_next_write_or_load() {
+    for world in World::all() {
+        let cache = world.cache();
+        let key = report("acme", "p1");
+        for marker in [
+            "cache:#tag:org:{acme}",
+            "cache:#key:reports:{acme}:p1:2026-01-31",
+        ] {
+            for text in [true, false] {
+                let damage = async || {
+                    world.redis.del([marker]).await.unwrap();
+                    if text {
+                        world.redis.set(marker, "garbage").await.unwrap();
+                    } else {
+                        world.redis.lpush(marker, ["x"]).await.unwrap();
+                    }
+                };
+                damage().await;
+                cache.put(&key, &"put".to_owned()).await.unwrap();
+                assert_eq!(cached_only(&cache, &key).await, "put");
+                damage().await;
+                cache.remove_tag(&ORGANISATION.of(("acme",))).await.unwrap();
+                cache.delete(&key).await.unwrap();
+                assert!(cache.get(&key).await.unwrap().is_none());
+                damage().await;
+                load(&cache, &key, "loaded").await.unwrap();
+                assert_eq!(cached_only(&cache, &key).await, "loaded");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn large_values_are_refused_and_loaded_values_still_returned() {
     let world = World::engine();
     let cache = world.cache_with(|config| config.max_value_bytes = 100);

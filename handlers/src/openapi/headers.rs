@@ -5,11 +5,17 @@ use utoipa::openapi::{
 };
 
 /// The headers that some answers have, and what they say; `x-request-id` is in all of them.
-const HEADERS: [(&str, Type, &str); 14] = [
+const HEADERS: [(&str, Type, &str); 16] = [
     (
         "Accept-Encoding",
         Type::String,
         "`identity`, when the body had a `Content-Encoding`.",
+    ),
+    ("Age", Type::Integer, "Seconds since the value was stored."),
+    (
+        "Cache-Status",
+        Type::String,
+        "Whether it was cached, and for how many seconds it stays fresh (RFC 9211).",
     ),
     (
         "Clear-Site-Data",
@@ -19,7 +25,7 @@ const HEADERS: [(&str, Type, &str); 14] = [
     (
         "ETag",
         Type::String,
-        "The session's version, for `If-Match`; absent without a session.",
+        "The session's version, for `If-Match`, absent without a session; a cached value's, for `If-None-Match`.",
     ),
     (
         "Events-Cursor",
@@ -97,6 +103,8 @@ fn of(method: &str, path: &str, status: &str) -> Vec<&'static str> {
             vec!["ETag", "Set-Cookie"]
         }
         ("delete", "/api/session", "204") => vec!["Clear-Site-Data", "Set-Cookie"],
+        ("get", "/api/cache/entries/{key}", "200" | "304") => vec!["Age", "Cache-Status", "ETag"],
+        ("get", "/api/cache/entries/{key}", "404") => vec!["Cache-Status"],
         ("get", "/api/events/history", "200") => vec!["Events-Cursor", "Events-Unreadable"],
         // A session that ends, cookies that nobody was given, or that are in each other's way.
         ("delete", "/api/sessions/{id}", "204")

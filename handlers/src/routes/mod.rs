@@ -28,6 +28,7 @@ macro_rules! group {
     };
 }
 
+mod cache;
 mod events;
 mod health;
 mod metrics;
@@ -57,16 +58,19 @@ pub enum Group {
     Session,
     /// `/api/events`.
     Events,
+    /// `/api/cache`.
+    Cache,
 }
 
 impl Group {
     /// Every group.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Health,
         Self::Metrics,
         Self::RateLimit,
         Self::Events,
         Self::Session,
+        Self::Cache,
     ];
 
     fn routes(self) -> Router<AppState> {
@@ -76,6 +80,7 @@ impl Group {
             Self::RateLimit => ratelimit::routes(),
             Self::Session => session::routes(),
             Self::Events => events::routes(),
+            Self::Cache => cache::routes(),
         }
     }
 
@@ -86,6 +91,7 @@ impl Group {
             Self::RateLimit => ratelimit::described(),
             Self::Session => session::described(),
             Self::Events => events::described(),
+            Self::Cache => cache::described(),
         }
     }
 }

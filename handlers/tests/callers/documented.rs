@@ -343,6 +343,21 @@ async fn cases(seen: &mut Seen) {
     let own = sessions().rotate_every(Duration::ZERO);
     let world = World::with(redis(), config, Some(own));
 
+    for (method, key, headers) in [
+        ("PUT", "report", &[][..]),
+        ("GET", "report", &[][..]),
+        ("GET", "report", &[("if-none-match", "*")][..]),
+        ("GET", "missing", &[][..]),
+    ] {
+        let body = match method {
+            "PUT" => json!({ "value": { "bookings": 3 } }),
+            _ => Value::Null,
+        };
+        let request = by_token(method, &format!("/api/cache/entries/{key}"), headers, &body);
+        let entry = route(method, "/api/cache/entries/{key}");
+        seen.send(&world, entry, request).await;
+    }
+
     let deny = world
         .redis
         .command("SADD")

@@ -116,6 +116,8 @@ fn needs_no_store(route: &Route) -> bool {
         "/api/openapi.json",
         "/api/metrics",
         "/api/events/grants",
+        // It tells that nobody answers.
+        "/api/cache/metrics",
         // It stays open and tells of the outage.
         "/api/events/stream",
         // No endpoint is configured.

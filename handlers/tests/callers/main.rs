@@ -52,6 +52,9 @@ impl World {
         let uri = format!("/api/events/publish?organisation={HERE}");
         let event = Self::json("POST", &uri, r#"{"type":"booking.created"}"#);
         assert_eq!(world.send(event).await.status(), StatusCode::CREATED);
+        let uri = format!("/api/cache/entries/report?organisation={HERE}");
+        let entry = Self::json("PUT", &uri, r#"{"value":{"bookings":3}}"#);
+        assert_eq!(world.send(entry).await.status(), StatusCode::NO_CONTENT);
         world
     }
 
@@ -127,7 +130,9 @@ fn request(route: &Route, organisation: Option<&str>) -> http::request::Builder 
         query += &format!("&organisation={name}");
     }
     let path = route.path.replace("{id}", "1-1").replace("{user}", "u9");
-    let path = path.replace("{sender}", "partner");
+    let path = path
+        .replace("{sender}", "partner")
+        .replace("{key}", "report");
     Request::builder()
         .method(route.method)
         .uri(format!("{path}?{}", query.trim_start_matches('&')))

@@ -210,6 +210,31 @@ pub(crate) const ROUTES: &[Route] = &[
     ),
     route("GET", "/api/events/work", Token(&[Scope::EventsAdmin], All)),
     route("GET", "/api/events/health", AnyoneWithoutWrongToken),
+    route(
+        "GET",
+        "/api/cache/entries/{key}",
+        Token(&[Scope::CacheRead], Query),
+    ),
+    route(
+        "PUT",
+        "/api/cache/entries/{key}",
+        Token(&[Scope::CacheWrite], Query),
+    )
+    .body(r#"{"value":{"bookings":3}}"#),
+    route(
+        "DELETE",
+        "/api/cache/entries/{key}",
+        Token(&[Scope::CacheWrite], Query),
+    ),
+    route("POST", "/api/cache/mget", Token(&[Scope::CacheRead], Body))
+        .body(r#"{"keys":["report"]}"#),
+    route(
+        "POST",
+        "/api/cache/invalidate",
+        Token(&[Scope::CacheWrite], Body),
+    )
+    .body(r#"{"keys":["report"],"mode":"expire"}"#),
+    route("GET", "/api/cache/metrics", Token(&[Scope::Metrics], All)),
 ];
 
 /// The table as docs/API.md shows it.

@@ -4,9 +4,11 @@
 -- Reply 1.
 -- TTL: the marker outlives every value that was loaded before.
 local none = '............'
-local old = redis.call('GET', KEYS[1])
+local old = redis.pcall('GET', KEYS[1])
 local removed, expired = none, none
-if old then
+if type(old) == 'table' then
+  removed = ''
+elseif old then
   removed, expired = string.sub(old, 1, 12), string.sub(old, 13, 24)
 end
 -- What is no marker has voided everything; a removal keeps it void.

@@ -8,14 +8,21 @@
 local none = string.rep('.', 24)
 local put, seen, kept = ARGV[1] == 'put', ARGV[7], {}
 local expired = false
+-- What is no marker is as if lost: the next put makes a new one.
+local function marker(key)
+  local now = redis.pcall('GET', key)
+  if not now then return nil, false end
+  if type(now) == 'table' or #now ~= 24 then return nil, true end
+  return now, false
+end
 for i = 2, #KEYS do
   local at = (i - 2) * 24
   local before = string.sub(seen, at + 1, at + 24)
-  local now = redis.call('GET', KEYS[i])
+  local now, foreign = marker(KEYS[i])
   if put and i == 2 then
     now = ARGV[4] .. '............'
     redis.call('SET', KEYS[i], now, 'PX', ARGV[3])
-  elseif put and not now and ARGV[5] == '1' then
+  elseif put and not now and (foreign or ARGV[5] == '1') then
     now = ARGV[4] .. '............'
     redis.call('SET', KEYS[i], now, 'PX', ARGV[3])
   end
@@ -23,7 +30,7 @@ for i = 2, #KEYS do
   if now and redis.call('PTTL', KEYS[i]) < tonumber(ARGV[2]) then
     redis.call('PEXPIRE', KEYS[i], ARGV[3])
   end
-  now = now and #now == 24 and now or none
+  now = now or none
   if not put and now ~= before then
     if string.sub(now, 1, 12) ~= string.sub(before, 1, 12) then return 0 end
     expired = true
