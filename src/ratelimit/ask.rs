@@ -13,10 +13,33 @@ use super::{
 };
 use crate::{Error, FromReply, Reply, Result, Script, script::ScriptCall};
 
-static LIMIT: Script = Script::new(include_str!("lua/limit.lua")).key_locking();
-static WINDOW: Script = Script::new(include_str!("lua/window.lua")).key_locking();
+/// A script after the algorithms that it uses, one fragment each.
+macro_rules! script {
+    ($($fragment:literal),+) => {
+        Script::new(concat!(
+            include_str!("lua/common.lua"),
+            $(include_str!(concat!("lua/", $fragment))),+
+        ))
+    };
+}
+
+static LIMIT: Script = script!(
+    "fixed.lua",
+    "sliding.lua",
+    "bucket.lua",
+    "gcra.lua",
+    "limit.lua"
+)
+.key_locking();
+static WINDOW: Script = script!("sliding.lua", "window.lua").key_locking();
 /// The same text without the flag: with the server's clock it computes key names.
-static LIMIT_BY_SERVER_CLOCK: Script = Script::new(include_str!("lua/limit.lua"));
+static LIMIT_BY_SERVER_CLOCK: Script = script!(
+    "fixed.lua",
+    "sliding.lua",
+    "bucket.lua",
+    "gcra.lua",
+    "limit.lua"
+);
 
 /// The script's verdict where the server's time is in another day or month than was asked for.
 const OTHER_PERIOD: i64 = 4;

@@ -103,69 +103,82 @@ impl Local {
 impl Cell {
     /// Moves to the present and says what is left.
     fn judge(&mut self, limit: &Limit, cost: u64, now: u64) -> Judged {
-        let (amount, window) = (limit.amount as f64, limit.window_ms as f64);
         let (at, wanted) = (now as f64, cost as f64);
         let (left, reset, retry) = match limit.kind {
             Kind::Fixed => {
-                let end = ((at / window).floor() + 1.0) * window;
-                (amount - self.used_until(end), end, end)
+                let window = limit.window_ms as f64;
+                self.fixed(limit, ((at / window).floor() + 1.0) * window)
             }
-            Kind::Calendar(calendar) => {
-                let end = calendar.period(now).1 as f64;
-                (amount - self.used_until(end), end, end)
-            }
-            Kind::Sliding => {
-                let index = (at / window).floor();
-                if self.mark != index {
-                    let adjacent = self.mark == index - 1.0;
-                    self.before = if adjacent { self.used } else { 0.0 };
-                    (self.mark, self.used) = (index, 0.0);
-                }
-                let start = index * window;
-                let share = 1.0 - (at - start) / window;
-                let left = amount - self.used - (share * self.before).floor();
-                let fits = |from: f64, room: f64, weight: f64| {
-                    from + (window * (1.0 - (room + 1.0) / weight).max(0.0)).floor() + 1.0
-                };
-                let end = start + window;
-                let room = amount - self.used - wanted;
-                let retry = if room >= 0.0 && self.before > 0.0 {
-                    fits(start, room, self.before)
-                } else if self.used > 0.0 {
-                    fits(end, amount - wanted, self.used)
-                } else {
-                    end
-                };
-                (left, end, retry)
-            }
-            Kind::Bucket => {
-                let refill = limit.rate as f64;
-                if self.used <= 0.0 {
-                    (self.mark, self.used) = (at, 0.0);
-                }
-                let steps = ((at - self.mark) / window).floor().max(0.0);
-                self.mark += steps * window;
-                self.used = (self.used - steps * refill).max(0.0);
-                let missing = (wanted - (amount - self.used)).max(0.0);
-                let intervals = (missing / refill).ceil().max(1.0);
-                let next = self.mark + window;
-                (amount - self.used, next, self.mark + intervals * window)
-            }
-            Kind::Gcra => {
-                // In units of 1/amount ms every number is whole.
-                let all = limit.rate as f64 * window;
-                self.used = (self.used - (at - self.mark) * amount).clamp(0.0, all);
-                self.mark = at;
-                let left = ((all - self.used) / window).floor();
-                let retry = at + ((self.used + wanted * window - all) / amount).ceil();
-                (left, self.full_at(limit), retry)
-            }
+            Kind::Calendar(calendar) => self.fixed(limit, calendar.period(now).1 as f64),
+            Kind::Sliding => self.sliding(limit, wanted, at),
+            Kind::Bucket => self.bucket(limit, wanted, at),
+            Kind::Gcra => self.gcra(limit, wanted, at),
         };
         Judged {
             left: left.max(0.0) as u64,
             reset_ms: reset as u64,
             retry_at_ms: (cost <= limit.amount()).then_some(retry as u64),
         }
+    }
+
+    /// Fixed window, and period of the calendar (`fixed.lua`): what is left, when it resets, when a
+    /// cost fits.
+    fn fixed(&mut self, limit: &Limit, end: f64) -> (f64, f64, f64) {
+        (limit.amount as f64 - self.used_until(end), end, end)
+    }
+
+    /// Sliding window (`sliding.lua`): the same.
+    fn sliding(&mut self, limit: &Limit, wanted: f64, at: f64) -> (f64, f64, f64) {
+        let (amount, window) = (limit.amount as f64, limit.window_ms as f64);
+        let index = (at / window).floor();
+        if self.mark != index {
+            let adjacent = self.mark == index - 1.0;
+            self.before = if adjacent { self.used } else { 0.0 };
+            (self.mark, self.used) = (index, 0.0);
+        }
+        let start = index * window;
+        let share = 1.0 - (at - start) / window;
+        let left = amount - self.used - (share * self.before).floor();
+        let fits = |from: f64, room: f64, weight: f64| {
+            from + (window * (1.0 - (room + 1.0) / weight).max(0.0)).floor() + 1.0
+        };
+        let end = start + window;
+        let room = amount - self.used - wanted;
+        let retry = if room >= 0.0 && self.before > 0.0 {
+            fits(start, room, self.before)
+        } else if self.used > 0.0 {
+            fits(end, amount - wanted, self.used)
+        } else {
+            end
+        };
+        (left, end, retry)
+    }
+
+    /// Token bucket (`bucket.lua`): the same.
+    fn bucket(&mut self, limit: &Limit, wanted: f64, at: f64) -> (f64, f64, f64) {
+        let (amount, window) = (limit.amount as f64, limit.window_ms as f64);
+        let refill = limit.rate as f64;
+        if self.used <= 0.0 {
+            (self.mark, self.used) = (at, 0.0);
+        }
+        let steps = ((at - self.mark) / window).floor().max(0.0);
+        self.mark += steps * window;
+        self.used = (self.used - steps * refill).max(0.0);
+        let missing = (wanted - (amount - self.used)).max(0.0);
+        let intervals = (missing / refill).ceil().max(1.0);
+        let next = self.mark + window;
+        (amount - self.used, next, self.mark + intervals * window)
+    }
+
+    /// GCRA (`gcra.lua`): the same. In units of 1/amount ms every number is whole.
+    fn gcra(&mut self, limit: &Limit, wanted: f64, at: f64) -> (f64, f64, f64) {
+        let (amount, window) = (limit.amount as f64, limit.window_ms as f64);
+        let all = limit.rate as f64 * window;
+        self.used = (self.used - (at - self.mark) * amount).clamp(0.0, all);
+        self.mark = at;
+        let left = ((all - self.used) / window).floor();
+        let retry = at + ((self.used + wanted * window - all) / amount).ceil();
+        (left, self.full_at(limit), retry)
     }
 
     /// What was taken of the period with this end.

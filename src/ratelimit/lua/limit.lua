@@ -12,13 +12,9 @@
 --       or {4, now} when the server's time is in another period,
 --       or the text of an error, which is this question's alone
 -- TTL: F window, S 2*window+1000, T and G until full again, C until the period ends.
-local call, floor, ceil, max, min = redis.call, math.floor, math.ceil, math.max, math.min
 local take, members, limits = ARGV[1] == 'take', tonumber(ARGV[2]), tonumber(ARGV[4])
 local allowing, first, own = tonumber(ARGV[3]), 5 + 5 * limits, 3 + members
 local questions = (#ARGV + 1 - first) / own
--- No expiry is longer than Redis takes.
-local int = function(n) return string.format('%.0f', min(n, 2^62)) end
-local number = function(text) local n = tonumber(text); if n and n - n == 0 then return n end end
 local add = function(key, amount, ttl)
   call('INCRBY', key, int(amount))
   if call('PTTL', key) < 0 then call('PEXPIRE', key, int(max(1, ttl))) end
@@ -70,48 +66,19 @@ local decide = function(from, to, at)
     -- returns when it then resets, if that is another time.
     local left, reset, fits, back, write
     if kind == 'F' or kind == 'C' then
-      local used = count(key)
-      left, reset = limit - used, kind == 'F' and (index + 1) * window or window
-      fits, back = reset, max(used, 0)
+      reset = kind == 'F' and (index + 1) * window or window
+      left, reset, fits, back = fixed(limit, count(key), reset)
       write = function(n) add(key, n, kind == 'F' and window or window - now) end
     elseif kind == 'S' then
-      local cur, prev = count(key), number(call('MGET', previous)[1]) or 0
-      local start = index * window
-      left, reset, back = limit - cur - floor((1 - (now - start) / window) * prev), start + window, max(cur, 0)
-      local when = function(start, room, weight) return start + floor(window * max(0, 1 - (room + 1) / weight)) + 1 end
-      if limit - cur - cost >= 0 and prev > 0 then fits = when(start, limit - cur - cost, prev)
-      elseif cur > 0 then fits = when(reset, limit - cost, cur)
-      else fits = reset end
+      local start, cur, prev = index * window, count(key), number(call('MGET', previous)[1]) or 0
+      left, reset, back = limit - cur - sliding_share(window, start, now, prev), start + window, max(cur, 0)
+      fits = sliding_fits(limit, window, start, cur, prev, cost)
       write = function(n) add(key, n, 2 * window + 1000) end
     elseif kind == 'T' then
-      local bucket = call('HMGET', key, 'refilledAt', 'tokens')
-      local filled, tokens = number(bucket[1]), number(bucket[2])
-      if not filled or not tokens or filled > now + window then filled, tokens = now, tokens and min(tokens, limit) or limit end
-      local steps = floor((now - filled) / window)
-      if steps > 0 then tokens, filled = min(limit, tokens + steps * rate), filled + steps * window end
-      left, reset, back = floor(tokens), filled + window, max(0, floor(limit - tokens))
-      fits = filled + max(1, ceil((cost - tokens) / rate)) * window
-      write = function(n)
-        local rest = tokens - n
-        call('HSET', key, 'refilledAt', int(filled), 'tokens', string.format('%.17g', rest))
-        call('PEXPIRE', key, int(max(1, ceil((limit - rest) / rate)) * window))
-      end
+      left, reset, fits, back, write = bucket(key, limit, window, rate, now, cost)
     else
-      -- In units of 1/limit ms every number is whole: what is taken ahead of now, and all that can be.
       if limit == 0 then limit, rate = 1, 0 end
-      local ms, part = string.match(call('GET', key) or '', '^(%d+)%.?(%d*)$')
-      local all, ahead = rate * window, 0
-      if ms then ahead = (tonumber(ms) - now) * limit + floor(tonumber('0.' .. part .. '0') * limit + 0.5) end
-      ahead = min(max(ahead, 0), all)
-      left, reset = floor((all - ahead) / window), now + ceil(ahead / limit)
-      fits, back = now + ceil((ahead + cost * window - all) / limit), floor(ahead / window)
-      write = function(n)
-        local next = max(0, ahead + n * window)
-        local at, part, ttl = int(now + floor(next / limit)), next % limit, ceil(next / limit)
-        if part > 0 then at = at .. string.format('.%015.0f', floor(part / limit * 1e15)) end
-        if ttl > 0 then call('SET', key, at, 'PX', int(ttl)) else call('DEL', key) end
-        return now + ttl
-      end
+      left, reset, fits, back, write = gcra(key, limit, window, rate, now, cost)
     end
     local full = kind == 'G' and rate or limit
     if cost >= 0 and cost > left then

@@ -6,22 +6,18 @@
 -- Reply for each question: what is left after it was taken, or {what is left, retry at ms} when it
 --       was not, or the text of an error, which is this question's alone
 -- TTL: fixed window, sliding 2*window+1000.
-local call, floor, max, tonumber = redis.call, math.floor, math.max, tonumber
 local limit, window, step, now, n = string.match(ARGV[1], '^(%d+) (%d+) (%d) (%d+) (%d+)$')
 limit, window, step, now = tonumber(limit), tonumber(window), tonumber(step), tonumber(now)
 local keys, cost, start, sliding = KEYS, tonumber(n), now - now % window, step == 2
-local ttl, weight = sliding and 2 * window + 1000 or window, 1 - (now - start) / window
+local ttl = sliding and 2 * window + 1000 or window
 local before, replies, question, questions = {}, {}, 0, #keys / step
 if sliding then
   for i = 2, #keys, 2 do before[i / 2] = keys[i] end
   before = call('MGET', unpack(before))
 end
-local function fits(from, room, prev) return from + floor(window * max(0, 1 - (room + 1) / prev)) + 1 end
 local function refuse(room, count, prev)
-  local reset = start + window
-  if limit - count - cost >= 0 and prev > 0 then reset = fits(start, limit - count - cost, prev)
-  elseif sliding and count > 0 then reset = fits(reset, limit - cost, count) end
-  return {max(0, room - count), reset}
+  local fits = sliding and sliding_fits(limit, window, start, count, prev, cost) or start + window
+  return {max(0, room - count), fits}
 end
 local key, prev, room
 -- Counts first: most questions fit. What does not is taken back.
@@ -29,7 +25,7 @@ local function decide()
   while question < questions do
     question = question + 1
     key, prev, room = keys[(question - 1) * step + 1], before[question] or 0, limit
-    if prev ~= 0 then room = limit - floor(weight * prev) end
+    if prev ~= 0 then room = limit - sliding_share(window, start, now, prev) end
     local sum = cost == 1 and call('INCR', key) or call('INCRBY', key, n)
     if sum <= room then
       replies[question] = room - sum
