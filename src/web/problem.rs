@@ -75,8 +75,8 @@ impl Refusal {
             "The request comes from another site",
         )
         .detail(
-            "send it from the site itself, with `X-CSRF-Token`, or name its origin in \
-             `SESSION_ALLOWED_ORIGINS`",
+            "send it from a page of the same site (`Origin` or `Sec-Fetch-Site` says so), or with \
+             the session's token as `X-CSRF-Token`, or name its origin in `SESSION_ALLOWED_ORIGINS`",
         )
     }
 
