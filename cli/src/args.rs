@@ -313,7 +313,7 @@ impl Failure {
 
     /// The same of the REST server.
     pub(crate) fn start(addr: &str, option: &str, error: restis_server::StartError) -> Self {
-        if error.is_address_in_use() {
+        if error.taken_address() == Some(addr) {
             return Self::taken(addr, option);
         }
         error.into()

@@ -42,6 +42,29 @@ fn the_api_page_works_in_a_browser() {
 }
 
 #[test]
+fn the_redis_protocol_is_spoken_at_a_port_that_is_free() {
+    if !tool("redis-cli") {
+        return;
+    }
+    // The second one cannot have the port of the first.
+    let both = [Restis::start(&ANY_PORTS), Restis::start(&ANY_PORTS)];
+    for (at, restis) in both.iter().enumerate() {
+        let value = at.to_string();
+        for (args, expected) in [
+            (vec!["SET", "k", &value], "OK\n"),
+            (vec!["GET", "k"], &format!("{at}\n")),
+        ] {
+            let output = Command::new("redis-cli")
+                .args(["--no-auth-warning", "-u", &restis.exported("REDIS_URL")])
+                .args(args)
+                .output()
+                .unwrap();
+            assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
+        }
+    }
+}
+
+#[test]
 fn a_token_that_was_made_opens_what_it_is_for() {
     if !tool("curl") {
         return;

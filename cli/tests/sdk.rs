@@ -18,7 +18,10 @@ fn installed() -> Option<&'static PathBuf> {
             return None;
         }
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/node");
-        if !dir.join("node_modules/@upstash/redis").exists() {
+        if !["@upstash/redis", "bullmq", "ioredis"]
+            .iter()
+            .all(|name| dir.join("node_modules").join(name).exists())
+        {
             let status = Command::new("npm")
                 .args(["ci", "--no-audit", "--no-fund", "--silent"])
                 .current_dir(&dir)
@@ -67,6 +70,17 @@ fn python() -> Option<PathBuf> {
         "no Python client"
     );
     ready.then_some(python)
+}
+
+#[test]
+fn ioredis_and_bullmq_work_unmodified() {
+    if let Some(dir) = installed() {
+        let restis = Restis::start(&["serve", "--addr", "127.0.0.1:0", "--resp", "127.0.0.1:0"]);
+        let url = restis.exported("REDIS_URL");
+        let mut script = Command::new("node");
+        script.arg("redis_clients.mjs").current_dir(dir);
+        run(&restis, script.env("REDIS_URL", url));
+    }
 }
 
 fn run_against(restis: &Restis, dir: &Path, script: &str) {

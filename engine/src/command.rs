@@ -106,8 +106,10 @@ impl Flags {
     /// A read that shows too much for a read-only token (SCAN, KEYS).
     pub(crate) const POWERFUL: Self = Self(256);
 
-    /// May wait for a key: only over the Redis protocol.
+    /// May wait for a key.
     pub(crate) const BLOCKING: Self = Self(512);
+    /// Upstash does not have it, or not over REST.
+    pub(crate) const REDIS_ONLY: Self = Self(1024);
 
     pub(crate) const fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0

@@ -352,3 +352,87 @@ fn in_front_of_a_redis_commands_pass_and_the_rest_is_refused() {
         assert!(refused.contains("not available here"), "{words}: {refused}");
     }
 }
+
+/// The `redis` crate, in both versions of the protocol.
+#[test]
+fn the_redis_crate_works_unmodified() {
+    let server = one_store();
+    let port = server.redis_addr().unwrap().port();
+    for version in ["resp2", "resp3"] {
+        let url = format!("redis://default:{TOKEN}@127.0.0.1:{port}/0?protocol={version}");
+        let mut redis = ::redis::Client::open(url)
+            .unwrap()
+            .get_connection()
+            .unwrap();
+        ::redis::cmd("FLUSHALL").exec(&mut redis).unwrap();
+        let (set, n): (String, i64) = ::redis::pipe()
+            .atomic()
+            .cmd("SET")
+            .arg("k")
+            .arg("v")
+            .cmd("INCRBY")
+            .arg("n")
+            .arg(7)
+            .query(&mut redis)
+            .unwrap();
+        assert_eq!((set.as_str(), n), ("OK", 7));
+        ::redis::cmd("ZADD")
+            .arg(&["z", "1.5", "a", "2", "b"])
+            .exec(&mut redis)
+            .unwrap();
+        let scored: Vec<(String, f64)> = ::redis::cmd("ZRANGE")
+            .arg(&["z", "0", "-1", "WITHSCORES"])
+            .query(&mut redis)
+            .unwrap();
+        assert_eq!(scored, [("a".to_owned(), 1.5), ("b".to_owned(), 2.0)]);
+        let (sum,): (i64,) = ::redis::transaction(&mut redis, &["n"], |redis, pipe| {
+            let n: i64 = ::redis::cmd("GET").arg("n").query(redis)?;
+            pipe.cmd("SET")
+                .arg("n")
+                .arg(n + 1)
+                .ignore()
+                .cmd("GET")
+                .arg("n")
+                .query(redis)
+        })
+        .unwrap();
+        assert_eq!(sum, 8);
+        let mut publisher = Resp::open(&server, TOKEN);
+        let mut subscriber = redis.as_pubsub();
+        subscriber.subscribe("news").unwrap();
+        publisher.line("PUBLISH news hello");
+        let message = subscriber.get_message().unwrap();
+        assert_eq!(message.get_payload::<String>().unwrap(), "hello");
+    }
+}
+
+/// What GUIs, exporters and clients ask before they work.
+#[test]
+fn a_server_tells_about_itself() {
+    let server = one_store();
+    let mut resp = Resp::open(&server, TOKEN);
+    assert_eq!(
+        resp.line("COMMAND INFO get nonsense"),
+        "*2 *10 $get :2 *2 +readonly +fast :1 :1 :1 *3 +@read +@string +@fast *0 *0 *0 nil-array"
+    );
+    assert_eq!(resp.line("COMMAND GETKEYS MSET a 1 b 2"), "*2 $a $b");
+    assert_eq!(resp.line("COMMAND GETKEYS BLPOP a b 0"), "*2 $a $b");
+    assert!(resp.line("COMMAND").len() > 5_000);
+    assert_eq!(resp.line("CONFIG GET databases"), "*2 $databases $1");
+    assert_eq!(
+        resp.line("CONFIG GET maxmemory-p*"),
+        "*2 $maxmemory-policy $noeviction"
+    );
+    assert!(resp.line("INFO").contains("connected_clients:1\r\n"));
+    assert_eq!(resp.line("MODULE LIST"), "*0");
+    assert_eq!(resp.line("SLOWLOG GET 10"), "*0");
+    assert_eq!(resp.line("ROLE"), "*3 $master :0 *0");
+    resp.line("SET k 12");
+    assert_eq!(resp.line("OBJECT ENCODING k"), "$int");
+    // Over REST it stays as on Upstash.
+    assert_eq!(
+        command(server.addr(), &["CONFIG", "GET", "databases"]),
+        r#"{"result":[]}"#
+    );
+    assert!(command(server.addr(), &["OBJECT", "ENCODING", "k"]).contains("not available"));
+}

@@ -7,10 +7,12 @@ mod support;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 
 use restis_server::{Server, TlsFiles};
 use support::redis::RedisProcess;
+use support::resp::both_doors;
 use support::*;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{
@@ -135,4 +137,31 @@ fn a_redis_behind_tls() {
     // Without that word an unknown certificate is refused.
     let strict = redis_server(&format!("rediss://localhost:{port}"));
     assert_eq!(post(strict.addr(), "/ping", "").status, 503);
+}
+
+#[test]
+fn the_redis_protocol_speaks_tls_with_the_same_certificate() {
+    if Command::new("redis-cli").arg("--version").output().is_err() {
+        return;
+    }
+    let certificate = Certificate::new("resp");
+    let server = both_doors(Server::builder().token(TOKEN).tls(certificate.files()));
+    let port = server.redis_addr().unwrap().port().to_string();
+    let output = Command::new("redis-cli")
+        .args([
+            "--tls",
+            "--sni",
+            "localhost",
+            "--no-auth-warning",
+            "-p",
+            &port,
+            "-a",
+            TOKEN,
+        ])
+        .arg("--cacert")
+        .arg(certificate.dir.join("cert.pem"))
+        .arg("PING")
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "PONG\n");
 }

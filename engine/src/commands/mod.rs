@@ -20,6 +20,7 @@ mod hash;
 mod hash_ttl;
 mod hll;
 mod increx;
+mod introspection;
 mod json;
 mod json_args;
 mod json_array;
@@ -71,6 +72,7 @@ const GROUPS: &[&[Spec]] = &[
     hash_ttl::COMMANDS,
     hll::COMMANDS,
     increx::COMMANDS,
+    introspection::COMMANDS,
     json::COMMANDS,
     json_array::COMMANDS,
     json_value::COMMANDS,

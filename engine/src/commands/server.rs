@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
-use crate::command::{Args, Category, Flags, Keys, Outcome};
+use crate::command::{Args, Category, Keys, Outcome};
 use crate::ctx::{Ctx, Spec};
 use crate::db::Event;
 use crate::error::{Error, SYNTAX};
 use crate::glob;
-use crate::options::Eviction;
+use crate::options::{Dialect, Eviction};
 use crate::parse;
 use crate::reply::Reply;
 
@@ -34,18 +34,6 @@ fn time(ctx: &mut Ctx<'_>, _args: Args<'_>) -> Outcome {
         Reply::bulk(now.as_secs().to_string()),
         Reply::bulk(now.subsec_micros().to_string()),
     ]))
-}
-
-/// Upstash tells nothing about its commands.
-fn command(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    match args.get(1) {
-        Some(word) if word.eq_ignore_ascii_case(b"count") && args.len() == 2 => {
-            let commands = ctx.side.table.commands().iter();
-            let offered = commands.filter(|command| !command.flags.has(Flags::BLOCKING));
-            Ok(Reply::len(offered.count()))
-        }
-        _ => Ok(Reply::empty()),
-    }
 }
 
 const SECTIONS: [&str; 6] = [
@@ -85,10 +73,7 @@ fn section(ctx: &Ctx<'_>, name: &str, out: &mut String) {
             out,
             "# {title}\r\nused_memory:{}\r\nmaxmemory:{limit}\r\nmaxmemory_policy:{}\r\n",
             db.used() + side.weight(),
-            match side.options.eviction {
-                Eviction::NoEviction => "noeviction",
-                Eviction::OptimisticVolatile => "optimistic-volatile",
-            },
+            policy(side.options.eviction),
         ),
         "persistence" => write!(
             out,
@@ -196,18 +181,52 @@ fn notify_text(flags: u32) -> String {
     text
 }
 
+const fn policy(eviction: Eviction) -> &'static str {
+    match eviction {
+        Eviction::NoEviction => "noeviction",
+        Eviction::OptimisticVolatile => "optimistic-volatile",
+    }
+}
+
+/// The settings there are to see. Redis has many more; these are what its clients ask for.
+fn parameters(ctx: &Ctx<'_>) -> Vec<(&'static str, String)> {
+    let notify = (NOTIFY, notify_text(ctx.db.notify_flags()));
+    if ctx.side.dialect == Dialect::Upstash {
+        return vec![notify];
+    }
+    let options = &ctx.side.options;
+    let memory = options.memory_limit.unwrap_or(0);
+    let text = str::to_owned;
+    vec![
+        ("appendonly", text("no")),
+        ("databases", text("1")),
+        ("maxmemory", memory.to_string()),
+        ("maxmemory-policy", text(policy(options.eviction))),
+        notify,
+        ("proto-max-bulk-len", (512_u64 << 20).to_string()),
+        ("save", String::new()),
+        ("slowlog-log-slower-than", text("-1")),
+        ("slowlog-max-len", text("0")),
+        ("timeout", text("0")),
+    ]
+}
+
 fn config(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     match args {
         [_, sub, patterns @ ..] if parse::is(sub, "GET") && !patterns.is_empty() => {
-            let hit = patterns
-                .iter()
-                .map(|pattern| pattern.to_ascii_lowercase())
-                .any(|pattern| glob::matches(&pattern, NOTIFY.as_bytes(), &ctx.side.budget));
-            if !hit {
-                return Ok(Reply::empty());
+            let patterns: Vec<_> = patterns.iter().map(|p| p.to_ascii_lowercase()).collect();
+            let mut pairs = Vec::new();
+            for (name, value) in parameters(ctx) {
+                let fits =
+                    |pattern: &Vec<u8>| glob::matches(pattern, name.as_bytes(), &ctx.side.budget);
+                if patterns.iter().any(fits) {
+                    pairs.extend([Reply::bulk(name), Reply::bulk(value)]);
+                }
             }
-            let text = notify_text(ctx.db.notify_flags());
-            Ok(Reply::Array(vec![Reply::bulk(NOTIFY), Reply::bulk(text)]))
+            Ok(Reply::Array(pairs))
+        }
+        [_, sub] if ctx.side.dialect == Dialect::Redis && parse::is(sub, "RESETSTAT") => {
+            Ok(Reply::ok())
         }
         [_, sub, pairs @ ..]
             if parse::is(sub, "SET") && !pairs.is_empty() && pairs.len() % 2 == 0 =>
@@ -286,7 +305,6 @@ const MEMORY_KEYS: Keys = Keys::Range {
 };
 
 pub(crate) const COMMANDS: &[Spec] = &[
-    Spec::other("COMMAND", -1, Category::Server, command).always(),
     Spec::other("CONFIG", -2, Category::Server, config)
         .admin()
         .noscript(),

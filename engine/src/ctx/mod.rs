@@ -296,7 +296,7 @@ pub(crate) fn admit(
 ) -> Result<&'static Spec, Error> {
     let name = args.first().ok_or(Error::fixed("ERR empty command"))?;
     let offered =
-        |spec: &&Spec| side.dialect == Dialect::Redis || !spec.command.flags.has(Flags::BLOCKING);
+        |spec: &&Spec| side.dialect == Dialect::Redis || !spec.command.flags.has(Flags::REDIS_ONLY);
     let spec = side
         .table
         .find(name)

@@ -113,7 +113,13 @@ impl Spec {
     }
 
     pub(crate) const fn blocking(self) -> Self {
-        self.flag(Flags::BLOCKING).flag(Flags::NOSCRIPT)
+        self.flag(Flags::BLOCKING)
+            .flag(Flags::NOSCRIPT)
+            .redis_only()
+    }
+
+    pub(crate) const fn redis_only(self) -> Self {
+        self.flag(Flags::REDIS_ONLY)
     }
 
     const fn flag(mut self, flag: Flags) -> Self {

@@ -84,8 +84,32 @@ impl Session {
 
     fn replies(&mut self, commands: &[Command], replies: &[Reply]) {
         for (command, reply) in commands.iter().zip(replies) {
+            if let (true, Reply::Bulk(text)) = (command[0].eq_ignore_ascii_case(b"INFO"), reply) {
+                let text = self.with_clients(&String::from_utf8_lossy(text));
+                self.reply(&args_of(command), &Reply::bulk(text));
+                continue;
+            }
             self.reply(&args_of(command), reply);
         }
+    }
+}
+
+impl Session {
+    /// INFO, with what only the server knows of its connections.
+    fn with_clients(&self, text: &str) -> String {
+        const CLIENTS: &str = "# Clients\r\n";
+        let login = self.login.as_ref();
+        let clients = login.map_or_else(Vec::new, |login| {
+            self.shared.clients.of(&login.access.database.name)
+        });
+        let blocked = clients.iter().filter(|client| client.state().blocked);
+        let lines = format!(
+            "{CLIENTS}connected_clients:{}\r\nmaxclients:{}\r\nblocked_clients:{}\r\n",
+            clients.len(),
+            self.shared.limits.connections,
+            blocked.count(),
+        );
+        text.replacen(CLIENTS, &lines, 1)
     }
 }
 

@@ -28,20 +28,25 @@ use crate::tokens::TokenTable;
 #[derive(Debug)]
 pub struct StartError {
     text: String,
-    address_in_use: bool,
+    taken: Option<String>,
 }
 
 impl StartError {
     pub(super) fn new(text: impl Into<String>) -> Self {
         Self {
             text: text.into(),
-            address_in_use: false,
+            taken: None,
         }
     }
 
     /// Whether another program already listens there.
     pub fn is_address_in_use(&self) -> bool {
-        self.address_in_use
+        self.taken.is_some()
+    }
+
+    /// The address at which another program already listens, as it was given.
+    pub fn taken_address(&self) -> Option<&str> {
+        self.taken.as_deref()
     }
 }
 
@@ -329,7 +334,7 @@ fn listen_any(addresses: &[SocketAddr]) -> Result<Option<TcpListener>, StartErro
     let mut outcome = Ok(None);
     for addr in addresses {
         match listen(addr) {
-            Err(error) if error.address_in_use => outcome = Err(error),
+            Err(error) if error.taken.is_some() => outcome = Err(error),
             other => return other.map(Some),
         }
     }
@@ -344,7 +349,7 @@ fn listen(addr: &(impl ToSocketAddrs + fmt::Display)) -> Result<TcpListener, Sta
     listener.map_err(|error| match error.kind() {
         std::io::ErrorKind::AddrInUse => StartError {
             text: format!("{addr} is already in use by another program; choose another address"),
-            address_in_use: true,
+            taken: Some(addr.to_string()),
         },
         std::io::ErrorKind::PermissionDenied => StartError::new(format!(
             "{addr} may not be used by this user; ports below 1024 need privileges"

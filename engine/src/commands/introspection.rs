@@ -1,0 +1,205 @@
+//! What clients and tools of the Redis protocol ask about a server: COMMAND, OBJECT, and what is
+//! always empty here.
+
+use crate::acl::{CATEGORIES, in_category};
+use crate::command::{Args, Category, Command, Flags, Keys, Outcome};
+use crate::ctx::{Ctx, Spec};
+use crate::error::Error;
+use crate::options::Dialect;
+use crate::parse::is;
+use crate::reply::Reply;
+use crate::value::Value;
+
+/// Upstash tells nothing about its commands; Redis does.
+fn command(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let redis = ctx.side.dialect == Dialect::Redis;
+    let commands = ctx.side.table.commands().iter();
+    let offered = commands.filter(|command| redis || !command.flags.has(Flags::REDIS_ONLY));
+    match &args[1..] {
+        [sub] if is(sub, "COUNT") => Ok(Reply::len(offered.count())),
+        _ if !redis => Ok(Reply::empty()),
+        [] => Ok(Reply::array(offered.map(|command| info(command)))),
+        [sub] if is(sub, "LIST") => {
+            Ok(Reply::array(offered.map(|command| {
+                Reply::bulk(command.name.to_ascii_lowercase())
+            })))
+        }
+        [sub] if is(sub, "INFO") => Ok(Reply::array(offered.map(|command| info(command)))),
+        [sub, names @ ..] if is(sub, "INFO") => {
+            let known = |name: &&[u8]| {
+                let spec = ctx.side.table.find(name);
+                spec.map_or(Reply::NilArray, |spec| info(&spec.command))
+            };
+            Ok(Reply::array(names.iter().map(known)))
+        }
+        // Texts about commands are kept by the tools that show them.
+        [sub, ..] if is(sub, "DOCS") => Ok(Reply::empty()),
+        [sub, first, rest @ ..] if is(sub, "GETKEYS") => {
+            let spec = ctx.side.table.find(first);
+            let spec = spec.ok_or(Error::fixed("ERR Invalid command specified"))?;
+            let call = &args[2..];
+            if !spec.command.fits(call) {
+                return Err(Error::fixed(
+                    "ERR Invalid number of arguments specified for command",
+                ));
+            }
+            let mut keys = Vec::new();
+            spec.command.keys.each(call, |at| {
+                keys.extend(rest.get(at.wrapping_sub(1)).map(Reply::bulk));
+            });
+            if keys.is_empty() {
+                return Err(Error::fixed("ERR The command has no key arguments"));
+            }
+            Ok(Reply::Array(keys))
+        }
+        [sub, ..] => {
+            let known = ["COUNT", "LIST", "GETKEYS"];
+            if known.iter().any(|known| is(sub, known)) {
+                let sub = String::from_utf8_lossy(sub);
+                return Err(Error::wrong_arity(&format!("command|{sub}")));
+            }
+            Err(Error::new(format!(
+                "ERR unknown subcommand '{}'. Try COMMAND HELP.",
+                String::from_utf8_lossy(&sub[..sub.len().min(128)])
+            )))
+        }
+    }
+}
+
+/// A command as COMMAND INFO shows it.
+fn info(command: &Command) -> Reply {
+    let flags = [
+        (Flags::WRITE, "write"),
+        (Flags::READ, "readonly"),
+        (Flags::DENYOOM, "denyoom"),
+        (Flags::ADMIN, "admin"),
+        (Flags::NOSCRIPT, "noscript"),
+        (Flags::BLOCKING, "blocking"),
+        (Flags::FAST, "fast"),
+    ];
+    let flags = flags.iter().filter(|(flag, _)| command.flags.has(*flag));
+    let mut flags: Vec<Reply> = flags.map(|(_, name)| Reply::simple(name)).collect();
+    let (first, last, step) = match command.keys {
+        Keys::Range { first, last, step } => (i64::from(first), i64::from(last), i64::from(step)),
+        Keys::DestCounted(_) => (1, 1, 1),
+        Keys::None | Keys::Counted(_) | Keys::Found(_) => (0, 0, 0),
+    };
+    if !matches!(command.keys, Keys::None | Keys::Range { .. }) {
+        flags.push(Reply::simple("movablekeys"));
+    }
+    let categories = CATEGORIES.iter().filter(|name| in_category(command, name));
+    Reply::array([
+        Reply::bulk(command.name.to_ascii_lowercase()),
+        Reply::Int(i64::from(command.arity)),
+        Reply::Array(flags),
+        Reply::Int(first),
+        Reply::Int(last),
+        Reply::Int(step),
+        Reply::array(categories.map(|name| Reply::Simple(format!("@{name}").into()))),
+        Reply::empty(),
+        Reply::empty(),
+        Reply::empty(),
+    ])
+}
+
+fn object(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let [_, sub, key] = args else {
+        return Err(Error::wrong_arity("object"));
+    };
+    let Some(value) = ctx.db.value(key) else {
+        return Ok(Reply::Nil);
+    };
+    if is(sub, "ENCODING") {
+        return Ok(Reply::bulk(encoding(value)));
+    }
+    if is(sub, "REFCOUNT") {
+        return Ok(Reply::Int(1));
+    }
+    if is(sub, "FREQ") {
+        return Err(Error::fixed(
+            "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.",
+        ));
+    }
+    if is(sub, "IDLETIME") {
+        return Err(Error::fixed("ERR idle times of keys are not kept"));
+    }
+    Err(Error::new(format!(
+        "ERR unknown subcommand '{}'. Try OBJECT HELP.",
+        String::from_utf8_lossy(&sub[..sub.len().min(128)])
+    )))
+}
+
+/// The name that Redis has for the way a value is kept.
+fn encoding(value: &Value) -> &'static str {
+    /// The longest string that Redis keeps beside its header.
+    const EMBEDDED: usize = 44;
+    match value {
+        Value::Str(text) if crate::num::parse_i64(text).is_some() => "int",
+        Value::Str(text) if text.len() <= EMBEDDED => "embstr",
+        Value::List(_) => "quicklist",
+        Value::Hash(_) | Value::Set(_) => "hashtable",
+        Value::ZSet(_) => "skiplist",
+        Value::Stream(_) => "stream",
+        _ => "raw",
+    }
+}
+
+/// There are no modules.
+fn module(_ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    match args {
+        [_, sub] if is(sub, "LIST") => Ok(Reply::empty()),
+        _ => Err(Error::fixed("ERR modules cannot be loaded")),
+    }
+}
+
+/// Slow commands and latencies are not kept.
+fn nothing_kept(_ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let sub = args[1];
+    if is(sub, "LEN") {
+        Ok(Reply::Int(0))
+    } else if is(sub, "RESET") {
+        Ok(if is(args[0], "SLOWLOG") {
+            Reply::ok()
+        } else {
+            Reply::Int(0)
+        })
+    } else if ["GET", "LATEST", "HISTORY"]
+        .iter()
+        .any(|known| is(sub, known))
+    {
+        Ok(Reply::empty())
+    } else {
+        Err(Error::unknown_subcommand(sub))
+    }
+}
+
+fn role(_ctx: &mut Ctx<'_>, _args: Args<'_>) -> Outcome {
+    Ok(Reply::array([
+        Reply::bulk("master"),
+        Reply::Int(0),
+        Reply::empty(),
+    ]))
+}
+
+const OBJECT_KEY: Keys = Keys::Range {
+    first: 2,
+    last: 2,
+    step: 1,
+};
+
+pub(crate) const COMMANDS: &[Spec] = &[
+    Spec::other("COMMAND", -1, Category::Server, command).always(),
+    Spec::other("LATENCY", -2, Category::Server, nothing_kept)
+        .admin()
+        .redis_only(),
+    Spec::other("MODULE", -2, Category::Server, module)
+        .admin()
+        .redis_only(),
+    Spec::read("OBJECT", -3, OBJECT_KEY, Category::Keyspace, object).redis_only(),
+    Spec::other("ROLE", 1, Category::Server, role)
+        .admin()
+        .redis_only(),
+    Spec::other("SLOWLOG", -2, Category::Server, nothing_kept)
+        .admin()
+        .redis_only(),
+];
