@@ -1,4 +1,4 @@
-//! Calls that wait for a key, in the order in which they came.
+//! Calls that wait for a key, oldest first.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;

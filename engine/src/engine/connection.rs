@@ -151,7 +151,7 @@ impl Engine {
         })
     }
 
-    /// [`Engine::transaction`] unless a watched key changed, came, went or expired: then `None`.
+    /// [`Engine::transaction`] unless a watched key was written, created, deleted or expired: then `None`.
     pub fn transaction_if_unchanged<C, A>(
         &self,
         caller: &Caller,
@@ -175,7 +175,7 @@ impl Engine {
     }
 
     /// Runs one command; one that may wait and finds nothing waits for its keys, after those that
-    /// wait already. `deliver` then gets its reply, unless [`Engine::stop_waiting`] came first.
+    /// wait already. `deliver` then gets its reply, unless [`Engine::stop_waiting`] was called before.
     ///
     /// `deliver` is called while the database is locked: it must not block or call the engine.
     pub fn call_or_wait(
