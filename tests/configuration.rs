@@ -1,4 +1,4 @@
-//! docs/CONFIG.md names the variables that the programs read, and no others.
+//! docs/reference/CONFIG.md names the variables that the programs read, and no others.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
@@ -89,7 +89,7 @@ fn of_code() -> BTreeSet<String> {
 }
 
 fn of_document() -> BTreeSet<String> {
-    let text = fs::read_to_string(Path::new(ROOT).join("docs/CONFIG.md")).unwrap();
+    let text = fs::read_to_string(Path::new(ROOT).join("docs/reference/CONFIG.md")).unwrap();
     // Examples in fences name policies and fields.
     let prose = text.split("```").step_by(2);
     let spans = prose.flat_map(|text| text.split('`').skip(1).step_by(2));
@@ -109,7 +109,7 @@ fn the_documented_variables_are_those_that_are_read() {
         .collect();
     assert!(
         unknown.is_empty() && gone.is_empty(),
-        "docs/CONFIG.md does not name {unknown:?}, and nothing reads {gone:?}"
+        "docs/reference/CONFIG.md does not name {unknown:?}, and nothing reads {gone:?}"
     );
 }
 

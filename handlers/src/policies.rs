@@ -129,7 +129,7 @@ mod tests {
     #[cfg(feature = "time-zones")]
     #[test]
     fn the_documented_policies_are_read() {
-        let text = include_str!("../../docs/CONFIG.md");
+        let text = include_str!("../../docs/reference/CONFIG.md");
         let (_, text) = text.split_once("## Rate limits").unwrap();
         let (_, text) = text.split_once("```json").unwrap();
         let (json, _) = text.split_once("```").unwrap();

@@ -1,4 +1,4 @@
-//! What another program writes under the keys of docs/KEYS.md: every type and shape, then every route.
+//! What another program writes under the keys of docs/reference/KEYS.md: every type and shape, then every route.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
@@ -401,9 +401,9 @@ fn unwritten() -> Vec<String> {
     names
 }
 
-/// The keys of docs/KEYS.md, each as the texts that stand between what a program chooses.
+/// The keys of docs/reference/KEYS.md, each as the texts that stand between what a program chooses.
 fn documented() -> Vec<(String, Vec<String>)> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/KEYS.md");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/reference/KEYS.md");
     let text = std::fs::read_to_string(path).unwrap();
     let rows = text.lines().filter(|line| line.starts_with("| `"));
     let keys = rows.flat_map(|row| {

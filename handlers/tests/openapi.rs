@@ -34,7 +34,7 @@ fn the_served_description_is_the_one_of_the_code() {
     );
 }
 
-/// What each example of docs/API.md is an example of, by the beginning of its text.
+/// What each example of docs/reference/API.md is an example of, by the beginning of its text.
 const EXAMPLES: [(&str, &[&str]); 9] = [
     (r#"{"identifier":"#, &["CheckRequest"]),
     (r#"{"value":"#, &["EntryRequest"]),
@@ -133,7 +133,7 @@ fn mismatches(document: &Value, schema: &Value, value: &Value, place: &str) -> V
 
 #[test]
 fn the_documented_examples_are_of_the_described_schemas() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/API.md");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/reference/API.md");
     let document = serde_json::to_value(restis_handlers::document()).unwrap();
     let found = examples(&std::fs::read_to_string(path).unwrap());
     for (begin, _) in EXAMPLES {

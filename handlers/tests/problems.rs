@@ -1,4 +1,4 @@
-//! Problem types: code, registry, API description and docs/API.md say the same.
+//! Problem types: code, registry, API description and docs/reference/API.md say the same.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use restis_handlers::problem::{Problem, TYPES};
@@ -125,7 +125,7 @@ fn an_answer_has_the_registered_uri() {
 /// `RESTIS_WRITE_DOCS=1` writes the table instead.
 #[test]
 fn the_documented_types_are_the_registered_ones() {
-    let path = Path::new(PACKAGE).join("../docs/API.md");
+    let path = Path::new(PACKAGE).join("../docs/reference/API.md");
     let text = fs::read_to_string(&path).unwrap();
     let (before, rest) = text.split_once("<!-- problems -->\n").unwrap();
     let (table, after) = rest.split_once("<!-- /problems -->").unwrap();
@@ -144,6 +144,6 @@ fn the_documented_types_are_the_registered_ones() {
     }
     assert!(
         table == wanted,
-        "docs/API.md differs: run this test with RESTIS_WRITE_DOCS=1"
+        "docs/reference/API.md differs: run this test with RESTIS_WRITE_DOCS=1"
     );
 }

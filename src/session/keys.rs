@@ -1,4 +1,4 @@
-//! Every key that sessions write; docs/KEYS.md lists them.
+//! Every key that sessions write; docs/reference/KEYS.md lists them.
 
 use super::{
     token::{Sid, Tag},

@@ -262,7 +262,7 @@ async fn s09_idle_and_absolute_ends_hold() {
 // 7.1.1, 7.1.2: limits are documented as they are.
 #[tokio::test]
 async fn s10_the_limits_are_documented() {
-    let text = include_str!("../../docs/CONFIG.md");
+    let text = include_str!("../../docs/reference/CONFIG.md");
     for row in [
         "`SESSION_TTL` | seconds | 86400",
         "`SESSION_ABSOLUTE_TTL` | seconds | 2592000",

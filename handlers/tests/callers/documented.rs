@@ -1,4 +1,4 @@
-//! The headers and members of every answer are those of the API description and of docs/API.md.
+//! The headers and members of every answer are those of the API description and of docs/reference/API.md.
 
 use super::{
     HERE, SESSION_SECRET, World, body,
@@ -73,7 +73,7 @@ impl Seen {
         } else {
             Value::Null
         };
-        // docs/API.md: "Every answer has `x-request-id`".
+        // docs/reference/API.md: "Every answer has `x-request-id`".
         assert!(
             head.headers.contains_key("x-request-id"),
             "{name}: {status}"

@@ -272,7 +272,7 @@ fn every_described_route_is_in_the_table_with_its_credentials() {
 /// `RESTIS_WRITE_DOCS=1` writes the table instead.
 #[test]
 fn the_documented_table_is_the_tested_one() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/API.md");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/reference/API.md");
     let text = std::fs::read_to_string(path).unwrap();
     let (before, rest) = text.split_once("<!-- callers -->\n").unwrap();
     let (table, after) = rest.split_once("<!-- /callers -->").unwrap();
@@ -284,6 +284,6 @@ fn the_documented_table_is_the_tested_one() {
     }
     assert!(
         table == table::markdown(),
-        "docs/API.md differs: run this test with RESTIS_WRITE_DOCS=1"
+        "docs/reference/API.md differs: run this test with RESTIS_WRITE_DOCS=1"
     );
 }

@@ -1,4 +1,4 @@
-//! Every route and who may call it: the table of docs/API.md.
+//! Every route and who may call it: the table of docs/reference/API.md.
 
 use super::kinds::{Kind, Verdict, expected};
 use restis_handlers::auth::Scope;
@@ -237,7 +237,7 @@ pub(crate) const ROUTES: &[Route] = &[
     route("GET", "/api/cache/metrics", Token(&[Scope::Metrics], All)),
 ];
 
-/// The table as docs/API.md shows it.
+/// The table as docs/reference/API.md shows it.
 pub(crate) fn markdown() -> String {
     let mut text = String::from(
         "| route | service token with | bound to organisations | another organisation's token | grant | session cookie | nobody |\n\
