@@ -4,9 +4,12 @@ use crate::{context::BodyLimit, problem::Problem};
 use axum::extract::{
     FromRequest, FromRequestParts, Json, Path, Query, Request, rejection::JsonRejection,
 };
-use http::{StatusCode, request::Parts};
+use http::{HeaderMap, HeaderName, StatusCode, request::Parts};
 use restis::identity::is_path_segment;
 use serde::de::DeserializeOwned;
+
+/// Names a request that may be sent again: it is done once.
+pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// A JSON body.
 #[derive(Debug, Clone, Copy)]
@@ -84,6 +87,48 @@ impl<S: Send + Sync> FromRequestParts<S> for ApiPath {
             )),
         }
     }
+}
+
+/// The `Idempotency-Key`: a structured string, or its text without quotes.
+///
+/// Source: <https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/> and RFC 8941, 4.2.5.
+pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(value) = headers.get(IDEMPOTENCY_KEY) else {
+        return Ok(None);
+    };
+    let text = value
+        .to_str()
+        .map_err(|_| Problem::invalid("`Idempotency-Key` is not text"))?
+        .trim();
+    let key = match text.strip_prefix('"') {
+        Some(quoted) => unquoted(quoted).ok_or_else(|| {
+            Problem::invalid("`Idempotency-Key` begins with a quote, but is no quoted string")
+        })?,
+        None => text.to_owned(),
+    };
+    if (1..=256).contains(&key.len()) {
+        Ok(Some(key))
+    } else {
+        Err(Problem::invalid("`Idempotency-Key` has 1 to 256 bytes"))
+    }
+}
+
+/// The text of a structured string, after its first quote.
+fn unquoted(quoted: &str) -> Option<String> {
+    let mut text = String::with_capacity(quoted.len());
+    let mut rest = quoted.chars();
+    loop {
+        match rest.next()? {
+            '"' => return rest.as_str().is_empty().then_some(text),
+            '\\' => text.push(rest.next().filter(|c| matches!(c, '"' | '\\'))?),
+            c => text.push(c),
+        }
+    }
+}
+
+/// A text as [`idempotency_key`] reads it, whatever it begins with.
+pub(crate) fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 /// Refuses a member that is longer than documented, in characters.

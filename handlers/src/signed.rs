@@ -3,7 +3,12 @@
 //! The signature is a Standard Webhook's, over `METHOD PATH?QUERY`, a line break and the body. Each
 //! `webhook-id` of a signer is accepted once.
 
-use crate::{AppState, auth::Caller, problem::Problem};
+use crate::{
+    AppState,
+    auth::Caller,
+    extract::{IDEMPOTENCY_KEY, idempotency_key, quoted},
+    problem::Problem,
+};
 use axum::{
     body::{Body, Bytes, to_bytes},
     extract::{Request, State},
@@ -17,7 +22,6 @@ use restis::{
 };
 use std::time::Duration;
 
-const KEY: &str = "idempotency-key";
 const ID: &str = "webhook-id";
 
 /// How long a signed request is remembered: as long as its time can be accepted, early or late.
@@ -124,15 +128,15 @@ fn only_what_is_signed(parts: &mut Parts) -> Result<(), Problem> {
             "a signed request carries its event in the body, without `ce-*` headers",
         ));
     }
-    let id = parts.headers.get(ID).cloned();
-    let id = id.unwrap_or(HeaderValue::from_static(""));
-    match parts.headers.get(KEY) {
-        Some(key) if *key != id => Err(Problem::invalid(
+    let id = parts.headers.get(ID).and_then(|id| id.to_str().ok());
+    let id = id.unwrap_or_default();
+    if idempotency_key(&parts.headers)?.is_some_and(|key| key != id) {
+        return Err(Problem::invalid(
             "`Idempotency-Key` of a signed request is its `webhook-id`",
-        )),
-        _ => {
-            parts.headers.insert(KEY, id);
-            Ok(())
-        }
+        ));
     }
+    // Quoted, since an id may have quotes of its own.
+    let key = HeaderValue::try_from(quoted(id)).map_err(|_| Problem::internal())?;
+    parts.headers.insert(IDEMPOTENCY_KEY, key);
+    Ok(())
 }

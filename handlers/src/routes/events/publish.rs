@@ -4,7 +4,7 @@ use super::{events_of, origin::Origin};
 use crate::{
     AppState,
     auth::{Caller, Scope},
-    extract::ApiQuery,
+    extract::{ApiQuery, idempotency_key},
     problem::{Problem, Result, responses::JsonProblems},
 };
 use axum::{
@@ -183,19 +183,19 @@ pub(super) async fn publish(
     match read(&headers, &body)? {
         Body::Binary(event) => {
             let given = headers.contains_key("ce-id");
-            one(&state, &events, origin.mark(*event), given, key).await
+            one(&state, &events, origin.mark(*event), given, key.as_deref()).await
         }
         Body::One(json) => {
             let given = json.get("id").is_some_and(|id| !id.is_null());
             let event = origin.mark(structured(json)?);
-            one(&state, &events, event, given, key).await
+            one(&state, &events, event, given, key.as_deref()).await
         }
         Body::Batch(items) => {
             let given = |item: &Value| item.get("id").is_some_and(|id| !id.is_null());
             let given = items.iter().any(given);
             let read = |item| Event::from_json(item).map(|event| origin.mark(event));
             let read = items.into_iter().map(read).collect();
-            batch(&state, &events, read, given, key).await
+            batch(&state, &events, read, given, key.as_deref()).await
         }
     }
 }
@@ -371,20 +371,6 @@ fn outcome_unknown(state: &AppState, events: u64) -> Problem {
         "Nobody knows whether it is stored",
     )
     .retry_after(Duration::from_secs(1))
-}
-
-/// The key, with or without the quotes of a structured field.
-///
-/// Source: <https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/>.
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>> {
-    let Some(value) = headers.get("idempotency-key") else {
-        return Ok(None);
-    };
-    let key = value
-        .to_str()
-        .map_err(|_| Problem::invalid("`Idempotency-Key` is not text"))?;
-    let bare = key.strip_prefix('"').and_then(|k| k.strip_suffix('"'));
-    Ok(Some(bare.unwrap_or(key)))
 }
 
 fn reserved_type() -> Problem {

@@ -5,7 +5,7 @@ use crate::{
     ApiJson,
     auth::{Caller, Scope},
     client_ip::ClientIp,
-    extract::{at_most, organisation},
+    extract::{at_most, idempotency_key, organisation},
     problem::{
         Problem, Result,
         responses::{CookieProblems, JsonProblems},
@@ -196,9 +196,7 @@ pub(super) async fn create(
             },
         };
     }
-    if let (Some(key), Some(caller)) = (browser.headers.get("idempotency-key"), &caller) {
-        let key = key.to_str();
-        let key = key.map_err(|_| Problem::invalid("`Idempotency-Key` is not text"))?;
+    if let (Some(key), Some(caller)) = (idempotency_key(&browser.headers)?, &caller) {
         let payload = serde_json::to_vec(&body).map_err(|_| Problem::internal())?;
         new = new
             .repeat_key(key)
