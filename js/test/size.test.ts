@@ -1,0 +1,36 @@
+// What a user's bundle grows by: esbuild, minified, gzip.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { gzipSync } from "node:zlib";
+import { build } from "esbuild";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+
+async function size(code: string): Promise<{ minified: number; gzip: number }> {
+  const { outputFiles } = await build({
+    stdin: { contents: code, resolveDir: root },
+    bundle: true,
+    minify: true,
+    format: "esm",
+    target: "es2022",
+    external: ["react", "next/*", "swr", "@tanstack/react-query"],
+    write: false,
+  });
+  const { contents } = outputFiles[0]!;
+  return { minified: contents.length, gzip: gzipSync(contents, { level: 9 }).length };
+}
+
+/** What is imported, and the most bytes it may have; others' sizes were measured in the same way. */
+const bars: [string, number, string][] = [
+  ['import { createClient, isRestisError } from "restis"; globalThis.use = [createClient, isRestisError];', 3 * 1024, "openapi-fetch 2.6 kB without types or repeats"],
+];
+
+for (const [code, most, peer] of bars) {
+  const name = /from "([^"]+)"/.exec(code)?.[1];
+  test(`${name} is small`, async (t) => {
+    const { minified, gzip } = await size(code);
+    t.diagnostic(`${name}: ${(minified / 1000).toFixed(1)} kB minified, ${(gzip / 1000).toFixed(2)} kB gzip (${peer})`);
+    assert.ok(gzip <= most, `${gzip} bytes, at most ${most}`);
+  });
+}
