@@ -7,7 +7,7 @@
 //!
 //! Without a database in the environment it works on a store in the process.
 
-use restis::prelude::*;
+use restis::{Json, prelude::*};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 

@@ -24,7 +24,7 @@
 //! | connect, from the environment or from code | [`Redis::from_env`], [`Redis::builder`] |
 //! | run a command | a method of [`Redis`]: the [index by group](commands#groups) lists the traits |
 //! | run a command that has no method | [`Redis::command`] |
-//! | store JSON, or a struct as a hash | [`Json`], [`record`] |
+//! | store JSON, or a struct as a hash | [`Json`], [`HashRecord`] |
 //! | send several commands in one request | await them together, or [`Redis::pipeline`] |
 //! | run several commands as one step | [`Redis::transaction`], [`Script`] |
 //! | walk over keys, fields and members | [`scan`] |
@@ -96,12 +96,15 @@ pub use commands::scan;
 pub use protocol::{
     command::{self, Args, Command, ToArg},
     error::{self, Delivery, Error, ErrorKind, Result},
-    hash_record as record, identity,
+    hash_record::HashRecord,
+    identity,
     reply::{self, FromReply, Json, Pairs, Reply, ServerError},
 };
 pub use transport::clock::{self, Clock, SystemClock};
 
 /// Everything for everyday use: `use restis::prelude::*;`.
+///
+/// [`Json`](crate::Json) is not part of it, since web frameworks have a `Json` too.
 pub mod prelude {
     pub use crate::{
         client::{
@@ -112,7 +115,7 @@ pub mod prelude {
         commands::*,
         protocol::{
             error::{Delivery, Error, ErrorKind},
-            reply::{FromReply, Json, Pairs, Reply},
+            reply::{FromReply, Pairs, Reply},
         },
     };
 }

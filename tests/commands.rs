@@ -12,7 +12,7 @@ use restis::{
     Args, Redis, Result,
     commands::{VectorMetric, VectorProfile, documented},
     prelude::*,
-    transport::{Answer, BoxFuture, Exchange, Transport, embedded::EmbeddedTransport},
+    transport::{BoxFuture, Exchange, Transport, TransportResponse, embedded::EmbeddedTransport},
 };
 use restis_engine::{Engine, Options};
 
@@ -31,7 +31,7 @@ struct Recording {
 type Sent = Arc<Mutex<Vec<Vec<String>>>>;
 
 impl Transport for Recording {
-    fn execute<'a>(&'a self, exchange: &'a Exchange) -> BoxFuture<'a, Result<Answer>> {
+    fn execute<'a>(&'a self, exchange: &'a Exchange) -> BoxFuture<'a, Result<TransportResponse>> {
         let text = |arg: &[u8]| String::from_utf8_lossy(arg).into_owned();
         let sent = exchange
             .commands

@@ -17,7 +17,7 @@ mod support;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use replies::*;
-use restis::{prelude::*, record::Record, transport::Encoding};
+use restis::{HashRecord, Json, prelude::*, transport::Encoding};
 use support::servers::Rest;
 
 async fn strings(redis: &Redis) {
@@ -135,15 +135,15 @@ async fn structs_in_hashes(redis: &Redis) {
         email: None,
     };
     redis
-        .hset("user", Record(&user).fields().unwrap())
+        .hset("user", HashRecord(&user).fields().unwrap())
         .await
         .unwrap();
-    let back: Option<Record<User>> = redis.hgetall("user").await.unwrap();
-    assert_eq!(back, Some(Record(user)));
-    let none: Option<Record<User>> = redis.hgetall("nobody").await.unwrap();
+    let back: Option<HashRecord<User>> = redis.hgetall("user").await.unwrap();
+    assert_eq!(back, Some(HashRecord(user)));
+    let none: Option<HashRecord<User>> = redis.hgetall("nobody").await.unwrap();
     assert_eq!(none, None);
     redis.hset("user", [("roles", "[1]")]).await.unwrap();
-    let error = redis.hgetall::<Record<User>>("user").await.unwrap_err();
+    let error = redis.hgetall::<HashRecord<User>>("user").await.unwrap_err();
     assert_eq!(
         error.to_string(),
         "cannot decode reply in HGETALL at roles: expected JSON of the type at [0]"

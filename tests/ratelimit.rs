@@ -11,7 +11,7 @@ use restis::{
     ErrorKind, Redis,
     prelude::*,
     ratelimit::{
-        Calendar, DenyFeed, FailurePolicy, LeaseLimiter, Limit, Query, RateLimiter,
+        Calendar, DenyFeed, FailurePolicy, LeaseLimiter, Limit, RateLimitRequest, RateLimiter,
         RateLimiterBuilder, Reason,
     },
     testing::ManualClock,
@@ -73,17 +73,23 @@ async fn a_refused_request_consumes_nothing_and_weights_never_overshoot() {
         let (limiter, _) = limiter(limit);
         assert!(
             limiter
-                .decide(Query::new("a").cost(9))
+                .decide(RateLimitRequest::new("a").cost(9))
                 .await
                 .unwrap()
                 .is_allowed()
         );
-        let refused = limiter.decide(Query::new("a").cost(5)).await.unwrap();
+        let refused = limiter
+            .decide(RateLimitRequest::new("a").cost(5))
+            .await
+            .unwrap();
         assert!(!refused.is_allowed(), "{limit:?}");
         assert_eq!(refused.remaining(), 1, "{limit:?}");
         assert!(limiter.limit("a").await.unwrap().is_allowed(), "{limit:?}");
         assert!(!limiter.limit("a").await.unwrap().is_allowed(), "{limit:?}");
-        let never = limiter.decide(Query::new("b").cost(11)).await.unwrap();
+        let never = limiter
+            .decide(RateLimitRequest::new("b").cost(11))
+            .await
+            .unwrap();
         assert!(
             !never.is_allowed() && never.retry_after().is_none(),
             "{limit:?}"
@@ -109,12 +115,15 @@ async fn waiting_exactly_as_told_is_enough_and_less_is_not() {
                 clock.advance(Duration::from_millis(11));
                 assert!(used < 50);
             }
-            let refused = limiter.decide(Query::new("a").cost(cost)).await.unwrap();
+            let refused = limiter
+                .decide(RateLimitRequest::new("a").cost(cost))
+                .await
+                .unwrap();
             let wait = refused.retry_after().unwrap();
             clock.advance(wait.checked_sub(Duration::from_millis(2)).unwrap());
             assert!(
                 !limiter
-                    .decide(Query::new("a").cost(cost))
+                    .decide(RateLimitRequest::new("a").cost(cost))
                     .await
                     .unwrap()
                     .is_allowed(),
@@ -123,7 +132,7 @@ async fn waiting_exactly_as_told_is_enough_and_less_is_not() {
             clock.advance(Duration::from_millis(2));
             assert!(
                 limiter
-                    .decide(Query::new("a").cost(cost))
+                    .decide(RateLimitRequest::new("a").cost(cost))
                     .await
                     .unwrap()
                     .is_allowed(),
@@ -184,7 +193,10 @@ async fn peeking_takes_nothing_and_refunds_give_back_no_more_than_was_taken() {
         for _ in 0..3 {
             assert_eq!(limiter.peek("a").await.unwrap().remaining(), 5, "{limit:?}");
         }
-        let _ = limiter.decide(Query::new("a").cost(4)).await.unwrap();
+        let _ = limiter
+            .decide(RateLimitRequest::new("a").cost(4))
+            .await
+            .unwrap();
         assert_eq!(
             limiter.refund("a", 1).await.unwrap().remaining(),
             2,
@@ -223,7 +235,7 @@ async fn keys_and_values_are_those_of_the_javascript_client() {
             .build()
     };
     let _ = with(Limit::fixed_window(10, secs(10)).unwrap())
-        .decide(Query::new("f").cost(3))
+        .decide(RateLimitRequest::new("f").cost(3))
         .await
         .unwrap();
     assert_eq!(
@@ -283,7 +295,7 @@ async fn values_that_old_clients_left_are_understood() {
     redis.set(key("fraction"), "12.5").await.unwrap();
     let refused = fixed.limit("fraction").await.unwrap();
     assert!(!refused.is_allowed(), "{refused:?}");
-    let query = Query::new("new").cost(11);
+    let query = RateLimitRequest::new("new").cost(11);
     assert!(!fixed.decide(query).await.unwrap().is_allowed());
     assert_eq!(redis.exists([key("new")]).await.unwrap(), 0);
     redis.set(key("under"), -2).await.unwrap();
@@ -356,7 +368,8 @@ async fn one_decision_is_one_request_and_many_are_one_too() {
     assert_eq!((counts.requests(), counts.commands()), (1, 1));
     counts.reset();
     let ids: Vec<String> = (0..20).map(|i| format!("id{i}")).collect();
-    let queries: Vec<Query<'_>> = ids.iter().map(|id| Query::new(id)).collect();
+    let queries: Vec<RateLimitRequest<'_>> =
+        ids.iter().map(|id| RateLimitRequest::new(id)).collect();
     let decisions = limiter.limit_many(&queries).await;
     assert!(decisions.iter().all(|d| d.as_ref().unwrap().is_allowed()));
     assert_eq!((counts.requests(), counts.commands()), (1, 1));
@@ -439,7 +452,10 @@ async fn as_much_as_there_is_can_be_taken() {
     ] {
         let (limiter, _) = limiter(limit);
         let taken = async |most| {
-            let decision = limiter.decide(Query::new("a").up_to(most)).await.unwrap();
+            let decision = limiter
+                .decide(RateLimitRequest::new("a").up_to(most))
+                .await
+                .unwrap();
             (
                 decision.taken(),
                 decision.remaining(),
@@ -454,7 +470,10 @@ async fn as_much_as_there_is_can_be_taken() {
     let limiter = builder
         .and(Limit::fixed_window(4, secs(60)).unwrap())
         .build();
-    let decision = limiter.decide(Query::new("a").up_to(7)).await.unwrap();
+    let decision = limiter
+        .decide(RateLimitRequest::new("a").up_to(7))
+        .await
+        .unwrap();
     assert_eq!(decision.taken(), 4, "the tightest limit decides");
     let left: Vec<u64> = decision.limits().iter().map(|s| s.remaining).collect();
     assert_eq!(left, [6, 0]);
@@ -464,7 +483,10 @@ async fn as_much_as_there_is_can_be_taken() {
 async fn gcra_tells_when_all_is_back_after_the_decision() {
     let (limiter, _) = limiter(Limit::gcra(10, secs(1), 20).unwrap());
     let reset = async |cost| {
-        let decision = limiter.decide(Query::new("a").cost(cost)).await.unwrap();
+        let decision = limiter
+            .decide(RateLimitRequest::new("a").cost(cost))
+            .await
+            .unwrap();
         decision.reset_ms() - START
     };
     assert_eq!(reset(1).await, 100);
@@ -489,7 +511,10 @@ async fn a_group_shares_its_limits_in_the_same_decision() {
     let away = Redis::builder("http://127.0.0.1:9", "TOKEN").max_retries(0);
     let away = build(&away.build().unwrap(), FailurePolicy::Local);
     let store = build(&redis, FailurePolicy::Error);
-    let _ = store.peek(Query::new("x").group("warm")).await.unwrap();
+    let _ = store
+        .peek(RateLimitRequest::new("x").group("warm"))
+        .await
+        .unwrap();
     counts.reset();
     // The store and a process without it decide alike.
     for (user, group, allowed, left) in [
@@ -500,7 +525,7 @@ async fn a_group_shares_its_limits_in_the_same_decision() {
         ("c", "acme", false, [2, 0]),
         ("c", "other", true, [1, 2]),
     ] {
-        let query = Query::new(user).group(group);
+        let query = RateLimitRequest::new(user).group(group);
         for limiter in [&store, &away] {
             let decision = limiter.decide(query).await.unwrap();
             let remaining: Vec<u64> = decision.limits().iter().map(|s| s.remaining).collect();
@@ -514,13 +539,13 @@ async fn a_group_shares_its_limits_in_the_same_decision() {
     assert_eq!((counts.requests(), counts.commands()), (6, 6));
     store.reset("a").await.unwrap();
     let refunded = store
-        .refund(Query::new("b").group("acme"), 1)
+        .refund(RateLimitRequest::new("b").group("acme"), 1)
         .await
         .unwrap();
     assert_eq!(refunded.limits()[1].remaining, 1, "the group's too");
     assert!(
         store
-            .decide(Query::new("a").group("acme"))
+            .decide(RateLimitRequest::new("a").group("acme"))
             .await
             .unwrap()
             .is_allowed()
@@ -567,7 +592,10 @@ async fn waiting_ends_with_a_permit_or_with_the_patience() {
             .build();
     let wait = async |id, patience| {
         let before = tokio::time::Instant::now();
-        let decision = limiter.wait(Query::new(id), secs(patience)).await.unwrap();
+        let decision = limiter
+            .wait(RateLimitRequest::new(id), secs(patience))
+            .await
+            .unwrap();
         (decision.is_allowed(), before.elapsed())
     };
     assert_eq!(wait("a", 60).await, (true, secs(0)));
@@ -587,7 +615,7 @@ async fn addresses_of_a_feed_are_denied_and_replaced() {
     let limiter = builder.protection().build();
     limiter.deny(&["203.0.113.77", "mallory"]).await.unwrap();
     let reason = async |ip: &str| {
-        let query = Query::new("a").ip(ip.parse().unwrap());
+        let query = RateLimitRequest::new("a").ip(ip.parse().unwrap());
         limiter.decide(query).await.unwrap().reason()
     };
     let first = ["198.51.100.0/24", "203.0.113.77"];
@@ -665,7 +693,7 @@ async fn lists_decide_before_the_limits_and_consume_nothing() {
     let limiter = builder.protection().build();
     limiter.deny(&["203.0.113.0/24", "mallory"]).await.unwrap();
     limiter.allow(&["203.0.113.9"]).await.unwrap();
-    let from = |ip: &str| Query::new("a").ip(ip.parse().unwrap());
+    let from = |ip: &str| RateLimitRequest::new("a").ip(ip.parse().unwrap());
     let denied = limiter.decide(from("203.0.113.77")).await.unwrap();
     assert_eq!(
         (denied.is_allowed(), denied.reason(), denied.listed()),
@@ -758,7 +786,7 @@ async fn usage_counts_what_was_allowed_and_refused_by_hour() {
     for _ in 0..3 {
         let decision = limiter.limit("a").await.unwrap();
         limiter
-            .record(Query::new("a").country("DE"), &decision)
+            .record(RateLimitRequest::new("a").country("DE"), &decision)
             .await
             .unwrap();
     }
@@ -812,7 +840,7 @@ async fn permits_taken_ahead_cost_no_request_and_never_exceed_the_limit() {
         let decision = limiter.limit("a").await.unwrap();
         assert_eq!(
             (decision.remaining(), decision.reason()),
-            (left, Reason::Ahead)
+            (left, Reason::Reserved)
         );
         assert_eq!(decision.reset_ms(), START + 10_000);
     }
@@ -890,7 +918,7 @@ async fn a_deny_list_is_fetched_by_one_process_of_all() {
     assert!(first.refresh_deny_list().await.unwrap());
     assert!(!second.refresh_deny_list().await.unwrap());
     assert!(!first.refresh_deny_list().await.unwrap());
-    let query = Query::new("a").ip("198.51.100.9".parse().unwrap());
+    let query = RateLimitRequest::new("a").ip("198.51.100.9".parse().unwrap());
     assert_eq!(
         second.decide(query).await.unwrap().listed(),
         Some("198.51.100.0/24")
@@ -925,7 +953,10 @@ async fn race(redis: Redis, name: &str, limit: Limit) {
                 let id = (task * 7 + i) % IDENTIFIERS;
                 let cost = 1 + (task as u64 + i as u64) % 2;
                 let query = format!("id{id}");
-                let decision = limiter.decide(Query::new(&query).cost(cost)).await.unwrap();
+                let decision = limiter
+                    .decide(RateLimitRequest::new(&query).cost(cost))
+                    .await
+                    .unwrap();
                 if decision.is_allowed() {
                     allowed[id] += cost;
                 }
@@ -1001,7 +1032,10 @@ async fn play(limit: Limit, steps: &[Step]) -> Vec<(u64, u64)> {
         match *step {
             Step::Take(cost) => {
                 let before = limiter.peek("a").await.unwrap();
-                let decision = limiter.decide(Query::new("a").cost(cost)).await.unwrap();
+                let decision = limiter
+                    .decide(RateLimitRequest::new("a").cost(cost))
+                    .await
+                    .unwrap();
                 if decision.is_allowed() {
                     taken.push((restis::Clock::now_ms(&clock), cost));
                 } else {
@@ -1083,8 +1117,8 @@ proptest! {
             for (what, n) in &steps {
                 let decision = runtime.block_on(async {
                     match what {
-                        0 => limiter.decide(Query::new("a").cost(*n)).await,
-                        1 => limiter.decide(Query::new("a").up_to(*n)).await,
+                        0 => limiter.decide(RateLimitRequest::new("a").cost(*n)).await,
+                        1 => limiter.decide(RateLimitRequest::new("a").up_to(*n)).await,
                         _ => limiter.refund("a", *n).await,
                     }
                 });
@@ -1115,8 +1149,8 @@ proptest! {
         ] {
             let (together, _) = limiter(limit.clone().unwrap());
             let (apart, _) = limiter(limit.unwrap());
-            let queries: Vec<Query<'_>> =
-                asked.iter().map(|(id, cost)| Query::new(ids[*id]).cost(*cost)).collect();
+            let queries: Vec<RateLimitRequest<'_>> =
+                asked.iter().map(|(id, cost)| RateLimitRequest::new(ids[*id]).cost(*cost)).collect();
             let together = runtime.block_on(together.limit_many(&queries));
             for (query, decision) in queries.iter().zip(together) {
                 let alone = runtime.block_on(apart.decide(*query)).unwrap();
@@ -1136,7 +1170,7 @@ proptest! {
             for step in &steps {
                 match *step {
                     Step::Take(cost) => runtime.block_on(async {
-                        let query = Query::new("a").cost(cost);
+                        let query = RateLimitRequest::new("a").cost(cost);
                         let decisions = (alone.decide(query).await, general.decide(query).await);
                         assert_eq!(decisions.0.unwrap(), decisions.1.unwrap());
                     }),
@@ -1169,7 +1203,7 @@ proptest! {
             for step in &steps {
                 match *step {
                     Step::Take(cost) => runtime.block_on(async {
-                        let query = Query::new("a").cost(cost);
+                        let query = RateLimitRequest::new("a").cost(cost);
                         let store = store.decide(query).await.unwrap();
                         let local = local.decide(query).await.unwrap();
                         assert_eq!(local.reason(), Reason::Local);

@@ -11,7 +11,9 @@ use std::time::Duration;
 use restis::{
     Redis,
     prelude::*,
-    ratelimit::{Calendar, ClockSource, Decision, FailurePolicy, Limit, Query, RateLimiter},
+    ratelimit::{
+        Calendar, ClockSource, Decision, FailurePolicy, Limit, RateLimitRequest, RateLimiter,
+    },
     testing::ManualClock,
 };
 
@@ -56,10 +58,10 @@ on_every_store! {
             let limit = limit.unwrap();
             let (limiter, _) = limiter(&redis, limit);
             let id = format!("{limit:?}").replace([' ', ':'], "");
-            let taken = limiter.decide(Query::new(&id).cost(5)).await.unwrap();
+            let taken = limiter.decide(RateLimitRequest::new(&id).cost(5)).await.unwrap();
             assert!(taken.is_allowed());
             for cost in [6, EXACT - 1, EXACT, EXACT + 1, 1 << 60, u64::MAX] {
-                let refused = limiter.decide(Query::new(&id).cost(cost)).await.unwrap();
+                let refused = limiter.decide(RateLimitRequest::new(&id).cost(cost)).await.unwrap();
                 assert!(!refused.is_allowed(), "{cost}");
                 assert_eq!((refused.remaining(), refused.retry_after()), (0, None), "{cost}");
                 let count: Option<i64> = redis.get(counter(&id)).await.unwrap();
@@ -80,7 +82,7 @@ on_every_store! {
             (1, true, 0),
             (1, false, 0),
         ] {
-            let decision = limiter.decide(Query::new("a").cost(cost)).await.unwrap();
+            let decision = limiter.decide(RateLimitRequest::new("a").cost(cost)).await.unwrap();
             assert_eq!((decision.is_allowed(), decision.remaining()), (allowed, left), "{cost}");
         }
     }
@@ -92,7 +94,7 @@ on_every_store! {
         redis.set(before("empty"), "").await.unwrap();
         redis.set(before("text"), "abc").await.unwrap();
         redis.hset(before("hash"), [("a", "b")]).await.unwrap();
-        let queries = ids.map(Query::new);
+        let queries = ids.map(RateLimitRequest::new);
         for left in [4, 3] {
             for decision in limiter.limit_many(&queries).await {
                 assert_eq!(decision.unwrap().remaining(), left);
@@ -122,7 +124,7 @@ on_every_store! {
         let (limiter, _) = limiter(&redis, Limit::fixed_window(5, secs(10)).unwrap());
         redis.set(counter("fraction"), "1.5").await.unwrap();
         redis.hset(counter("hash"), [("a", "b")]).await.unwrap();
-        let queries = ["a", "fraction", "hash", "b"].map(Query::new);
+        let queries = ["a", "fraction", "hash", "b"].map(RateLimitRequest::new);
         let decisions = limiter.limit_many(&queries).await;
         let [a, fraction, hash, b] = &decisions[..] else { unreachable!() };
         assert!(a.as_ref().unwrap().is_allowed() && b.as_ref().unwrap().is_allowed());
@@ -194,10 +196,10 @@ on_every_store! {
             // 2027-01-15 is the day of `START`.
             for end in [(START / 10_000).to_string(), "2027-01-15".to_owned()] {
                 let hostile = format!("bob:{end}");
-                let query = Query::new(&hostile).group(&hostile);
+                let query = RateLimitRequest::new(&hostile).group(&hostile);
                 assert!(limiter.decide(query).await.unwrap().is_allowed(), "{name}");
             }
-            let bob = limiter.decide(Query::new("bob").group("bob")).await.unwrap();
+            let bob = limiter.decide(RateLimitRequest::new("bob").group("bob")).await.unwrap();
             assert_eq!((bob.is_allowed(), bob.remaining()), (true, 4), "{name}");
         }
         // Where no keys can meet, they stay those of other clients.
@@ -247,7 +249,7 @@ on_every_store! {
                 clock.advance(Duration::from_millis(window));
                 let back = amount.min(burst);
                 assert_eq!(gcra.peek("a").await.unwrap().remaining(), back, "{case}");
-                let decision = gcra.decide(Query::new("a").cost(back)).await.unwrap();
+                let decision = gcra.decide(RateLimitRequest::new("a").cost(back)).await.unwrap();
                 assert_eq!((decision.is_allowed(), decision.remaining()), (true, 0), "{case}");
                 let refunded = gcra.refund("a", burst).await;
                 if let Ok(refunded) = refunded {
@@ -328,7 +330,7 @@ on_every_store! {
                     .await
                     .unwrap();
                 assert_eq!(first, None, "{text}");
-                let neighbour = limiter.limit_many(&[Query::new("a"), Query::new("b")]).await;
+                let neighbour = limiter.limit_many(&[RateLimitRequest::new("a"), RateLimitRequest::new("b")]).await;
                 assert!(neighbour[0].is_err() && neighbour[1].is_ok(), "{text}");
                 limiter.reset("b").await.unwrap();
             }
@@ -347,7 +349,7 @@ on_every_store! {
                 .clock(ManualClock::new(START))
                 .build();
             let all = slow.amount();
-            let half = Query::new("a").cost(all / 2 + 1);
+            let half = RateLimitRequest::new("a").cost(all / 2 + 1);
             assert!(limiter.decide(half).await.unwrap().is_allowed(), "{prefix}");
             assert!(!limiter.decide(half).await.unwrap().is_allowed(), "{prefix}");
         }

@@ -11,7 +11,7 @@ use std::{
 use restis::{
     Redis,
     prelude::*,
-    ratelimit::{Limit, Query, RateLimiter, RateLimiterBuilder, Reason},
+    ratelimit::{Limit, RateLimitRequest, RateLimiter, RateLimiterBuilder, Reason},
 };
 use serde_json::{Value, json};
 
@@ -115,7 +115,10 @@ async fn javascript_and_rust_take_from_one_limit_in_turns() {
         for (rust, rate) in [(true, 1), (false, 1), (true, 3), (false, 2)] {
             left -= rate;
             if rust {
-                let decision = ours.decide(Query::new(&id).cost(rate)).await.unwrap();
+                let decision = ours
+                    .decide(RateLimitRequest::new(&id).cost(rate))
+                    .await
+                    .unwrap();
                 assert_eq!(
                     (decision.is_allowed(), decision.remaining()),
                     (true, left),
@@ -148,7 +151,7 @@ async fn javascript_and_rust_take_from_one_limit_in_turns() {
         // Ours refuses without taking; JavaScript then takes the rest.
         assert!(
             !ours
-                .decide(Query::new(&id).cost(7))
+                .decide(RateLimitRequest::new(&id).cost(7))
                 .await
                 .unwrap()
                 .is_allowed(),
@@ -249,7 +252,7 @@ async fn who_is_denied_by_one_side_is_denied_by_both() {
         assert_eq!(answer["deniedValue"], json!(denied));
     }
     redis.sadd("denying:denyList:all", ["XX"]).await.unwrap();
-    let query = Query::new("a")
+    let query = RateLimitRequest::new("a")
         .country("XX")
         .ip("192.0.2.66".parse().unwrap());
     let decision = ours.decide(query).await.unwrap();
@@ -274,7 +277,7 @@ async fn analytics_of_either_side_are_read_by_both() {
     for rate in [9, 1, 1] {
         js.ask(&json!({ "algorithm": "counting", "id": "a", "rate": rate, "country": "DE" }));
     }
-    let query = Query::new("a").country("DE");
+    let query = RateLimitRequest::new("a").country("DE");
     for _ in 0..2 {
         let decision = ours.decide(query).await.unwrap();
         ours.record(query, &decision).await.unwrap();

@@ -174,7 +174,12 @@ async fn without_an_address_a_limit_with_lists_refuses() {
 
 #[test]
 fn a_subject_is_a_network_and_nobody_shares_one_limit() {
-    let subject = |ip: &str| format!("{:?}", Subject::from_ip(ip.parse::<IpAddr>().ok()).query());
+    let subject = |ip: &str| {
+        format!(
+            "{:?}",
+            Subject::from_ip(ip.parse::<IpAddr>().ok()).request()
+        )
+    };
     assert!(subject("2001:db8::1").contains("2001:db8::/64"));
     assert!(subject("nothing").contains("no-address"));
 }

@@ -9,7 +9,8 @@ use std::time::Duration;
 use restis::{
     Redis,
     ratelimit::{
-        Calendar, ClockSource, FailurePolicy, Limit, Query, RateLimiter, RateLimiterBuilder, Reason,
+        Calendar, ClockSource, FailurePolicy, Limit, RateLimitRequest, RateLimiter,
+        RateLimiterBuilder, Reason,
     },
     testing::ManualClock,
 };
@@ -33,7 +34,10 @@ async fn a_larger_cost_is_told_its_own_time_while_a_smaller_one_is_blocked() {
     let (builder, _) = builder(&redis, Limit::token_bucket(1, secs(10), 5).unwrap());
     let limiter = builder.build();
     let wait = async |cost| {
-        let decision = limiter.decide(Query::new("a").cost(cost)).await.unwrap();
+        let decision = limiter
+            .decide(RateLimitRequest::new("a").cost(cost))
+            .await
+            .unwrap();
         (decision.reason(), decision.retry_after())
     };
     assert_eq!(wait(5).await, (Reason::Limit, None));
@@ -93,12 +97,14 @@ async fn a_refund_lifts_the_blocks_of_the_whole_group() {
     let (builder, _) = builder(&support::engine(), limit);
     let limiter = builder.build();
     let allowed = async |id| {
-        let query = Query::new(id).group("acme");
+        let query = RateLimitRequest::new(id).group("acme");
         limiter.decide(query).await.unwrap().is_allowed()
     };
     assert!(allowed("a").await);
     assert!(!allowed("b").await);
-    let _ = limiter.refund(Query::new("a").group("acme"), 1).await;
+    let _ = limiter
+        .refund(RateLimitRequest::new("a").group("acme"), 1)
+        .await;
     assert!(allowed("b").await);
 }
 
@@ -119,10 +125,13 @@ async fn peeking_sees_what_the_next_request_would_get() {
     listed.deny(&["mallory"]).await.unwrap();
     listed.allow(&["203.0.113.0/24"]).await.unwrap();
     let peek = async |query| listed.peek(query).await.unwrap().reason();
-    assert_eq!(peek(Query::new("mallory")).await, Reason::DenyList);
-    let friend = Query::new("a").ip("203.0.113.9".parse().unwrap());
+    assert_eq!(
+        peek(RateLimitRequest::new("mallory")).await,
+        Reason::DenyList
+    );
+    let friend = RateLimitRequest::new("a").ip("203.0.113.9".parse().unwrap());
     assert_eq!(peek(friend).await, Reason::AllowList);
-    assert_eq!(peek(Query::new("a")).await, Reason::Limit);
+    assert_eq!(peek(RateLimitRequest::new("a")).await, Reason::Limit);
 }
 
 #[tokio::test]
@@ -172,7 +181,12 @@ async fn with_the_servers_clock_this_machines_time_does_not_matter() {
         .clock_source(ClockSource::Server)
         .take_ahead(3)
         .build();
-    for reason in [Reason::Limit, Reason::Ahead, Reason::Ahead, Reason::Limit] {
+    for reason in [
+        Reason::Limit,
+        Reason::Reserved,
+        Reason::Reserved,
+        Reason::Limit,
+    ] {
         let decision = ahead.limit("b").await.unwrap();
         assert_eq!(decision.reason(), reason);
         let left = decision.reset_ms() - decision.decided_at_ms();

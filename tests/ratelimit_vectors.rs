@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use restis::{
     Redis,
-    ratelimit::{FailurePolicy, Policy, Query, RateLimiter, RateLimiterBuilder, Reason},
+    ratelimit::{FailurePolicy, Policy, RateLimitRequest, RateLimiter, RateLimiterBuilder, Reason},
     testing::ManualClock,
 };
 use serde::Deserialize;
@@ -68,7 +68,9 @@ async fn play(redis: &Redis, way: &str, build: impl Fn(RateLimiterBuilder) -> Ra
         for (n, step) in steps.iter().enumerate() {
             clock.advance(Duration::from_millis(step.at - now));
             now = step.at;
-            let decision = limiter.decide(Query::new("a").cost(step.cost)).await;
+            let decision = limiter
+                .decide(RateLimitRequest::new("a").cost(step.cost))
+                .await;
             let decision = decision.unwrap();
             let at = format!("{way}: {name}, step {n}: {decision:?}");
             assert_eq!(decision.reason() == Reason::Local, way == "local", "{at}");

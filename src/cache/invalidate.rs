@@ -13,6 +13,7 @@ static MARKER: Script = Script::new(include_str!("lua/marker.lua")).key_locking(
 
 /// What becomes of the values that an invalidation concerns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Invalidation {
     /// They are stale: they may be served as stale values by their rule, and are loaded again.
     Expire,
@@ -38,6 +39,7 @@ impl Invalidation {
 
 /// Whether an invalidation holds for all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Invalidated {
     /// No process serves what it concerns.
     Everywhere,

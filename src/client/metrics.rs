@@ -18,7 +18,7 @@ use crate::{
         response_meta::ResponseMeta,
     },
     transport::{
-        Answer,
+        TransportResponse,
         clock::{Clock as _, SystemClock},
     },
 };
@@ -175,7 +175,7 @@ impl Metrics {
         result.map_err(|e| e.in_command(name).with_meta(meta))
     }
 
-    pub(crate) fn request(&self, commands: usize, answer: Result<&Answer, &Error>) {
+    pub(crate) fn request(&self, commands: usize, answer: Result<&TransportResponse, &Error>) {
         add(&self.0.requests, 1);
         add(&self.0.batched, commands as u64);
         let bits = (usize::BITS - commands.saturating_sub(1).leading_zeros()) as usize;

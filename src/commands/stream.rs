@@ -125,17 +125,10 @@ pub trait StreamCommands: Surface {
         key: impl ToArg,
         group: impl ToArg,
         consumer: impl ToArg,
-        min_idle_ms: u64,
-        entries: impl IntoIterator<Item: ToArg>,
         options: &XClaimOptions,
     ) -> Self::Out<Vec<StreamEntry<T>>> {
         let command = command!("XCLAIM").arg(key).arg(group).arg(consumer);
-        self.submit(
-            command
-                .arg(min_idle_ms)
-                .args(entries)
-                .opt(|a| options.write(a)),
-        )
+        self.submit(command.opt(|a| options.write(a)))
     }
     /// `XCLAIM … JUSTID`: claims and gives ids only.
     fn xclaim_justid(
@@ -143,18 +136,10 @@ pub trait StreamCommands: Surface {
         key: impl ToArg,
         group: impl ToArg,
         consumer: impl ToArg,
-        min_idle_ms: u64,
-        entries: impl IntoIterator<Item: ToArg>,
         options: &XClaimOptions,
     ) -> Self::Out<Vec<String>> {
         let command = command!("XCLAIM").arg(key).arg(group).arg(consumer);
-        self.submit(
-            command
-                .arg(min_idle_ms)
-                .args(entries)
-                .opt(|a| options.write(a))
-                .arg("JUSTID"),
-        )
+        self.submit(command.opt(|a| options.write(a)).arg("JUSTID"))
     }
     /// `XDEL`: deletes entries; how many existed.
     fn xdel(self, key: impl ToArg, ids: impl IntoIterator<Item: ToArg>) -> Self::Out<i64> {

@@ -290,6 +290,8 @@ impl XAutoClaimOptions {
 #[derive(Debug, Clone, Default)]
 #[must_use]
 pub struct XClaimOptions {
+    /// The least idle time and the ids.
+    required: Args,
     idle_ms: Option<u64>,
     time_ms: Option<u64>,
     retry_count: Option<u64>,
@@ -298,9 +300,15 @@ pub struct XClaimOptions {
 }
 
 impl XClaimOptions {
-    /// No option.
-    pub fn new() -> Self {
-        Self::default()
+    /// Claims those of the entries that are idle for so many milliseconds.
+    pub fn new(min_idle_ms: u64, entries: impl IntoIterator<Item: ToArg>) -> Self {
+        let mut required = Args::default();
+        min_idle_ms.write(&mut required);
+        entries.into_iter().for_each(|id| id.write(&mut required));
+        Self {
+            required,
+            ..Self::default()
+        }
     }
     /// Sets the idle time, in milliseconds.
     pub fn idle_ms(mut self, ms: u64) -> Self {
@@ -328,6 +336,7 @@ impl XClaimOptions {
         self
     }
     pub(super) fn write(&self, a: &mut Args) {
+        self.required.iter().for_each(|required| a.push(required));
         for (word, value) in [
             ("IDLE", self.idle_ms),
             ("TIME", self.time_ms),

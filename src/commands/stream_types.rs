@@ -8,7 +8,7 @@ use crate::{Error, FromReply, Pairs, Reply, Result};
 /// One entry: its id and its fields.
 ///
 /// `T` is what the fields become: [`Pairs`](crate::Pairs), in the order they were added, a map, or
-/// a [`Record`](crate::protocol::hash_record::Record). An entry that is gone but still pending has no fields:
+/// a [`HashRecord`](crate::HashRecord). An entry that is gone but still pending has no fields:
 /// `None` where `T` is an [`Option`], else empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

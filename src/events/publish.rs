@@ -235,7 +235,7 @@ impl Events {
             let subscribers = self.known_subscribers();
             let call = self.once(drafts, producer, &subscribers, &epoch, &unreported);
             match call.await? {
-                Answer::Verdicts(epoch, verdicts) => {
+                PublishReply::Verdicts(epoch, verdicts) => {
                     if verdicts.len() != drafts.len() {
                         return Err(Error::protocol("the script gave too few verdicts"));
                     }
@@ -245,7 +245,7 @@ impl Events {
                     self.redis.metrics().count("events_published", new);
                     return Ok((epoch, verdicts));
                 }
-                Answer::Subscribers(fresh) => self.learn_subscribers(fresh),
+                PublishReply::Subscribers(fresh) => self.learn_subscribers(fresh),
             }
         }
         Err(Error::protocol("the subscribers change all the time"))
@@ -258,7 +258,7 @@ impl Events {
         subscribers: &Subscribers,
         epoch: &str,
         unreported: &str,
-    ) -> Result<Answer> {
+    ) -> Result<PublishReply> {
         let history = self.keys.history();
         let mut call = PUBLISH
             .key(&history)
@@ -329,12 +329,12 @@ fn outcome(epoch: &Arc<str>, (status, offset, tag): EventVerdict) -> Outcome {
     }
 }
 
-enum Answer {
+enum PublishReply {
     Verdicts(String, Verdicts),
     Subscribers(Subscribers),
 }
 
-impl FromReply for Answer {
+impl FromReply for PublishReply {
     fn from_reply(reply: Reply) -> Result<Self> {
         let mut items = reply.into_array()?.into_iter();
         let first = items

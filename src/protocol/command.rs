@@ -181,7 +181,7 @@ impl fmt::Debug for Args {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an argument of a command",
     label = "neither text, bytes, a number nor `Json`",
-    note = "to store a struct as JSON, derive `serde::Serialize` and pass `Json(&value)` of `restis::prelude`"
+    note = "to store a struct as JSON, derive `serde::Serialize` and pass `Json(&value)` of this crate"
 )]
 pub trait ToArg {
     /// Appends it: one call of [`Args::push`] or of another `ToArg`.

@@ -18,7 +18,7 @@ use crate::protocol::{
 /// A value stored as JSON text.
 ///
 /// Inside another value it is text as well: a field of a
-/// [`Record`](crate::protocol::hash_record::Record) may be a list or a struct as JSON.
+/// [`HashRecord`](crate::HashRecord) may be a list or a struct as JSON.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Json<T>(pub T);
 

@@ -5,7 +5,7 @@ pub mod command;
 pub(crate) mod command_table;
 pub(crate) mod encode;
 pub mod error;
-pub mod hash_record;
+pub(crate) mod hash_record;
 pub mod identity;
 pub(crate) mod json;
 pub(crate) mod json_codec;

@@ -129,7 +129,7 @@ impl fmt::Debug for ServerError {
 /// A type that a reply can become.
 #[diagnostic::on_unimplemented(
     message = "a reply cannot become `{Self}`",
-    note = "to read a struct that is stored as JSON, derive `serde::Deserialize` and ask for `Json<{Self}>` of `restis::prelude`"
+    note = "to read a struct that is stored as JSON, derive `serde::Deserialize` and ask for `Json<{Self}>` of this crate"
 )]
 pub trait FromReply: Sized {
     /// Decodes a reply.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     decision::{Decision, Reason},
-    query::Query,
+    request::RateLimitRequest,
 };
 use crate::{
     ErrorKind, Redis, Result,
@@ -36,17 +36,17 @@ fn key(prefix: &str, hour: u64) -> String {
     format!("{prefix}:events:{}", hour * HOUR_MS)
 }
 
-/// The name of whom a question is about; no identifier alone is one of an organisation.
-pub(super) fn name<'a>(query: &Query<'a>) -> Cow<'a, str> {
-    match query.organisation {
+/// The name under which a request is counted; no identifier alone has the name of one in an organisation.
+pub(super) fn name<'a>(request: &RateLimitRequest<'a>) -> Cow<'a, str> {
+    match request.organisation {
         Some(organisation) => {
-            let who = identity::join([organisation, query.identifier]);
-            Cow::Owned(format!("#org:{who}"))
+            let name = identity::join([organisation, request.identifier]);
+            Cow::Owned(format!("#org:{name}"))
         }
-        None if query.identifier.starts_with('#') => {
-            Cow::Owned(format!("#{}", identity::join([query.identifier])))
+        None if request.identifier.starts_with('#') => {
+            Cow::Owned(format!("#{}", identity::join([request.identifier])))
         }
-        None => Cow::Borrowed(query.identifier),
+        None => Cow::Borrowed(request.identifier),
     }
 }
 

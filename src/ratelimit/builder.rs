@@ -3,13 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    advance::Advance,
     block_cache::BlockCache,
     feed::DenyFeed,
     limit::{Kind, Limit},
     limiter::{Inner, RateLimiter},
     local::Local,
     policy::{ClockSource, FailurePolicy, Policy},
+    reservation::Reservations,
 };
 use crate::{Clock, Redis, SystemClock};
 
@@ -111,9 +111,9 @@ impl RateLimiterBuilder {
         let policy = &mut inner.policy;
         policy.protection |= policy.deny_list.is_some();
         let one = policy.limits.len() == 1 && !policy.limits.iter().any(Limit::is_per_group);
-        inner.ahead =
-            (one && policy.take_ahead > 1).then(|| Advance::new(policy.take_ahead, REMEMBERED));
-        Limit::tell_apart(&mut policy.limits);
+        inner.reservations = (one && policy.take_ahead > 1)
+            .then(|| Reservations::new(policy.take_ahead, REMEMBERED));
+        Limit::number_shared_keys(&mut policy.limits);
         inner.can_meet = Limit::can_meet(&policy.limits);
         if let Some(limit) = policy.limits.first() {
             let keys = 1 + u8::from(limit.kind == Kind::Sliding);
@@ -144,7 +144,7 @@ impl RateLimiter {
             clock: Arc::new(SystemClock::new()),
             blocks: BlockCache::new(REMEMBERED),
             local: Local::new(REMEMBERED),
-            ahead: None,
+            reservations: None,
         })
     }
 }

@@ -6,7 +6,7 @@ use super::{
     limit::EXACT,
     limiter::RateLimiter,
     lists::{self, ListEntry},
-    query::Query,
+    request::RateLimitRequest,
 };
 use crate::{
     Error, Result,
@@ -134,15 +134,15 @@ impl RateLimiter {
     ///
     /// # Errors
     /// Whatever the client returns.
-    pub async fn record(&self, query: Query<'_>, decision: &Decision) -> Result<()> {
+    pub async fn record(&self, request: RateLimitRequest<'_>, decision: &Decision) -> Result<()> {
         if !self.0.policy.analytics {
             return Ok(());
         }
         analytics::record(
             &self.0.redis,
             &self.0.prefix,
-            &analytics::name(&query),
-            query.country,
+            &analytics::name(&request),
+            request.country,
             decision,
         )
         .await

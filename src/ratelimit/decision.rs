@@ -1,4 +1,4 @@
-//! The outcome of one question.
+//! The outcome of one request.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use smallvec::SmallVec;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {
-    /// The limits were asked.
+    /// The limits decided.
     Limit,
-    /// A block that was still known here; no request was made.
+    /// A refusal that this process remembers; no request to the store was made.
     CacheBlock,
-    /// A permit that had been taken ahead; no request was made.
-    Ahead,
+    /// A permit that was reserved before; no request to the store was made.
+    Reserved,
     /// A deny list names the caller.
     DenyList,
     /// An allow list names the caller; nothing was counted.
@@ -69,7 +69,7 @@ impl Decision {
         self.reason
     }
 
-    /// How much was taken: the cost, or what there was of [`up_to`](super::Query::up_to).
+    /// How much was taken: the cost, or what there was with [`up_to`](super::RateLimitRequest::up_to).
     ///
     /// 0 for a refusal, and where a list or [`FailurePolicy::Open`](super::FailurePolicy::Open) decided.
     pub fn taken(&self) -> u64 {

@@ -63,10 +63,10 @@ pub(super) fn group_part(part: &str) -> String {
 }
 
 /// The part for another limit that would count in the same key; no identifier has it.
-pub(super) fn twin_part(part: &str, twins: u8) -> Cow<'_, str> {
-    match twins {
+pub(super) fn numbered_part(part: &str, ordinal: u8) -> Cow<'_, str> {
+    match ordinal {
         0 => Cow::Borrowed(part),
-        _ => Cow::Owned(format!("#{}:{part}", u16::from(twins) + 1)),
+        _ => Cow::Owned(format!("#{}:{part}", u16::from(ordinal) + 1)),
     }
 }
 
@@ -152,8 +152,8 @@ mod tests {
 
     #[test]
     fn no_identifier_is_another_limit_of_anyone() {
-        assert_eq!(twin_part("acme", 0), "acme");
-        assert_eq!(twin_part("acme", 1), "#2:acme");
+        assert_eq!(numbered_part("acme", 0), "acme");
+        assert_eq!(numbered_part("acme", 1), "#2:acme");
         assert_ne!(key_part("#2:acme").unwrap(), "#2:acme");
     }
 

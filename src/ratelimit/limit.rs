@@ -20,7 +20,7 @@ pub struct Limit {
     /// Whether a group counts in it together.
     pub(super) per_group: bool,
     /// How many limits of the same decision before it would count in the same key.
-    pub(super) twins: u8,
+    pub(super) ordinal: u8,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -88,7 +88,7 @@ impl Limit {
             window_ms: calendar.longest_ms(),
             rate: 0,
             per_group: false,
-            twins: 0,
+            ordinal: 0,
         })
     }
 
@@ -105,11 +105,11 @@ impl Limit {
             window_ms,
             rate,
             per_group: false,
-            twins: 0,
+            ordinal: 0,
         })
     }
 
-    /// Makes all identifiers of a [group](super::Query::group) share it, such as the users of an
+    /// Makes all identifiers of a [group](super::RateLimitRequest::group) share it, such as the users of an
     /// organisation.
     #[must_use]
     pub fn per_group(mut self) -> Self {
@@ -137,7 +137,7 @@ impl Limit {
     }
 
     /// Whether both would count in the same key.
-    fn is_twin_of(&self, other: &Self) -> bool {
+    fn shares_key_with(&self, other: &Self) -> bool {
         use Kind::{Bucket, Calendar, Fixed, Gcra, Sliding};
         self.per_group == other.per_group
             && match (self.kind, other.kind) {
@@ -149,13 +149,13 @@ impl Limit {
             }
     }
 
-    /// Counts the twins of each limit, so that every one gets keys of its own.
-    pub(super) fn tell_apart(limits: &mut [Self]) {
+    /// Numbers the limits that would share a key, so that every one gets keys of its own.
+    pub(super) fn number_shared_keys(limits: &mut [Self]) {
         for at in 0..limits.len() {
             let (before, rest) = limits.split_at_mut(at);
             if let Some(limit) = rest.first_mut() {
-                let twins = before.iter().filter(|other| limit.is_twin_of(other));
-                limit.twins = u8::try_from(twins.count()).unwrap_or(u8::MAX);
+                let same = before.iter().filter(|other| limit.shares_key_with(other));
+                limit.ordinal = u8::try_from(same.count()).unwrap_or(u8::MAX);
             }
         }
     }

@@ -1,17 +1,17 @@
-//! The limiter: asks the store once and remembers refusals.
+//! The limiter: decides in the store with one call and remembers refusals.
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use super::{
-    advance::{Advance, Spent},
-    ask::Ask,
     block_cache::{Block, BlockCache, Mark},
     decision::{Decision, LimitState, Reason},
     identifier::{apart, group_part, key_part, organisation_part, tagged},
     limit::{Kind, Limit},
     local::Local,
     policy::{ClockSource, FailurePolicy, Policy},
-    query::Query,
+    request::RateLimitRequest,
+    reservation::Reservations,
+    store::Operation,
 };
 use crate::{
     Clock, Error, Redis, Result,
@@ -38,17 +38,17 @@ pub(super) struct Inner {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) blocks: BlockCache,
     pub(super) local: Local,
-    pub(super) ahead: Option<Advance>,
+    pub(super) reservations: Option<Reservations>,
 }
 
-/// Whose counters are meant: the parts of their keys.
+/// The parts of the keys in which a request is counted.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Who<'a> {
+pub(super) struct KeyParts<'a> {
     id: &'a str,
     group: &'a str,
 }
 
-impl<'a> Who<'a> {
+impl<'a> KeyParts<'a> {
     fn new(id: &'a str, group: &'a str) -> Self {
         Self { id, group }
     }
@@ -57,8 +57,8 @@ impl<'a> Who<'a> {
         Self { id, group: "" }
     }
 
-    /// The name under which a refusal is remembered.
-    fn known_as(self) -> Cow<'a, str> {
+    /// The name under which the block cache keeps a refusal.
+    fn block_name(self) -> Cow<'a, str> {
         if self.group.is_empty() {
             Cow::Borrowed(self.id)
         } else {
@@ -67,7 +67,7 @@ impl<'a> Who<'a> {
         }
     }
 
-    /// Who counts in this limit.
+    /// The part for this limit: of the group or of the identifier.
     pub(super) fn of(self, limit: &Limit) -> &'a str {
         if limit.per_group { self.group } else { self.id }
     }
@@ -79,21 +79,21 @@ impl RateLimiter {
     /// # Errors
     /// An invalid identifier; with [`FailurePolicy::Error`] whatever the client returns.
     pub async fn limit(&self, identifier: &str) -> Result<Decision> {
-        self.decide(Query::new(identifier)).await
+        self.decide(RateLimitRequest::new(identifier)).await
     }
 
-    /// Takes the cost of a question.
+    /// Takes the cost of a request.
     ///
     /// # Errors
     /// As [`limit`](Self::limit).
-    pub async fn decide(&self, query: Query<'_>) -> Result<Decision> {
-        let key = self.part_of(&query)?;
-        let group = self.group(&query)?;
-        let who = Who::new(&key, &group);
+    pub async fn decide(&self, request: RateLimitRequest<'_>) -> Result<Decision> {
+        let key = self.part_of(&request)?;
+        let group = self.group(&request)?;
+        let parts = KeyParts::new(&key, &group);
         let now = self.0.clock.now_ms();
-        let known = self.known_as(who, &query);
+        let name = self.block_name(parts, &request);
         let mark = self.0.blocks.mark(&key, &group);
-        if let Some(block) = self.0.blocks.find(&known, query.cost, now, mark) {
+        if let Some(block) = self.0.blocks.find(&name, request.cost, now, mark) {
             let decision = Decision {
                 allowed: false,
                 shadowed: self.0.policy.shadow,
@@ -104,67 +104,62 @@ impl RateLimiter {
                 states: block.states,
                 listed: None,
             };
-            return Ok(self.finish(&known, query.cost, mark, decision));
+            return Ok(self.finish(&name, request.cost, mark, decision));
         }
-        let asked = if let Some(ahead) = &self.0.ahead {
-            if let Some(spent) = ahead.spend(&key, query.cost, now) {
-                let decision = self.spent(&spent, query.cost, now);
-                return Ok(self.finish(&known, query.cost, mark, decision));
+        let asked = if let Some(reservations) = &self.0.reservations {
+            if let Some(state) = reservations.take(&key, request.cost, now) {
+                let decision = self.reserved(state, request.cost, now);
+                return Ok(self.finish(&name, request.cost, mark, decision));
             }
-            self.ask_ahead(ahead, &key, &query, now).await
+            self.reserve(reservations, &key, &request, now).await
         } else {
-            let ask = Ask::Take(query.cost, query.most);
-            self.ask(who, ask, Some(&query), now).await
+            let operation = Operation::Take(request.cost, request.most);
+            self.decide_in_store(parts, operation, Some(&request), now)
+                .await
         };
         match asked {
-            Ok(decision) => Ok(self.finish(&known, query.cost, mark, decision)),
-            Err(error) => self.without_store(who, &query, error, now),
+            Ok(decision) => Ok(self.finish(&name, request.cost, mark, decision)),
+            Err(error) => self.without_store(parts, &request, error, now),
         }
     }
 
     /// Takes more than the cost, as far as there is.
-    async fn ask_ahead(
+    async fn reserve(
         &self,
-        ahead: &Advance,
+        reservations: &Reservations,
         key: &str,
-        query: &Query<'_>,
+        request: &RateLimitRequest<'_>,
         now: u64,
     ) -> Result<Decision> {
-        let ask = Ask::Take(query.cost, ahead.wanted(query.most));
-        let mut decision = self.ask(Who::alone(key), ask, Some(query), now).await?;
+        let operation = Operation::Take(request.cost, reservations.wanted(request.most));
+        let mut decision = self
+            .decide_in_store(KeyParts::alone(key), operation, Some(request), now)
+            .await?;
         if let [state] = &mut decision.states[..]
-            && decision.taken > query.most
+            && decision.taken > request.most
         {
-            let store = Spent {
-                limit: state.limit,
-                remaining: state.remaining,
-                reset_ms: state.reset_ms,
-            };
+            let store = *state;
             // By this machine's clock, and not later: the time of asking is before that of deciding.
             let ends_ms = match self.0.policy.clock {
                 ClockSource::Client => store.reset_ms,
                 ClockSource::Server => (now + store.reset_ms).saturating_sub(decision.now_ms),
             };
-            state.remaining = ahead.keep(key, decision.taken - query.most, &store, ends_ms);
-            decision.taken = query.most;
+            state.remaining =
+                reservations.keep(key, decision.taken - request.most, &store, ends_ms);
+            decision.taken = request.most;
         }
         Ok(decision)
     }
 
-    fn spent(&self, spent: &Spent, taken: u64, now_ms: u64) -> Decision {
+    fn reserved(&self, state: LimitState, taken: u64, now_ms: u64) -> Decision {
         Decision {
             allowed: true,
             shadowed: self.0.policy.shadow,
-            reason: Reason::Ahead,
+            reason: Reason::Reserved,
             taken,
             now_ms,
             retry_at_ms: None,
-            states: smallvec::smallvec![LimitState {
-                limit: spent.limit,
-                remaining: spent.remaining,
-                reset_ms: spent.reset_ms,
-                exceeded: false,
-            }],
+            states: smallvec::smallvec![state],
             listed: None,
         }
     }
@@ -174,14 +169,14 @@ impl RateLimiter {
     /// # Errors
     /// Whatever the client returns; what was not given back is counted until its window ends.
     pub async fn give_back(&self) -> Result<u64> {
-        let Some(ahead) = &self.0.ahead else {
+        let Some(reservations) = &self.0.reservations else {
             return Ok(0);
         };
         let now = self.0.clock.now_ms();
-        let held = ahead.take_all(now);
-        let refunds = held
-            .iter()
-            .map(|(key, permits)| self.ask(Who::alone(key), Ask::GiveBack(*permits), None, now));
+        let held = reservations.take_all(now);
+        let refunds = held.iter().map(|(key, permits)| {
+            self.decide_in_store(KeyParts::alone(key), Operation::Refund(*permits), None, now)
+        });
         let refunds = futures_util::future::join_all(refunds).await;
         self.0.blocks.lift_all();
         for refunded in refunds {
@@ -193,27 +188,41 @@ impl RateLimiter {
     /// Decides for several identifiers in one request.
     ///
     /// # Errors
-    /// As [`limit`](Self::limit), each question for itself.
-    pub async fn limit_many(&self, queries: &[Query<'_>]) -> Vec<Result<Decision>> {
+    /// As [`limit`](Self::limit), each request for itself.
+    pub async fn limit_many(&self, requests: &[RateLimitRequest<'_>]) -> Vec<Result<Decision>> {
         // The client merges what is awaited at the same time.
-        futures_util::future::join_all(queries.iter().map(|q| self.decide(*q))).await
+        futures_util::future::join_all(requests.iter().map(|q| self.decide(*q))).await
     }
 
     /// What a request of cost 1 would get, lists and permits taken ahead included; takes nothing.
     ///
     /// # Errors
     /// As [`limit`](Self::limit).
-    pub async fn peek<'q>(&self, query: impl Into<Query<'q>>) -> Result<Decision> {
-        let query = query.into().cost(1);
-        let (key, group) = (self.part_of(&query)?, self.group(&query)?);
-        let who = Who::new(&key, &group);
+    pub async fn peek<'q>(&self, request: impl Into<RateLimitRequest<'q>>) -> Result<Decision> {
+        let request = request.into().cost(1);
+        let (key, group) = (self.part_of(&request)?, self.group(&request)?);
+        let parts = KeyParts::new(&key, &group);
         let now = self.0.clock.now_ms();
-        let mut decision = match self.ask(who, Ask::Peek, Some(&query), now).await {
+        let mut decision = match self
+            .decide_in_store(parts, Operation::Peek, Some(&request), now)
+            .await
+        {
             Ok(decision) => decision,
             // Judges a cost of 1 and takes 0.
-            Err(error) => return self.without_store(who, &Query { most: 0, ..query }, error, now),
+            Err(error) => {
+                return self.without_store(
+                    parts,
+                    &RateLimitRequest { most: 0, ..request },
+                    error,
+                    now,
+                );
+            }
         };
-        let held = self.0.ahead.as_ref().map_or(0, |a| a.held_by(&key, now));
+        let held = self
+            .0
+            .reservations
+            .as_ref()
+            .map_or(0, |a| a.held_by(&key, now));
         if held > 0 && decision.reason == Reason::Limit {
             (decision.allowed, decision.retry_at_ms) = (true, None);
             for state in &mut decision.states {
@@ -228,12 +237,18 @@ impl RateLimiter {
     ///
     /// # Errors
     /// As [`limit`](Self::limit).
-    pub async fn refund<'q>(&self, query: impl Into<Query<'q>>, cost: u64) -> Result<Decision> {
-        let query = query.into();
-        let (key, group) = (self.part_of(&query)?, self.group(&query)?);
-        let who = Who::new(&key, &group);
+    pub async fn refund<'q>(
+        &self,
+        request: impl Into<RateLimitRequest<'q>>,
+        cost: u64,
+    ) -> Result<Decision> {
+        let request = request.into();
+        let (key, group) = (self.part_of(&request)?, self.group(&request)?);
+        let parts = KeyParts::new(&key, &group);
         let now = self.0.clock.now_ms();
-        let refunded = self.ask(who, Ask::GiveBack(cost), None, now).await;
+        let refunded = self
+            .decide_in_store(parts, Operation::Refund(cost), None, now)
+            .await;
         if self.0.policy.protection {
             self.0.blocks.lift_all();
         } else {
@@ -247,11 +262,11 @@ impl RateLimiter {
     ///
     /// # Errors
     /// An invalid identifier, or whatever the client returns.
-    pub async fn reset<'q>(&self, identifier: impl Into<Query<'q>>) -> Result<()> {
+    pub async fn reset<'q>(&self, identifier: impl Into<RateLimitRequest<'q>>) -> Result<()> {
         let key = self.part_of(&identifier.into())?;
         let forgotten = self.forget(&key).await;
-        if let Some(ahead) = &self.0.ahead {
-            ahead.forget(&key);
+        if let Some(reservations) = &self.0.reservations {
+            reservations.forget(&key);
         }
         self.lift(&key);
         forgotten
@@ -291,12 +306,12 @@ impl RateLimiter {
         })
     }
 
-    /// The part of a key that stands for whom a question is about.
-    fn part_of<'i>(&self, query: &Query<'i>) -> Result<Cow<'i, str>> {
-        let Some(organisation) = query.organisation else {
-            return self.part(query.identifier);
+    /// The part of a key that stands for the identifier of a request, in its organisation.
+    fn part_of<'i>(&self, request: &RateLimitRequest<'i>) -> Result<Cow<'i, str>> {
+        let Some(organisation) = request.organisation else {
+            return self.part(request.identifier);
         };
-        let part = organisation_part(organisation, query.identifier)?;
+        let part = organisation_part(organisation, request.identifier)?;
         Ok(Cow::Owned(if self.0.policy.hash_tags {
             tagged(&part)
         } else {
@@ -304,16 +319,16 @@ impl RateLimiter {
         }))
     }
 
-    /// The name under which a refusal is remembered: with lists one of all that they look at.
-    fn known_as<'i>(&self, who: Who<'i>, query: &Query<'_>) -> Cow<'i, str> {
+    /// The name under which the block cache keeps a refusal; with lists it holds all that they look at.
+    fn block_name<'i>(&self, parts: KeyParts<'i>, request: &RateLimitRequest<'_>) -> Cow<'i, str> {
         if !self.0.policy.protection {
-            return who.known_as();
+            return parts.block_name();
         }
-        let ip = query.ip.map(|ip| ip.to_string()).unwrap_or_default();
-        let (agent, country) = (query.user_agent, query.country);
-        let parts = [agent.unwrap_or_default(), country.unwrap_or_default()];
+        let ip = request.ip.map(|ip| ip.to_string()).unwrap_or_default();
+        let (agent, country) = (request.user_agent, request.country);
+        let others = [agent.unwrap_or_default(), country.unwrap_or_default()];
         Cow::Owned(identity::join(
-            [&who.known_as(), &*ip].into_iter().chain(parts),
+            [&parts.block_name(), &*ip].into_iter().chain(others),
         ))
     }
 
@@ -356,14 +371,14 @@ impl RateLimiter {
     }
 
     /// The part that stands for the group; empty where no limit asks for it.
-    fn group(&self, query: &Query<'_>) -> Result<String> {
+    fn group(&self, request: &RateLimitRequest<'_>) -> Result<String> {
         if !self.has_groups() {
             return Ok(String::new());
         }
-        let group = query
+        let group = request
             .group
-            .or(query.organisation)
-            .ok_or_else(|| Error::invalid_input("a limit per group needs the query's group"))?;
+            .or(request.organisation)
+            .ok_or_else(|| Error::invalid_input("a limit per group needs the request's group"))?;
         self.group_part(group)
     }
 
@@ -415,8 +430,8 @@ impl RateLimiter {
 
     fn without_store(
         &self,
-        who: Who<'_>,
-        query: &Query<'_>,
+        parts: KeyParts<'_>,
+        request: &RateLimitRequest<'_>,
         error: Error,
         now_ms: u64,
     ) -> Result<Decision> {
@@ -424,7 +439,7 @@ impl RateLimiter {
             FailurePolicy::Error => return Err(error),
             FailurePolicy::Open => true,
             FailurePolicy::Closed => false,
-            FailurePolicy::Local => return Ok(self.locally(who, query, &error, now_ms)),
+            FailurePolicy::Local => return Ok(self.decide_locally(parts, request, &error, now_ms)),
         };
         tracing::warn!(%error, allowed, "the store did not decide");
         self.0.redis.metrics().count("ratelimit_unavailable", 1);
@@ -443,9 +458,18 @@ impl RateLimiter {
         })
     }
 
-    fn locally(&self, who: Who<'_>, query: &Query<'_>, error: &Error, now_ms: u64) -> Decision {
-        let costs = (query.cost, query.most);
-        let outcome = self.0.local.take(&self.0.policy.limits, who, costs, now_ms);
+    fn decide_locally(
+        &self,
+        parts: KeyParts<'_>,
+        request: &RateLimitRequest<'_>,
+        error: &Error,
+        now_ms: u64,
+    ) -> Decision {
+        let costs = (request.cost, request.most);
+        let outcome = self
+            .0
+            .local
+            .take(&self.0.policy.limits, parts, costs, now_ms);
         tracing::warn!(%error, outcome.allowed, "decided without the store");
         self.0.redis.metrics().count("ratelimit_local", 1);
         Decision {

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, net::IpAddr};
 
-use super::query::Query;
+use super::request::RateLimitRequest;
 use crate::{Error, Result, identity};
 
 /// Longer values cannot be list members.
@@ -213,12 +213,12 @@ pub(super) struct Members<'a> {
 ///
 /// Networks are written canonically: IPv4 from /8 to /32, IPv6 in steps of four from /16 to /128. An
 /// entry of the deny list holds for an identifier in every organisation.
-pub(super) fn members<'a>(query: &Query<'a>) -> Members<'a> {
+pub(super) fn members<'a>(request: &RateLimitRequest<'a>) -> Members<'a> {
     let given = |text: &&str| (1..=LONGEST).contains(&text.len());
-    let identifier = Some(query.identifier).filter(given);
-    let user_agent = query.user_agent.filter(given);
-    let country = query.country.filter(given);
-    let own = match (query.organisation, identifier) {
+    let identifier = Some(request.identifier).filter(given);
+    let user_agent = request.user_agent.filter(given);
+    let country = request.country.filter(given);
+    let own = match (request.organisation, identifier) {
         (Some(organisation), Some(id)) => Some(Cow::Owned(of_organisation(organisation, id))),
         (None, id) => id.map(identifier_member),
         (Some(_), None) => None,
@@ -226,7 +226,7 @@ pub(super) fn members<'a>(query: &Query<'a>) -> Members<'a> {
     let mut all: Vec<Cow<'a, str>> = own.into_iter().collect();
     all.extend(user_agent.map(|text| Cow::Owned(typed("user-agent", text))));
     all.extend(country.map(|text| Cow::Owned(typed("country", text))));
-    match query.ip.map(|ip| ip.to_canonical()) {
+    match request.ip.map(|ip| ip.to_canonical()) {
         Some(IpAddr::V4(v4)) => {
             all.push(Cow::Owned(v4.to_string()));
             all.extend((8..=32).rev().map(|bits: u32| {
@@ -246,7 +246,7 @@ pub(super) fn members<'a>(query: &Query<'a>) -> Members<'a> {
     let allowing = all.len();
     all.extend(
         identifier
-            .filter(|_| query.organisation.is_some())
+            .filter(|_| request.organisation.is_some())
             .map(identifier_member),
     );
     let texts = [identifier, user_agent, country].into_iter().flatten();
@@ -264,13 +264,13 @@ mod tests {
         ListEntry::from(text).member()
     }
 
-    fn query<'a>(identifier: &'a str, ip: &str) -> Query<'a> {
-        Query::new(identifier).ip(ip.parse().unwrap())
+    fn request<'a>(identifier: &'a str, ip: &str) -> RateLimitRequest<'a> {
+        RateLimitRequest::new(identifier).ip(ip.parse().unwrap())
     }
 
     #[test]
     fn an_address_is_in_every_network_that_holds_it() {
-        let v4 = query("alice", "203.0.113.77");
+        let v4 = request("alice", "203.0.113.77");
         let found = members(&v4.user_agent("curl/8").country("DE")).all;
         for member in [
             "alice",
@@ -285,7 +285,7 @@ mod tests {
             assert!(found.iter().any(|m| m == member), "{member}");
         }
         assert!(!found.iter().any(|m| m == "203.0.113.0/23"));
-        let v6 = members(&query("x", "2001:db8:1:2::5")).all;
+        let v6 = members(&request("x", "2001:db8:1:2::5")).all;
         assert!(
             v6.iter().any(|m| m == "2001:db8:1:2::/64") && v6.iter().any(|m| m == "2001:db8::/32")
         );
@@ -294,37 +294,44 @@ mod tests {
     #[test]
     fn an_entry_of_the_allow_list_matches_its_own_member_only() {
         let texts = ["203.0.113.9", "alice", "DE", "10.0.0.0/8", "#country:DE"];
-        let allows = |entry: &ListEntry, query: &Query<'_>| {
-            let (written, found) = (entry.member().unwrap(), members(query));
+        let allows = |entry: &ListEntry, request: &RateLimitRequest<'_>| {
+            let (written, found) = (entry.member().unwrap(), members(request));
             found.all[..found.allowing].iter().any(|m| *m == written)
         };
         for text in texts {
             let own = [
-                (ListEntry::identifier(text), Query::new(text)),
+                (ListEntry::identifier(text), RateLimitRequest::new(text)),
                 (
                     ListEntry::user_agent(text),
-                    Query::new("x").user_agent(text),
+                    RateLimitRequest::new("x").user_agent(text),
                 ),
-                (ListEntry::country(text), Query::new("x").country(text)),
+                (
+                    ListEntry::country(text),
+                    RateLimitRequest::new("x").country(text),
+                ),
                 (
                     ListEntry::identifier_of("acme", text),
-                    Query::new(text).organisation("acme"),
+                    RateLimitRequest::new(text).organisation("acme"),
                 ),
             ];
             for (n, (entry, _)) in own.iter().enumerate() {
-                for (m, (_, query)) in own.iter().enumerate() {
-                    assert_eq!(allows(entry, query), n == m, "{text}: {entry:?} {query:?}");
+                for (m, (_, request)) in own.iter().enumerate() {
+                    assert_eq!(
+                        allows(entry, request),
+                        n == m,
+                        "{text}: {entry:?} {request:?}"
+                    );
                 }
             }
         }
         for address in ["203.0.113.9", "203.0.113.0/24"] {
             let entry = ListEntry::from(address);
-            assert!(allows(&entry, &query("x", "203.0.113.9")));
+            assert!(allows(&entry, &request("x", "203.0.113.9")));
             for other in [
-                Query::new(address),
-                Query::new("x").user_agent(address),
-                Query::new("x").country(address),
-                Query::new(address).organisation("acme"),
+                RateLimitRequest::new(address),
+                RateLimitRequest::new("x").user_agent(address),
+                RateLimitRequest::new("x").country(address),
+                RateLimitRequest::new(address).organisation("acme"),
             ] {
                 assert!(!allows(&entry, &other), "{other:?}");
             }
@@ -333,15 +340,15 @@ mod tests {
 
     #[test]
     fn a_plain_text_in_the_deny_list_means_what_it_means_to_other_clients() {
-        let of_acme = Query::new("mallory").organisation("acme");
-        for query in [
-            Query::new("mallory"),
+        let of_acme = RateLimitRequest::new("mallory").organisation("acme");
+        for request in [
+            RateLimitRequest::new("mallory"),
             of_acme,
-            Query::new("x").user_agent("mallory"),
-            Query::new("x").country("mallory"),
+            RateLimitRequest::new("x").user_agent("mallory"),
+            RateLimitRequest::new("x").country("mallory"),
         ] {
-            let found = members(&query).all;
-            assert!(found.iter().any(|m| m == "mallory"), "{query:?}");
+            let found = members(&request).all;
+            assert!(found.iter().any(|m| m == "mallory"), "{request:?}");
         }
     }
 
@@ -375,7 +382,7 @@ mod tests {
     #[test]
     fn empty_and_overlong_values_are_no_members() {
         let long = "x".repeat(600);
-        let query = Query::new("").user_agent(&long).country("");
-        assert!(members(&query).all.is_empty());
+        let request = RateLimitRequest::new("").user_agent(&long).country("");
+        assert!(members(&request).all.is_empty());
     }
 }

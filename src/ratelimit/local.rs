@@ -8,7 +8,7 @@ use super::{
     decision::LimitState,
     generations::Generations,
     limit::{Kind, Limit},
-    limiter::Who,
+    limiter::KeyParts,
 };
 
 /// The same limits as the store's, counted here: bounded, and forgotten with the process.
@@ -51,7 +51,7 @@ impl Local {
     pub(super) fn take(
         &self,
         limits: &[Limit],
-        who: Who<'_>,
+        parts: KeyParts<'_>,
         (cost, most): (u64, u64),
         now: u64,
     ) -> Outcome {
@@ -59,7 +59,7 @@ impl Local {
         let mut cells: SmallVec<[Cell; 1]> = SmallVec::with_capacity(limits.len());
         for (at, limit) in limits.iter().enumerate() {
             let start = || smallvec::smallvec![Cell::default(); limits.len()];
-            let own = known.get_or_insert(who.of(limit), start).get(at).copied();
+            let own = known.get_or_insert(parts.of(limit), start).get(at).copied();
             cells.push(own.unwrap_or_default());
         }
         let mut judged: SmallVec<[Judged; 1]> = limits
@@ -78,7 +78,7 @@ impl Local {
             if allowed && limit.kind == Kind::Gcra {
                 judged.reset_ms = cell.full_at(limit) as u64;
             }
-            let own = known.get(who.of(limit)).and_then(|own| own.get_mut(at));
+            let own = known.get(parts.of(limit)).and_then(|own| own.get_mut(at));
             if let Some(own) = own {
                 *own = *cell;
             }

@@ -41,7 +41,7 @@
 //!
 //! # Groups
 //!
-//! A limit [per group](Limit::per_group) is shared by all identifiers of a [group](Query::group), such
+//! A limit [per group](Limit::per_group) is shared by all identifiers of a [group](RateLimitRequest::group), such
 //! as the users of an organisation. Beside limits of each identifier it is decided on with them: all
 //! take the cost, or none does.
 //!
@@ -52,9 +52,7 @@
 //! than there the limit is never exceeded; instead each process may leave up to one permit less than
 //! it takes at a time unused in a window.
 
-mod advance;
 mod analytics;
-mod ask;
 mod block_cache;
 mod builder;
 mod calendar;
@@ -69,7 +67,9 @@ mod limiter;
 mod lists;
 mod local;
 mod policy;
-mod query;
+mod request;
+mod reservation;
+mod store;
 mod wait;
 
 pub use analytics::{Usage, UsageHour};
@@ -83,4 +83,4 @@ pub use limit::Limit;
 pub use limiter::RateLimiter;
 pub use lists::ListEntry;
 pub use policy::{ClockSource, FailurePolicy, Policy};
-pub use query::Query;
+pub use request::RateLimitRequest;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{decision::Decision, limiter::RateLimiter, query::Query};
+use super::{decision::Decision, limiter::RateLimiter, request::RateLimitRequest};
 use crate::{Result, transport::time};
 
 /// The most that a wait is stretched by, so that those who wait do not come back in step.
@@ -17,10 +17,14 @@ impl RateLimiter {
     ///
     /// # Errors
     /// As [`limit`](Self::limit).
-    pub async fn wait(&self, query: Query<'_>, patience: Duration) -> Result<Decision> {
+    pub async fn wait(
+        &self,
+        request: RateLimitRequest<'_>,
+        patience: Duration,
+    ) -> Result<Decision> {
         let end = time::after(time::Instant::now(), patience);
         loop {
-            let decision = self.decide(query).await?;
+            let decision = self.decide(request).await?;
             let Some(wait) = decision.retry_after().filter(|_| !decision.is_allowed()) else {
                 return Ok(decision);
             };

@@ -1,6 +1,6 @@
 //! Changing the values of a session, field by field.
 
-use super::{EventKind, Session, Sessions, codec, codec::check_name, error, record::field};
+use super::{EventKind, Session, Sessions, codec, codec::check_name, error, state::field};
 use crate::{Error, FromReply, Reply, Result, Script};
 use http::HeaderMap;
 use serde::{Serialize, de::DeserializeOwned};
@@ -227,7 +227,7 @@ pub enum Updated {
     Overflow,
 }
 
-enum Answer<T> {
+enum ChangeReply<T> {
     Ok(T),
     Moved {
         successor: String,
@@ -239,20 +239,20 @@ enum Answer<T> {
 fn answer<T>(
     reply: Reply,
     done: impl FnOnce(&mut dyn FnMut() -> Reply) -> Result<T>,
-) -> Result<Answer<T>> {
+) -> Result<ChangeReply<T>> {
     let mut items = reply.into_array()?.into_iter();
     let mut next = || items.next().unwrap_or(Reply::Nil);
     let word = String::from_reply(next())?;
     Ok(match word.as_str() {
-        "OK" => Answer::Ok(done(&mut next)?),
+        "OK" => ChangeReply::Ok(done(&mut next)?),
         "MOVED" => {
             let successor = String::from_reply(next())?;
-            Answer::Moved {
+            ChangeReply::Moved {
                 successor,
                 grace_end_ms: Option::from_reply(next())?.unwrap_or(0),
             }
         }
-        _ => Answer::Other(word, Option::from_reply(next())?),
+        _ => ChangeReply::Other(word, Option::from_reply(next())?),
     })
 }
 
@@ -280,14 +280,14 @@ impl Sessions {
         }
         for _ in 0..2 {
             match self.send_update(session, changes).await? {
-                Answer::Ok((version, values)) => {
+                ChangeReply::Ok((version, values)) => {
                     session.core.version = version;
                     return Ok(Updated::Done {
                         version,
                         counters: self.apply(session, changes, &values)?,
                     });
                 }
-                Answer::Moved {
+                ChangeReply::Moved {
                     successor,
                     grace_end_ms,
                 } => {
@@ -301,7 +301,7 @@ impl Sessions {
                     session.sid = sid;
                     session.new_cookie = true;
                 }
-                Answer::Other(word, version) => match word.as_str() {
+                ChangeReply::Other(word, version) => match word.as_str() {
                     "CONFLICT" => {
                         self.emit(EventKind::Conflict, Some(session), "update");
                         return Ok(Updated::Conflict {
@@ -322,7 +322,7 @@ impl Sessions {
         &self,
         session: &Session,
         changes: &Changes,
-    ) -> Result<Answer<(u64, Vec<i64>)>> {
+    ) -> Result<ChangeReply<(u64, Vec<i64>)>> {
         let inner = &self.0;
         let mut sets = Vec::with_capacity(2 * (changes.sets.len() + changes.flashes.len()));
         for (prefix, list) in [
@@ -414,7 +414,7 @@ impl Sessions {
             let key = self.0.keys.session(session.token.tag, session.sid);
             let reply: Reply = TAKE.key(key).arg(&stored_name).run(&self.0.redis).await?;
             match answer(reply, |next| Vec::<String>::from_reply(next()))? {
-                Answer::Ok(values) => {
+                ChangeReply::Ok(values) => {
                     session.set_stored(stored_name, None);
                     let Some(stored) = values.into_iter().next().filter(|v| !v.is_empty()) else {
                         return Ok(None);
@@ -422,7 +422,7 @@ impl Sessions {
                     let json = session.codec().read(session.owner(), name, &stored)?;
                     return codec::from_json(&json).map(Some);
                 }
-                Answer::Moved {
+                ChangeReply::Moved {
                     successor,
                     grace_end_ms,
                 } => {
@@ -436,7 +436,7 @@ impl Sessions {
                     };
                     (session.token, session.sid, session.new_cookie) = (token, sid, true);
                 }
-                Answer::Other(..) => break,
+                ChangeReply::Other(..) => break,
             }
         }
         self.emit(EventKind::Gone, Some(session), "flash");

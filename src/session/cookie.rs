@@ -249,6 +249,7 @@ fn looks_like(name: &[u8], ours: &str) -> bool {
 
 /// What a request presents as session cookie.
 #[derive(Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Presented<'h> {
     /// No cookie: nothing to look up.
     None,

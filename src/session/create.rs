@@ -5,8 +5,8 @@ use super::{
     codec::Owner,
     error,
     load::Loaded,
-    record::{Core, field},
     secrets,
+    state::{Core, field},
     token::Tag,
     user::{OwnedUser, User},
 };
@@ -55,7 +55,7 @@ impl Creation {
 }
 
 /// What the script answers.
-enum Answer {
+enum CreateReply {
     Ok {
         others: Vec<String>,
         other_user: Option<OwnedUser>,
@@ -67,7 +67,7 @@ enum Answer {
     Limit(u64),
 }
 
-impl FromReply for Answer {
+impl FromReply for CreateReply {
     fn from_reply(reply: Reply) -> Result<Self> {
         let mut items = reply.into_array()?.into_iter();
         let mut next = || items.next().unwrap_or(Reply::Nil);
@@ -194,9 +194,9 @@ impl Sessions {
         let inside = replaced
             .as_ref()
             .filter(|r| !inner.keys.is_cluster() || (r.tag.is_some() && r.tag == tag));
-        let answer: Answer = self.run_create(new, &session, inside, &nonce, now).await?;
+        let answer: CreateReply = self.run_create(new, &session, inside, &nonce, now).await?;
         match answer {
-            Answer::Ok {
+            CreateReply::Ok {
                 others,
                 other_user,
                 successor,
@@ -211,15 +211,15 @@ impl Sessions {
                 session.new_cookie = true;
                 Ok(Attempt::Done(Box::new(Creation::Created(session))))
             }
-            Answer::Stale => {
+            CreateReply::Stale => {
                 self.emit_for(EventKind::StaleLogin, new.user.as_deref(), None, "create");
                 Ok(Attempt::Done(Box::new(Creation::StaleLogin)))
             }
-            Answer::Limit(live) => {
+            CreateReply::Limit(live) => {
                 self.emit_for(EventKind::LimitReached, new.user.as_deref(), None, "create");
                 Ok(Attempt::Done(Box::new(Creation::LimitReached { live })))
             }
-            Answer::Repeated(mark) => {
+            CreateReply::Repeated(mark) => {
                 let (first, fingerprint) = mark.split_once(' ').unwrap_or((&mark, ""));
                 if new.once && first != nonce {
                     self.emit_for(EventKind::Replayed, new.user.as_deref(), None, "create");
@@ -230,7 +230,7 @@ impl Sessions {
                 }
                 self.repeated(new, tag, first, now).await
             }
-            Answer::Collision => {
+            CreateReply::Collision => {
                 // The request may have been sent twice: then the stored session is this one.
                 match self.load(&session.token).await? {
                     Loaded::Live(mut stored) if stored.public_id() == session.public_id() => {
@@ -291,7 +291,7 @@ impl Sessions {
         inside: Option<&Replaced>,
         nonce: &str,
         now: u64,
-    ) -> Result<Answer> {
+    ) -> Result<CreateReply> {
         let inner = &self.0;
         let key = inner.keys.session(session.token.tag, session.sid);
         let user = new.user.as_deref();

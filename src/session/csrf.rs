@@ -20,6 +20,7 @@ pub struct CsrfPolicy {
 
 /// What the request's headers say about where it comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Origin {
     /// The method changes nothing, or the request comes from this site.
     Trusted,

@@ -2,7 +2,7 @@
 
 use super::{
     Authentication, Keys, Session, Sessions, Sid, User, config::Counting, new_session::check_id,
-    record::field, revoke::users_in,
+    revoke::users_in, state::field,
 };
 use crate::{ErrorKind, Result, Script};
 use bytes::Bytes;

@@ -3,7 +3,7 @@
 use super::{
     Device, EventKind, Session, Sessions, Sid, Token,
     device::is_of_agent,
-    record::Record,
+    state::SessionState,
     user::{OwnedUser, User},
 };
 use crate::{Redis, Result, Script};
@@ -121,7 +121,7 @@ impl Sessions {
                 return Ok(Loaded::Absent(Absence::Forged));
             };
             match self.read(&token, sid).await? {
-                Record::Live(core, values) => {
+                SessionState::Live(core, values) => {
                     let inner = &self.0;
                     let mut session = Session::new(
                         token,
@@ -138,7 +138,7 @@ impl Sessions {
                     session.new_cookie = hop > 0;
                     return Ok(Loaded::Live(session));
                 }
-                Record::Moved {
+                SessionState::Moved {
                     successor,
                     grace_end_ms,
                     user,
@@ -157,20 +157,20 @@ impl Sessions {
                         Err(absence) => return Ok(Loaded::Absent(absence)),
                     }
                 }
-                Record::Missing => return Ok(Loaded::Absent(Absence::Unknown)),
+                SessionState::Missing => return Ok(Loaded::Absent(Absence::Unknown)),
             }
         }
         Ok(Loaded::Absent(Absence::Superseded))
     }
 
-    async fn read(&self, token: &Token, sid: Sid) -> Result<Record> {
+    async fn read(&self, token: &Token, sid: Sid) -> Result<SessionState> {
         let key = self.0.keys.session(token.tag, sid);
         let fields = read_hash(&self.0.redis, &key).await?;
         let is_new = (self.now_ms() / 1000).saturating_sub(token.issued_s) < REPLICATION_S;
         if fields.is_empty() && is_new {
-            return Record::parse(LOAD.key(&key).idempotent().run(&self.0.redis).await?);
+            return SessionState::parse(LOAD.key(&key).idempotent().run(&self.0.redis).await?);
         }
-        Record::parse(fields)
+        SessionState::parse(fields)
     }
 
     /// The token that a renewed identifier leads to, or why it leads nowhere.

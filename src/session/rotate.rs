@@ -2,7 +2,7 @@
 
 use super::{
     Authentication, EventKind, LoginEpoch, Secrets, Session, Sessions, Token, create::ONCE, error,
-    keys::UserKeys, load::Loaded, new_session::check_id, record::field,
+    keys::UserKeys, load::Loaded, new_session::check_id, state::field,
 };
 use crate::{FromReply, Reply, Result, Script};
 

@@ -9,7 +9,7 @@ use std::{
 use futures_core::Stream;
 use restis_engine::{Caller, Engine, Frame as EngineFrame, Sink, Subscription};
 
-use super::{Answer, BoxFuture, Exchange, Frame, FrameStream, Listen, Mode, Transport};
+use super::{BoxFuture, Exchange, Frame, FrameStream, Listen, Mode, Transport, TransportResponse};
 use crate::protocol::{
     command::Args,
     error::{Error, ErrorKind, Result},
@@ -50,7 +50,7 @@ impl EmbeddedTransport {
         &self.engine
     }
 
-    fn run(&self, exchange: &Exchange) -> Result<Answer> {
+    fn run(&self, exchange: &Exchange) -> Result<TransportResponse> {
         exchange.mark_sent();
         let slices = |args: &'_ Args| args.iter().map(<[u8]>::to_vec).collect::<Vec<_>>();
         let replies = match (exchange.mode, exchange.commands.as_slice()) {
@@ -82,7 +82,7 @@ impl EmbeddedTransport {
                 }
             }
         };
-        Ok(Answer {
+        Ok(TransportResponse {
             replies,
             sync_token: None,
             request_bytes: 0,
@@ -93,7 +93,7 @@ impl EmbeddedTransport {
 }
 
 impl Transport for EmbeddedTransport {
-    fn execute<'a>(&'a self, exchange: &'a Exchange) -> BoxFuture<'a, Result<Answer>> {
+    fn execute<'a>(&'a self, exchange: &'a Exchange) -> BoxFuture<'a, Result<TransportResponse>> {
         Box::pin(std::future::ready(self.run(exchange)))
     }
 

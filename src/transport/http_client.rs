@@ -8,9 +8,10 @@ use url::Url;
 #[cfg(any(feature = "reqwest", target_family = "wasm"))]
 use super::reqwest_client::ReqwestClient;
 use super::{
-    Answer, BoxFuture, Exchange, FrameStream, Listen, Mode, PieceStream, Transport, answer,
+    BoxFuture, Exchange, FrameStream, Listen, Mode, PieceStream, Transport, TransportResponse,
     refusal::{refusal, too_large},
     request::Outgoing,
+    response,
     tls::Roots,
 };
 #[cfg(not(target_family = "wasm"))]
@@ -161,7 +162,7 @@ impl HttpTransport {
         })
     }
 
-    async fn run(&self, exchange: &Exchange) -> Result<Answer> {
+    async fn run(&self, exchange: &Exchange) -> Result<TransportResponse> {
         let outgoing = Outgoing::new(&self.paths, self.encoding, exchange)?;
         let request_bytes = outgoing.body.len();
         let (head, body) = match &self.carrier {
@@ -178,8 +179,8 @@ impl HttpTransport {
             }
         };
         let reply_bytes = body.len();
-        let replies = answer::replies(self.encoding, exchange, &head, &body)?;
-        Ok(Answer {
+        let replies = response::replies(self.encoding, exchange, &head, &body)?;
+        Ok(TransportResponse {
             replies,
             sync_token: head.sync_token,
             request_bytes,
@@ -240,7 +241,7 @@ impl HttpTransport {
 }
 
 impl Transport for HttpTransport {
-    fn execute<'a>(&'a self, exchange: &'a Exchange) -> BoxFuture<'a, Result<Answer>> {
+    fn execute<'a>(&'a self, exchange: &'a Exchange) -> BoxFuture<'a, Result<TransportResponse>> {
         Box::pin(self.run(exchange))
     }
 

@@ -20,7 +20,6 @@ pub use crate::protocol::subscription::{Frame, Listen};
 use crate::protocol::{command::Args, error::Result, reply::Reply};
 
 pub(crate) mod address;
-mod answer;
 #[cfg(not(target_family = "wasm"))]
 mod body;
 pub mod clock;
@@ -38,6 +37,7 @@ mod refusal;
 mod request;
 #[cfg(any(feature = "reqwest", target_family = "wasm"))]
 mod reqwest_client;
+mod response;
 pub(crate) mod telemetry;
 pub(crate) mod time;
 mod tls;
@@ -196,7 +196,7 @@ impl Exchange {
 /// The answer to one request.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Answer {
+pub struct TransportResponse {
     /// One reply a command; error replies are items.
     pub replies: Vec<Reply>,
     /// The server's new token.
@@ -209,7 +209,7 @@ pub struct Answer {
     pub status: Option<u16>,
 }
 
-impl Answer {
+impl TransportResponse {
     /// An answer with one reply for each command.
     pub fn new(replies: Vec<Reply>) -> Self {
         Self {
@@ -226,20 +226,20 @@ impl Answer {
 ///
 /// ```
 /// use restis::{Delivery, Error, ErrorKind, Redis, Reply, Result, prelude::*};
-/// use restis::transport::{Answer, BoxFuture, Exchange, Transport};
+/// use restis::transport::{TransportResponse, BoxFuture, Exchange, Transport};
 ///
 /// /// Answers `PONG` to every `PING`.
 /// #[derive(Debug)]
 /// struct Pong;
 ///
 /// impl Transport for Pong {
-///     fn execute<'a>(&'a self, exchange: &'a Exchange) -> BoxFuture<'a, Result<Answer>> {
+///     fn execute<'a>(&'a self, exchange: &'a Exchange) -> BoxFuture<'a, Result<TransportResponse>> {
 ///         let reply = |args: &restis::Args| match args.name() {
 ///             "PING" => Ok(Reply::Status("PONG".into())),
 ///             _ => Err(Error::new(ErrorKind::InvalidInput, Delivery::NotSent, "only PING")),
 ///         };
 ///         let replies = exchange.commands.iter().map(reply).collect::<Result<_>>();
-///         Box::pin(std::future::ready(replies.map(Answer::new)))
+///         Box::pin(std::future::ready(replies.map(TransportResponse::new)))
 ///     }
 /// }
 ///
@@ -258,7 +258,7 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// Returns as many replies as commands. An error says by its
     /// [`Delivery`](crate::Delivery) whether the commands can have run. Dropping the
     /// future abandons the exchange.
-    fn execute<'a>(&'a self, exchange: &'a Exchange) -> BoxFuture<'a, Result<Answer>>;
+    fn execute<'a>(&'a self, exchange: &'a Exchange) -> BoxFuture<'a, Result<TransportResponse>>;
 
     /// Whether a pipeline or transaction can carry this command without loss.
     fn can_batch(&self, _command: &Args) -> bool {

@@ -7,7 +7,7 @@ use tower_layer::Layer;
 
 use crate::{
     Error, Result,
-    ratelimit::{Decision, Query, RateLimiter, group_ipv6},
+    ratelimit::{Decision, RateLimitRequest, RateLimiter, group_ipv6},
     web::{
         problem::Refusal,
         ratelimit_headers::{self as headers, HeaderStyle},
@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// Who asks and at which cost, as a [`RateLimitLayer`] finds it in a request.
+/// KeyParts asks and at which cost, as a [`RateLimitLayer`] finds it in a request.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Subject {
@@ -58,7 +58,7 @@ impl Subject {
         }
     }
 
-    /// Whom the caller belongs to, for limits [per group](crate::ratelimit::Limit::per_group).
+    /// Sets the group that the caller belongs to, for limits [per group](crate::ratelimit::Limit::per_group).
     pub fn group(mut self, group: impl Into<Cow<'static, str>>) -> Self {
         self.group = Some(group.into());
         self
@@ -88,22 +88,22 @@ impl Subject {
         self
     }
 
-    /// The question to a limiter.
-    pub fn query(&self) -> Query<'_> {
-        let mut query = Query::new(&self.identifier).cost(self.cost);
+    /// The request for a decision.
+    pub fn request(&self) -> RateLimitRequest<'_> {
+        let mut request = RateLimitRequest::new(&self.identifier).cost(self.cost);
         if let Some(group) = &self.group {
-            query = query.group(group);
+            request = request.group(group);
         }
         if let Some(ip) = self.ip {
-            query = query.ip(ip);
+            request = request.ip(ip);
         }
         if let Some(user_agent) = &self.user_agent {
-            query = query.user_agent(user_agent);
+            request = request.user_agent(user_agent);
         }
         if let Some(country) = &self.country {
-            query = query.country(country);
+            request = request.country(country);
         }
-        query
+        request
     }
 }
 
@@ -191,13 +191,13 @@ impl RateLimitLayer {
         if subject.no_address && self.0.limiter.has_lists() {
             return Ok(self.0.limiter.denied());
         }
-        self.0.limiter.decide(subject.query()).await
+        self.0.limiter.decide(subject.request()).await
     }
 
     /// Writes the decision to the analytics, if the limiter has them, and looks after its deny list.
     pub async fn record(&self, subject: &Subject, decision: &Decision) {
         let (recorded, refreshed) = futures_util::future::join(
-            self.0.limiter.record(subject.query(), decision),
+            self.0.limiter.record(subject.request(), decision),
             self.0.limiter.refresh_deny_list(),
         )
         .await;

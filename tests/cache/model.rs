@@ -4,7 +4,7 @@ use super::*;
 use restis::{
     Result,
     cache::{Invalidated, Lifetime, Source},
-    transport::{Answer, BoxFuture, Exchange, Transport},
+    transport::{BoxFuture, Exchange, Transport, TransportResponse},
 };
 use std::{
     future::poll_fn,
@@ -82,7 +82,7 @@ impl Drop for Gate {
 struct Gated(EmbeddedTransport, Gates);
 
 impl Transport for Gated {
-    fn execute<'a>(&'a self, exchange: &'a Exchange) -> BoxFuture<'a, Result<Answer>> {
+    fn execute<'a>(&'a self, exchange: &'a Exchange) -> BoxFuture<'a, Result<TransportResponse>> {
         Box::pin(async move {
             self.1.pass().await;
             self.0.execute(exchange).await

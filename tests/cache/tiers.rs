@@ -3,7 +3,7 @@ use super::*;
 use restis::{
     Delivery, Error, ErrorKind, Result,
     cache::{Invalidated, Lifetime, Source},
-    transport::{Answer, BoxFuture, Exchange, Transport},
+    transport::{BoxFuture, Exchange, Transport, TransportResponse},
 };
 use std::sync::atomic::AtomicBool;
 
@@ -96,7 +96,7 @@ async fn many_reads_ask_for_what_is_not_held() {
 struct Switch(Arc<EmbeddedTransport>, Arc<AtomicBool>);
 
 impl Transport for Switch {
-    fn execute<'a>(&'a self, exchange: &'a Exchange) -> BoxFuture<'a, Result<Answer>> {
+    fn execute<'a>(&'a self, exchange: &'a Exchange) -> BoxFuture<'a, Result<TransportResponse>> {
         if self.1.load(Ordering::SeqCst) {
             let error = Error::new(ErrorKind::Connect, Delivery::NotSent, "out of reach");
             return Box::pin(async { Err(error) });

@@ -266,13 +266,13 @@ fn streams(p: &mut Pipeline) {
     let _ = p.xackdel("x", "g", RefPolicy::Acked, ["1-1"]);
     let _ = p.xautoclaim::<Reply>("x", "g", "c", &XAutoClaimOptions::new(0).count(1));
     let _ = p.xautoclaim_justid("x", "g", "c", &XAutoClaimOptions::new(0).start("0"));
-    let claim = XClaimOptions::new()
+    let claim = XClaimOptions::new(0, ["1-1"])
         .idle_ms(1)
         .retry_count(2)
         .force()
         .last_id("1-1");
-    let _ = p.xclaim::<Reply>("x", "g", "c", 0, ["1-1"], &claim);
-    let _ = p.xclaim_justid("x", "g", "c", 0, ["1-1"], &XClaimOptions::new().time_ms(1));
+    let _ = p.xclaim::<Reply>("x", "g", "c", &claim);
+    let _ = p.xclaim_justid("x", "g", "c", &XClaimOptions::new(0, ["1-1"]).time_ms(1));
     let all = XNackOptions::new().retry_count(2).force();
     let _ = p.xnack("x", "g", XNackMode::Fail, ["1-1"], &all);
     let _ = p.xdel("x", ["1-1"]);

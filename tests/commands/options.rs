@@ -159,7 +159,7 @@ fn streams(p: &mut Pipeline) {
         let _ = p.xackdel("x", "g", policy, ["1-1"]);
     }
     let _ = p.xautoclaim::<Reply>("x", "g", "c", &XAutoClaimOptions::new(0).start("0"));
-    let _ = p.xclaim::<Reply>("x", "g", "c", 0, ["1-1"], &XClaimOptions::new());
+    let _ = p.xclaim::<Reply>("x", "g", "c", &XClaimOptions::new(0, ["1-1"]));
     let _ = p.xpending_range("x", "g", ("-", "+", 10), &XPendingOptions::new());
     let _ = p.xrange::<Reply>("x", "-", "+", None);
     let _ = p.xrevrange::<Reply>("x", "+", "-", Some(5));

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use restis::{prelude::*, record::Record};
+use restis::{HashRecord, prelude::*};
 
 pub(crate) async fn every_form_of_a_geo_search_agrees(redis: &Redis) {
     let palermo = LonLat(13.361_389, 38.115_556);
@@ -182,17 +182,21 @@ pub(crate) async fn the_fields_of_an_entry_become_any_type(redis: &Redis) {
         .unwrap();
     let maps = redis.xrange::<HashMap<String, i64>>("x", "-", "+", None);
     assert_eq!(maps.await.unwrap()[1].fields["n"], 2);
-    let numbers = redis.xrevrange::<Record<Number>>("x", "+", "-", Some(1));
-    assert_eq!(numbers.await.unwrap()[0].fields, Record(Number { n: 2 }));
+    let numbers = redis.xrevrange::<HashRecord<Number>>("x", "+", "-", Some(1));
+    assert_eq!(
+        numbers.await.unwrap()[0].fields,
+        HashRecord(Number { n: 2 })
+    );
 
     redis.xgroup_create("x", "g", "0").await.unwrap();
     let all = redis.xreadgroup::<String, ()>("g", "c", [("x", ">")], None);
     assert_eq!(all.await.unwrap().unwrap()[0].entries.len(), 2);
     redis.xdel("x", ["1-1"]).await.unwrap();
-    let again = redis.xreadgroup::<String, Option<Record<Number>>>("g", "c", [("x", "0")], None);
+    let again =
+        redis.xreadgroup::<String, Option<HashRecord<Number>>>("g", "c", [("x", "0")], None);
     let again = &again.await.unwrap().unwrap()[0].entries;
     assert_eq!((&*again[0].id, &again[0].fields), ("1-1", &None));
-    assert_eq!(again[1].fields, Some(Record(Number { n: 2 })));
+    assert_eq!(again[1].fields, Some(HashRecord(Number { n: 2 })));
     let again = redis.xreadgroup::<String, Pairs<String, i64>>("g", "c", [("x", "0")], None);
     assert!(
         again.await.unwrap().unwrap()[0].entries[0]
@@ -216,12 +220,15 @@ pub(crate) async fn a_stream_is_told_in_full(redis: &Redis) {
         let read = redis.xreadgroup::<String, ()>("g", consumer, [("x", ">")], Some(count));
         assert!(read.await.unwrap().is_some());
     }
-    let short = redis.xinfo_stream::<Record<Number>>("x").await.unwrap();
+    let short = redis.xinfo_stream::<HashRecord<Number>>("x").await.unwrap();
     assert_eq!((short.length, short.groups), (3, 1));
     let last = short.last_entry.unwrap();
-    assert_eq!((&*last.id, last.fields), ("1-3", Record(Number { n: 3 })));
+    assert_eq!(
+        (&*last.id, last.fields),
+        ("1-3", HashRecord(Number { n: 3 }))
+    );
 
-    let full = redis.xinfo_stream_full::<Record<Number>>("x", Some(2));
+    let full = redis.xinfo_stream_full::<HashRecord<Number>>("x", Some(2));
     let full = full.await.unwrap();
     assert_eq!((full.length, &*full.last_generated_id), (3, "1-3"));
     let ids: Vec<&str> = full.entries.iter().map(|e| &*e.id).collect();
@@ -254,7 +261,7 @@ pub(crate) async fn iterators_find_every_page(redis: &Redis) {
     for n in 0..25 {
         redis.xadd("entries", [("n", n)]).await.unwrap();
     }
-    let back = redis.xrevrange_iter::<Record<Number>>("entries", "+", "-", 5);
+    let back = redis.xrevrange_iter::<HashRecord<Number>>("entries", "+", "-", 5);
     let back: Vec<i64> = back
         .all()
         .await

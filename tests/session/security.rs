@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, header};
 use restis::{
     Delivery, Error, ErrorKind, Redis,
     session::*,
-    transport::{Answer, BoxFuture, Exchange, Transport},
+    transport::{BoxFuture, Exchange, Transport, TransportResponse},
 };
 use std::{collections::HashSet, time::Duration};
 
@@ -628,7 +628,7 @@ async fn s26_what_is_signed_is_short_lived_and_no_copy_outlives_the_session() {
 struct Down;
 
 impl Transport for Down {
-    fn execute<'a>(&'a self, _: &'a Exchange) -> BoxFuture<'a, restis::Result<Answer>> {
+    fn execute<'a>(&'a self, _: &'a Exchange) -> BoxFuture<'a, restis::Result<TransportResponse>> {
         Box::pin(async {
             Err(Error::new(
                 ErrorKind::Unauthorized,

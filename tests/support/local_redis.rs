@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use restis::{
     Delivery, Error, ErrorKind, Redis, Reply, Result, ServerError,
-    transport::{Answer, BoxFuture, Exchange, Mode, Transport},
+    transport::{BoxFuture, Exchange, Mode, Transport, TransportResponse},
 };
 use std::{
     io::{BufRead, BufReader},
@@ -145,7 +145,7 @@ fn broken(e: &std::io::Error) -> Error {
 }
 
 impl Transport for LocalTransport {
-    fn execute<'a>(&'a self, exchange: &'a Exchange) -> BoxFuture<'a, Result<Answer>> {
+    fn execute<'a>(&'a self, exchange: &'a Exchange) -> BoxFuture<'a, Result<TransportResponse>> {
         Box::pin(async move {
             let idle = self.idle.lock().unwrap().pop();
             let mut stream = if let Some(stream) = idle {
@@ -156,7 +156,7 @@ impl Transport for LocalTransport {
             };
             let replies = talk(&mut stream, exchange).await.map_err(|e| broken(&e))?;
             self.idle.lock().unwrap().push(stream);
-            Ok(Answer::new(replies))
+            Ok(TransportResponse::new(replies))
         })
     }
 }

@@ -23,7 +23,9 @@ use std::sync::{
 
 use restis::{
     Redis, Result,
-    transport::{Answer, BoxFuture, Exchange, Mode, Transport, embedded::EmbeddedTransport},
+    transport::{
+        BoxFuture, Exchange, Mode, Transport, TransportResponse, embedded::EmbeddedTransport,
+    },
 };
 use restis_engine::{Engine, Options};
 
@@ -89,7 +91,7 @@ struct Counting {
 }
 
 impl Transport for Counting {
-    fn execute<'a>(&'a self, exchange: &'a Exchange) -> BoxFuture<'a, Result<Answer>> {
+    fn execute<'a>(&'a self, exchange: &'a Exchange) -> BoxFuture<'a, Result<TransportResponse>> {
         let counts = &self.counts.0;
         counts.requests.fetch_add(1, Ordering::SeqCst);
         counts

@@ -18,7 +18,7 @@ use axum::{
 };
 use http::{HeaderMap, StatusCode, header};
 use restis::Error;
-use restis::ratelimit::{Decision, Limit, Query, RateLimiter, Reason, Usage};
+use restis::ratelimit::{Decision, Limit, RateLimitRequest, RateLimiter, Reason, Usage};
 use restis::web::{
     Refusal,
     ratelimit_headers::{self as headers, HeaderStyle},
@@ -138,7 +138,7 @@ fn reason(reason: Reason) -> &'static str {
         Reason::AllowList => "allow_list",
         Reason::Unavailable => "unavailable",
         Reason::Local => "local",
-        Reason::Ahead => "ahead",
+        Reason::Reserved => "ahead",
         _ => "limit",
     }
 }
@@ -220,7 +220,7 @@ async fn check(
     let answer = answer(policy, limiter, &decision, style);
     let limiter = limiter.clone();
     deferred.push(async move {
-        let mut query = Query::new(&body.identifier);
+        let mut query = RateLimitRequest::new(&body.identifier);
         if let Some(organisation) = &body.organisation {
             query = query.organisation(organisation);
         }
@@ -353,12 +353,12 @@ fn require_group(limiter: &RateLimiter, organisation: Option<&str>) -> Result<()
 }
 
 /// Whom a question is about: the same identifier in two organisations is two.
-fn subject<'a>(organisation: Option<&'a str>, identifier: &'a str) -> Result<Query<'a>> {
+fn subject<'a>(organisation: Option<&'a str>, identifier: &'a str) -> Result<RateLimitRequest<'a>> {
     if identifier.is_empty() || identifier.len() > 4096 {
         return Err(Problem::invalid("`identifier` has 1 to 4096 bytes"));
     }
     extract::organisation(organisation)?;
-    let query = Query::new(identifier);
+    let query = RateLimitRequest::new(identifier);
     Ok(organisation.map_or(query, |name| query.organisation(name)))
 }
 

@@ -18,7 +18,7 @@ use crate::{
         reply::Reply,
     },
     transport::{
-        Answer, Exchange, Mode,
+        Exchange, Mode, TransportResponse,
         time::{self, Instant},
     },
 };
@@ -191,7 +191,7 @@ impl Tries<'_> {
     }
 
     /// The answer, or a timeout once every caller has given up.
-    async fn answer(&self, exchange: &Exchange) -> Result<Answer> {
+    async fn answer(&self, exchange: &Exchange) -> Result<TransportResponse> {
         let mut execute = self.core.shared.transport.execute(exchange);
         std::future::poll_fn(|cx| {
             if self.calls.is_expired() {
@@ -365,7 +365,7 @@ fn refused_for_upgrade(replies: &[Reply]) -> bool {
 }
 
 /// Tells the breaker: a server that answers anything of its own is not down.
-fn settle(permit: Permit<'_>, answer: &Result<Answer>) {
+fn settle(permit: Permit<'_>, answer: &Result<TransportResponse>) {
     match answer {
         Ok(_) => permit.success(),
         Err(e) => match e.kind() {

@@ -233,7 +233,7 @@ mod tests {
     use super::*;
     use crate::{
         Redis, Script,
-        transport::{Answer, BoxFuture, Exchange, Transport},
+        transport::{BoxFuture, Exchange, Transport, TransportResponse},
     };
 
     static PAIRS: Script = Script::new("pairs");
@@ -258,7 +258,10 @@ mod tests {
     }
 
     impl Transport for Server {
-        fn execute<'a>(&'a self, exchange: &'a Exchange) -> BoxFuture<'a, Result<Answer>> {
+        fn execute<'a>(
+            &'a self,
+            exchange: &'a Exchange,
+        ) -> BoxFuture<'a, Result<TransportResponse>> {
             let texts = |call: &Args| -> Vec<String> {
                 let each = call.iter().skip(2);
                 each.map(|a| String::from_utf8_lossy(a).into_owned())
@@ -284,7 +287,7 @@ mod tests {
                 .lock()
                 .unwrap()
                 .extend(calls.iter().map(|call| call[1..].to_vec()));
-            Box::pin(std::future::ready(Ok(Answer {
+            Box::pin(std::future::ready(Ok(TransportResponse {
                 replies,
                 sync_token: None,
                 request_bytes: 0,

@@ -17,7 +17,7 @@ use std::{
 use super::*;
 use crate::{
     Redis,
-    transport::{Answer, BoxFuture, Exchange},
+    transport::{BoxFuture, Exchange, TransportResponse},
 };
 
 /// Answers when told to; every command is answered with its second argument.
@@ -83,7 +83,7 @@ impl Manual {
 }
 
 impl Transport for Manual {
-    fn execute<'a>(&'a self, exchange: &'a Exchange) -> BoxFuture<'a, Result<Answer>> {
+    fn execute<'a>(&'a self, exchange: &'a Exchange) -> BoxFuture<'a, Result<TransportResponse>> {
         let text = |args: &Args| String::from_utf8(args.get(1).unwrap().to_vec()).unwrap();
         let commands: Vec<_> = exchange.commands.iter().map(text).collect();
         let mut exchanges = self.0.lock().unwrap();
@@ -107,7 +107,7 @@ struct Answering {
 }
 
 impl Future for Answering {
-    type Output = Result<Answer>;
+    type Output = Result<TransportResponse>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut exchanges = self.of.0.lock().unwrap();
@@ -119,7 +119,7 @@ impl Future for Answering {
         exchange.state = ExchangeState::Answered;
         let reply = |c: &String| Reply::Bulk(c.clone().into());
         let replies = exchange.commands.iter().map(reply).collect();
-        Poll::Ready(Ok(Answer {
+        Poll::Ready(Ok(TransportResponse {
             replies,
             sync_token: None,
             request_bytes: 0,
@@ -571,7 +571,7 @@ impl Distant {
 }
 
 impl Transport for Distant {
-    fn execute<'a>(&'a self, exchange: &'a Exchange) -> BoxFuture<'a, Result<Answer>> {
+    fn execute<'a>(&'a self, exchange: &'a Exchange) -> BoxFuture<'a, Result<TransportResponse>> {
         Box::pin(async move {
             {
                 let mut counts = self.counts.lock().unwrap();
@@ -586,7 +586,7 @@ impl Transport for Distant {
             }
             self.counts.lock().unwrap().in_flight -= 1;
             let replies = exchange.commands.iter().map(|_| Reply::Nil);
-            Ok(Answer::new(replies.collect()))
+            Ok(TransportResponse::new(replies.collect()))
         })
     }
 }

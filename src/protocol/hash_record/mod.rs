@@ -12,22 +12,22 @@ mod write;
 /// A struct that is stored as a hash; numbers and booleans as text, bytes as they are.
 ///
 /// ```no_run
-/// # use restis::{prelude::*, record::Record};
+/// # use restis::{HashRecord, Json, prelude::*};
 /// #[derive(serde::Serialize, serde::Deserialize)]
 /// struct User { name: String, visits: u64, email: Option<String>, roles: Json<Vec<String>> }
 ///
 /// # async fn example(redis: &Redis, user: User) -> restis::Result<()> {
-/// redis.hset("user:1", Record(&user).fields()?).await?;
-/// let user: Option<Record<User>> = redis.hgetall("user:1").await?;
+/// redis.hset("user:1", HashRecord(&user).fields()?).await?;
+/// let user: Option<HashRecord<User>> = redis.hgetall("user:1").await?;
 /// # let _ = user; Ok(())
 /// # }
 /// ```
 ///
 /// As an `Option` a missing key is `None`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Record<T>(pub T);
+pub struct HashRecord<T>(pub T);
 
-impl<T: Serialize> Record<T> {
+impl<T: Serialize> HashRecord<T> {
     /// The fields to store; `None` fields are left out.
     ///
     /// # Errors
@@ -38,7 +38,7 @@ impl<T: Serialize> Record<T> {
     }
 }
 
-impl<T: DeserializeOwned> FromReply for Record<T> {
+impl<T: DeserializeOwned> FromReply for HashRecord<T> {
     fn from_reply(reply: Reply) -> Result<Self> {
         let Pairs(fields) = Pairs::<String, Reply>::from_reply(reply)?;
         read::value(fields).map(Self)
@@ -129,29 +129,35 @@ mod tests {
                 letter: '\n',
                 bytes: (0..=255).collect(),
             };
-            let fields = Record(&odd).fields().unwrap();
-            assert_eq!(Record::from_reply(reply(fields)).unwrap(), Record(odd));
+            let fields = HashRecord(&odd).fields().unwrap();
+            assert_eq!(
+                HashRecord::from_reply(reply(fields)).unwrap(),
+                HashRecord(odd)
+            );
         }
         let odd = Odd {
             double: f64::NAN,
             ..Odd::default()
         };
-        let fields = Record(&odd).fields().unwrap();
-        let Record(back): Record<Odd> = Record::from_reply(reply(fields)).unwrap();
+        let fields = HashRecord(&odd).fields().unwrap();
+        let HashRecord(back): HashRecord<Odd> = HashRecord::from_reply(reply(fields)).unwrap();
         assert!(back.double.is_nan());
         let keys: std::collections::BTreeMap<_, _> = [(1, true), (-2, false)].into();
-        let fields = Record(&keys).fields().unwrap();
-        assert_eq!(Record::from_reply(reply(fields)).unwrap(), Record(keys));
+        let fields = HashRecord(&keys).fields().unwrap();
+        assert_eq!(
+            HashRecord::from_reply(reply(fields)).unwrap(),
+            HashRecord(keys)
+        );
     }
 
     #[test]
     fn a_missing_hash_is_no_record() {
-        type Maybe = Option<Record<Odd>>;
+        type Maybe = Option<HashRecord<Odd>>;
         assert_eq!(Maybe::from_reply(reply(Vec::new())).unwrap(), None);
         assert_eq!(Maybe::from_reply(Reply::Nil).unwrap(), None);
         let some = Maybe::from_reply(reply(vec![("x".into(), Vec::new())])).unwrap();
-        assert_eq!(some, Some(Record(Odd::default())));
-        let mut fields = Record(Odd::default()).fields().unwrap();
+        assert_eq!(some, Some(HashRecord(Odd::default())));
+        let mut fields = HashRecord(Odd::default()).fields().unwrap();
         fields.iter_mut().find(|(n, _)| n == "floats").unwrap().1 = b"[1,\"S3CRET\"]".to_vec();
         let told = Maybe::from_reply(reply(fields)).unwrap_err().to_string();
         let wanted = "cannot decode reply at floats: expected JSON of the type at [1]";
@@ -181,9 +187,12 @@ mod tests {
 
     #[test]
     fn a_struct_survives_the_hash() {
-        let mut fields = Record(user()).fields().unwrap();
+        let mut fields = HashRecord(user()).fields().unwrap();
         fields.push(("unknown".into(), "ignored".into()));
-        assert_eq!(Record::<User>::from_reply(reply(fields)).unwrap().0, user());
+        assert_eq!(
+            HashRecord::<User>::from_reply(reply(fields)).unwrap().0,
+            user()
+        );
     }
 
     #[test]
@@ -193,14 +202,14 @@ mod tests {
             ("admin", "S3CRET"),
             ("role", "S3CRET"),
         ] {
-            let mut fields = Record(user()).fields().unwrap();
+            let mut fields = HashRecord(user()).fields().unwrap();
             fields.iter_mut().find(|(n, _)| n == field).unwrap().1 = value.into();
-            let text = Record::<User>::from_reply(reply(fields))
+            let text = HashRecord::<User>::from_reply(reply(fields))
                 .unwrap_err()
                 .to_string();
             assert!(text.contains(field) && !text.contains("S3CRET"), "{text}");
         }
-        let text = Record::<User>::from_reply(reply(Vec::new()))
+        let text = HashRecord::<User>::from_reply(reply(Vec::new()))
             .unwrap_err()
             .to_string();
         assert!(text.contains("`name` is missing"), "{text}");
@@ -209,9 +218,9 @@ mod tests {
     #[test]
     fn nested_values_are_refused() {
         let nested: std::collections::BTreeMap<_, _> = [("list", vec![1])].into();
-        let told = Record(nested).fields().unwrap_err().to_string();
+        let told = HashRecord(nested).fields().unwrap_err().to_string();
         let wanted = "invalid input: field `list` is not a plain value; store it as Json";
         assert_eq!(told, wanted);
-        assert!(Record(5).fields().is_err());
+        assert!(HashRecord(5).fields().is_err());
     }
 }

@@ -1,19 +1,19 @@
-//! Permits taken ahead of their use.
+//! Reservations: permits taken from the store before they are needed.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::generations::Generations;
+use super::{decision::LimitState, generations::Generations};
 
 /// Permits that the store has already counted and this process may still hand out.
 #[derive(Debug)]
-pub(super) struct Advance {
+pub(super) struct Reservations {
     permits: u64,
-    held: Mutex<Generations<Held>>,
+    held: Mutex<Generations<Reservation>>,
 }
 
 /// What is held for one identifier.
 #[derive(Debug, Clone, Copy, Default)]
-struct Held {
+struct Reservation {
     permits: u64,
     /// What the store had left beside them.
     beyond: u64,
@@ -24,15 +24,7 @@ struct Held {
     ends_ms: u64,
 }
 
-/// A permit that was handed out without asking.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Spent {
-    pub(super) limit: u64,
-    pub(super) remaining: u64,
-    pub(super) reset_ms: u64,
-}
-
-impl Advance {
+impl Reservations {
     /// Takes so many at a time, for as many identifiers as there is room.
     pub(super) fn new(permits: u64, capacity: usize) -> Self {
         Self {
@@ -41,7 +33,7 @@ impl Advance {
         }
     }
 
-    fn held(&self) -> MutexGuard<'_, Generations<Held>> {
+    fn held(&self) -> MutexGuard<'_, Generations<Reservation>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -51,7 +43,7 @@ impl Advance {
     }
 
     /// Hands out what is held, if it is enough and its window lasts.
-    pub(super) fn spend(&self, identifier: &str, cost: u64, now_ms: u64) -> Option<Spent> {
+    pub(super) fn take(&self, identifier: &str, cost: u64, now_ms: u64) -> Option<LimitState> {
         let mut all = self.held();
         let held = all.get(identifier)?;
         if held.ends_ms <= now_ms {
@@ -59,10 +51,11 @@ impl Advance {
             return None;
         }
         held.permits = held.permits.checked_sub(cost)?;
-        Some(Spent {
+        Some(LimitState {
             limit: held.limit,
             remaining: held.beyond + held.permits,
             reset_ms: held.ends_ms,
+            exceeded: false,
         })
     }
 
@@ -74,15 +67,21 @@ impl Advance {
     }
 
     /// Keeps what was taken beyond the cost, and says what is left in all.
-    pub(super) fn keep(&self, identifier: &str, permits: u64, store: &Spent, ends_ms: u64) -> u64 {
+    pub(super) fn keep(
+        &self,
+        identifier: &str,
+        permits: u64,
+        store: &LimitState,
+        ends_ms: u64,
+    ) -> u64 {
         let mut all = self.held();
-        let held = all.get_or_insert(identifier, Held::default);
+        let held = all.get_or_insert(identifier, Reservation::default);
         let still = if held.reset_ms == store.reset_ms {
             held.permits
         } else {
             0
         };
-        *held = Held {
+        *held = Reservation {
             permits: still + permits,
             beyond: store.remaining,
             limit: store.limit,
@@ -112,38 +111,42 @@ impl Advance {
 mod tests {
     use super::*;
 
-    fn store(remaining: u64) -> Spent {
-        Spent {
+    fn store(remaining: u64) -> LimitState {
+        LimitState {
             limit: 10,
             remaining,
             reset_ms: 100,
+            exceeded: false,
         }
     }
 
     #[test]
     fn what_is_held_is_handed_out_once_and_ends_with_its_window() {
-        let advance = Advance::new(3, 8);
-        assert_eq!(advance.spend("a", 1, 0), None);
-        assert_eq!(advance.keep("a", 2, &store(7), 100), 9);
-        assert_eq!(advance.spend("a", 3, 0), None);
-        assert_eq!(advance.spend("a", 1, 0), Some(store(8)));
+        let reservations = Reservations::new(3, 8);
+        assert_eq!(reservations.take("a", 1, 0), None);
+        assert_eq!(reservations.keep("a", 2, &store(7), 100), 9);
+        assert_eq!(reservations.take("a", 3, 0), None);
+        assert_eq!(reservations.take("a", 1, 0), Some(store(8)));
         assert_eq!(
-            (advance.held_by("a", 99), advance.held_by("a", 100)),
+            (
+                reservations.held_by("a", 99),
+                reservations.held_by("a", 100)
+            ),
             (1, 0)
         );
-        assert_eq!(advance.spend("a", 1, 99), Some(store(7)));
-        assert_eq!(advance.spend("a", 1, 99), None);
-        advance.keep("a", 2, &store(4), 100);
-        assert_eq!(advance.spend("a", 1, 100), None);
+        assert_eq!(reservations.take("a", 1, 99), Some(store(7)));
+        assert_eq!(reservations.take("a", 1, 99), None);
+        reservations.keep("a", 2, &store(4), 100);
+        assert_eq!(reservations.take("a", 1, 100), None);
     }
 
     #[test]
     fn what_is_left_is_given_back_once() {
-        let advance = Advance::new(3, 8);
-        advance.keep("a", 2, &store(7), 100);
-        advance.keep("b", 1, &store(7), 100);
-        advance.forget("b");
-        assert_eq!(advance.take_all(99), [("a".into(), 2)]);
-        assert!(advance.take_all(99).is_empty());
+        let reservations = Reservations::new(3, 8);
+        reservations.keep("a", 2, &store(7), 100);
+        reservations.keep("b", 1, &store(7), 100);
+        reservations.forget("b");
+        assert_eq!(reservations.take_all(99), [("a".into(), 2)]);
+        assert!(reservations.take_all(99).is_empty());
     }
 }

@@ -1,15 +1,15 @@
-//! The question to the store: one script call a decision.
+//! Decides in the store: one script call for each decision.
 
 use std::borrow::Cow;
 
 use super::{
     decision::{Decision, LimitState, Reason},
-    identifier::twin_part,
+    identifier::numbered_part,
     limit::{EXACT, Kind, Limit},
-    limiter::{RateLimiter, Who},
+    limiter::{KeyParts, RateLimiter},
     lists::{self, Members},
     policy::ClockSource,
-    query::Query,
+    request::RateLimitRequest,
 };
 use crate::{Error, FromReply, Reply, Result, Script, script::ScriptCall};
 
@@ -57,7 +57,7 @@ impl RateLimiter {
         keys: &mut Vec<String>,
     ) {
         let prefix = &self.0.prefix;
-        let id = twin_part(id, limit.twins);
+        let id = numbered_part(id, limit.ordinal);
         match limit.kind {
             Kind::Fixed | Kind::Sliding if base => keys.push(format!("{prefix}:{id}")),
             Kind::Fixed => keys.push(format!("{prefix}:{id}:{}", now / limit.window_ms)),
@@ -77,26 +77,28 @@ impl RateLimiter {
         }
     }
 
-    /// Asks for a cost, or for as much as there is from `cost` to `most`.
-    pub(super) async fn ask(
+    /// Runs one operation on the counters of a request.
+    pub(super) async fn decide_in_store(
         &self,
-        who: Who<'_>,
-        ask: Ask,
-        query: Option<&Query<'_>>,
+        parts: KeyParts<'_>,
+        operation: Operation,
+        request: Option<&RateLimitRequest<'_>>,
         now: u64,
     ) -> Result<Decision> {
-        if let Some((limit, cost)) = self.one_window(ask) {
-            let call = self.window_call(limit, who.of(limit), cost, now);
+        if let Some((limit, cost)) = self.one_window(operation) {
+            let call = self.window_call(limit, parts.of(limit), cost, now);
             let reply = self.run(call).await?;
             return self.read_window(limit, cost, now, reply);
         }
-        let members = match query {
-            Some(query) if self.0.policy.protection => lists::members(query),
+        let members = match request {
+            Some(request) if self.0.policy.protection => lists::members(request),
             _ => Members::default(),
         };
         let mut at = now;
         for _ in 0..PERIODS {
-            let reply: Vec<i64> = self.run(self.limit_call(who, ask, &members, at)).await?;
+            let reply: Vec<i64> = self
+                .run(self.limit_call(parts, operation, &members, at))
+                .await?;
             match reply[..] {
                 [OTHER_PERIOD, server] => at = unsigned(server),
                 _ => return self.read(&reply, &members.all),
@@ -106,12 +108,12 @@ impl RateLimiter {
     }
 
     /// One window, a cost that it can hold and nothing else to look up: most decisions.
-    fn one_window(&self, ask: Ask) -> Option<(&Limit, u64)> {
+    fn one_window(&self, operation: Operation) -> Option<(&Limit, u64)> {
         let more = self.0.policy.clock == ClockSource::Server
             || self.0.policy.dynamic
             || self.0.policy.protection;
-        match (&self.0.policy.limits[..], ask) {
-            ([limit], Ask::Take(cost @ 1.., most))
+        match (&self.0.policy.limits[..], operation) {
+            ([limit], Operation::Take(cost @ 1.., most))
                 if matches!(limit.kind, Kind::Fixed | Kind::Sliding)
                     && cost == most
                     && !more
@@ -144,8 +146,8 @@ impl RateLimiter {
 
     fn limit_call(
         &self,
-        who: Who<'_>,
-        ask: Ask,
+        parts: KeyParts<'_>,
+        operation: Operation,
         members: &Members<'_>,
         now: u64,
     ) -> ScriptCall<'static> {
@@ -156,17 +158,17 @@ impl RateLimiter {
             &LIMIT
         };
         let mut keys = Vec::with_capacity(self.0.policy.limits.len() * 2 + 2);
-        let (what, cost, most) = match ask {
-            Ask::Take(cost, most) => ("take", signed(cost), signed(most)),
-            Ask::Peek => ("peek", 1, 1),
-            Ask::GiveBack(cost) => ("take", -signed(cost), -signed(cost)),
+        let (what, cost, most) = match operation {
+            Operation::Take(cost, most) => ("take", signed(cost), signed(most)),
+            Operation::Peek => ("peek", 1, 1),
+            Operation::Refund(cost) => ("take", -signed(cost), -signed(cost)),
         };
         let (members, allowing) = (&members.all, members.allowing);
         let call = script.call().arg(what).arg(members.len()).arg(allowing);
         let mut call = call.arg(self.0.policy.limits.len());
         let overrides = u64::from(self.0.policy.dynamic) * 2;
         for limit in &self.0.policy.limits {
-            let id = who.of(limit);
+            let id = parts.of(limit);
             self.counters(limit, id, now, server, &mut keys);
             let (window, rate) = match limit.kind {
                 Kind::Calendar(calendar) => (calendar.period(now).1, calendar.start(now)),
@@ -272,14 +274,15 @@ impl RateLimiter {
     }
 }
 
-/// What is asked of the store.
+/// What a call does with the counters.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Ask {
-    /// To take so much at least, and so much at most.
+pub(super) enum Operation {
+    /// Takes the first amount at least and the second at most.
     Take(u64, u64),
-    /// What a cost of 1 would find.
+    /// Judges a cost of 1 and takes nothing.
     Peek,
-    GiveBack(u64),
+    /// Gives an amount back.
+    Refund(u64),
 }
 
 fn signed(n: u64) -> i64 {

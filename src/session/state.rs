@@ -100,9 +100,9 @@ pub(crate) struct Core {
     pub(crate) network: Option<String>,
 }
 
-/// What a stored record is.
+/// What the store holds under a session's key.
 #[derive(Debug)]
-pub(crate) enum Record {
+pub(crate) enum SessionState {
     Live(Core, BTreeMap<String, String>),
     /// The identifier was rotated; `grace_end_ms` 0 = it died at once.
     Moved {
@@ -113,7 +113,7 @@ pub(crate) enum Record {
     Missing,
 }
 
-impl Record {
+impl SessionState {
     pub(crate) fn parse(mut fields: BTreeMap<String, String>) -> Result<Self> {
         if fields.is_empty() {
             return Ok(Self::Missing);
