@@ -104,6 +104,12 @@ pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Pro
         Some(quoted) => unquoted(quoted).ok_or_else(|| {
             Problem::invalid("`Idempotency-Key` begins with a quote, but is no quoted string")
         })?,
+        // Gateways join two lines so.
+        None if text.contains(',') => {
+            return Err(Problem::invalid(
+                "`Idempotency-Key` is one key: write one with a comma in quotes",
+            ));
+        }
         None => text.to_owned(),
     };
     if (1..=256).contains(&key.len()) {

@@ -1,110 +1,29 @@
-//! What differs between the platforms, and how the built binary makes it the same: encoded bodies,
-//! cookies, stages in paths, addresses, work after the answer, and the end.
+//! What differs between the platforms, and how the built binary makes it the same: cookies, identifiers in paths,
+//! addresses, work after the answer, and the end.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![cfg(unix)]
 
 mod support;
 
 use axum::{Router, body::Bytes, extract::State, response::IntoResponse, routing::any};
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use futures_util::FutureExt as _;
 use http::{HeaderMap, Uri};
-use restis::{
-    Clock as _, SystemClock,
-    session::{Assertion, AssertionKeys},
-};
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
-use support::{App, SERVICE_TOKEN, free_port, http, lambda, store, vercel::FakeVercel};
+use support::{
+    free_port, http, lambda,
+    platform::{
+        CHECK, LOGIN_SECRET, POLICIES, SECRET, bearer, command, encoded, encoded_login, in_plural,
+        login, networks, on_lambda, start, without_setting,
+    },
+    store,
+    vercel::FakeVercel,
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
     sync::{Semaphore, mpsc},
 };
-
-const POLICIES: &str =
-    r#"{"default":{"algorithm":"sliding-window","limit":100,"window":"1m","analytics":true}}"#;
-const SECRET: &str = "a secret of the tests that is long enough";
-const LOGIN_SECRET: &str = "a secret that signs logins of the tests";
-const CHECK: &str = r#"{"identifier":"alice"}"#;
-
-/// The variables of a Lambda function, those of the service among them.
-fn on_lambda(api: &lambda::FakeLambda) -> Vec<(&'static str, String)> {
-    let fixed = [
-        ("AWS_LAMBDA_FUNCTION_NAME", "app"),
-        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
-        ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
-        ("AWS_LAMBDA_LOG_STREAM_NAME", "log"),
-        ("AWS_LAMBDA_LOG_GROUP_NAME", "log"),
-        ("AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH", "true"),
-        ("RATE_LIMIT_POLICIES", POLICIES),
-        ("SESSION_SECRETS", SECRET),
-        ("SESSION_LOGIN_SECRETS", LOGIN_SECRET),
-    ];
-    let mut vars = vec![("AWS_LAMBDA_RUNTIME_API", api.address.to_string())];
-    vars.extend(fixed.map(|(name, value)| (name, value.to_owned())));
-    vars
-}
-
-fn start(store: &str, vars: &[(&'static str, String)]) -> App {
-    let vars: Vec<_> = vars.iter().map(|(n, v)| (*n, v.as_str())).collect();
-    App::start(store, &vars)
-}
-
-fn bearer() -> String {
-    format!("Bearer {SERVICE_TOKEN}")
-}
-
-/// A POST of JSON as a platform hands it over: its body in base64.
-fn encoded(body: &str) -> Value {
-    json!({
-        "headers": { "authorization": bearer(), "content-type": "application/json" },
-        "body": STANDARD.encode(body), "isBase64Encoded": true
-    })
-}
-
-/// What a browser signs in with, once.
-fn login() -> String {
-    let keys = AssertionKeys::new([LOGIN_SECRET]).unwrap();
-    let now = SystemClock::new().now_ms();
-    let assertion = keys.sign(&Assertion::user("ada").unwrap(), now);
-    json!({ "assertion": assertion }).to_string()
-}
-
-/// The same as a platform hands it over.
-fn encoded_login() -> Value {
-    let mut login = encoded(&login());
-    let headers = json!({ "content-type": "application/json", "sec-fetch-site": "same-origin" });
-    login["headers"] = headers;
-    login
-}
-
-/// A load balancer names headers in the plural only.
-fn in_plural(extra: &Value) -> Value {
-    let mut extra = extra.clone();
-    let headers = extra.as_object_mut().unwrap().remove("headers").unwrap();
-    let each = headers.as_object().unwrap().iter();
-    let each = each.map(|(name, value)| (name.clone(), json!([value])));
-    extra["multiValueHeaders"] = each.collect::<serde_json::Map<_, _>>().into();
-    extra
-}
-
-#[tokio::test]
-async fn bodies_in_base64_are_understood_from_every_event() {
-    let store = store();
-    let mut api = lambda::FakeLambda::start().await;
-    let _app = start(store.url(), &on_lambda(&api));
-    let check = encoded(CHECK);
-    for event in [
-        lambda::v2("POST", "/api/ratelimit", "", &check),
-        lambda::v1("POST", "/api/ratelimit", &check),
-        lambda::alb("POST", "/api/ratelimit", &in_plural(&check)),
-    ] {
-        let answer = api.invoke_buffered(event).await;
-        assert_eq!(answer["statusCode"], 200, "{answer}");
-        assert_eq!(answer["isBase64Encoded"], false);
-    }
-}
 
 #[tokio::test]
 async fn cookies_and_addresses_survive_every_event() {
@@ -139,29 +58,6 @@ async fn cookies_and_addresses_survive_every_event() {
     assert_eq!(body.as_array().unwrap().len(), 3, "{body}");
     // The address that AWS saw, not what the client claims.
     assert_eq!(networks(&store).await, ["203.0.113.0/24"; 3]);
-}
-
-/// The networks that the sessions in the store came from.
-async fn networks(store: &restis_server::Running) -> Vec<String> {
-    let mut networks = Vec::new();
-    let keys = command(store, &json!(["KEYS", "*"])).await;
-    for key in keys.as_array().unwrap() {
-        let fields = command(store, &json!(["HGETALL", key])).await;
-        // Keys of other kinds answer with an error.
-        let fields = fields.as_array().into_iter().flatten();
-        let fields = fields.filter_map(Value::as_str);
-        networks.extend(fields.filter(|f| f.ends_with(".0/24")).map(str::to_owned));
-    }
-    networks
-}
-
-async fn command(store: &restis_server::Running, command: &Value) -> Value {
-    let request = http()
-        .post(store.url())
-        .header("authorization", "Bearer TOKEN");
-    let answer = request.body(command.to_string()).send().await.unwrap();
-    let mut answer: Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
-    answer["result"].take()
 }
 
 #[tokio::test]
@@ -353,126 +249,6 @@ async fn an_identifier_never_reaches_another_route_on_lambda() {
     let answer = api.invoke_buffered(event).await;
     let sessions: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
     assert_eq!(sessions.as_array().unwrap().len(), 1, "{answer}");
-}
-
-/// A function whose stage only its events tell.
-fn without_setting(api: &lambda::FakeLambda) -> Vec<(&'static str, String)> {
-    let mut vars = on_lambda(api);
-    vars.retain(|(name, _)| *name != "AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH");
-    vars
-}
-
-#[tokio::test]
-async fn a_stage_is_no_part_of_the_path() {
-    let store = store();
-    for set in [true, false] {
-        let mut api = lambda::FakeLambda::start().await;
-        let vars = if set {
-            on_lambda(&api)
-        } else {
-            without_setting(&api)
-        };
-        let _app = start(store.url(), &vars);
-        for stage in ["prod", "$default", "api", "v1.2"] {
-            let context = json!({ "requestContext": { "stage": stage } });
-            let v1 = lambda::v1("GET", "/api/health", &context);
-            let path = match stage {
-                "$default" => "/api/health".to_owned(),
-                stage => format!("/{stage}/api/health"),
-            };
-            let v2 = lambda::v2("GET", &path, "hours=1", &context);
-            // A domain of one's own has no stage in its paths.
-            let domain = lambda::v2("GET", "/api/health", "", &context);
-            for event in [v1, v2, domain] {
-                let answer = api.invoke_buffered(event.clone()).await;
-                assert_eq!(answer["statusCode"], 200, "{event}: {answer}");
-            }
-        }
-    }
-}
-
-#[tokio::test]
-async fn queries_are_the_same_from_every_event() {
-    let store = store();
-    let mut api = lambda::FakeLambda::start().await;
-    let _app = start(store.url(), &without_setting(&api));
-    let identifier = "a&policy=x+ %2B%?#é";
-    let encoded_once = "a%26policy%3Dx%2B%20%252B%25%3F%23%C3%A9";
-    let check = encoded(&json!({ "identifier": identifier }).to_string());
-    let answer = api
-        .invoke_buffered(lambda::v1("POST", "/api/ratelimit", &check))
-        .await;
-    assert_eq!(answer["statusCode"], 200, "{answer}");
-    // Gateways decode the values of their maps, load balancers do not.
-    let with = |name: &str, values: Value| {
-        let mut extra = json!({ "headers": { "authorization": bearer() } });
-        extra["multiValueQueryStringParameters"] = json!({ name: values });
-        extra
-    };
-    let path = "/api/ratelimit";
-    for event in [
-        lambda::v1("GET", path, &with("identifier", json!([identifier]))),
-        lambda::alb(
-            "GET",
-            path,
-            &in_plural(&with("identifier", json!([encoded_once]))),
-        ),
-        lambda::v2(
-            "GET",
-            path,
-            &format!("identifier={encoded_once}"),
-            &with("x", json!([])),
-        ),
-    ] {
-        let answer = api.invoke_buffered(event).await;
-        let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
-        assert_eq!(
-            (&answer["statusCode"], &body["remaining"]),
-            (&json!(200), &json!(99)),
-            "{answer}"
-        );
-    }
-    let path = "/api/events/history";
-    for event in [
-        lambda::v1("GET", path, &with("type", json!(["a", "b"]))),
-        lambda::alb("GET", path, &in_plural(&with("type", json!(["a", "b"])))),
-        lambda::v2("GET", path, "type=a&type=b", &with("x", json!([]))),
-    ] {
-        let answer = api.invoke_buffered(event).await;
-        assert_eq!(answer["statusCode"], 400, "{answer}");
-        assert!(
-            answer["body"].as_str().unwrap().contains("commas"),
-            "{answer}"
-        );
-    }
-}
-
-#[tokio::test]
-async fn every_value_of_a_header_arrives() {
-    let store = store();
-    let mut api = lambda::FakeLambda::start().await;
-    let _app = start(store.url(), &without_setting(&api));
-    let answer = api
-        .invoke_buffered(lambda::v1("POST", "/api/sessions", &encoded_login()))
-        .await;
-    let set = answer["multiValueHeaders"]["set-cookie"][0]
-        .as_str()
-        .unwrap();
-    let cookie = set.split(';').next().unwrap();
-    let all = json!([cookie, "theme=dark"]);
-    // A REST API tells a header's last value besides.
-    let both =
-        json!({ "headers": { "cookie": "theme=dark" }, "multiValueHeaders": { "cookie": all } });
-    let plural = json!({ "multiValueHeaders": { "cookie": all } });
-    for event in [
-        lambda::v1("GET", "/api/session", &both),
-        lambda::alb("GET", "/api/session", &plural),
-        lambda::v2("GET", "/api/session", "", &json!({ "cookies": all })),
-    ] {
-        let answer = api.invoke_buffered(event.clone()).await;
-        let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
-        assert!(body["session"].is_object(), "{event}: {answer}");
-    }
 }
 
 /// A store behind a gate: what counts analytics waits to be let through.

@@ -5,6 +5,7 @@
 pub(crate) mod browser;
 pub(crate) mod calls;
 pub(crate) mod lambda;
+pub(crate) mod platform;
 #[cfg(unix)]
 pub(crate) mod vercel;
 
