@@ -34,6 +34,10 @@ const OF_OTHERS: [&str; 2] = ["CRON_SECRET", "SSL_CERT_FILE"];
 fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
+        // The table of all names says nothing about who reads them.
+        if path.ends_with("config/table") {
+            continue;
+        }
         if path.is_dir() {
             sources(&path, found);
         } else if path.extension().is_some_and(|end| end == "rs") && !path.ends_with("tests.rs") {
@@ -72,7 +76,8 @@ fn read(source: &str) -> BTreeSet<String> {
 fn is_variable(name: &str) -> bool {
     let command = name.ends_with("_RO");
     let of_cargo = name.starts_with("CARGO_");
-    !command && !of_cargo && !matches!(name, "RESPONSE_STREAM" | "POST")
+    let prefix = name.ends_with('_');
+    !command && !of_cargo && !prefix && !matches!(name, "RESPONSE_STREAM" | "POST" | "NAME")
 }
 
 fn of_code() -> BTreeSet<String> {

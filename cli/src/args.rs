@@ -8,9 +8,10 @@ use std::process::ExitCode;
 
 use clap::builder::Resettable;
 use clap::{Arg, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use restis::variables::EnvFiles;
 use restis_server::FaultPlan;
 
-use crate::{dev, serve, token};
+use crate::{config, dev, serve, token};
 
 /// Where the REST server listens unless told otherwise.
 pub(crate) const REST_ADDR: &str = "127.0.0.1:8079";
@@ -29,6 +30,7 @@ Examples:
   restis serve --data ./store                   a store that survives restarts
   restis serve --fault latency=50ms,error=2%    a store that misbehaves, to test clients
   restis token new --name web --scope session   a service token for the functions
+  restis config                                 what is configured, from where, and what is wrong
 
 Point any Upstash client at it:
   export UPSTASH_REDIS_REST_URL=http://127.0.0.1:8079 UPSTASH_REDIS_REST_TOKEN=secret
@@ -74,6 +76,20 @@ Examples:
 With RESTIS_SERVICE_TOKENS set, the printed variable keeps the tokens it has. To replace a token
 without downtime: add the new one and deploy, give it to the caller, then take the old one out.";
 
+const CONFIG_EXAMPLES: &str = "\
+Values come, highest first, from the environment of the process, .env.ENV.local, .env.local,
+.env.ENV and .env of this directory; ENV is development, staging or production, by the first of
+APP_ENV, VERCEL_ENV and NODE_ENV that is set. Secrets are not shown.
+
+Examples:
+  restis config                what is set, and every problem
+  restis config --all --json   every variable, for programs
+  restis config init           write .env.example, which names them all
+  APP_ENV=production restis config
+
+Exit codes:
+  0  nothing is wrong     1  a program would not start with it     2  wrong usage";
+
 #[derive(Debug, Parser)]
 #[command(name = "restis", version, about = ABOUT, after_help = EXAMPLES, max_term_width = 100)]
 struct Cli {
@@ -90,6 +106,9 @@ enum Command {
     /// Run the REST server alone
     #[command(after_long_help = SERVE_EXAMPLES, after_help = "More, with examples: restis serve --help")]
     Serve(ServeArgs),
+    /// Show what is configured, where it comes from and what is wrong
+    #[command(after_help = CONFIG_EXAMPLES, args_conflicts_with_subcommands = true)]
+    Config(ConfigArgs),
     /// Make service tokens for the functions
     Token {
         #[command(subcommand)]
@@ -102,6 +121,42 @@ enum TokenCommand {
     /// Make a token; print it once, with the variable that stores its digest
     #[command(after_help = TOKEN_EXAMPLES)]
     New(TokenArgs),
+}
+
+/// Options of `restis config`.
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArgs {
+    #[command(subcommand)]
+    command: Option<ConfigCommand>,
+    /// List the variables that are not set too, with their defaults
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Write a file that names every variable, as comments
+    Init(ConfigInitArgs),
+    /// Print the table of all variables
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Options of `restis config init`.
+#[derive(Debug, Args)]
+pub(crate) struct ConfigInitArgs {
+    /// The file
+    #[arg(default_value = ".env.example")]
+    pub(crate) file: PathBuf,
+    /// Overwrite a file that is there
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 /// An address as it was given; names are resolved when it is used.
@@ -294,6 +349,14 @@ impl Failure {
         }
     }
 
+    /// What has been told already.
+    pub(crate) fn told(code: u8) -> Self {
+        Self {
+            text: String::new(),
+            code,
+        }
+    }
+
     pub(crate) fn usage(text: impl std::fmt::Display) -> Self {
         Self {
             text: text.to_string(),
@@ -336,14 +399,25 @@ impl From<restis_server::StartError> for Failure {
     }
 }
 
-/// The command line; an empty variable counts as unset.
+/// The command line; an empty variable counts as unset, and `.env` files yield defaults.
 fn command() -> clap::Command {
-    fn unset(arg: Arg) -> Arg {
-        let value = arg.get_env().and_then(std::env::var_os);
-        if value.is_some_and(|value| value.is_empty()) {
-            arg.env(Resettable::Reset)
-        } else {
-            arg
+    fn of_environment(arg: Arg) -> Arg {
+        let Some(name) = arg.get_env() else {
+            return arg;
+        };
+        if let Some(value) = std::env::var_os(name) {
+            return match value.is_empty() {
+                true => arg.env(Resettable::Reset),
+                false => arg,
+            };
+        }
+        let found = name
+            .to_str()
+            .and_then(|name| EnvFiles::of_process().get(name));
+        match found.map(|found| found.value.trim()) {
+            // It may be a secret.
+            Some(value) if !value.is_empty() => arg.default_value(value).hide_default_value(true),
+            _ => arg,
         }
     }
     /// `dev` speaks plain HTTP: what it refuses is in no help of it.
@@ -353,10 +427,22 @@ fn command() -> clap::Command {
             .mut_arg("tls_cert", hidden)
             .mut_arg("tls_key", hidden)
     }
-    plain(Cli::command())
-        .mut_subcommand("dev", plain)
-        .mut_args(unset)
-        .mut_subcommands(|command| command.mut_args(unset))
+    let command = plain(Cli::command()).mut_subcommand("dev", plain);
+    // Without a name the command is `dev`; the variables of `dev` are not those of the others.
+    let named = named(&command).is_some();
+    let own = |arg: Arg| match named {
+        true => arg.env(Resettable::Reset),
+        false => of_environment(arg),
+    };
+    command
+        .mut_args(own)
+        .mut_subcommands(|command| command.mut_args(of_environment))
+}
+
+/// The command that is named.
+fn named(command: &clap::Command) -> Option<&clap::Command> {
+    let name = std::env::args_os().nth(1)?;
+    command.get_subcommands().find(|one| name == one.get_name())
 }
 
 /// A problem of the first variable that is no UTF-8, which the parser would report without its name.
@@ -368,13 +454,25 @@ fn damaged(command: &clap::Command) -> Option<String> {
         value.is_some_and(|value| value.to_str().is_none())
     });
     name.map(|name| format!("{}: is not UTF-8", name.display()))
-        .or_else(|| command.get_subcommands().find_map(damaged))
+}
+
+/// The first problem of the variables of `restis serve`.
+pub(crate) fn serve_problem() -> Option<String> {
+    let mut command = command();
+    if let Some(problem) = command.find_subcommand("serve").and_then(damaged) {
+        return Some(problem);
+    }
+    let parsed = command.try_get_matches_from_mut(["restis", "serve"]);
+    let text = parsed.err()?.to_string();
+    let first = text.lines().next().unwrap_or_default();
+    let first = first.strip_prefix("error: ").unwrap_or(first);
+    Some(format!("restis serve: {first}"))
 }
 
 /// Parses the command line and runs what it says.
 pub(crate) fn run() -> ExitCode {
     let mut command = command();
-    if let Some(problem) = damaged(&command) {
+    if let Some(problem) = damaged(named(&command).unwrap_or(&command)) {
         let _ = writeln!(std::io::stderr(), "restis: {problem}");
         return ExitCode::from(2);
     }
@@ -384,6 +482,11 @@ pub(crate) fn run() -> ExitCode {
         None => dev::run(&cli.dev),
         Some(Command::Dev(args)) => dev::run(&args),
         Some(Command::Serve(args)) => serve::run(&args),
+        Some(Command::Config(args)) => match &args.command {
+            None => config::run(&args),
+            Some(ConfigCommand::Init(args)) => config::init(args),
+            Some(ConfigCommand::List { json }) => config::list(*json),
+        },
         Some(Command::Token {
             command: TokenCommand::New(args),
         }) => token::new(&args),
@@ -391,8 +494,10 @@ pub(crate) fn run() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            // Nothing is left to do if standard error is closed.
-            let _ = writeln!(std::io::stderr(), "restis: {}", failure.text);
+            if !failure.text.is_empty() {
+                // Nothing is left to do if standard error is closed.
+                let _ = writeln!(std::io::stderr(), "restis: {}", failure.text);
+            }
             ExitCode::from(failure.code)
         }
     }

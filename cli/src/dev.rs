@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 use restis::Redis;
 use restis::events::{Environment, GrantKeys};
 use restis::session::SessionConfig;
-use restis::variables::of_process;
+use restis::variables::get;
 use restis_handlers::{AppState, Config};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -49,7 +49,7 @@ pub(crate) fn run(args: &DevArgs) -> Result<(), Failure> {
 fn session_config() -> Result<SessionConfig, Failure> {
     let secret = restis_server::random_token().map_err(Failure::new)?;
     SessionConfig::from_lookup(|name| {
-        of_process(name).or_else(|| match name {
+        get(name).or_else(|| match name {
             "SESSION_SECRETS" => Some(secret.clone()),
             "SESSION_COOKIE_INSECURE" => Some("true".to_owned()),
             "SESSION_CLIENT_FIELDS" => Some("*".to_owned()),
@@ -80,7 +80,7 @@ impl Functions {
             .build()
             .map_err(Failure::new)?;
         let mut config = Config::from_env().map_err(Failure::usage)?;
-        let token = match of_process("RESTIS_SERVICE_TOKEN") {
+        let token = match get("RESTIS_SERVICE_TOKEN") {
             Some(token) if !token.trim().is_empty() => None,
             _ => {
                 let token = restis_server::random_token().map_err(Failure::new)?;

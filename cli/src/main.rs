@@ -2,6 +2,7 @@
 
 mod args;
 mod banner;
+mod config;
 mod dev;
 mod docs;
 mod files;

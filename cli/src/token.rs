@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use restis::variables::{Variables, of_process};
+use restis::variables::{Variables, get};
 use restis_handlers::auth::{ServiceTokens, TokenEntry};
 
 use crate::args::{Failure, TokenArgs};
@@ -41,7 +41,7 @@ pub(crate) fn new(args: &TokenArgs) -> Result<(), Failure> {
 
 /// The entries that the environment has.
 fn known() -> Result<Vec<TokenEntry>, Failure> {
-    let vars = Variables::new(&of_process);
+    let vars = Variables::new(&get);
     let json = vars.text(VARIABLE);
     if let Some(problem) = vars.into_problems().first() {
         return Err(Failure::usage(problem));

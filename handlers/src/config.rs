@@ -7,7 +7,7 @@ use http::HeaderValue;
 use restis::{
     events::{Environment, EventsConfig, GrantKeys, TypeFilter},
     session::AssertionKeys,
-    variables::{Unit, Variables, of_process},
+    variables::{Unit, Variables, get},
 };
 use std::{fmt, time::Duration};
 
@@ -18,6 +18,11 @@ pub struct ConfigError(Vec<String>);
 impl ConfigError {
     pub(crate) fn one(problem: String) -> Self {
         Self(vec![problem])
+    }
+
+    /// Every problem, as `NAME: what to write`.
+    pub fn problems(&self) -> &[String] {
+        &self.0
     }
 
     /// An error from the problems found; `None` when there are none.
@@ -51,7 +56,7 @@ pub struct Config {
     pub max_body_bytes: usize,
     /// `RATE_LIMIT_*`: the rate limit policies. Default one of 100 requests in a sliding minute.
     pub policies: PolicySet,
-    /// `EVENTS_ENV`, `VERCEL_ENV`, `APP_ENV`, `RUST_ENV` or `NODE_ENV`. Default development.
+    /// `EVENTS_ENV`, `APP_ENV`, `VERCEL_ENV` or `NODE_ENV`. Default development.
     pub environment: Environment,
     /// `ENABLE_REDIS_EVENTS`: `false` keeps events within one instance. Default `true`.
     pub redis_events: bool,
@@ -102,12 +107,12 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Reads the environment.
+    /// Reads the environment and the `.env` files.
     ///
     /// # Errors
     /// Lists every variable that is wrong.
     pub fn from_env() -> Result<Self, ConfigError> {
-        Self::from_vars(of_process)
+        Self::from_vars(get)
     }
 
     /// Reads variables from any source; an empty value counts as unset.
@@ -177,7 +182,7 @@ impl Config {
         if let Some(types) = vars.parsed("EVENTS_BEST_EFFORT_TYPES", TypeFilter::parse) {
             config.best_effort = types;
         }
-        if let Some(environment) = Environment::from_vars(&mut vars) {
+        if let Some(environment) = Environment::of_events(&mut vars) {
             config.environment = environment;
         }
         config.grant_keys = vars.parsed("EVENTS_GRANT_SECRETS", |list| {

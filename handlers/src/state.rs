@@ -8,7 +8,7 @@ use restis::{
     events::{Events, WebhookClient},
     ratelimit::RateLimiter,
     session::{SessionConfig, Sessions},
-    variables::of_process,
+    variables::get,
 };
 use std::{
     collections::BTreeMap,
@@ -58,7 +58,7 @@ impl AppState {
         let config = Config::from_env().map_err(|e| collect(e.to_string())).ok();
         let cache = CacheConfig::from_env().map_err(|e| collect(e.to_string()));
         let cache = cache.ok();
-        let sessions = match of_process("SESSION_SECRETS") {
+        let sessions = match get("SESSION_SECRETS") {
             Some(secrets) if !secrets.trim().is_empty() => SessionConfig::from_env()
                 .map_err(|e| collect(e.to_string()))
                 .ok()

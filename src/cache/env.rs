@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::CacheConfig;
 use crate::{
     Error, Result,
-    variables::{Unit, Variables, of_process},
+    variables::{Unit, Variables, get},
 };
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -13,12 +13,12 @@ const HOUR: Duration = Duration::from_secs(3600);
 const MIB: u64 = 1024 * 1024;
 
 impl CacheConfig {
-    /// Reads the environment.
+    /// Reads the environment and the `.env` files.
     ///
     /// # Errors
     /// `Config` that lists every problem.
     pub fn from_env() -> Result<Self> {
-        Self::from_lookup(of_process).map_err(|problems| {
+        Self::from_lookup(get).map_err(|problems| {
             let problems = problems.join("; ");
             Error::config(format!("cache configuration: {problems}"))
         })

@@ -1,4 +1,6 @@
 //! Configuration from environment variables.
+mod providers;
+
 use std::time::Duration;
 
 use url::Url;
@@ -7,7 +9,7 @@ use crate::{
     client::{
         Redis,
         config::Builder,
-        variables::{self, Unit, Variables},
+        variables::{self, Environment, Unit, Variables, environment},
     },
     protocol::error::{Error, Result},
     transport::address,
@@ -24,7 +26,7 @@ const REST: [(&str, &[&str]); 2] = [
 const TCP: [&str; 2] = ["REDIS_URL", "KV_URL"];
 
 impl Redis {
-    /// A client configured by the environment.
+    /// A client configured by the environment and the [`.env` files](crate::variables::EnvFiles).
     ///
     /// | variable | |
     /// |---|---|
@@ -45,7 +47,7 @@ impl Redis {
     /// # Errors
     /// `Config` with every problem at once.
     pub fn from_env() -> Result<Self> {
-        Self::from_vars(variables::of_process)
+        Self::from_vars(variables::get)
     }
 
     /// Like [`from_env`](Self::from_env), from any source of variables.
@@ -54,16 +56,33 @@ impl Redis {
     /// `Config` with every problem at once.
     pub fn from_vars(var: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let mut vars = Variables::new(&var);
-        let database = database(&mut vars);
-        let settings = Settings::read(&mut vars);
+        let (database, settings) = read(&mut vars);
         if !vars.problems().is_empty() {
             return Err(Error::config(vars.problems().join("; ")));
         }
         match database {
             Some((url, token)) => settings.apply(Builder::new(url, token)).build(),
-            None => in_process(&vars, settings),
+            None => in_process(&mut vars, &settings),
         }
     }
+}
+
+impl Builder {
+    /// A builder by the variables of [`Redis::from_env`].
+    ///
+    /// `None` when a variable is wrong, which becomes a problem of `vars`, or no database is
+    /// configured, which does not.
+    pub fn from_vars(vars: &mut Variables<'_>) -> Option<Self> {
+        let before = vars.problems().len();
+        let (database, settings) = read(vars);
+        let (url, token) = database.filter(|_| vars.problems().len() == before)?;
+        Some(settings.apply(Self::new(url, token)))
+    }
+}
+
+/// URL and token of the database, if one is configured, and how it is used.
+fn read(vars: &mut Variables<'_>) -> (Option<(String, String)>, Settings) {
+    (database(vars), Settings::read(vars))
 }
 
 #[derive(Default)]
@@ -143,11 +162,11 @@ fn database(vars: &mut Variables<'_>) -> Option<(String, String)> {
         }
     }
     let name = TCP.into_iter().find(|name| vars.text(name).is_some())?;
-    vars.parsed(name, from_tcp_url)
+    vars.parsed(name, |value| from_tcp_url(name, value))
 }
 
-/// The name of what makes this production, if anything does.
-fn production(vars: &Variables<'_>) -> Option<&'static str> {
+/// The name of what makes this more than development, if anything does.
+fn deployed(vars: &mut Variables<'_>) -> Option<&'static str> {
     // Local stand-ins of the platforms.
     if vars.text("AWS_SAM_LOCAL").is_some()
         || vars.text("VERCEL_ENV").is_some_and(|v| v == "development")
@@ -160,21 +179,22 @@ fn production(vars: &Variables<'_>) -> Option<&'static str> {
         "K_SERVICE",
         "FLY_APP_NAME",
     ];
-    if let Some(name) = platform.into_iter().find(|name| vars.text(name).is_some()) {
-        return Some(name);
-    }
-    ["APP_ENV", "NODE_ENV", "RUST_ENV"]
-        .into_iter()
-        .find(|name| {
-            vars.text(name)
-                .is_some_and(|v| v.eq_ignore_ascii_case("production"))
-        })
+    let set = |names: &[&'static str], vars: &Variables<'_>| {
+        let mut names = names.iter().copied();
+        names.find(|name| vars.text(name).is_some())
+    };
+    set(&platform, vars).or_else(|| {
+        let name = set(&environment::NAMES, vars)?;
+        let environment = Environment::from_vars(vars);
+        (environment != Some(Environment::Development)).then_some(name)
+    })
 }
 
-fn in_process(vars: &Variables<'_>, settings: Settings) -> Result<Redis> {
+fn in_process(vars: &mut Variables<'_>, settings: &Settings) -> Result<Redis> {
     let looked_for = "set UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN \
              (or KV_REST_API_URL and KV_REST_API_TOKEN, or REDIS_URL of Upstash)";
-    if let Some(why) = production(vars) {
+    let deployed = deployed(vars);
+    if let Some(why) = deployed {
         return Err(Error::config(format!(
             "no database is configured and {why} says that this is not development; {looked_for}"
         )));
@@ -260,17 +280,14 @@ pub(crate) fn parse_rest_url(value: &str) -> Option<Url> {
 }
 
 /// `rediss://default:TOKEN@HOST.upstash.io:6379` → REST URL and token.
-fn from_tcp_url(value: &str) -> Result<(String, String), String> {
-    let serve = "use an Upstash address; for a Redis of your own run `restis serve --redis URL` \
-                 and set UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN to it";
+fn from_tcp_url(name: &str, value: &str) -> Result<(String, String), String> {
     if is_quoted(value) {
         return Err("remove the quotes".to_owned());
     }
+    let Some(host) = providers::upstash(value) else {
+        return Err(providers::advice(name, value));
+    };
     let url = address::parse(value).ok_or_else(|| "use a URL".to_owned())?;
-    let host = url.host_str().unwrap_or_default();
-    if !matches!(url.scheme(), "redis" | "rediss") || !host.ends_with(".upstash.io") {
-        return Err(serve.to_owned());
-    }
     let token = percent_encoding::percent_decode_str(url.password().unwrap_or_default())
         .decode_utf8()
         .map_err(|_| "use a password that is text".to_owned())?;

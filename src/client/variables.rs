@@ -1,4 +1,13 @@
-//! Settings from environment variables: one grammar, every problem at once.
+//! Settings from environment variables and `.env` files: one grammar, every problem at once.
+
+mod dotenv;
+pub(crate) mod environment;
+mod files;
+
+pub use self::{
+    environment::Environment,
+    files::{EnvFiles, FileVariable},
+};
 
 use std::{
     cell::RefCell,
@@ -106,6 +115,23 @@ pub fn of_process(name: &str) -> Option<String> {
     Some(value.to_string_lossy().into_owned())
 }
 
+/// The value of a variable of this process, else of the [`EnvFiles`] of its directory.
+///
+/// The highest that sets it counts, even when it sets an empty value, which means not set.
+///
+/// ```
+/// use restis::variables::{Variables, get};
+///
+/// let vars = Variables::new(&get);
+/// assert_eq!(vars.text("A_VARIABLE_THAT_NOBODY_SETS"), None);
+/// ```
+pub fn get(name: &str) -> Option<String> {
+    of_process(name).or_else(|| {
+        let found = EnvFiles::of_process().get(name)?;
+        Some(found.value.to_owned())
+    })
+}
+
 /// Reads variables by name and collects what is wrong with them.
 ///
 /// An empty value counts as not set; space around a value is ignored; a value with U+FFFD, which
@@ -139,7 +165,7 @@ impl fmt::Debug for Variables<'_> {
 }
 
 impl<'a> Variables<'a> {
-    /// Reads from any source, such as `&`[`of_process`].
+    /// Reads from any source, such as `&`[`get`].
     pub fn new(lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
         Self {
             lookup,

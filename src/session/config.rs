@@ -291,12 +291,12 @@ impl SessionConfig {
         Keys::new(&self.prefix, self.cluster, self.set_index)
     }
 
-    /// Reads the environment.
+    /// Reads the environment and the `.env` files.
     ///
     /// # Errors
     /// `Config` that lists every problem.
     pub fn from_env() -> Result<Self> {
-        Self::from_lookup(variables::of_process).map_err(|p| error::config(&p))
+        Self::from_lookup(variables::get).map_err(|p| error::config(&p))
     }
 
     /// Every contradiction in the settings.

@@ -9,7 +9,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use restis::variables::{Variables, of_process};
+use restis::variables::{Variables, get};
 use std::{future::Future, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -45,7 +45,7 @@ impl Stopping {
 }
 
 pub(super) async fn run(app: Router) -> Result<(), HostError> {
-    let mut vars = Variables::new(&of_process);
+    let mut vars = Variables::new(&get);
     let port = vars.parsed("PORT", |port| {
         let number = port.parse::<u16>();
         number.map_err(|_| "is not a port number")

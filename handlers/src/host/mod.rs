@@ -10,7 +10,7 @@ mod vercel;
 
 use crate::{AppState, ConfigError, app};
 use axum::Router;
-use restis::variables::{Variables, of_process};
+use restis::variables::{Variables, get, of_process};
 use std::{io::Write as _, process::ExitCode, time::Duration};
 use tracing_subscriber::{
     filter::{LevelFilter, Targets},
@@ -139,7 +139,7 @@ pub async fn run_on(host: Host, app: Router) -> Result<(), HostError> {
 /// [`run`] on a single-threaded runtime, with logs; for a `main` function.
 pub fn run_blocking() -> ExitCode {
     // `RUST_LOG` names levels by target, such as `warn,restis=info`.
-    let mut vars = Variables::new(&of_process);
+    let mut vars = Variables::new(&get);
     let filter = vars.parsed("RUST_LOG", str::parse::<Targets>);
     let logs = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)

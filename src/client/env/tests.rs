@@ -194,3 +194,27 @@ fn a_time_has_a_unit_or_is_in_milliseconds() {
         assert!(told.contains("counts milliseconds"), "{wrong}: {told}");
     }
 }
+
+#[test]
+fn staging_without_a_database_does_not_start_and_an_unknown_environment_neither() {
+    assert!(problem(&[("APP_ENV", "staging")]).contains("APP_ENV says"));
+    assert!(problem(&[("NODE_ENV", "qa")]).contains("NODE_ENV says"));
+    assert!(host(&[URL, TOKEN, ("NODE_ENV", "qa")]).contains("example.upstash.io"));
+}
+
+#[test]
+fn a_builder_of_the_variables_can_be_changed_before_it_is_built() {
+    let lookup = |name: &str| {
+        let set = [URL, TOKEN];
+        let found = set.iter().find(|(n, _)| *n == name);
+        found.map(|(_, v)| (*v).to_owned())
+    };
+    let mut vars = Variables::new(&lookup);
+    assert!(Builder::from_vars(&mut vars).is_some_and(|b| b.max_retries(0).build().is_ok()));
+    let nothing = |_: &str| None;
+    let mut vars = Variables::new(&nothing);
+    assert!(Builder::from_vars(&mut vars).is_none() && vars.problems().is_empty());
+    let half = |name: &str| (name == URL.0).then(|| URL.1.to_owned());
+    let mut vars = Variables::new(&half);
+    assert!(Builder::from_vars(&mut vars).is_none() && vars.problems().len() == 1);
+}

@@ -1,0 +1,119 @@
+//! What `restis serve` and `restis dev` read.
+
+use super::{Variable, plain, secret, url};
+
+pub(super) const SERVE: &[Variable] = &[
+    plain(
+        "RESTIS_ADDR",
+        "host:port",
+        "127.0.0.1:8079",
+        "where the REST server listens",
+    ),
+    plain(
+        "RESTIS_FUNCTIONS_ADDR",
+        "host:port",
+        "127.0.0.1:3000",
+        "where `dev` serves the functions",
+    ),
+    secret(
+        "RESTIS_TOKEN",
+        "by commas",
+        "random, printed",
+        "tokens, each with a database of its own",
+    ),
+    secret(
+        "RESTIS_READ_ONLY_TOKEN",
+        "by commas",
+        "",
+        "read-only tokens; the first belongs to the first token's database, and so on",
+    ),
+    plain(
+        "RESTIS_TENANTS_FILE",
+        "path",
+        "",
+        r#"`{"TOKEN":{"name":"acme","read_only":false,"memory":"256mb","redis":"rediss://…"}}`; equal names share a database"#,
+    ),
+    secret("RESTIS_TENANTS", "JSON", "", "the same JSON"),
+    url(
+        "RESTIS_REDIS",
+        "URL",
+        "",
+        "keep data in this Redis: `redis://`, `rediss://`, `unix://`, `redis-cluster://a:1,b:2`, `redis-sentinel://a:1,b:2/NAME`",
+    ),
+    plain("RESTIS_THREADS", "1–1024", "1", "serving threads"),
+    plain(
+        "RESTIS_MEMORY",
+        "256mb, 1gb, …",
+        "",
+        "most memory of a database",
+    ),
+    plain(
+        "RESTIS_DATA",
+        "directory",
+        "",
+        "keep in-memory databases here: saved every `--data-interval` seconds (60) if changed, and at the end",
+    ),
+    plain(
+        "RESTIS_CORS",
+        "origins, by commas",
+        "",
+        "origins whose pages may call; `*` for all",
+    ),
+    plain(
+        "RESTIS_TLS_CERT",
+        "PEM file",
+        "",
+        "serve HTTPS with this certificate chain",
+    ),
+    plain("RESTIS_TLS_KEY", "PEM file", "", "and its private key"),
+    plain(
+        "RESTIS_RESP",
+        "host:port, `off`",
+        "`dev`: 127.0.0.1:6379 or the next free port; `serve`: off",
+        "where the [Redis protocol](RESP.md) is served",
+    ),
+    plain(
+        "RESTIS_RESP_TIMEOUT",
+        "seconds, above 0, up to 3600",
+        "",
+        "how long a connection of the Redis protocol may ask nothing before it is closed",
+    ),
+    plain(
+        "RESTIS_ADMIN_ADDR",
+        "host:port",
+        "",
+        "`/health` and `/metrics`",
+    ),
+    plain(
+        "RESTIS_FAULT",
+        "`latency=20ms..80ms,error=2%,drop=1%,seed=7`",
+        "",
+        "inject faults; the same seed gives the same faults in the same order of requests",
+    ),
+    plain("RESTIS_MAX_REQUEST", "size", "10mb", "largest request body"),
+    plain(
+        "RESTIS_MAX_RESPONSE",
+        "size",
+        "10mb",
+        "largest response body",
+    ),
+    plain(
+        "RESTIS_MAX_TIME",
+        "seconds, above 0, up to 3600",
+        "5",
+        "how long the commands of one request may run together",
+    ),
+    plain(
+        "RESTIS_MAX_PIPELINE",
+        "commands",
+        "100000",
+        "most commands in a pipeline or transaction",
+    ),
+    plain(
+        "RESTIS_LOG",
+        "level, `access` or tracing filter",
+        "`warn`",
+        "what is logged to standard error; `access` adds one line a request, without values",
+    ),
+    plain("RESTIS_LOG_JSON", "true", "false", "log as JSON lines"),
+];
