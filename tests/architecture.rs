@@ -34,7 +34,7 @@ const ENGINE: Layers = &[
         "stream",
         "watch",
     ],
-    &["hash", "limits", "reply", "shape", "zset"],
+    &["changelog", "hash", "limits", "reply", "shape", "zset"],
     &["budget", "command"],
     &["glob", "json", "lua", "parse", "vectors"],
     &["acl", "hub", "scripting", "value"],
@@ -43,6 +43,7 @@ const ENGINE: Layers = &[
     &["ctx"],
     &["commands"],
     &["snapshot"],
+    &["replay"],
     &["engine"],
 ];
 

@@ -1,8 +1,10 @@
 //! The engine: one database behind one lock.
 
 mod connection;
+mod persistence;
 
 pub use connection::{Called, Watched, may_wait};
+pub use persistence::Snapshot;
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -145,6 +147,7 @@ impl Engine {
     /// Begins a call.
     fn open(&self, side: &mut Side, limits: &CallLimits) {
         side.dialect = self.dialect;
+        side.refusal = side.log.as_ref().and_then(|log| log.refusal());
         side.budget.open(limits);
     }
 
@@ -177,6 +180,8 @@ impl Engine {
         if !sound {
             state.side.damaged.get_or_insert(ctx::DAMAGED);
         }
+        // What the panic left is what there is now; it happened at the time before.
+        state.publish();
         self.shared.state.clear_poison();
         state
     }
@@ -211,6 +216,7 @@ impl Engine {
     fn with<R>(&self, work: impl FnOnce(&mut State) -> R) -> R {
         let mut state = self.lock();
         let result = work(&mut state);
+        state.publish();
         let dead = state.db.take_dead();
         drop(state);
         dead.free();
@@ -373,9 +379,18 @@ impl Engine {
         let mut queue: Vec<(&'static Spec, ArgList<'_>)> = Vec::with_capacity(commands.len());
         for command in commands {
             let args = list(command.as_ref());
-            let spec = ctx::admit(&state.side, caller, None, &args).map_err(|_| {
-                Error::fixed("EXECABORT Transaction discarded because of previous errors.")
-            })?;
+            let spec =
+                ctx::admit(&state.side, caller, None, &args).map_err(|error| {
+                    match &state.side.refusal {
+                        Some(refusal) if *refusal == error => Error::new(format!(
+                            "EXECABORT Transaction discarded because of: {}",
+                            error.message()
+                        )),
+                        _ => Error::fixed(
+                            "EXECABORT Transaction discarded because of previous errors.",
+                        ),
+                    }
+                })?;
             queue.push((spec, args));
         }
         let mut ctx = state.ctx(caller);
@@ -485,6 +500,8 @@ impl Engine {
             db.watch = Arc::clone(&state.db.watch);
             db.blocked = std::mem::take(&mut state.db.blocked);
             db.blocked.all_changed();
+            db.effects = std::mem::take(&mut state.db.effects);
+            db.record_reset(&body);
             let before = std::mem::replace(&mut state.db, db);
             state.serve_blocked();
             Ok::<_, SnapshotError>((keys, before))

@@ -15,8 +15,8 @@ use crate::acl::Caller;
 use crate::command::Args;
 use crate::commands;
 use crate::ctx::{Ctx, Side};
-use crate::db::Db;
-use crate::encoding::{Corrupt, Reader, put_bytes, put_number, read_value, write_value};
+use crate::db::{Db, KEY, put_entry};
+use crate::encoding::{Corrupt, Reader, put_bytes, put_number, read_value};
 
 const MAGIC: &[u8; 8] = b"RESTISDB";
 const VERSION: u32 = 1;
@@ -24,7 +24,6 @@ const HEADER: usize = MAGIC.len() + 4;
 const TRAILER: usize = 8;
 
 const END: u8 = 0;
-const KEY: u8 = 1;
 const REPLAY: u8 = 2;
 
 /// What an index leaves out, after the keys: a record only, no command.
@@ -81,38 +80,52 @@ impl From<Corrupt> for SnapshotError {
 /// Encodes the database.
 pub(crate) fn encode(db: &Db, side: &Side) -> Vec<u8> {
     let mut out = Vec::with_capacity(db.used() / 2 + 1024);
+    begin(&mut out, db, side);
+    let mut keys = 0;
+    for (key, value, expiry) in db.iter() {
+        put_entry(&mut out, key, value, expiry);
+        keys += 1;
+    }
+    out.extend_from_slice(&skipped(db));
+    end(&mut out, keys);
+    let sum = xxhash_rust::xxh3::xxh3_64(&out);
+    out.extend_from_slice(&sum.to_le_bytes());
+    out
+}
+
+/// Appends what comes before the keys.
+pub(crate) fn begin(out: &mut Vec<u8>, db: &Db, side: &Side) {
     out.extend_from_slice(MAGIC);
     out.extend_from_slice(&VERSION.to_le_bytes());
     for library in side.scripting.libraries() {
-        replay(&mut out, &[b"FUNCTION", b"LOAD", &library.code]);
+        replay(out, &[b"FUNCTION", b"LOAD", &library.code]);
     }
     for (name, user) in side.acl.users() {
         let rules = user.rules();
         let mut args: Vec<&[u8]> = vec![b"ACL", name.as_bytes()];
         args.extend(rules.iter().map(AsRef::<[u8]>::as_ref));
-        replay(&mut out, &args);
+        replay(out, &args);
     }
     // Indexes come before the keys, which fill them.
     for args in db.search.create_commands() {
         let args: Vec<&[u8]> = args.iter().map(AsRef::as_ref).collect();
-        replay(&mut out, &args);
+        replay(out, &args);
     }
-    let mut keys = 0;
-    for (key, value, expiry) in db.iter() {
-        out.push(KEY);
-        put_number(&mut out, expiry);
-        put_bytes(&mut out, key);
-        write_value(&mut out, value);
-        keys += 1;
-    }
+}
+
+/// What comes after the keys: what indexes leave out.
+pub(crate) fn skipped(db: &Db) -> Vec<u8> {
+    let mut out = Vec::new();
     db.search.each_skipped(db, &mut |index, told| {
         replay(&mut out, &[SKIP, index, told]);
     });
-    out.push(END);
-    put_number(&mut out, keys);
-    let sum = xxhash_rust::xxh3::xxh3_64(&out);
-    out.extend_from_slice(&sum.to_le_bytes());
     out
+}
+
+/// Appends the end, to which only the checksum is missing.
+pub(crate) fn end(out: &mut Vec<u8>, keys: u64) {
+    out.push(END);
+    put_number(out, keys);
 }
 
 fn replay(out: &mut Vec<u8>, args: Args<'_>) {

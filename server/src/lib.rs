@@ -18,6 +18,8 @@ mod backend;
 mod backlog;
 mod config;
 mod database;
+#[cfg_attr(not(test), expect(dead_code, reason = "nothing writes a log yet"))]
+mod durability;
 mod fault;
 mod gate;
 mod metrics;

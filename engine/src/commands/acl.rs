@@ -57,12 +57,14 @@ fn acl(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         }
         "getuser" => get_user(&ctx.side.acl, args[2]),
         "setuser" => {
+            ctx.may_change()?;
             ctx.db.counters.changes += 1;
             set_user(ctx, args)
         }
         "deluser" => {
+            ctx.may_change()?;
             ctx.db.counters.changes += 1;
-            let deleted = delete_users(&mut ctx.side.acl, &args[2..]);
+            let deleted = delete_users(ctx, &args[2..]);
             ctx.side.end_refused_streams();
             deleted
         }
@@ -178,6 +180,8 @@ fn set_user(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         ctx.side.hub.end_streams(|owner, _, _| owner == name);
     }
     ctx.side.end_refused_streams();
+    let rules = ctx.side.acl.user(name).map(User::rules);
+    ctx.db.record_user(name, rules.as_deref());
     Ok(Reply::ok())
 }
 
@@ -195,7 +199,7 @@ pub(crate) fn restore_user(side: &mut Side, name: &[u8], rules: Args<'_>) -> Res
     side.acl.set(name, user).map(|_| ())
 }
 
-fn delete_users(acl: &mut Acl, names: Args<'_>) -> Outcome {
+fn delete_users(ctx: &mut Ctx<'_>, names: Args<'_>) -> Outcome {
     let names: Vec<_> = names
         .iter()
         .map(|name| String::from_utf8_lossy(name))
@@ -205,9 +209,14 @@ fn delete_users(acl: &mut Acl, names: Args<'_>) -> Outcome {
             "ERR The '{name}' user cannot be removed"
         )));
     }
-    Ok(Reply::len(
-        names.iter().filter(|name| acl.remove(name)).count(),
-    ))
+    let mut deleted = 0;
+    for name in &names {
+        if ctx.side.acl.remove(name) {
+            ctx.db.record_user(name, None);
+            deleted += 1;
+        }
+    }
+    Ok(Reply::len(deleted))
 }
 
 /// The token of a user for REST, given a token or the password it was made from.

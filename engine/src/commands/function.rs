@@ -71,10 +71,12 @@ fn function(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         list(ctx, args)
     } else if is(sub, "DELETE") {
         arity(args.len() == 3)?;
+        ctx.may_change()?;
         let known =
             std::str::from_utf8(args[2]).is_ok_and(|name| ctx.side.scripting.remove_library(name));
         if known {
             ctx.db.counters.changes += 1;
+            ctx.db.effects.record_command();
             Ok(Reply::ok())
         } else {
             Err(Error::fixed("ERR Library not found"))
@@ -94,8 +96,10 @@ fn function(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
                 ));
             }
         }
+        ctx.may_change()?;
         ctx.side.scripting.flush_libraries();
         ctx.db.counters.changes += 1;
+        ctx.db.effects.record_command();
         Ok(Reply::ok())
     } else if is(sub, "STATS") {
         arity(args.len() == 2)?;
@@ -135,6 +139,7 @@ fn load(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         }
         replace = true;
     }
+    ctx.may_change()?;
     let code = args[args.len() - 1];
     let (name, body) = metadata(code)?;
     ctx.side.scripting.check_name(&name, replace)?;
@@ -147,6 +152,7 @@ fn load(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     };
     ctx.side.scripting.add_library(library)?;
     ctx.db.counters.changes += 1;
+    ctx.db.effects.record_command();
     Ok(Reply::bulk(name))
 }
 

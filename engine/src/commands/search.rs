@@ -160,6 +160,7 @@ fn create(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     ctx.make_room(definition.weight())?;
     // Definitions are part of what is saved.
     ctx.db.counters.changes += 1;
+    ctx.db.effects.record_command();
     with_registry(ctx, |registry, db, _| {
         if let Some(index) = registry.get(name) {
             return match exists_ok {
@@ -281,11 +282,13 @@ fn drop_index(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         check_prefixes(ctx, &index.definition)?;
     }
     ctx.db.counters.changes += 1;
+    ctx.db.effects.record_command();
     Ok(Reply::bool(ctx.db.search.drop(args[1])))
 }
 
 fn reindex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let name = resolve(ctx, args[1])?;
+    ctx.db.effects.record_command();
     Ok(Reply::bool(with_registry(ctx, |registry, db, _| {
         name.is_some_and(|name| registry.reindex(&name, db))
     })))
@@ -306,6 +309,7 @@ fn alias_add(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     resolve(ctx, args[1])?;
     resolve(ctx, args[2])?;
     ctx.db.counters.changes += 1;
+    ctx.db.effects.record_command();
     let updated = ctx.db.search.add_alias(args[1], args[2]);
     Ok(Reply::Int(if updated { 2 } else { 1 }))
 }
@@ -313,6 +317,7 @@ fn alias_add(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 fn alias_del(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     resolve(ctx, args[1])?;
     ctx.db.counters.changes += 1;
+    ctx.db.effects.record_command();
     Ok(Reply::bool(ctx.db.search.drop_alias(args[1])))
 }
 

@@ -1,5 +1,7 @@
 //! Sets.
 
+use bytes::Bytes;
+
 use super::generic::{SCAN_STEPS, ScanOptions, Scanned, scan_cursor, scan_reply};
 use super::hash::{Draw, draw};
 use crate::budget::Budget;
@@ -133,7 +135,10 @@ fn spop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     });
     ctx.db.rng = rng;
     let popped = popped?;
-    if popped.as_ref().is_some_and(|members| !members.is_empty()) {
+    if let Some(members) = popped.as_ref().filter(|members| !members.is_empty()) {
+        ctx.db
+            .effects
+            .record_instead(|| remove_command(args[1], members));
         ctx.db.notify(Event::SET, "spop", args[1]);
     }
     Ok(match (count, popped) {
@@ -142,6 +147,16 @@ fn spop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
             .unwrap_or(Reply::Nil),
         (Some(_), popped) => Reply::Array(popped.unwrap_or_default()),
     })
+}
+
+/// The SREM of these members.
+fn remove_command(key: &[u8], members: &[Reply]) -> Vec<Bytes> {
+    let mut args = vec![Bytes::from_static(b"SREM"), Bytes::copy_from_slice(key)];
+    args.extend(members.iter().filter_map(|member| match member {
+        Reply::Bulk(member) => Some(member.clone()),
+        _ => None,
+    }));
+    args
 }
 
 fn sscan(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {

@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use crate::acl::{Acl, Caller, DatabaseId};
 use crate::budget::Budget;
+use crate::changelog::ChangeLog;
 use crate::command::{Args, Command, Flags};
 use crate::db::Db;
 use crate::error::{Error, OOM};
@@ -42,6 +43,10 @@ pub(crate) struct Side {
     pub(crate) budget: Budget,
     /// Why every command is refused: the data contradicts itself, or is not there.
     pub(crate) damaged: Option<Error>,
+    /// Where changes are kept, if anywhere.
+    pub(crate) log: Option<Arc<dyn ChangeLog>>,
+    /// Why the running call may change nothing.
+    pub(crate) refusal: Option<Error>,
 }
 
 impl Side {
@@ -59,6 +64,8 @@ impl Side {
             dialect: Dialect::default(),
             budget,
             damaged: None,
+            log: None,
+            refusal: None,
         }
     }
 
@@ -137,6 +144,11 @@ impl Ctx<'_> {
         }
     }
 
+    /// Fails if nothing may be changed now; for what is no write command.
+    pub(crate) fn may_change(&self) -> Result<(), Error> {
+        self.side.refusal.clone().map_or(Ok(()), Err)
+    }
+
     /// Runs a command that was admitted.
     pub(crate) fn run(&mut self, spec: &Spec, args: Args<'_>) -> Reply {
         match self.begin() {
@@ -155,12 +167,17 @@ impl Ctx<'_> {
             self.side.hub.feed_monitors(&self.monitor_line(args));
         }
         self.side.commands += 1;
-        self.db.begin(spec.command.flags.has(Flags::READ));
+        let reading = spec.command.flags.has(Flags::READ);
+        self.db.begin(reading);
+        let mark = self.db.effects.begin();
         let mut reply = (spec.run)(self, args);
         self.db.settle();
         if let Err(stopped) = self.side.budget.check() {
             reply = Err(stopped);
         }
+        let done = !reading && !matches!(reply, Err(_) | Ok(Reply::Error(_)));
+        let command = done.then_some((self.side.dialect, args));
+        self.db.end_effects(mark, command);
         if self.script.is_some() {
             return reply.into();
         }
@@ -326,6 +343,9 @@ pub(crate) fn admit(
         }
     }
     side.acl.check(&side.budget, caller, &spec.command, args)?;
+    if let (true, Some(refusal)) = (spec.command.flags.has(Flags::WRITE), &side.refusal) {
+        return Err(refusal.clone());
+    }
     if side.dialect == Dialect::Upstash {
         check_keys(&spec.command, args)?;
     }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Db, Event, NOT_VOLATILE};
+use super::{Db, Event, NOT_VOLATILE, effects};
 use crate::value::Value;
 
 /// How many keys one step of active expiry looks at.
@@ -28,12 +28,17 @@ impl Db {
             return false;
         };
         self.set_expiry_at(at, at_ms);
+        // What was written is recorded with its expiry.
+        if self.touched.last() != Some(&at) {
+            self.effects.expiry(self.now, key, at_ms);
+        }
         self.watch.changed(key);
         self.counters.changes += 1;
         true
     }
 
     pub(super) fn set_expiry_at(&mut self, at: u32, at_ms: u64) {
+        self.captured(at);
         let next = self.volatile.len() as u32;
         let Some(entry) = self.keys.value_mut(at) else {
             return;
@@ -114,6 +119,12 @@ impl Db {
             if when > self.now {
                 break;
             }
+            self.captured(at);
+            if let Some(key) = self.keys.key(at) {
+                self.effects.of_key(self.now, effects::EXPIRE_FIELDS, key);
+            }
+            // Recorded as what it is, not by what is left.
+            let effects = std::mem::take(&mut self.effects);
             self.touched.push(at);
             let (now, limit) = (self.now, EXPIRE_STEP - removed);
             let mut is_hash = false;
@@ -130,6 +141,7 @@ impl Db {
                 self.notify(Event::HASH, "hexpired", &key);
             }
             self.settle();
+            self.effects = effects;
         }
         removed
     }
@@ -145,6 +157,7 @@ impl Db {
         let Some(at) = at else {
             return false;
         };
+        self.effects.record_values();
         let key = self.keys.key(at).map(Bytes::copy_from_slice);
         if let (Some(key), true) = (key, self.bury(at)) {
             self.counters.evicted += 1;

@@ -1,6 +1,8 @@
 //! The keyspace: typed access to keys, expiry, memory accounting, keyspace notifications.
 
+mod capture;
 mod check;
+pub(crate) mod effects;
 mod events;
 mod expiry;
 
@@ -21,7 +23,10 @@ use crate::search::{Documents, Registry};
 use crate::stream::Stream;
 use crate::value::{Typed, Value};
 use crate::watch::WatchList;
+use capture::Capture;
+use effects::Effects;
 
+pub(crate) use capture::{KEY, put_entry};
 pub(crate) use events::Event;
 
 /// Values of this weight are freed outside the lock.
@@ -118,6 +123,10 @@ pub(crate) struct Db {
     pub(crate) blocked: Blocked,
     pub(crate) rng: Rng,
     pub(crate) counters: Counters,
+    /// What a log of changes gets.
+    pub(crate) effects: Effects,
+    /// A snapshot that is being taken.
+    capture: Option<Box<Capture>>,
 }
 
 impl Db {
@@ -142,6 +151,8 @@ impl Db {
             blocked: Blocked::default(),
             rng: Rng::new(),
             counters: Counters::default(),
+            effects: Effects::default(),
+            capture: None,
         }
     }
 
@@ -284,6 +295,7 @@ impl Db {
     }
 
     fn touch_at(&mut self, at: u32) -> Option<&mut Value> {
+        self.captured(at);
         self.touched.push(at);
         let now = self.now;
         let entry = self.keys.value_mut(at)?;
@@ -313,6 +325,7 @@ impl Db {
                 weight: 0,
             },
         );
+        self.left_out(at);
         self.touched.push(at);
         if self.notify & Event::NEW.0 != 0 {
             self.notify(Event::NEW, "new", key);
@@ -335,7 +348,11 @@ impl Db {
         let Some(at) = self.position(key) else {
             return self.add(key, value);
         };
-        self.search.forget(key);
+        self.captured(at);
+        if self.search.is_defined() {
+            self.effects.of_key(self.now, effects::FORGET, key);
+            self.search.forget(key);
+        }
         self.touched.push(at);
         if let Some(entry) = self.keys.value_mut(at) {
             let old = std::mem::replace(&mut entry.value, value);
@@ -352,6 +369,13 @@ impl Db {
             return false;
         };
         self.bury(at)
+    }
+
+    /// Removes a key, also one that is due; what a record says.
+    pub(crate) fn remove_whole(&mut self, key: &[u8]) {
+        if let Some(at) = self.keys.find(key) {
+            self.bury(at);
+        }
     }
 
     /// Removes an entry and frees its value later if that takes long.
@@ -382,6 +406,7 @@ impl Db {
         self.set_expiry_at(at, 0);
         self.forget_field_expiry(at);
         let (key, entry) = self.keys.remove_at(at)?;
+        self.effects.of_key(self.now, effects::REMOVE, &key);
         self.search.forget(&key);
         self.watch.changed(&key);
         self.blocked.changed(&key);
@@ -408,6 +433,7 @@ impl Db {
 
     fn settle_touched(&mut self) {
         let mut touched = std::mem::take(&mut self.touched);
+        let mut recorded = None;
         for at in touched.drain(..) {
             let Some((key, entry)) = self.keys.entry(at) else {
                 continue;
@@ -424,6 +450,10 @@ impl Db {
                 Value::Stream(stream) => stream.next_expiry(),
                 _ => None,
             };
+            if self.effects.is_on() && recorded != Some(at) {
+                self.effects.written(self.now, at, key, entry);
+                recorded = Some(at);
+            }
             self.search.note(key);
             self.watch.changed(key);
             self.blocked.changed(key);
@@ -476,6 +506,10 @@ impl Db {
 
     /// Removes everything.
     pub(crate) fn clear(&mut self) {
+        self.end_capture();
+        if self.effects.is_on() {
+            self.effects.cleared(self.now);
+        }
         self.watch.cleared(|key| self.keys.find(key).is_some());
         self.blocked.all_changed();
         self.counters.changes += self.keys.len() as u64;

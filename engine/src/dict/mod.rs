@@ -218,6 +218,11 @@ impl<V> Dict<V> {
         })
     }
 
+    /// Every entry's position is below this.
+    pub(crate) fn end(&self) -> u32 {
+        self.slots.len() as u32
+    }
+
     /// Keys in slot order.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &[u8]> {
         self.slots.iter().flatten().map(|slot| &*slot.key)

@@ -61,6 +61,11 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
+    /// Whether there is an index.
+    pub(crate) fn is_defined(&self) -> bool {
+        !self.indexes.is_empty()
+    }
+
     /// Notes that a key was written.
     pub(crate) fn note(&mut self, key: &[u8]) {
         for index in self.indexes.values_mut() {

@@ -1,0 +1,139 @@
+//! Keeping what a database holds: its changes as records, all of it as a snapshot.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use xxhash_rust::xxh3::Xxh3;
+
+use super::{Engine, State};
+use crate::changelog::ChangeLog;
+use crate::replay;
+use crate::snapshot::{self, SnapshotError};
+
+impl State {
+    /// Hands what was changed to the log. Before the lock is given back, so that the log has the
+    /// order of the changes.
+    pub(super) fn publish(&mut self) {
+        let log = self.side.log.as_ref();
+        let damaged = self.side.damaged.is_some();
+        self.db.take_effects(|record| {
+            if let (Some(log), false) = (log, damaged) {
+                log.append(record);
+            }
+        });
+    }
+}
+
+impl Engine {
+    /// Tells every change from now on to `log`.
+    pub fn set_log(&self, log: Arc<dyn ChangeLog>) {
+        self.with(|state| {
+            state.side.log = Some(log);
+            state.db.effects.start();
+        });
+    }
+
+    /// Makes the changes of a record that [`ChangeLog::append`] was given, on a database that was
+    /// as it was then. Call it before [`Engine::set_log`].
+    ///
+    /// # Errors
+    /// If the record makes no sense here; a part of its changes may have been made.
+    pub fn replay(&self, record: Vec<u8>) -> Result<(), SnapshotError> {
+        self.with(|state| replay::replay(Bytes::from(record), &mut state.db, &mut state.side))
+    }
+
+    /// Begins a snapshot of this moment, to be taken in steps; `at_start` is called at the moment,
+    /// with the database locked. What is changed later is not in it.
+    ///
+    /// # Errors
+    /// If one is being taken, or the database is damaged.
+    pub fn begin_snapshot(&self, at_start: impl FnOnce()) -> io::Result<Snapshot> {
+        self.with(|state| {
+            if let Some(reason) = &state.side.damaged {
+                return Err(io::Error::other(reason.message().to_owned()));
+            }
+            if !state.db.begin_capture() {
+                return Err(io::Error::other("a snapshot is being taken"));
+            }
+            state.publish();
+            at_start();
+            let mut head = Vec::new();
+            snapshot::begin(&mut head, &state.db, &state.side);
+            Ok(Snapshot {
+                engine: self.clone(),
+                head,
+                skipped: snapshot::skipped(&state.db),
+                sum: Xxh3::new(),
+                changes: state.db.counters.changes,
+                done: false,
+            })
+        })
+    }
+}
+
+/// A snapshot that is being taken; dropping it gives it up.
+pub struct Snapshot {
+    engine: Engine,
+    /// What comes before the keys, until it is taken.
+    head: Vec<u8>,
+    /// What comes after them.
+    skipped: Vec<u8>,
+    sum: Xxh3,
+    changes: u64,
+    done: bool,
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot").finish_non_exhaustive()
+    }
+}
+
+impl Snapshot {
+    /// [`Engine::changes`] as of the moment of the snapshot.
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// The next bytes, or `None` at the end. Locks the database for about a millisecond.
+    ///
+    /// # Errors
+    /// If all keys were removed at once since the moment of the snapshot.
+    #[expect(clippy::should_implement_trait, reason = "it fails")]
+    pub fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
+        if self.done {
+            return Ok(None);
+        }
+        let taken = self.engine.with(|state| state.db.capture_some());
+        let taken = taken.ok_or_else(|| {
+            self.done = true;
+            io::Error::new(
+                io::ErrorKind::Interrupted,
+                "all keys were removed meanwhile",
+            )
+        })?;
+        self.engine.give_way();
+        let mut bytes = std::mem::take(&mut self.head);
+        bytes.extend_from_slice(&taken.bytes);
+        if let Some(keys) = taken.keys {
+            bytes.append(&mut self.skipped);
+            snapshot::end(&mut bytes, keys);
+            self.done = true;
+        }
+        self.sum.update(&bytes);
+        if self.done {
+            bytes.extend_from_slice(&self.sum.digest().to_le_bytes());
+        }
+        Ok(Some(bytes))
+    }
+}
+
+impl Drop for Snapshot {
+    fn drop(&mut self) {
+        if !self.done {
+            self.engine.with(|state| state.db.end_capture());
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Keeping embedded databases on disk.
+
+mod format;
