@@ -93,6 +93,7 @@ pub(crate) fn wrap(router: Router, state: &AppState) -> Router {
             signed::verify,
         ))
         .layer(middleware::from_fn(refuse_encodings))
+        .layer(middleware::from_fn(refuse_announced))
         .layer(middleware::from_fn(refuse_repeats))
         .layer(middleware::from_fn(deferred::finish))
         .layer(middleware::from_fn_with_state(state.clone(), limit_time))
@@ -239,6 +240,23 @@ async fn refuse_encodings(request: Request, next: Next) -> Response {
         .headers_mut()
         .insert(header::ACCEPT_ENCODING, identity);
     response
+}
+
+/// A body that is announced as too large is refused before it comes, or does not.
+async fn refuse_announced(request: Request, next: Next) -> Response {
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    let limit = request.extensions().get().copied();
+    match (length, limit) {
+        (Some(length), Some(BodyLimit(most))) if length > most as u64 => {
+            let mut response = Problem::body_too_large(most).into_response();
+            // The body would be read as the next request.
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
+            response
+        }
+        _ => next.run(request).await,
+    }
 }
 
 /// The answer's head is due within the time limit; a stream's body is not limited here.

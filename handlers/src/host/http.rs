@@ -1,10 +1,13 @@
 //! Plain HTTP: a container, a virtual machine, a laptop, `restis dev`.
 
-use super::HostError;
+use super::{
+    HostError,
+    linger::{Lingering, Unread, Watched},
+};
 use crate::ConfigError;
 use crate::deferred::{AfterAnswer, Work};
 use axum::{Extension, Router, extract::ConnectInfo, middleware::AddExtension};
-use hyper::server::conn::http1;
+use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
@@ -16,7 +19,7 @@ use tokio::{
     sync::watch,
 };
 use tokio_util::task::TaskTracker;
-use tower::Layer as _;
+use tower::{Layer as _, ServiceExt as _};
 
 /// Requests and deferred work have this long to finish once the process is asked to stop.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -122,6 +125,13 @@ async fn connection(
     mut stopping: Stopping,
 ) {
     let _ = stream.set_nodelay(true);
+    let unread = Unread::default();
+    let stream = Lingering::new(stream, Unread::clone(&unread));
+    let app = tower::service_fn(move |request: http::Request<Incoming>| {
+        let unread = Unread::clone(&unread);
+        let request = request.map(|body| Watched::new(body, unread));
+        app.clone().oneshot(request)
+    });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)

@@ -5,6 +5,7 @@ mod http;
 mod lambda;
 #[cfg(feature = "lambda")]
 mod lambda_event;
+mod linger;
 #[cfg(feature = "vercel")]
 mod vercel;
 
