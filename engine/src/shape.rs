@@ -68,6 +68,7 @@ impl Shape {
         };
         let when = |condition, shape| if condition { shape } else { Self::Plain };
         match &*upper(0).unwrap_or_default() {
+            b"LCS" => when(has(3, "IDX"), Self::Map(plain)),
             b"HGETALL" => Self::Map(plain),
             b"CONFIG" => when(upper(1).as_deref() == Some(b"GET"), Self::Map(plain)),
             b"XREAD" | b"XREADGROUP" => Self::MapOfPairs,

@@ -392,3 +392,32 @@ fn notifications_of_keys_are_for_those_who_may_read_them() {
     engine.call(&["ACL", "SETUSER", "bob", "allkeys"]);
     assert!(may(&["__keyevent@0__:set"], &["*"]));
 }
+
+#[test]
+fn sort_reads_other_keys_only_for_those_who_may_read_all() {
+    let (engine, bob) = with_user(&["+@all", "%R~list", "%W~out"]);
+    let engine = engine.with_dialect(restis_engine::Dialect::Redis);
+    engine.call(&["RPUSH", "list", "2", "1"]);
+    engine.call(&["MSET", "w1", "9", "w2", "3"]);
+    assert_eq!(
+        run(&engine, &bob, "SORT list"),
+        Reply::array([Reply::bulk("1"), Reply::bulk("2")])
+    );
+    for command in ["SORT list BY w*", "SORT_RO list GET w*", "SORT list GET #"] {
+        let reply = run(&engine, &bob, command);
+        assert!(
+            error(&reply).contains("denied due to insufficient ACL permissions"),
+            "{reply:?}"
+        );
+    }
+    assert_eq!(run(&engine, &bob, "SORT list STORE out"), Reply::Int(2));
+    for command in ["SORT out", "SORT list STORE list"] {
+        let reply = run(&engine, &bob, command);
+        assert!(error(&reply).starts_with("NOPERM"), "{reply:?}");
+    }
+    engine.call(&["ACL", "SETUSER", "bob", "%R~*"]);
+    assert_eq!(
+        run(&engine, &bob, "SORT list BY w*"),
+        Reply::array([Reply::bulk("2"), Reply::bulk("1")])
+    );
+}

@@ -7,7 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-use restis_engine::{CallLimits, Caller, CancelToken, Engine, Options, Reply};
+use restis_engine::{CallLimits, Caller, CancelToken, Dialect, Engine, Options, Reply};
 
 const ENDLESS: &str = "while true do end";
 
@@ -356,4 +356,42 @@ fn no_command_runs_for_long() {
         assert_eq!(engine.call(&["PING"]), Reply::simple("PONG"));
     }
     assert!(slow.is_empty(), "{}", slow.join("\n"));
+}
+
+#[test]
+fn sort_ends_when_its_time_is_over() {
+    let options = Options::default().script_time_limit(Duration::ZERO);
+    let engine = Engine::new(options).with_dialect(Dialect::Redis);
+    for start in (0..200_000).step_by(1000) {
+        let numbers = (start..start + 1000).map(|number: u32| number.to_string());
+        let command = ["RPUSH".to_owned(), "l".to_owned()].into_iter();
+        engine.call(&command.chain(numbers).collect::<Vec<_>>());
+    }
+    for command in [
+        "SORT l",
+        "SORT l BY w:*",
+        "SORT l BY none GET w:*->f STORE s",
+    ] {
+        let words: Vec<&str> = command.split(' ').collect();
+        let reply = engine.call(&words);
+        assert!(
+            matches!(&reply, Reply::Error(error) if error.code() == "BUSY"),
+            "{command}"
+        );
+    }
+    assert_eq!(engine.call(&["EXISTS", "s"]), Reply::Int(0));
+    let reply = engine.call(&["SORT", "l", "BY", "none", "LIMIT", "7", "1"]);
+    assert_eq!(reply, Reply::array([Reply::bulk("7")]));
+}
+
+#[test]
+fn lcs_takes_no_more_memory_than_in_redis() {
+    let engine = Engine::default().with_dialect(Dialect::Redis);
+    let text = "x".repeat(12_000);
+    engine.call(&["MSET", "a", &text, "b", &text, "c", "axbxc"]);
+    let reply = engine.call(&["LCS", "a", "b", "LEN"]);
+    assert!(
+        matches!(&reply, Reply::Error(error) if error.message().contains("proto-max-bulk-len"))
+    );
+    assert_eq!(engine.call(&["LCS", "a", "c"]), Reply::bulk("xx"));
 }

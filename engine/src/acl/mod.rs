@@ -360,7 +360,7 @@ const STORE: &[&str] = &[
 fn needs(command: &Command, args: Args<'_>, first: bool) -> Needs {
     let (read, write) = match command.name {
         name if STORE.contains(&name) => (!first, first),
-        "COPY" => (first, !first),
+        "COPY" | "SORT" => (first, !first),
         "SET" => {
             let gets = args
                 .iter()

@@ -25,6 +25,7 @@ mod json;
 mod json_args;
 mod json_array;
 mod json_value;
+mod lcs;
 mod list;
 mod pubsub;
 mod scripting;
@@ -33,6 +34,7 @@ mod search_query;
 mod search_score;
 mod server;
 mod set;
+mod sort;
 mod stream;
 mod stream_add;
 mod stream_args;
@@ -76,12 +78,14 @@ const GROUPS: &[&[Spec]] = &[
     json::COMMANDS,
     json_array::COMMANDS,
     json_value::COMMANDS,
+    lcs::COMMANDS,
     list::COMMANDS,
     pubsub::COMMANDS,
     scripting::COMMANDS,
     search::COMMANDS,
     server::COMMANDS,
     set::COMMANDS,
+    sort::COMMANDS,
     stream::COMMANDS,
     stream_add::COMMANDS,
     stream_claim::COMMANDS,
