@@ -303,6 +303,10 @@ pub(crate) struct ServeArgs {
     /// Most seconds that a connection of the Redis protocol may ask nothing; without end by default
     #[arg(long, value_name = "SECONDS", env = "RESTIS_RESP_TIMEOUT", value_parser = seconds)]
     pub(crate) resp_timeout: Option<f64>,
+    /// Let connections of the Redis protocol open the first database without AUTH, and offer DEBUG:
+    /// for Redis' own test suite, and only at loopback addresses
+    #[arg(long, hide = true, requires = "resp")]
+    pub(crate) resp_anonymous: bool,
     /// Inject faults, such as latency=50ms,error=2%,drop=1%,seed=7
     #[arg(long, value_name = "FAULTS", env = "RESTIS_FAULT")]
     pub(crate) fault: Option<FaultPlan>,

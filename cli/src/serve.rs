@@ -87,6 +87,9 @@ pub(crate) fn start(args: &ServeArgs, redis: &[SocketAddr]) -> Result<Started, F
         Some(RespAddr::At(addr)) => builder.redis_protocol(resolved(addr)?),
         None => builder.redis_protocol(redis.iter().copied()),
     };
+    if args.resp_anonymous {
+        builder = builder.anonymous_redis_protocol();
+    }
     if let Some(addr) = args.admin_addr {
         builder = builder.admin(addr);
     }

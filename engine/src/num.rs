@@ -30,7 +30,7 @@ pub(crate) fn parse_i64(text: &[u8]) -> Option<i64> {
 /// Reads a floating point number as C's `strtod` does, the whole text, no NaN.
 pub(crate) fn parse_f64(text: &[u8]) -> Option<f64> {
     // Rust takes what C takes, less hexadecimal and more spellings of NaN.
-    if text.is_empty() || text.len() > 255 || text[0].is_ascii_whitespace() {
+    if text.is_empty() || text[0].is_ascii_whitespace() {
         return None;
     }
     let text = std::str::from_utf8(text).ok()?;

@@ -83,6 +83,8 @@ pub struct Options {
     pub script_time_limit: Option<Duration>,
     /// The database's name among others; tokens of its users carry it.
     pub name: String,
+    /// Whether there is DEBUG, and CONFIG SET takes settings that change nothing: for Redis' tests.
+    pub debug_commands: bool,
 }
 
 impl Options {
@@ -111,6 +113,13 @@ impl Options {
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
+        self
+    }
+
+    /// Offers DEBUG, and lets CONFIG SET take settings that change nothing, for Redis' own tests.
+    #[must_use]
+    pub fn debug_commands(mut self, offered: bool) -> Self {
+        self.debug_commands = offered;
         self
     }
 

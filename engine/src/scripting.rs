@@ -57,7 +57,7 @@ pub(crate) struct Scripting {
     script_bytes: usize,
     tick: u64,
     libraries: BTreeMap<String, Library>,
-    /// Function name to library name.
+    /// Function name in lower case to library name.
     functions: HashMap<String, String, foldhash::fast::RandomState>,
 }
 
@@ -205,6 +205,11 @@ impl Scripting {
         }
     }
 
+    /// How many scripts are known.
+    pub(crate) fn script_count(&self) -> usize {
+        self.scripts.len()
+    }
+
     /// The libraries, by name.
     pub(crate) fn libraries(&self) -> impl Iterator<Item = &Library> {
         self.libraries.values()
@@ -217,11 +222,13 @@ impl Scripting {
 
     /// The function with this name.
     pub(crate) fn function(&self, name: &str) -> Option<LoadedFunction> {
-        let library = self.libraries.get(self.functions.get(name)?)?;
+        let library = self
+            .libraries
+            .get(self.functions.get(&name.to_ascii_lowercase())?)?;
         library
             .functions
             .iter()
-            .find(|function| function.name == name)
+            .find(|function| function.name.eq_ignore_ascii_case(name))
             .cloned()
     }
 
@@ -242,7 +249,7 @@ impl Scripting {
         for function in &library.functions {
             if self
                 .functions
-                .get(&function.name)
+                .get(&function.name.to_ascii_lowercase())
                 .is_some_and(|owner| *owner != library.name)
             {
                 return Err(Error::new(format!(
@@ -254,7 +261,7 @@ impl Scripting {
         self.remove_library(&library.name);
         for function in &library.functions {
             self.functions
-                .insert(function.name.clone(), library.name.clone());
+                .insert(function.name.to_ascii_lowercase(), library.name.clone());
         }
         self.libraries.insert(library.name.clone(), library);
         Ok(())

@@ -226,8 +226,8 @@ fn help_lists_the_subcommands() {
     Shell::new().script(
         "
         XINFO HELP => [STREAM <key> [FULL [COUNT <n>]] - a stream, GROUPS <key> - the groups of a stream, CONSUMERS <key> <group> - the consumers of a group, HELP - this message]
-        XINFO HELP more => -ERR unknown subcommand 'HELP'. Try XINFO HELP.
-        XGROUP HELP more => -ERR unknown subcommand 'HELP'. Try XGROUP HELP.
+        XINFO HELP more => -ERR wrong number of arguments for 'xinfo|help' command
+        XGROUP HELP more => -ERR wrong number of arguments for 'xgroup|help' command
     ",
     );
 }

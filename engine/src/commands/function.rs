@@ -198,8 +198,8 @@ fn metadata(code: &[u8]) -> Result<(String, &[u8]), Error> {
         .position(|byte| *byte == b'\n')
         .ok_or(Error::fixed("ERR Invalid library metadata"))?;
     let line = String::from_utf8_lossy(&code[2..end]).into_owned();
-    let mut parts = line.split_ascii_whitespace();
-    let engine = parts.next().unwrap_or_default();
+    let (engine, rest) = line.split_once(' ').unwrap_or((line.trim_end(), ""));
+    let parts = rest.split_ascii_whitespace();
     let mut name: Option<String> = None;
     for part in parts {
         let Some(value) = part.strip_prefix("name=") else {
@@ -212,7 +212,10 @@ fn metadata(code: &[u8]) -> Result<(String, &[u8]), Error> {
                 "ERR Invalid metadata value, name argument was given multiple times",
             ));
         }
-        name = Some(value.to_owned());
+        let unquoted = value
+            .strip_prefix('"')
+            .and_then(|value| value.strip_suffix('"'));
+        name = Some(unquoted.unwrap_or(value).to_owned());
     }
     let name = name.ok_or(Error::fixed("ERR Library name was not given"))?;
     if !lua::is_name(&name) {

@@ -71,9 +71,12 @@ fn section(ctx: &Ctx<'_>, name: &str, out: &mut String) {
         ),
         "memory" => write!(
             out,
-            "# {title}\r\nused_memory:{}\r\nmaxmemory:{limit}\r\nmaxmemory_policy:{}\r\n",
+            "# {title}\r\nused_memory:{}\r\nmaxmemory:{limit}\r\nmaxmemory_policy:{}\r\nnumber_of_cached_scripts:{}\r\nnumber_of_functions:{}\r\nnumber_of_libraries:{}\r\n",
             db.used() + side.weight(),
             policy(side.options.eviction),
+            side.scripting.script_count(),
+            side.scripting.function_count(),
+            side.scripting.libraries().count(),
         ),
         "persistence" => write!(
             out,
@@ -195,6 +198,12 @@ fn parameters(ctx: &Ctx<'_>) -> Vec<(&'static str, String)> {
         return vec![notify];
     }
     let options = &ctx.side.options;
+    if options.debug_commands {
+        let kept = ctx.side.settings.iter();
+        let mut all: Vec<_> = kept.map(|(name, value)| (name, value.to_owned())).collect();
+        all.push(notify);
+        return all;
+    }
     let memory = options.memory_limit.unwrap_or(0);
     let text = str::to_owned;
     vec![
@@ -234,6 +243,9 @@ fn config(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
             let mut flags = ctx.db.notify_flags();
             for pair in pairs.chunks_exact(2) {
                 if !parse::is(pair[0], NOTIFY) {
+                    if ctx.side.settings.set(pair[0], pair[1]) {
+                        continue;
+                    }
                     return Err(Error::new(format!(
                         "ERR Unknown option or number of arguments for CONFIG SET - '{}'",
                         String::from_utf8_lossy(pair[0])

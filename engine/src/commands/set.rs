@@ -61,8 +61,15 @@ fn smove(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         set.0.remove(member);
     }
     ctx.db.notify(Event::SET, "srem", from);
-    ctx.db.create::<Set>(to)?.0.insert(member, ());
-    ctx.db.notify(Event::SET, "sadd", to);
+    // A set that has the member already counts as unchanged.
+    if !ctx
+        .db
+        .read::<Set>(to)?
+        .is_some_and(|set| set.0.contains(member))
+    {
+        ctx.db.create::<Set>(to)?.0.insert(member, ());
+        ctx.db.notify(Event::SET, "sadd", to);
+    }
     Ok(Reply::Int(1))
 }
 

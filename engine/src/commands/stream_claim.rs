@@ -1,9 +1,10 @@
 //! Consumer groups: what is pending, and claiming it for another consumer.
 
 use super::stream_args as sa;
-use super::stream_group::{cost_of_consumer, no_such_group, stream_of_group, text};
+use super::stream_group::{CONSUMER_MADE, cost_of_consumer, no_such_group, stream_of_group, text};
 use crate::command::{Args, Category, Keys, Outcome};
 use crate::ctx::{Ctx, Spec};
+use crate::db::Event;
 use crate::error::{Error, SYNTAX};
 use crate::parse::{self, Walk};
 use crate::reply::Reply;
@@ -160,6 +161,9 @@ fn xclaim(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
             replies.push(reply);
         }
     }
+    if new_consumer > 0 {
+        ctx.db.notify(Event::STREAM, CONSUMER_MADE, key);
+    }
     Ok(Reply::Array(replies))
 }
 
@@ -248,6 +252,9 @@ fn xautoclaim(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
             Taken::Gone => gone.push(sa::id_reply(id)),
             Taken::Refused => {}
         }
+    }
+    if new_consumer > 0 {
+        ctx.db.notify(Event::STREAM, CONSUMER_MADE, key);
     }
     Ok(Reply::Array(vec![
         sa::id_reply(next),

@@ -51,6 +51,9 @@ fn entries_read(walk: &mut Walk<'_>) -> Result<Option<u64>, Error> {
     }
 }
 
+/// Told when a consumer comes into being, whichever command names it first.
+pub(super) const CONSUMER_MADE: &str = "xgroup-createconsumer";
+
 const XGROUP_HELP: [&str; 6] = [
     "CREATE <key> <group> <id|$> [MKSTREAM] [ENTRIESREAD <n>] - a new group",
     "SETID <key> <group> <id|$> [ENTRIESREAD <n>] - where a group reads on",
@@ -70,6 +73,7 @@ fn xgroup(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         b"HELP" if args.len() == 2 => {
             return Ok(Reply::array(XGROUP_HELP.map(Reply::bulk)));
         }
+        b"HELP" => return Err(Error::wrong_arity("xgroup|help")),
         _ => {
             return Err(Error::new(format!(
                 "ERR unknown subcommand '{}'. Try XGROUP HELP.",
@@ -122,7 +126,11 @@ fn xgroup(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     }
     // A missing group is told before a malformed id.
     let start = if &*sub == b"SETID" && stream.group(group).is_some() {
-        group_start(args[4], Some(stream))?
+        match args[4] {
+            b"-" => StreamId::MIN,
+            b"+" => StreamId::MAX,
+            id => group_start(id, Some(stream))?,
+        }
     } else {
         StreamId::MIN
     };
@@ -141,10 +149,7 @@ fn xgroup(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         }
         b"CREATECONSUMER" => {
             let created = state.create_consumer(args[4], now);
-            (
-                Reply::bool(created),
-                created.then_some("xgroup-createconsumer"),
-            )
+            (Reply::bool(created), created.then_some(CONSUMER_MADE))
         }
         _ => {
             let existed = state.consumer(args[4]).is_some();
@@ -212,16 +217,21 @@ fn xreadgroup(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         let new_consumer = cost_of_consumer(ctx, key, group, consumer)?;
         ctx.make_room(new_consumer + new_pending * Group::PER_PENDING)?;
         let stream = stream_of_group(ctx, key, group)?;
+        let mut made = false;
         if let Some(state) = stream.group_mut(group)
             // Upstash: with NOACK nothing is kept about a consumer, so it does not come into being.
             && (!parsed.no_ack || state.consumer(consumer).is_some())
         {
             state.see(consumer, now);
+            made = new_consumer > 0;
         }
         let entries = match after {
             None => deliver(stream, group, consumer, count, parsed.no_ack, now),
             Some(after) => history(stream, group, consumer, after, count, now),
         };
+        if made {
+            ctx.db.notify(Event::STREAM, CONSUMER_MADE, key);
+        }
         if after.is_some() || !entries.is_empty() {
             replies.push(Reply::Array(vec![Reply::bulk(key), Reply::Array(entries)]));
         }

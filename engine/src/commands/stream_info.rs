@@ -25,6 +25,7 @@ fn xinfo(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         b"GROUPS" => 3..=3,
         b"CONSUMERS" => 4..=4,
         b"HELP" if args.len() == 2 => return Ok(Reply::array(XINFO_HELP.map(Reply::bulk))),
+        b"HELP" => return Err(Error::wrong_arity("xinfo|help")),
         _ => {
             let sub = String::from_utf8_lossy(args[1]);
             return Err(Error::new(format!(

@@ -7,6 +7,7 @@ use crate::ctx::{Ctx, Spec};
 use crate::db::Event;
 use crate::error::{Error, SYNTAX};
 use crate::num;
+use crate::options::Dialect;
 use crate::parse::{self, Walk};
 use crate::reply::Reply;
 use crate::value::Typed;
@@ -157,7 +158,7 @@ struct Form {
 
 impl<'a> Query<'a> {
     /// Parses `min max [options]` from the argument with this index on.
-    fn parse(args: Args<'a>, at: usize, form: Form) -> Result<Self, Error> {
+    fn parse(dialect: Dialect, args: Args<'a>, at: usize, form: Form) -> Result<Self, Error> {
         let (first, second) = (args[at], args[at + 1]);
         let mut by = form.by.unwrap_or(By::Rank);
         let mut reverse = form.reverse.unwrap_or(false);
@@ -177,6 +178,13 @@ impl<'a> Query<'a> {
             } else {
                 return Err(SYNTAX);
             }
+        }
+        // Upstash takes a LIMIT of ranks.
+        let unlimited = limit.is_none_or(|(_, count)| count == -1);
+        if dialect == Dialect::Redis && by == By::Rank && !unlimited {
+            return Err(Error::fixed(
+                "ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX",
+            ));
         }
         if with_scores && by == By::Lex {
             return Err(Error::fixed(
@@ -218,7 +226,7 @@ impl<'a> Query<'a> {
 }
 
 fn range(ctx: &mut Ctx<'_>, args: Args<'_>, form: Form) -> Outcome {
-    let query = Query::parse(args, 2, form)?;
+    let query = Query::parse(ctx.side.dialect, args, 2, form)?;
     let Some(zset) = ctx.db.read::<ZSet>(args[1])? else {
         return Ok(Reply::empty());
     };
@@ -273,7 +281,7 @@ fn zrangestore(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         reverse: None,
         scores: false,
     };
-    let query = Query::parse(args, 3, form)?;
+    let query = Query::parse(ctx.side.dialect, args, 3, form)?;
     let mut result = ZSet::default();
     if let Some(zset) = ctx.db.read::<ZSet>(args[2])? {
         for (member, score) in zset.range(query.ranks(zset)) {

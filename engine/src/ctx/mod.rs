@@ -1,6 +1,7 @@
 //! What a command sees, and how a command is run.
 
 mod host;
+mod settings;
 mod table;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use crate::reply::Reply;
 use crate::scripting::Scripting;
 use crate::value::Value;
 
+pub(crate) use settings::Settings;
 #[cfg(test)]
 pub(crate) use table::LONGEST;
 pub(crate) use table::{Spec, Table};
@@ -37,6 +39,8 @@ pub(crate) struct Side {
     /// When the engine started.
     pub(crate) started: Duration,
     pub(crate) scripting: Scripting,
+    /// Settings of Redis that Redis' tests make; none unless there are debug commands.
+    pub(crate) settings: Settings,
     /// What the running call follows.
     pub(crate) dialect: Dialect,
     /// What the running command may still do.
@@ -53,6 +57,7 @@ impl Side {
     pub(crate) fn new(options: Options, hub: Arc<Hub>, table: &'static Table) -> Self {
         let started = options.clock.now();
         let budget = Budget::new(&options);
+        let settings = Settings::new(options.debug_commands);
         Self {
             options,
             table,
@@ -61,6 +66,7 @@ impl Side {
             commands: 0,
             started,
             scripting: Scripting::default(),
+            settings,
             dialect: Dialect::default(),
             budget,
             damaged: None,

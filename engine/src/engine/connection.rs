@@ -259,21 +259,23 @@ impl State {
                     continue;
                 };
                 let in_group = call.args[0].eq_ignore_ascii_case(b"XREADGROUP");
-                let pops = !call.args[0].to_ascii_uppercase().starts_with(b"X");
                 if !self.db.exists(&key) && !in_group {
                     continue;
                 }
-                let moves = call.args[0].to_ascii_uppercase();
-                let moves = matches!(&*moves, b"BLMOVE" | b"BRPOPLPUSH");
+                let name = call.args[0].to_ascii_uppercase();
                 let (caller, args) = (call.caller.clone(), call.args.clone());
                 self.side.dialect = Dialect::Redis;
                 self.side.budget.open(&CallLimits::default());
                 let reply = self.ctx(&caller).call(&list(&args));
                 let served = match &reply {
                     Reply::Nil | Reply::NilArray => false,
-                    // A key of another type is none to wait for; a wrong destination is an error.
-                    Reply::Error(error) if pops && error.code() == "WRONGTYPE" => {
-                        moves && matches!(self.db.value(&key), Some(Value::List(_)))
+                    // A key of another type is none to wait for; another wrong key is an error.
+                    Reply::Error(error) if !in_group && error.code() == "WRONGTYPE" => {
+                        match self.db.value(&key) {
+                            Some(Value::List(_)) => matches!(&*name, b"BLMOVE" | b"BRPOPLPUSH"),
+                            Some(Value::Stream(_)) => &*name == b"XREAD",
+                            _ => false,
+                        }
                     }
                     _ => true,
                 };

@@ -43,9 +43,21 @@ impl Session {
             user == b"default" && !access.caller.is_user()
                 || user == access.caller.name().as_bytes()
         });
-        let Some(Access { database, caller }) = access else {
-            return Err(WRONGPASS);
-        };
+        let access = access.ok_or(WRONGPASS)?;
+        // A token of a user can be taken away while the connection lives.
+        let token = access.caller.is_user().then(|| token.to_vec());
+        self.open(access, token);
+        Ok(())
+    }
+
+    /// Opens the database that needs no token, if there is one.
+    pub(super) fn log_in_anonymously(&mut self) {
+        if let Some(access) = self.shared.anonymous.clone() {
+            self.open(access, None);
+        }
+    }
+
+    fn open(&mut self, Access { database, caller }: Access, token: Option<Vec<u8>>) {
         let same = self.login.as_ref().is_some_and(|login| {
             Arc::ptr_eq(&login.access.database, &database) && login.access.caller == caller
         });
@@ -58,13 +70,10 @@ impl Session {
         state.database = Some(database.name.clone());
         caller.name().clone_into(&mut state.user);
         drop(state);
-        // A token of a user can be taken away while the connection lives.
-        let token = caller.is_user().then(|| token.to_vec());
         self.login = Some(Login {
             access: Access { database, caller },
             token,
         });
-        Ok(())
     }
 
     /// Whether the token that opened the database still does.

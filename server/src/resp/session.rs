@@ -74,7 +74,7 @@ impl Session {
         address: SocketAddr,
         local: SocketAddr,
     ) -> Self {
-        Self {
+        let mut session = Self {
             listed: shared.clients.add(address, local),
             shared,
             peer,
@@ -86,7 +86,9 @@ impl Session {
             watched: None,
             subscriptions: Subscriptions::default(),
             closing: false,
-        }
+        };
+        session.log_in_anonymously();
+        session
     }
 
     pub(super) fn client(&self) -> &Arc<Client> {
@@ -242,6 +244,7 @@ impl Session {
         "default".clone_into(&mut state.user);
         state.version = Version::Resp2;
         drop(state);
+        self.log_in_anonymously();
         self.reply_of(Shape::Plain, &Reply::simple("RESET"));
     }
 }

@@ -208,10 +208,8 @@ impl Session {
         state.channels = self.subscriptions.channels.len();
         state.patterns = self.subscriptions.patterns.len();
         drop(state);
-        let version = self.version;
-        let Some(out) = self.out_if_heard() else {
-            return;
-        };
+        // CLIENT REPLY silences replies, not messages, and this is one.
+        let (out, version) = (&mut self.out, self.version);
         encode::push(out, version, 3);
         bulk(out, word);
         match name {

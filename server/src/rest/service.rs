@@ -33,6 +33,8 @@ use crate::tokens::TokenTable;
 pub(crate) struct Shared {
     pub(crate) databases: Vec<Arc<Database>>,
     pub(crate) tokens: TokenTable<Access>,
+    /// What a connection of the Redis protocol opens without AUTH.
+    pub(crate) anonymous: Option<Access>,
     /// Embedded databases by what the tokens of their users carry.
     pub(crate) by_id: HashMap<DatabaseId, Arc<Database>>,
     pub(crate) peers: Arc<Peers>,

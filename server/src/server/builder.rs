@@ -69,6 +69,7 @@ pub struct Builder {
     tls: Option<TlsFiles>,
     admin: Option<SocketAddr>,
     resp: Vec<SocketAddr>,
+    resp_anonymous: bool,
     memory: Option<u64>,
     data: Option<(PathBuf, Duration)>,
     engine: Option<Engine>,
@@ -163,6 +164,17 @@ impl Builder {
         self
     }
 
+    /// Opens the first database to every connection of the Redis protocol without AUTH, and offers
+    /// it `DEBUG`: for Redis' own test suite, which knows no password.
+    ///
+    /// The server binds only if all its addresses are of the loopback interface.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn anonymous_redis_protocol(mut self) -> Self {
+        self.resp_anonymous = true;
+        self
+    }
+
     /// Limits the memory of every embedded database that has no limit of its own.
     #[must_use]
     pub fn memory(mut self, bytes: u64) -> Self {
@@ -196,6 +208,7 @@ impl Builder {
                 given,
                 self.memory,
                 self.limits.request_time,
+                self.resp_anonymous && index == 0,
             )?));
         }
         check_apart(&databases)?;
@@ -237,6 +250,15 @@ impl Builder {
                 .local_addr()
                 .map_err(|error| StartError::new(format!("no local address: {error}")))
         };
+        let anonymous = self.resp_anonymous.then(|| Access {
+            database: Arc::clone(&databases[0]),
+            caller: Caller::default(),
+        });
+        if anonymous.is_some() {
+            for listener in [&listener].into_iter().chain(&resp) {
+                check_loopback(local(listener)?)?;
+            }
+        }
         let ids = Ids::new().map_err(|error| StartError::new(format!("no randomness: {error}")))?;
         let (stop, stopped) = watch::channel(false);
         Ok(Server {
@@ -251,6 +273,7 @@ impl Builder {
             shared: Arc::new(Shared {
                 databases,
                 tokens,
+                anonymous,
                 by_id,
                 peers: Peers::new(&self.limits),
                 backlog: Pool::new(&self.limits),
@@ -273,6 +296,7 @@ fn database(
     engine: Option<&Engine>,
     memory: Option<u64>,
     request_time: Duration,
+    debug_commands: bool,
 ) -> Result<Database, StartError> {
     let backend = match (&spec.redis, engine) {
         (Some(url), _) => {
@@ -284,7 +308,8 @@ fn database(
         (None, None) => {
             let mut options = Options::default()
                 .name(&spec.name)
-                .script_time_limit(request_time);
+                .script_time_limit(request_time)
+                .debug_commands(debug_commands);
             if let Some(bytes) = spec.memory.or(memory) {
                 options = options.memory_limit(usize::try_from(bytes).unwrap_or(usize::MAX));
             }
@@ -327,6 +352,16 @@ fn check_apart(databases: &[Arc<Database>]) -> Result<(), StartError> {
     };
     all().for_each(|redis| redis.set_others(all()));
     Ok(())
+}
+
+/// Refuses an address that other machines reach.
+fn check_loopback(addr: SocketAddr) -> Result<(), StartError> {
+    if addr.ip().is_loopback() {
+        return Ok(());
+    }
+    Err(StartError::new(format!(
+        "a database that is open without a token may not be served at {addr}; use 127.0.0.1"
+    )))
 }
 
 /// Listens at the first address that is free; `None`: none was asked for.
