@@ -18,6 +18,9 @@ pub(crate) const REST_ADDR: &str = "127.0.0.1:8079";
 /// Where the functions listen unless told otherwise.
 pub(crate) const FUNCTIONS_ADDR: &str = "127.0.0.1:3000";
 
+/// Where `restis serve --console` shows its pages unless told otherwise.
+const CONSOLE_ADDR: &str = "127.0.0.1:8070";
+
 const ABOUT: &str = "Redis over REST: a local Upstash, a gateway for any Redis, and functions";
 
 const EXAMPLES: &str = "\
@@ -27,6 +30,7 @@ Examples:
   restis serve --token a --token b              two databases, one token each
   restis serve --redis rediss://user:pw@host    REST in front of your own Redis
   restis serve --resp 127.0.0.1:6379            the Redis protocol on the same store
+  restis serve --console                        pages that show the store in a browser
   restis serve --data ./store                   a store that survives restarts
   restis serve --fault latency=50ms,error=2%    a store that misbehaves, to test clients
   restis token new --name web --scope session   a service token for the functions
@@ -322,6 +326,18 @@ pub(crate) struct ServeArgs {
     /// Most seconds that the commands of one request may run on an in-memory database, 5 by default
     #[arg(long, value_name = "SECONDS", env = "RESTIS_MAX_TIME", value_parser = seconds)]
     pub(crate) max_time: Option<f64>,
+    /// Serve the console here: pages that show the store in a browser. `restis dev` has it at the
+    /// functions' address
+    #[arg(long, value_name = "HOST:PORT", env = "RESTIS_CONSOLE", num_args = 0..=1, default_missing_value = CONSOLE_ADDR, value_parser = address)]
+    pub(crate) console: Option<String>,
+    /// A name, beside addresses and localhost, by which browsers may call the console; may be repeated
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "RESTIS_CONSOLE_HOST",
+        value_delimiter = ','
+    )]
+    pub(crate) console_host: Vec<String>,
     /// What to log to standard error: a level, `access`, or a tracing filter
     #[arg(
         long,

@@ -12,6 +12,8 @@ pub(crate) struct Banner<'b> {
     pub(crate) token: Option<Secret<'b>>,
     /// Base URL of the functions, and the service token they accept.
     pub(crate) functions: Option<(&'b str, Secret<'b>)>,
+    /// The link that opens the console once.
+    pub(crate) console: Option<&'b str>,
     /// Where the data lives, in words.
     pub(crate) store: &'b str,
 }
@@ -129,6 +131,9 @@ fn render(banner: &Banner<'_>, paint: &Paint) -> String {
             Secret::Variable(_) => String::new(),
         };
         lines.push(format!("  try them   {functions}/docs{fragment}"));
+    }
+    if let Some(console) = banner.console {
+        lines.push(format!("  console    {}", paint.bold(console)));
     }
     if let Some(admin) = banner.running.admin_addr() {
         lines.push(format!("  admin      http://{admin}/health  /metrics"));

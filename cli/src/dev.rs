@@ -12,8 +12,9 @@ use tokio::sync::oneshot;
 
 use crate::args::{DevArgs, Failure};
 use crate::banner::{self, Banner, Secret};
+use crate::serve::Started;
 use crate::signals::Signals;
-use crate::{docs, logs, serve};
+use crate::{console, docs, logs, serve};
 
 pub(crate) fn run(args: &DevArgs) -> Result<(), Failure> {
     if args.serve.tls_cert.is_some() {
@@ -25,7 +26,7 @@ pub(crate) fn run(args: &DevArgs) -> Result<(), Failure> {
     let signals = Signals::install()?;
     let started = serve::start(&args.serve, &serve::LOCAL_REDIS)?;
     let functions = match &started.token {
-        Some(token) => Some(Functions::start(args, started.running.url(), token)?),
+        Some(token) => Some(Functions::start(args, &started, token)?),
         None => None,
     };
     if !args.serve.quiet {
@@ -33,6 +34,7 @@ pub(crate) fn run(args: &DevArgs) -> Result<(), Failure> {
             running: &started.running,
             token: started.secret(),
             functions: functions.as_ref().map(|f| (f.url.as_str(), f.secret())),
+            console: functions.as_ref().and_then(|f| f.console.as_deref()),
             store: &started.store,
         });
     }
@@ -68,6 +70,8 @@ fn grant_keys(environment: Environment) -> Result<GrantKeys, Failure> {
 /// The functions on a thread of their own, with the REST server as their store.
 struct Functions {
     url: String,
+    /// The link that opens the console.
+    console: Option<String>,
     /// The service token that was made, unless the environment has one.
     token: Option<String>,
     stop: oneshot::Sender<()>,
@@ -75,8 +79,8 @@ struct Functions {
 }
 
 impl Functions {
-    fn start(args: &DevArgs, store: &str, store_token: &str) -> Result<Self, Failure> {
-        let redis = Redis::builder(store, store_token)
+    fn start(args: &DevArgs, started: &Started, store_token: &str) -> Result<Self, Failure> {
+        let redis = Redis::builder(started.running.url(), store_token)
             .build()
             .map_err(Failure::new)?;
         let mut config = Config::from_env().map_err(Failure::usage)?;
@@ -96,7 +100,7 @@ impl Functions {
             .sessions(session_config()?)
             .build()
             .map_err(Failure::usage)?;
-        let app = restis_handlers::app(state).merge(docs::routes());
+        let mut app = restis_handlers::app(state).merge(docs::routes());
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -105,6 +109,14 @@ impl Functions {
             .block_on(TcpListener::bind(&args.functions_addr))
             .map_err(|error| Failure::bind(&args.functions_addr, "--functions-addr", &error))?;
         let address = listener.local_addr().map_err(Failure::new)?;
+        let url = format!("http://{address}");
+        let mut console = None;
+        // Pages that may do everything are for this machine, unless they are asked for.
+        if address.ip().is_loopback() || args.serve.console.is_some() {
+            let pages = console::of(&args.serve, started)?.functions(&url, token.clone());
+            console = Some(format!("{url}/{}", pages.fragment()));
+            app = app.merge(pages.router());
+        }
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::spawn(move || {
             runtime.block_on(restis_handlers::serve(listener, app, async {
@@ -113,7 +125,8 @@ impl Functions {
             }))
         });
         Ok(Self {
-            url: format!("http://{address}"),
+            url,
+            console,
             token,
             stop,
             thread,

@@ -3,6 +3,7 @@
 mod args;
 mod banner;
 mod config;
+mod console;
 mod dev;
 mod docs;
 mod files;

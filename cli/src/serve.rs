@@ -7,6 +7,7 @@ use restis_server::{Cors, Limits, Running, Server, Tenants, TlsFiles};
 
 use crate::args::{Failure, RespAddr, ServeArgs};
 use crate::banner::{self, Banner, Secret};
+use crate::console::{self, Pages};
 use crate::files;
 use crate::logs;
 use crate::signals::Signals;
@@ -15,15 +16,24 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     logs::start(&args.log, args.log_json)?;
     let signals = Signals::install()?;
     let started = start(args, &[])?;
+    let pages = match &args.console {
+        Some(addr) => Some(console::start(addr, console::of(args, &started)?)?),
+        None => None,
+    };
     if !args.quiet {
         banner::print(&Banner {
             running: &started.running,
             token: started.secret(),
             functions: None,
+            console: pages.as_ref().map(Pages::link),
             store: &started.store,
         });
     }
-    signals.serve(&started.running, || ())
+    let mut stopped = Ok(());
+    signals.serve(&started.running, || {
+        stopped = pages.map_or(Ok(()), Pages::stop);
+    })?;
+    stopped
 }
 
 /// A server that serves, and what to tell about it.
@@ -35,6 +45,8 @@ pub(crate) struct Started {
     variable: Option<&'static str>,
     /// Where the data lives, in words.
     pub(crate) store: String,
+    /// What the console shows.
+    pub(crate) databases: Vec<restis_console::Database>,
 }
 
 impl Started {
@@ -64,6 +76,7 @@ fn variable(args: &ServeArgs) -> Option<&'static str> {
 pub(crate) fn start(args: &ServeArgs, redis: &[SocketAddr]) -> Result<Started, Failure> {
     files::raise_limit();
     let (tenants, token) = tenants(args)?;
+    let databases = console::databases(&tenants);
     let mut builder = Server::builder()
         .tenants(tenants)
         .threads(usize::from(args.threads))
@@ -107,6 +120,7 @@ pub(crate) fn start(args: &ServeArgs, redis: &[SocketAddr]) -> Result<Started, F
         token,
         variable: variable(args),
         store: store(args),
+        databases,
     })
 }
 

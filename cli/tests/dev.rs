@@ -150,3 +150,19 @@ fn a_second_token_keeps_the_first_and_mistakes_are_explained() {
         assert!(output.stdout.is_empty());
     }
 }
+
+#[test]
+fn the_console_works_in_a_browser() {
+    let chromium = std::env::var("CHROMIUM").unwrap_or_else(|_| "chromium".to_owned());
+    if !tool("node") || !tool(&chromium) {
+        return;
+    }
+    let restis = Restis::start(&ANY_PORTS);
+    let output = Command::new("node")
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/node/console.mjs"))
+        .arg(word(&restis.banner, "/#token="))
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+}

@@ -55,6 +55,27 @@ enum Size {
     Text(String),
 }
 
+/// A token and what it opens.
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub struct Token<'t> {
+    /// The token itself.
+    pub secret: &'t str,
+    /// The name of the database.
+    pub database: &'t str,
+    /// Whether it may only read.
+    pub read_only: bool,
+}
+
+impl fmt::Debug for Token<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token")
+            .field("database", &self.database)
+            .field("read_only", &self.read_only)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Tenants that cannot be used; the text names the place, never a token.
 #[derive(Debug)]
 pub struct TenantsError(String);
@@ -71,6 +92,15 @@ impl Tenants {
     /// No database yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Every token with what it opens.
+    pub fn tokens(&self) -> impl Iterator<Item = Token<'_>> {
+        self.tokens.iter().map(|token| Token {
+            secret: &token.token,
+            database: &self.databases[token.database].name,
+            read_only: token.read_only,
+        })
     }
 
     /// Whether there is no token at all.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
@@ -69,6 +69,14 @@ pub(super) async fn serve(
         Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
         Err(_) => tracing::debug!("TLS handshake timed out"),
     }
+}
+
+/// Serves a connection of the same process.
+pub(super) async fn serve_in_process(stream: DuplexStream, peer: Peer, shared: Arc<Shared>) {
+    shared.metrics.connections.add(1);
+    shared.metrics.connections_open.rise();
+    let _open = Open(Arc::clone(&shared));
+    speak(stream, Arc::new(peer), shared).await;
 }
 
 async fn speak<I>(io: I, peer: Arc<Peer>, shared: Arc<Shared>)

@@ -3,12 +3,14 @@
 mod admin;
 mod builder;
 mod connection;
+mod connector;
 mod patience;
 mod peer;
 mod snapshots;
 mod worker;
 
 pub use builder::{Builder, StartError};
+pub use connector::Connector;
 pub(crate) use peer::{InRequest, Peer, Peers};
 
 use std::net::{SocketAddr, TcpListener};
@@ -160,6 +162,11 @@ impl Running {
     /// A handle to stop the server with.
     pub fn stop_handle(&self) -> StopHandle {
         self.stop.clone()
+    }
+
+    /// Opens connections to this server from within the process.
+    pub fn connector(&self) -> Connector {
+        Connector(Arc::clone(&self.shared))
     }
 
     /// How many connections are open.

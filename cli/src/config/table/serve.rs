@@ -73,6 +73,18 @@ pub(super) const SERVE: &[Variable] = &[
         "where the [Redis protocol](RESP.md) is served",
     ),
     plain(
+        "RESTIS_CONSOLE",
+        "host:port",
+        "`dev`: at the functions' address, if it is a loopback one; `serve`: off",
+        "where the [console](../guide/console.md) is served",
+    ),
+    plain(
+        "RESTIS_CONSOLE_HOST",
+        "names, by commas",
+        "",
+        "names, beside addresses and `localhost`, by which browsers may call the console",
+    ),
+    plain(
         "RESTIS_RESP_TIMEOUT",
         "seconds, above 0, up to 3600",
         "",

@@ -1,0 +1,70 @@
+// The frame around every view.
+
+import { html, render, useEffect } from './vendor/preact.js';
+import { database, openSession, session } from './lib/store.js';
+import { nextTheme, theme } from './lib/theme.js';
+import { go, link, location } from './lib/router.js';
+import { Messages, notify, Question } from './lib/ui.js';
+import { Commands } from './views/commands.js';
+import { Locked } from './views/locked.js';
+import { isOpen, Palette } from './views/palette.js';
+import { Start } from './views/start.js';
+
+/** Views in the order of the menu: id, name, component, and whether they need the functions. */
+const VIEWS = [
+  ['start', 'Start', Start],
+  ['commands', 'Commands', Commands],
+];
+
+const shown = () => VIEWS.filter(([, , , needsFunctions]) => !needsFunctions || session.value.functions);
+
+function Menu() {
+  const { view, query } = location.value;
+  return html`<nav aria-label="Views"><ul>${shown().map(
+    ([id, name]) => html`<li><a href=${link(id, { db: query.db })} aria-current=${id === view ? 'page' : undefined}>${name}</a></li>`,
+  )}</ul></nav>`;
+}
+
+function Databases() {
+  const { databases } = session.value;
+  if (databases.length < 2) return null;
+  return html`<label class="inline">Database
+    <select value=${database.value} onChange=${(event) => go(location.value.view, { db: event.target.value })}>
+      ${databases.map(({ name }) => html`<option>${name}</option>`)}
+    </select></label>`;
+}
+
+function Frame() {
+  const found = shown().find(([id]) => id === location.value.view);
+  const [, name, View] = found ?? ['', 'Not found', NotFound];
+  useEffect(() => {
+    document.title = `${name} · restis`;
+  }, [name]);
+  return html`<a class="skip" href="#main" onClick=${skip}>Skip to the content</a>
+    <header class="top">
+      <a class="brand" href=${link('start')}>restis <span class="faint">${session.value.version}</span></a>
+      <${Databases} />
+      <span class="fill"></span>
+      <button class="quiet" onClick=${() => (isOpen.value = true)} aria-keyshortcuts="Control+K">Search <kbd>Ctrl K</kbd></button>
+      <button class="quiet" onClick=${nextTheme} aria-label=${`Colours: ${theme.value}`}>${{ system: '◐', light: '☀', dark: '☾' }[theme.value]}</button>
+    </header>
+    <${Menu} />
+    <main id="main" tabindex="-1"><${View} key=${`${location.value.view}/${database.value}`} /></main>
+    <${Palette} views=${shown()} />`;
+}
+
+// The address holds the state of the view, so the link must not change it.
+function skip(event) {
+  event.preventDefault();
+  document.getElementById('main').focus();
+}
+
+const NotFound = () => html`<h1>Not found</h1><p>There is no such view. <a href=${link('start')}>Start</a></p>`;
+
+function App() {
+  const frame = session.value === null ? html`<p class="wait">Connecting…</p>` : session.value === false ? html`<${Locked} />` : html`<${Frame} />`;
+  return html`${frame}<${Messages} /><${Question} />`;
+}
+
+render(html`<${App} />`, document.getElementById('app'));
+openSession().catch((error) => notify(error, 'error'));
