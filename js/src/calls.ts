@@ -1,5 +1,6 @@
 import type * as api from "./api/types.gen.js";
-import type { Answer, CallOptions } from "./request.js";
+import type { Answer } from "./exchange.js";
+import type { CallOptions } from "./request.js";
 
 /** The value of an answer; `withResponse()` gives the response too, for its headers. */
 export interface Call<T> extends Promise<T> {

@@ -1,6 +1,7 @@
 import type { Call, Calls, NewEvent } from "./calls.js";
 import { isRestisError, RestisError } from "./error.js";
-import { send, type Answer, type CallOptions, type ClientConfig, type RequestInput } from "./request.js";
+import type { Answer } from "./exchange.js";
+import { send, type CallOptions, type ClientConfig, type RequestInput } from "./request.js";
 import { routes } from "./routes.js";
 
 /** The functions as typed calls. */
