@@ -11,7 +11,7 @@ use clap::{Arg, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcomma
 use restis::variables::EnvFiles;
 use restis_server::FaultPlan;
 
-use crate::{config, dev, serve, token};
+use crate::{check, config, dev, serve, token};
 
 /// Where the REST server listens unless told otherwise.
 pub(crate) const REST_ADDR: &str = "127.0.0.1:8079";
@@ -34,6 +34,7 @@ Examples:
   restis serve --data ./store                   a store that survives restarts
   restis serve --fault latency=50ms,error=2%    a store that misbehaves, to test clients
   restis token new --name web --scope session   a service token for the functions
+  restis check                                  does the database do what the functions need
   restis config                                 what is configured, from where, and what is wrong
 
 Point any Upstash client at it:
@@ -110,6 +111,9 @@ enum Command {
     /// Run the REST server alone
     #[command(after_long_help = SERVE_EXAMPLES, after_help = "More, with examples: restis serve --help")]
     Serve(ServeArgs),
+    /// Check that a database does what the functions need; tell what to do if not
+    #[command(after_help = check::EXAMPLES)]
+    Check(check::CheckArgs),
     /// Show what is configured, where it comes from and what is wrong
     #[command(after_help = CONFIG_EXAMPLES, args_conflicts_with_subcommands = true)]
     Config(ConfigArgs),
@@ -502,6 +506,10 @@ pub(crate) fn run() -> ExitCode {
         None => dev::run(&cli.dev),
         Some(Command::Dev(args)) => dev::run(&args),
         Some(Command::Serve(args)) => serve::run(&args),
+        Some(Command::Check(args)) => match check::run(&args) {
+            Ok(code) => return code,
+            Err(failure) => Err(failure),
+        },
         Some(Command::Config(args)) => match &args.command {
             None => config::run(&args),
             Some(ConfigCommand::Init(args)) => config::init(args),

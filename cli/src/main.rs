@@ -2,6 +2,7 @@
 
 mod args;
 mod banner;
+mod check;
 mod config;
 mod console;
 mod dev;
@@ -10,6 +11,7 @@ mod files;
 mod logs;
 mod serve;
 mod signals;
+mod target;
 mod token;
 
 fn main() -> std::process::ExitCode {

@@ -90,6 +90,14 @@ impl Builder {
         }
     }
 
+    /// The address of the REST API; `None` over a transport of one's own.
+    pub fn url(&self) -> Option<&str> {
+        match &self.target {
+            Target::Rest { url, .. } => Some(url),
+            Target::Own(_) => None,
+        }
+    }
+
     /// Total time for one call, all attempts included; 2 s by default.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.policy.timeout = timeout;
