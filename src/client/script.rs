@@ -156,12 +156,14 @@ impl KeyLocking {
 
 /// The commands to send for scripts that the server did not run, with their places.
 ///
-/// The text of each script is sent once; further calls follow by hash.
+/// The text of each script is sent once and further calls follow by hash, unless `each` asks for the
+/// text in all of them.
 pub(crate) fn fixes(
     locking: &KeyLocking,
     commands: &[Args],
     contexts: &[CommandContext],
     results: &[Result<Reply>],
+    each: bool,
 ) -> Vec<(usize, Args)> {
     let mut uploaded: Vec<&str> = Vec::new();
     let mut fixes = Vec::new();
@@ -182,7 +184,7 @@ pub(crate) fn fixes(
             continue;
         }
         let form = forms.best(locking);
-        fixes.push(if uploaded.contains(&&*form.hash) {
+        fixes.push(if !each && uploaded.contains(&&*form.hash) {
             (place, args.with_head("EVALSHA", &form.hash))
         } else {
             uploaded.push(&form.hash);

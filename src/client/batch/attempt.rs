@@ -257,13 +257,15 @@ impl Tries<'_> {
         if exchange.mode == Mode::Transaction {
             return;
         }
-        // Once for the text, once more where the server rejects the flag in it.
-        for _ in 0..2 {
+        // Once for the text, once more where the server rejects the flag in it; then each by its text,
+        // for a cluster, where every node has to get it.
+        for round in 0..3 {
             let fixes = script::fixes(
                 self.core.key_locking(),
                 &exchange.commands,
                 contexts,
                 results,
+                round == 2,
             );
             if fixes.is_empty() {
                 return;
