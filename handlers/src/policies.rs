@@ -4,16 +4,18 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use restis::{
     Clock, Redis,
-    ratelimit::{Limit, Policy, RateLimiter},
+    ratelimit::{FailurePolicy, Limit, Policy, RateLimiter},
     variables::{Unit, Variables},
     web::ratelimit_headers::HeaderStyle,
 };
 
 /// The name of the policy that is used when none is asked for.
 pub const DEFAULT_POLICY: &str = "default";
+/// The name of the policy that limits the routes of the cache, by caller and organisation.
+pub(crate) const CACHE_POLICY: &str = "cache";
 const MAX_POLICIES: usize = 1000;
 
-/// Rate limit policies by name; always has [`DEFAULT_POLICY`].
+/// Rate limit policies by name; always has [`DEFAULT_POLICY`], and `cache` for the routes of the cache.
 #[derive(Debug, Clone)]
 pub struct PolicySet {
     policies: BTreeMap<String, Policy>,
@@ -21,12 +23,20 @@ pub struct PolicySet {
 }
 
 impl Default for PolicySet {
-    /// One policy: 100 requests in a sliding minute.
+    /// 100 requests in a sliding minute, and 60,000 keys of the cache in a minute.
     fn default() -> Self {
-        let limit = Limit::sliding_window(100, Duration::from_secs(60));
-        let policy = Policy::new(limit);
+        let minute = Duration::from_secs(60);
+        let default = Policy::new(Limit::sliding_window(100, minute));
+        let mut cache = Policy::new(Limit::fixed_window(60_000, minute));
+        // One command in a hundred keys.
+        cache.take_ahead = 100;
+        cache.on_failure = FailurePolicy::Open;
+        cache.timeout = Some(Duration::from_millis(250));
         Self {
-            policies: BTreeMap::from([(DEFAULT_POLICY.to_owned(), policy)]),
+            policies: BTreeMap::from([
+                (DEFAULT_POLICY.to_owned(), default),
+                (CACHE_POLICY.to_owned(), cache),
+            ]),
             headers: HeaderStyle::default(),
         }
     }
@@ -148,7 +158,7 @@ mod tests {
                                  {"algorithm":"calendar","limit":10000,"period":"day","utc_offset_minutes":60}]}}"#,
         )
         .unwrap();
-        assert_eq!(set.policies.len(), 3);
+        assert_eq!(set.policies.len(), 4);
         assert_eq!(set.policies["api"].limits.len(), 2);
         for (json, part) in [
             (

@@ -6,7 +6,7 @@ use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use restis::{Redis, testing::ManualClock};
 use restis_handlers::{
-    AppState, Config, app,
+    AppState, Config, PolicySet, app,
     auth::{Scope, ServiceTokens},
 };
 use serde_json::{Value, json};
@@ -20,6 +20,10 @@ struct World {
 
 impl World {
     fn new() -> Self {
+        Self::with(PolicySet::default())
+    }
+
+    fn with(policies: PolicySet) -> Self {
         let engine = restis_engine::Engine::new(restis_engine::Options::default());
         let scopes = [Scope::CacheRead, Scope::CacheWrite];
         let tokens = ServiceTokens::none()
@@ -28,6 +32,7 @@ impl World {
             .with("zeta", "ZETA", &scopes, Some(&["zeta"]));
         let config = Config {
             tokens,
+            policies,
             ..Config::default()
         };
         let clock = ManualClock::new(1_800_000_000_000);
@@ -97,21 +102,27 @@ async fn an_entry_has_an_age_a_tag_and_an_end() {
     });
     assert_eq!(body, expected);
     assert_eq!(headers["age"], "15");
-    assert_eq!(headers["cache-control"], "private, max-age=45");
+    // Of which 15 are over, as `Age` says (RFC 9111, 4.2).
+    assert_eq!(headers["cache-control"], "private, max-age=60");
     assert_eq!(headers["cache-status"], "restis; hit; ttl=45");
     let etag = headers["etag"].to_str().unwrap();
-    for known in [etag.to_owned(), format!("\"x\", W/{etag}"), "*".to_owned()] {
+    let strong = etag.strip_prefix("W/").unwrap();
+    for known in [etag.to_owned(), format!("\"x\", {strong}"), "*".to_owned()] {
         let (status, headers, body) = world.send("GET", path, "ACME", None, Some(&known)).await;
         assert_eq!((status, body), (StatusCode::NOT_MODIFIED, Value::Null));
         assert_eq!(headers["etag"], etag);
     }
     world.clock.advance(Duration::from_secs(45));
+    world.clock.advance(Duration::from_secs(5));
     let (_, headers, body) = world.send("GET", path, "ACME", None, Some("\"x\"")).await;
     assert_eq!(
         (&body["stale"], &headers["age"]),
-        (&json!(true), &"60".parse().unwrap())
+        (&json!(true), &"65".parse().unwrap())
     );
-    world.clock.advance(Duration::from_secs(30));
+    assert_eq!(headers["cache-control"], "private, max-age=0");
+    // RFC 9211, 2.4: less than nothing for what is stale.
+    assert_eq!(headers["cache-status"], "restis; hit; ttl=-5");
+    world.clock.advance(Duration::from_secs(25));
     assert_eq!(world.get(path, "ACME").await.0, StatusCode::NOT_FOUND);
 }
 
@@ -246,8 +257,8 @@ async fn metrics_tell_what_the_store_and_this_instance_did() {
     }
     let (status, _, body) = world.send("GET", "metrics", "ROOT", None, None).await;
     assert_eq!((status, &body["connected"]), (StatusCode::OK, &json!(true)));
-    // The entry and its marker.
-    assert_eq!(body["keys"]["total"], 2);
+    // The entry, its marker and the caller's limit.
+    assert_eq!(body["keys"]["total"], 3);
     assert_eq!(
         (&body["hit_rate"], &body["stale_rate"]),
         (&json!(0.75), &json!(0.0))
@@ -260,4 +271,183 @@ async fn metrics_tell_what_the_store_and_this_instance_did() {
         let number = &body[group][name];
         assert!(number.is_u64() || number.is_null(), "{group} {name}");
     }
+    assert_eq!(body["load_time"], Value::Null);
+    let request = Request::get("/cache/redis/metrics").header("authorization", "Bearer ROOT");
+    let request = request.body(Body::empty()).unwrap();
+    let response = world.router.clone().oneshot(request).await.unwrap();
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    let again: Value = serde_json::from_slice(&bytes).unwrap();
+    assert_eq!(
+        (&again["keys"], &again["hit_rate"]),
+        (&body["keys"], &body["hit_rate"])
+    );
+}
+
+#[tokio::test]
+async fn a_warm_up_stores_what_is_missing_or_all() {
+    let world = World::new();
+    let put = json!({ "value": "newer" });
+    world.put("entries/a?organisation=acme", "ACME", put).await;
+    let warm = async |replace: Value| {
+        let entries = json!([
+            { "key": "a", "value": "warm" },
+            { "key": "b", "value": { "x": [1] }, "fresh_seconds": 10, "stale_seconds": 5 },
+        ]);
+        let mut body = json!({ "organisation": "acme", "entries": entries });
+        if !replace.is_null() {
+            body["replace"] = replace;
+        }
+        world.post("warm", "ACME", body).await
+    };
+    assert_eq!(
+        warm(Value::Null).await,
+        (StatusCode::OK, json!({ "stored": 1, "kept": 1 }))
+    );
+    let a = world.get("entries/a?organisation=acme", "ACME").await.1;
+    let b = world.get("entries/b?organisation=acme", "ACME").await.1;
+    assert_eq!((a, b), (json!("newer"), json!({ "x": [1] })));
+    assert_eq!(warm(false.into()).await.1["kept"], 2);
+    // A stale one is replaced too.
+    world.clock.advance(Duration::from_secs(11));
+    assert_eq!(warm(Value::Null).await.1, json!({ "stored": 1, "kept": 1 }));
+    assert_eq!(warm(true.into()).await.1, json!({ "stored": 2, "kept": 0 }));
+    let a = world.get("entries/a?organisation=acme", "ACME").await.1;
+    assert_eq!(a, "warm");
+    let entry = json!({ "key": "a", "value": 1 });
+    let many: Vec<_> = (0..101)
+        .map(|n| json!({ "key": n.to_string(), "value": 1 }))
+        .collect();
+    for (token, body, status) in [
+        (
+            "ZETA",
+            json!({ "organisation": "acme", "entries": [entry] }),
+            403,
+        ),
+        ("ACME", json!({ "entries": [entry] }), 403),
+        ("ROOT", json!({ "entries": [] }), 400),
+        ("ROOT", json!({ "entries": [entry, entry] }), 400),
+        ("ROOT", json!({ "entries": many }), 400),
+        (
+            "ROOT",
+            json!({ "entries": [{ "key": "a", "value": "x".repeat(262_143) }] }),
+            413,
+        ),
+        (
+            "ROOT",
+            json!({ "entries": [{ "key": "a", "value": 1, "fresh_seconds": 0 }] }),
+            400,
+        ),
+        (
+            "ROOT",
+            json!({ "entries": [{ "key": "", "value": 1 }] }),
+            400,
+        ),
+    ] {
+        let (answered, problem) = world.post("warm", token, body).await;
+        assert_eq!(answered, status, "{problem}");
+    }
+}
+
+#[tokio::test]
+async fn entries_are_invalidated_by_the_tags_of_their_organisation() {
+    let world = World::new();
+    for (organisation, token) in [("acme", "ACME"), ("zeta", "ZETA")] {
+        for (key, tags) in [
+            ("a", json!(["p:1", "day"])),
+            ("b", json!(["p:2", "day"])),
+            ("c", json!([])),
+        ] {
+            let body = json!({ "value": key, "tags": tags });
+            let path = format!("entries/{key}?organisation={organisation}");
+            assert_eq!(world.put(&path, token, body).await, StatusCode::NO_CONTENT);
+        }
+    }
+    let left = async |organisation: &str, token: &str| {
+        let ask = json!({ "keys": ["a", "b", "c"], "organisation": organisation });
+        let (_, body) = world.post("mget", token, ask).await;
+        let entries = body["entries"].as_array().unwrap().iter();
+        let found = entries.filter(|one| one["entry"].is_object());
+        found
+            .map(|one| one["key"].as_str().unwrap().to_owned())
+            .collect::<String>()
+    };
+    assert_eq!(left("acme", "ACME").await, "abc");
+    for (tags, expected) in [
+        (json!(["p:3"]), "abc"),
+        (json!(["p:1"]), "bc"),
+        (json!(["day"]), "c"),
+    ] {
+        let body = json!({ "tags": tags, "organisation": "acme" });
+        let (status, _) = world.post("invalidate", "ACME", body).await;
+        assert_eq!(
+            (status, &*left("acme", "ACME").await),
+            (StatusCode::NO_CONTENT, expected)
+        );
+    }
+    assert_eq!(left("zeta", "ZETA").await, "abc");
+    // An entry of a warm-up has tags too.
+    let warm = json!({ "entries": [{ "key": "a", "value": 1, "tags": ["day"] }], "organisation": "zeta", "replace": true });
+    world.post("warm", "ZETA", warm).await;
+    let body = json!({ "tags": ["day"], "organisation": "zeta" });
+    world.post("invalidate", "ZETA", body).await;
+    assert_eq!(left("zeta", "ZETA").await, "c");
+    let seventeen: Vec<_> = (0..17).map(|n| n.to_string()).collect();
+    for tags in [json!([""]), json!(["x".repeat(201)]), json!(seventeen)] {
+        let body = json!({ "value": 1, "tags": tags });
+        assert_eq!(
+            world.put("entries/k", "ROOT", body).await,
+            StatusCode::BAD_REQUEST
+        );
+    }
+    let none = world
+        .post("invalidate", "ROOT", json!({ "tags": [] }))
+        .await;
+    assert_eq!(none.0, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn each_caller_and_organisation_has_a_limit_of_keys() {
+    let minute = Duration::from_secs(60);
+    let limit = restis::ratelimit::Limit::fixed_window(5, minute).unwrap();
+    let world = World::with(PolicySet::default().with("cache", vec![limit]));
+    let read = async |token: &str, organisation: &str, keys: usize| {
+        let keys: Vec<_> = (0..keys).map(|n| n.to_string()).collect();
+        let body = json!({ "keys": keys, "organisation": organisation });
+        world.send("POST", "mget", token, Some(body), None).await
+    };
+    assert_eq!(read("ACME", "acme", 4).await.0, StatusCode::OK);
+    let (status, headers, problem) = read("ACME", "acme", 2).await;
+    assert_eq!(
+        (status, &problem["code"]),
+        (StatusCode::TOO_MANY_REQUESTS, &json!("rate-limited"))
+    );
+    assert!(headers.contains_key("retry-after"));
+    assert_eq!(read("ACME", "acme", 1).await.0, StatusCode::OK);
+    for (method, path, body) in [
+        ("GET", "entries/k?organisation=acme", None),
+        (
+            "PUT",
+            "entries/k?organisation=acme",
+            Some(json!({ "value": 1 })),
+        ),
+        ("DELETE", "entries/k?organisation=acme", None),
+        (
+            "POST",
+            "invalidate",
+            Some(json!({ "organisation": "acme" })),
+        ),
+        (
+            "POST",
+            "warm",
+            Some(json!({ "organisation": "acme", "entries": [{ "key": "k", "value": 1 }] })),
+        ),
+    ] {
+        let (status, ..) = world.send(method, path, "ACME", body, None).await;
+        assert_eq!(status, StatusCode::TOO_MANY_REQUESTS, "{method} {path}");
+    }
+    // Others go on, and so does this one after the window.
+    assert_eq!(read("ZETA", "zeta", 5).await.0, StatusCode::OK);
+    assert_eq!(read("ROOT", "acme", 5).await.0, StatusCode::OK);
+    world.clock.advance(minute);
+    assert_eq!(read("ACME", "acme", 5).await.0, StatusCode::OK);
 }

@@ -35,9 +35,10 @@ fn the_served_description_is_the_one_of_the_code() {
 }
 
 /// What each example of docs/reference/API.md is an example of, by the beginning of its text.
-const EXAMPLES: [(&str, &[&str]); 9] = [
+const EXAMPLES: [(&str, &[&str]); 10] = [
     (r#"{"identifier":"#, &["CheckRequest"]),
     (r#"{"value":"#, &["EntryRequest"]),
+    (r#"{"entries":"#, &["WarmRequest"]),
     (r#"{"session":"#, &["CurrentSession"]),
     (r#"{"assertion":"#, &["CreateRequest", "StepUpRequest"]),
     (r#"{"types":"#, &["GrantRequest"]),
@@ -173,5 +174,24 @@ fn an_example_of_other_members_or_types_is_found() {
             wrong,
             "{text}"
         );
+    }
+}
+
+/// A path that `vercel.json` does not send to the functions would be a static file there.
+#[test]
+fn vercel_sends_every_described_path_to_the_functions() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../vercel.json");
+    let config: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let sources = config["rewrites"].as_array().unwrap().iter();
+    let sources: Vec<_> = sources.map(|one| one["source"].as_str().unwrap()).collect();
+    let document = serde_json::to_value(restis_handlers::document()).unwrap();
+    for path in document["paths"].as_object().unwrap().keys() {
+        let is_sent = sources
+            .iter()
+            .any(|source| match source.strip_suffix("(.*)") {
+                Some(start) => path.starts_with(start),
+                None => path == source,
+            });
+        assert!(is_sent, "{path}");
     }
 }

@@ -134,6 +134,7 @@ export interface Calls {
     delete: Operation<api.DeleteCacheEntriesKeyData, api.DeleteCacheEntriesKeyResponses>;
     getMany: Operation<api.PostCacheMgetData, api.PostCacheMgetResponses, { entries: { key: string; entry?: CacheEntry | null }[] }>;
     invalidate: Operation<api.PostCacheInvalidateData, api.PostCacheInvalidateResponses>;
+    warm(warm: { entries: (Omit<api.WarmEntry, "value"> & { value: unknown })[]; replace?: boolean; organisation?: string }, options?: CallOptions): Call<api.WarmBody>;
     metrics: Operation<api.GetCacheMetricsData, api.GetCacheMetricsResponses>;
   };
 }

@@ -56,6 +56,7 @@ export const routes = {
     delete: "DELETE cache/entries/{key}",
     getMany: "~POST cache/mget",
     invalidate: "~POST cache/invalidate",
+    warm: "~POST cache/warm",
     metrics: "GET cache/metrics",
   },
 } as const;

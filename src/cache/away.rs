@@ -152,14 +152,16 @@ impl Cache {
         if key.settings.local.is_zero() {
             return None;
         }
-        let held = self.0.memory.get(&key.names)?;
-        let is_over = held.until <= self.0.clock.monotonic();
-        if is_over || held.entry.head.schema != key.settings.schema {
+        let held = self.0.memory.get(&key.names).filter(|held| {
+            let is_over = held.until <= self.0.clock.monotonic();
+            let head = &held.entry.head;
+            let is_fresh = head.age(self.now_ms(), false) == Age::Fresh;
+            !is_over && is_fresh && head.schema == key.settings.schema
+        });
+        let Some(held) = held else {
+            self.count("cache_local_misses", 1);
             return None;
-        }
-        if held.entry.head.age(self.now_ms(), false) != Age::Fresh {
-            return None;
-        }
+        };
         self.0.local_hits.fetch_add(1, Ordering::Relaxed);
         self.decode_entry(key, &held.entry, Age::Fresh)
     }

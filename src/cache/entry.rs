@@ -137,10 +137,15 @@ impl Entry {
         let (tags, payload) = rest.split_at_checked(tag_bytes)?;
         let seen = seen.chunks_exact(MARKER_BYTES).map(Marker::parse);
         let tags = std::str::from_utf8(tags).ok()?.split_terminator('\n');
+        let tags: Vec<_> = tags.take(markers + 1).map(str::to_owned).collect();
+        // Each has a marker: whoever wrote more would make readers read as many keys.
+        if tags.len() > markers {
+            return None;
+        }
         Some(Self {
             head,
             seen: seen.collect::<Option<_>>()?,
-            tags: tags.map(str::to_owned).collect(),
+            tags,
             payload: stored.slice_ref(payload),
         })
     }
@@ -197,6 +202,8 @@ mod tests {
             "1|j-|3|-1|1|1|1|1|0|0|x",
             "1|j-|3|1|1|1|1|1|99999999999999999999|0|x",
             "1|j-|3|1|1|1|1|1|768614336404564651|0|x",
+            // A tag without a marker.
+            "1|j-|3|1|1|1|1|1|0|2|a\nx",
         ] {
             assert!(
                 Entry::parse(&Bytes::from(foreign), 3).is_none(),

@@ -62,6 +62,7 @@ impl Cache {
             }
         }
         let redis = &self.0.redis;
+        self.count("cache_trips", 1);
         let reads = groups.iter().map(|(_, group)| {
             let names = group.iter().filter_map(|place| distinct.get(*place));
             let names: Vec<_> = names.map(|name| self.stored(name)).collect();
@@ -172,6 +173,7 @@ impl Cache {
             return Ok(());
         }
         let new = Unique::new()?;
+        self.count("cache_trips", 1);
         // On a cluster each has a call of its own; they leave in one request.
         let at_once = if self.0.config.cluster {
             1

@@ -41,7 +41,8 @@ impl Invalidation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Invalidated {
-    /// No process serves what it concerns.
+    /// The store knows: no process serves what it concerns, but what it [holds](Keyspace::local)
+    /// itself for as long as that says.
     Everywhere,
     /// The store did not answer: this process serves nothing of it and sends it before its next read;
     /// it is lost when the process ends. See [`max_queued`](super::CacheConfig::max_queued).
@@ -142,6 +143,7 @@ impl Cache {
     /// Never sent twice with the same value: a late repeat would bring back what was removed since.
     pub(super) async fn send(&self, one: &Queued) -> Result<()> {
         let new = Unique::new()?;
+        self.count("cache_trips", 1);
         let _: i64 = MARKER
             .key(self.stored(&one.marker))
             .keys(one.entry.iter().map(|entry| self.stored(entry)))

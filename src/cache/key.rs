@@ -2,7 +2,12 @@
 
 use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 
-use super::{keyspace::Lifetime, value::Codec};
+use super::{
+    keyspace::{Lifetime, TagKey},
+    loading::MAX_TAGS,
+    value::Codec,
+};
+use crate::{Error, Result};
 
 /// What holds for all keys of a keyspace.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +28,8 @@ pub(super) struct Settings {
 pub struct Key<V> {
     pub(super) names: Arc<Names>,
     pub(super) settings: Settings,
+    /// Further tags of what is stored; readers need not know them.
+    tags: Arc<[String]>,
     value: PhantomData<fn() -> V>,
 }
 
@@ -61,6 +68,7 @@ impl<V> Key<V> {
         Self {
             names: Arc::new(Names { entry, markers }),
             settings,
+            tags: Arc::default(),
             value: PhantomData,
         }
     }
@@ -71,6 +79,29 @@ impl<V> Key<V> {
     pub fn lives(mut self, lifetime: Lifetime) -> Self {
         self.settings.lifetime = lifetime;
         self
+    }
+
+    /// Gives what is stored under this key a tag that its keyspace does not imply.
+    ///
+    /// Readers need not know it. It costs a read in each write or load, and one in each read of the
+    /// value, however many tags there are; at most 16.
+    #[must_use]
+    pub fn tagged(mut self, tag: &TagKey) -> Self {
+        if !self.tags.contains(&tag.0) {
+            self.tags = self.tags.iter().chain([&tag.0]).cloned().collect();
+        }
+        self
+    }
+
+    /// The further tags of what is stored.
+    ///
+    /// # Errors
+    /// `InvalidInput` for more than a value may have.
+    pub(super) fn tags(&self) -> Result<&[String]> {
+        if self.tags.len() > MAX_TAGS {
+            return Err(Error::invalid_input("a value has at most 16 tags"));
+        }
+        Ok(&self.tags)
     }
 
     /// The name without the prefix of a cache.
@@ -84,6 +115,7 @@ impl<V> Clone for Key<V> {
         Self {
             names: Arc::clone(&self.names),
             settings: self.settings,
+            tags: Arc::clone(&self.tags),
             value: PhantomData,
         }
     }

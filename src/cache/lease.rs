@@ -33,6 +33,7 @@ impl Lease {
     pub(super) async fn release<V>(self, cache: &Cache, key: &Key<V>) {
         if let Self::Won(holder) = self {
             let name = cache.stored(&lease_name(key));
+            cache.count("cache_trips", 1);
             let call = RELEASE.key(name).arg(holder.as_str()).idempotent();
             // It ends by itself.
             let _ = call.run::<i64>(&cache.0.redis).await;
@@ -51,6 +52,7 @@ impl Cache {
         };
         let options = SetOptions::new().nx().ex(time);
         let name = self.stored(&lease_name(key));
+        self.count("cache_trips", 1);
         match self.0.redis.set_with(name, holder.as_str(), options).await {
             Ok(outcome) if outcome.is_set() => {
                 self.count("cache_leases_won", 1);

@@ -302,7 +302,7 @@ impl Cache {
         let (cache, key) = (self.clone(), key.clone());
         async move {
             let began = cache.begin();
-            let loading = Loading::new(&cache);
+            let loading = Loading::of(&cache, &key).await;
             let load = load(loading.clone()).map(|loaded| loaded.map(Into::<Loaded<V>>::into));
             let loaded = match cache.time_limited(load).await {
                 Ok(loaded) => loaded,
@@ -340,24 +340,26 @@ impl Cache {
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let end = time::after(time::Instant::now(), self.0.config.load_timeout);
+        let counted = Counted::new(self);
         let loaded = match time::sleep_until(end) {
-            None => load.await,
+            None => Some(load.await),
             Some(timer) => match select(Box::pin(load), timer).await {
-                Either::Left((loaded, _)) => loaded,
-                Either::Right(_) => {
-                    self.count("cache_load_timeouts", 1);
-                    return Err(LoadError::timed_out());
-                }
+                Either::Left((loaded, _)) => Some(loaded),
+                Either::Right(_) => None,
             },
         };
         match loaded {
-            Ok(value) => {
-                self.count("cache_loads", 1);
+            Some(Ok(value)) => {
+                counted.ended("cache_loads");
                 Ok(value)
             }
-            Err(error) => {
-                self.count("cache_load_errors", 1);
+            Some(Err(error)) => {
+                counted.ended("cache_load_errors");
                 Err(LoadError::failed(error.into()))
+            }
+            None => {
+                counted.ended("cache_load_timeouts");
+                Err(LoadError::timed_out())
             }
         }
     }
@@ -386,7 +388,6 @@ impl Cache {
         written: crate::Result<Written>,
     ) -> Kept {
         let took = began.elapsed(self);
-        self.count("cache_load_ms", millis(took));
         let mut head = Head {
             form: value::Form::UNWRITTEN,
             schema: key.settings.schema,
@@ -446,6 +447,35 @@ impl Cache {
                 shared(payload)
             }
         }
+    }
+}
+
+/// Counts a load by its outcome, also one that is dropped or panics.
+struct Counted<'a> {
+    cache: &'a Cache,
+    began: Began,
+    outcome: &'static str,
+}
+
+impl<'a> Counted<'a> {
+    fn new(cache: &'a Cache) -> Self {
+        Self {
+            cache,
+            began: cache.begin(),
+            outcome: "cache_dropped_loads",
+        }
+    }
+
+    fn ended(mut self, outcome: &'static str) {
+        self.outcome = outcome;
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        let took = self.began.elapsed(self.cache);
+        self.cache.count(self.outcome, 1);
+        self.cache.0.redis.metrics().observe("cache_load", took);
     }
 }
 

@@ -2,18 +2,21 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use futures_util::future::join_all;
+
 use super::{
+    key::Key,
     keyspace::{Lifetime, TagKey},
     marker::{Marker, Read},
     store::Cache,
 };
 use crate::{Error, Result};
 
-/// Most tags that a loader chooses.
-const MAX_TAGS: usize = 16;
+/// Most tags of a value that its keyspace does not imply.
+pub(super) const MAX_TAGS: usize = 16;
 
 /// What a loader found, and how long it lives.
 #[derive(Debug, Clone)]
@@ -66,6 +69,27 @@ impl Loading {
         }
     }
 
+    /// A load of a key that has [tags](super::Key::tagged), which are read before it begins.
+    pub(super) async fn of<V>(cache: &Cache, key: &Key<V>) -> Self {
+        let loading = Self::new(cache);
+        let complete = match key.tags() {
+            Ok(tags) => {
+                let reads = tags.iter().map(|tag| loading.read(tag.clone()));
+                join_all(reads).await.iter().all(Result::is_ok)
+            }
+            Err(_) => false,
+        };
+        // Without one of its tags the value must not be stored.
+        if !complete {
+            loading.lock().push((String::new(), Read::Foreign));
+        }
+        loading
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<(String, Read)>> {
+        self.tags.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Adds a tag that the key does not imply, before the loader reads what the tag stands for: an
     /// invalidation of the tag from then on voids the value.
     ///
@@ -74,17 +98,20 @@ impl Loading {
     /// # Errors
     /// `InvalidInput` for one tag more, or that the store did not answer; the value is then not stored.
     pub async fn tag(&self, tag: &TagKey) -> Result<()> {
+        self.read(tag.0.clone()).await
+    }
+
+    async fn read(&self, tag: String) -> Result<()> {
         let place = {
-            let mut tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut tags = self.lock();
             if tags.len() >= MAX_TAGS {
                 return Err(Error::invalid_input("a load has at most 16 tags"));
             }
-            tags.push((tag.0.clone(), Read::Foreign));
+            tags.push((tag.clone(), Read::Foreign));
             tags.len() - 1
         };
-        let read = self.cache.read_marker(&tag.0).await?;
-        let mut tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, known)) = tags.get_mut(place) {
+        let read = self.cache.read_marker(&tag).await?;
+        if let Some((_, known)) = self.lock().get_mut(place) {
             *known = read;
         }
         Ok(())
@@ -92,7 +119,7 @@ impl Loading {
 
     /// The tags and what their markers were; `None` when the value can never be valid.
     pub(super) fn seen(&self) -> Option<(Vec<String>, Vec<Marker>)> {
-        let tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
+        let tags = self.lock();
         let seen = tags.iter().map(|(_, read)| read.seen());
         let seen = seen.collect::<Option<_>>()?;
         Some((tags.iter().map(|(name, _)| name.clone()).collect(), seen))

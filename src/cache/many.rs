@@ -212,6 +212,8 @@ impl Cache {
     {
         self.count("cache_misses", leads.len() as u64);
         let began = self.begin();
+        let loadings = leads.iter().filter_map(|(one, _)| keys.get(one.place));
+        let loadings = join_all(loadings.map(|key| Loading::of(self, key))).await;
         let places: Vec<usize> = leads.iter().map(|(one, _)| one.place).collect();
         let expected = places.len();
         let loaded = self.time_limited(load(places)).await.and_then(|values| {
@@ -240,18 +242,16 @@ impl Cache {
             }
         };
         // They leave in one request.
-        let kept = leads
-            .into_iter()
-            .zip(values)
-            .map(async |((one, lead), value)| {
+        let kept = leads.into_iter().zip(loadings).zip(values).map(
+            async |(((one, lead), loading), value)| {
                 let loaded: Loaded<V> = value.into();
                 let key = keys.get(one.place)?;
-                let loading = Loading::new(self);
                 let kept = self.keep(key, one.snapshot.as_ref(), &loading, began, &loaded);
                 let head = kept.await.finish(Some(lead));
                 let cached = Cached::new(loaded.value, Source::Loaded, &head, self.now_ms());
                 Some((one.place, cached))
-            });
+            },
+        );
         for (place, cached) in join_all(kept).await.into_iter().flatten() {
             put(found, place, cached);
         }

@@ -28,6 +28,8 @@
 //! | [`get`](Cache::get), [`get_many`](Cache::get_many) | 1 `MGET`; on a cluster 1 for each slot, in one request |
 //! | [`get_or_load`](Cache::get_or_load), [`get_or_load_many`](Cache::get_or_load_many) | the same; 1 more for each value that is loaded |
 //! | [`put`](Cache::put), [`delete`](Cache::delete), [`expire`](Cache::expire) | 1 |
+//! | [`put_many`](Cache::put_many) | 1 `MGET`, 2 `MSETEX` |
+//! | [`put_missing`](Cache::put_missing) | 1 `MGET`, 1 for each value that is stored |
 //! | [`remove_tag`](Cache::remove_tag), [`expire_tag`](Cache::expire_tag), [`clear`](Cache::clear), [`expire_all`](Cache::expire_all) | 1, however many values they concern |
 //!
 //! # Invalidation
@@ -75,6 +77,7 @@ mod memory;
 mod params;
 mod pattern;
 mod put_many;
+mod put_missing;
 mod read;
 mod single_flight;
 mod store;

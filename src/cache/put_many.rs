@@ -12,6 +12,7 @@ use super::{
     read::check_count,
     store::{Cache, millis},
     value,
+    write::joined,
 };
 use crate::{
     Error, Result,
@@ -54,22 +55,31 @@ impl Cache {
         if written.is_empty() {
             return Ok(());
         }
-        let names: Vec<&Names> = values.iter().map(|(key, _)| &*key.names).collect();
+        let named = values.iter().map(|(key, _)| {
+            let tags = key.tags()?;
+            let markers = key.names.markers.iter().chain(tags).cloned().collect();
+            let entry = key.names.entry.clone();
+            Ok((Names { entry, markers }, joined(tags)))
+        });
+        let named = named.collect::<Result<Vec<_>>>()?;
+        let names: Vec<&Names> = named.iter().map(|(names, _)| names).collect();
         let mut snapshots = self.fetch_markers(&names).await?;
+        let complete = names.iter().zip(&mut snapshots);
+        try_join_all(complete.map(|(names, snapshot)| self.complete(names, snapshot))).await?;
         let new = Unique::new()?;
         let own = format!("{}{}", new.as_str(), ".".repeat(12));
         let mut entries: BTreeMap<u64, Pairs> = BTreeMap::new();
         let mut markers = Pairs::new();
         let _forget: Vec<_> = names.iter().map(|names| self.forget(names.own())).collect();
-        for ((names, snapshot), (head, payload, kept)) in
-            names.iter().zip(&mut snapshots).zip(written)
+        for (((names, tags), snapshot), (head, payload, kept)) in
+            named.iter().zip(&snapshots).zip(written)
         {
-            self.complete(names, snapshot).await?;
             // What is void in the end is no error: it is a miss.
             let seen = snapshot.markers.iter().skip(1);
             let seen = seen.map(|read| read.seen().unwrap_or(Marker::NONE));
-            let mut entry = head.write(names.markers.len(), 0) + &own;
+            let mut entry = head.write(names.markers.len(), tags.len()) + &own;
             seen.for_each(|marker| entry.push_str(marker.as_str()));
+            entry.push_str(tags);
             entry.push_str(&payload);
             self.count("cache_written_bytes", payload.len() as u64);
             let name = names.entry.clone();
@@ -77,6 +87,7 @@ impl Cache {
             markers.push((names.own().to_owned(), own.clone()));
         }
         self.count("cache_puts", names.len() as u64);
+        self.count("cache_trips", 1);
         // Whichever fails: an entry without its marker, or a marker without its entry, is a miss.
         let markers = self.set_all(markers, self.marker_ttl_ms());
         let entries = entries

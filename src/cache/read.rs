@@ -36,6 +36,7 @@ pub struct Cached<V> {
     source: Source,
     age: Duration,
     fresh_for: Duration,
+    stale_for: Duration,
 }
 
 impl<V> Cached<V> {
@@ -52,6 +53,7 @@ impl<V> Cached<V> {
             source,
             age: Duration::from_millis(head.age_ms(now_ms)),
             fresh_for: Duration::from_millis(left),
+            stale_for: Duration::from_millis(head.age_ms(now_ms).saturating_sub(head.fresh_ms)),
         }
     }
 
@@ -73,6 +75,11 @@ impl<V> Cached<V> {
     /// How long it stays fresh; nothing when it is stale.
     pub fn fresh_for(&self) -> Duration {
         self.fresh_for
+    }
+
+    /// How long ago it stopped being fresh by its age; nothing when it did not.
+    pub fn stale_for(&self) -> Duration {
+        self.stale_for
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
     store::{Cache, millis},
     value::{self, Written},
 };
-use crate::{Result, Script};
+use crate::{Error, Result, Script};
 
 static STORE: Script = Script::new(include_str!("lua/store.lua")).key_locking();
 
@@ -41,6 +41,9 @@ impl Cache {
         let written = value::write(value, key.settings.codec, self.limits())?;
         self.flush().await?;
         let lifetime = self.lifetime_of(key, &written, key.settings.lifetime);
+        let tags = key.tags()?;
+        let of_tags = self.read_tags(tags).await?;
+        let tags = joined(tags);
         let names = &*key.names;
         let (near, far) = self.markers_by_slot(names);
         // Markers in other slots of a cluster: the script cannot read them.
@@ -68,7 +71,9 @@ impl Cache {
         };
         head.live_for(lifetime);
         let mut seen = Marker::NONE.as_str().repeat(near.len());
-        seen.extend(far.iter().map(Marker::as_str));
+        seen.extend(far.iter().chain(&of_tags).map(Marker::as_str));
+        let markers = names.markers.len() + of_tags.len();
+        self.count("cache_trips", 1);
         let stored: i64 = STORE
             .key(self.stored(&names.entry))
             .keys(near.iter().map(|name| self.stored(name)))
@@ -77,14 +82,31 @@ impl Cache {
             .arg(self.marker_ttl_ms())
             .arg(new.as_str())
             .arg(i64::from(self.0.config.evicts))
-            .arg(head.write(names.markers.len(), 0))
+            .arg(head.write(markers, tags.len()))
             .arg(seen)
-            .arg(&written.payload)
+            .arg(tags + &written.payload)
             .run(&self.0.redis)
             .await?;
         self.count("cache_puts", u64::try_from(stored).unwrap_or_default());
         self.count("cache_written_bytes", written.payload.len() as u64);
         Ok(())
+    }
+
+    /// The markers of further tags.
+    pub(super) async fn read_tags(&self, tags: &[String]) -> Result<Vec<Marker>> {
+        if tags.is_empty() {
+            return Ok(Vec::new());
+        }
+        let names = Names {
+            entry: String::new(),
+            markers: tags.to_vec(),
+        };
+        let mut read = self.fetch_markers(&[&names]).await?;
+        let snapshot = read.first_mut().ok_or_else(|| Error::decode("no reply"))?;
+        self.complete(&names, snapshot).await?;
+        let seen = snapshot.markers.iter();
+        let seen = seen.map(|read| read.seen().unwrap_or(Marker::NONE));
+        Ok(seen.collect())
     }
 
     /// The lifetime of a value: that of none, if it is none.
@@ -119,8 +141,9 @@ impl Cache {
     /// is valid still.
     pub(super) async fn store_load(&self, names: &Names, load: &Load<'_>) -> Result<bool> {
         let (near, _) = self.markers_by_slot(names);
-        let tags: String = load.tags.iter().flat_map(|tag| [tag, "\n"]).collect();
+        let tags = joined(load.tags);
         let seen: String = load.seen.iter().map(Marker::as_str).collect();
+        self.count("cache_trips", 1);
         let stored: i64 = STORE
             .key(self.stored(&names.entry))
             .keys(near.iter().map(|name| self.stored(name)))
@@ -138,4 +161,9 @@ impl Cache {
             .await?;
         Ok(stored == 1)
     }
+}
+
+/// Tags as they are stored: a line each.
+pub(super) fn joined(tags: &[String]) -> String {
+    tags.iter().flat_map(|tag| [tag, "\n"]).collect()
 }

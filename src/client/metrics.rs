@@ -46,6 +46,7 @@ struct Inner {
     /// Unix milliseconds, and in the last byte which of `ErrorKind::ALL`; 0 before the first.
     last_error: AtomicU64,
     other: std::sync::Mutex<BTreeMap<&'static str, u64>>,
+    timings: std::sync::Mutex<BTreeMap<&'static str, Timing>>,
 }
 
 #[derive(Default)]
@@ -72,6 +73,7 @@ impl Default for Inner {
             breaker_opened: AtomicU64::new(0),
             last_error: AtomicU64::new(0),
             other: std::sync::Mutex::default(),
+            timings: std::sync::Mutex::default(),
         }
     }
 }
@@ -108,12 +110,23 @@ impl Metrics {
     ///
     /// The name becomes part of a Prometheus name: lower case, digits, underscores.
     pub fn count(&self, name: &'static str, n: u64) {
-        let mut other = self
-            .0
-            .other
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut other = lock(&self.0.other);
         *other.entry(name).or_default() += n;
+    }
+
+    /// Adds to a histogram of a building block, such as `cache_load`.
+    ///
+    /// The name becomes part of a Prometheus name, with `_seconds` behind it.
+    pub fn observe(&self, name: &'static str, took: Duration) {
+        let mut timings = lock(&self.0.timings);
+        let timing = timings.entry(name).or_default();
+        let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        timing.total = timing.total.saturating_add(took);
+        timing.count += 1;
+        timing.buckets.resize(BUCKETS, 0);
+        if let Some(bucket) = timing.buckets.get_mut(bucket_of(us)) {
+            *bucket += 1;
+        }
     }
 
     pub(crate) fn command(&self, index: usize, waited: Duration, result: &Result<Reply>) {
@@ -123,9 +136,7 @@ impl Metrics {
         let cell = cell.get_or_init(Box::default);
         let us = u64::try_from(waited.as_micros()).unwrap_or(u64::MAX);
         add(&cell.total_us, us);
-        let bits = u64::BITS - us.leading_zeros();
-        let bucket = bits.saturating_sub(FIRST_BUCKET_BITS) as usize;
-        if let Some(bucket) = cell.latency.get(bucket.min(BUCKETS - 1)) {
+        if let Some(bucket) = cell.latency.get(bucket_of(us)) {
             add(bucket, 1);
         }
         let kind = match result {
@@ -240,11 +251,8 @@ impl Metrics {
                     kind.map(|kind| (*kind, last >> 8))
                 }
             },
-            counters: inner
-                .other
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner)
-                .clone(),
+            counters: lock(&inner.other).clone(),
+            timings: lock(&inner.timings).clone(),
         }
     }
 
@@ -282,6 +290,27 @@ pub struct Snapshot {
     pub last_error: Option<(ErrorKind, u64)>,
     /// Counters of building blocks.
     pub counters: BTreeMap<&'static str, u64>,
+    /// Times of building blocks.
+    pub timings: BTreeMap<&'static str, Timing>,
+}
+
+/// How long something took.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Timing {
+    /// How often.
+    pub count: u64,
+    /// All of them together.
+    pub total: Duration,
+    /// Those below 128 µs, below 256 µs, and so on.
+    pub buckets: Vec<u64>,
+}
+
+impl Timing {
+    /// An upper bound of the time of this share of them, e.g. 0.99.
+    pub fn quantile(&self, share: f64) -> Duration {
+        quantile(self.count, &self.buckets, share)
+    }
 }
 
 /// The numbers of one command.
@@ -303,16 +332,27 @@ pub struct CommandStats {
 impl CommandStats {
     /// An upper bound of the latency of this share of the calls, e.g. 0.99.
     pub fn quantile(&self, share: f64) -> Duration {
-        let wanted = (self.count as f64 * share).ceil() as u64;
-        let mut seen = 0;
-        for (i, n) in self.buckets.iter().enumerate() {
-            seen += n;
-            if seen >= wanted {
-                return Duration::from_micros(upper_us(i));
-            }
-        }
-        Duration::MAX
+        quantile(self.count, &self.buckets, share)
     }
+}
+
+fn quantile(count: u64, buckets: &[u64], share: f64) -> Duration {
+    let wanted = (count as f64 * share).ceil() as u64;
+    let mut seen = 0;
+    for (i, n) in buckets.iter().enumerate() {
+        seen += n;
+        if seen >= wanted {
+            return Duration::from_micros(upper_us(i));
+        }
+    }
+    Duration::MAX
+}
+
+/// The bucket of so many microseconds.
+fn bucket_of(us: u64) -> usize {
+    let bits = u64::BITS - us.leading_zeros();
+    let bucket = bits.saturating_sub(FIRST_BUCKET_BITS) as usize;
+    bucket.min(BUCKETS - 1)
 }
 
 /// Upper bound of a bucket.
@@ -324,26 +364,14 @@ impl fmt::Display for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("# TYPE restis_command_seconds histogram\n")?;
         for (name, stats) in &self.commands {
-            let name = name.to_ascii_lowercase();
-            let mut below = 0;
-            for (i, n) in stats.buckets.iter().enumerate().take(BUCKETS - 1) {
-                below += n;
-                // Every second bound is enough for a graph.
-                if i % 2 == 1 {
-                    let le = upper_us(i) as f64 / 1e6;
-                    writeln!(
-                        f,
-                        "restis_command_seconds_bucket{{command=\"{name}\",le=\"{le}\"}} {below}"
-                    )?;
-                }
-            }
-            let (count, sum) = (stats.count, stats.total.as_secs_f64());
-            writeln!(
-                f,
-                "restis_command_seconds_bucket{{command=\"{name}\",le=\"+Inf\"}} {count}\n\
-                 restis_command_seconds_sum{{command=\"{name}\"}} {sum}\n\
-                 restis_command_seconds_count{{command=\"{name}\"}} {count}"
-            )?;
+            let label = format!("command=\"{}\"", name.to_ascii_lowercase());
+            let (count, buckets) = (stats.count, &stats.buckets);
+            write_histogram(f, "command", &label, count, stats.total, buckets)?;
+        }
+        for (name, timing) in &self.timings {
+            writeln!(f, "# TYPE restis_{name}_seconds histogram")?;
+            let (count, buckets) = (timing.count, &timing.buckets);
+            write_histogram(f, name, "", count, timing.total, buckets)?;
         }
         f.write_str("# TYPE restis_command_failures_total counter\n")?;
         for (name, stats) in self.commands.iter().filter(|(_, s)| s.errors > 0) {
@@ -410,6 +438,45 @@ impl fmt::Display for Snapshot {
     }
 }
 
+/// The lines of one histogram.
+fn write_histogram(
+    f: &mut fmt::Formatter<'_>,
+    name: &str,
+    label: &str,
+    count: u64,
+    total: Duration,
+    buckets: &[u64],
+) -> fmt::Result {
+    let comma = if label.is_empty() { "" } else { "," };
+    let braced = match label {
+        "" => String::new(),
+        label => format!("{{{label}}}"),
+    };
+    let mut below = 0;
+    for (i, n) in buckets.iter().enumerate().take(BUCKETS - 1) {
+        below += n;
+        // Every second bound is enough for a graph.
+        if i % 2 == 1 {
+            let le = upper_us(i) as f64 / 1e6;
+            writeln!(
+                f,
+                "restis_{name}_seconds_bucket{{{label}{comma}le=\"{le}\"}} {below}"
+            )?;
+        }
+    }
+    let sum = total.as_secs_f64();
+    writeln!(
+        f,
+        "restis_{name}_seconds_bucket{{{label}{comma}le=\"+Inf\"}} {count}\n\
+         restis_{name}_seconds_sum{braced} {sum}\n\
+         restis_{name}_seconds_count{braced} {count}"
+    )
+}
+
+fn lock<T>(of: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -438,9 +505,12 @@ mod tests {
         let metrics = Metrics::new();
         metrics.command(0, Duration::ZERO, &Err(Error::decode("x")));
         metrics.count("ratelimit_refused", 3);
+        metrics.observe("cache_load", Duration::from_millis(3));
         let text = metrics.prometheus();
         assert!(text.contains("restis_errors_total{kind=\"decode\"} 1\n"));
         assert!(text.contains("restis_ratelimit_refused_total 3\n"));
+        assert!(text.contains("restis_cache_load_seconds_bucket{le=\"0.004096\"} 1\n"));
+        assert!(text.contains("restis_cache_load_seconds_sum 0.003\n"));
         assert!(text.contains("restis_breaker_state{state=\"closed\"} 1\n"));
         let mut types: Vec<_> = text.lines().filter(|l| l.starts_with("# TYPE")).collect();
         types.sort_unstable();

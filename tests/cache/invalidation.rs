@@ -1,6 +1,6 @@
 //! Writes and invalidations, without and with eviction.
 use super::*;
-use restis::{ErrorKind, cache::Source};
+use restis::{Error, ErrorKind, cache::Source};
 
 #[tokio::test]
 async fn what_is_put_is_read_by_all_in_one_command() {
@@ -253,4 +253,116 @@ async fn large_values_are_refused_and_loaded_values_still_returned() {
     assert_eq!(load(&cache, &key, &long).await.unwrap().into_value(), long);
     assert!(cache.get(&key).await.unwrap().is_none());
     assert_eq!(world.counter("cache_unwritable"), 1);
+}
+
+const DAY: Tag<(String,)> = Tag::new("day:{day}");
+
+#[tokio::test]
+async fn a_value_may_have_tags_that_readers_do_not_know() {
+    for world in World::all() {
+        for evicts in [false, true] {
+            let cache = world.cache_with(|config| config.evicts = evicts);
+            let keys = ["put", "many", "missing", "loaded", "loaded many", "other"];
+            let keys = keys.map(|name| report("acme", name));
+            let day = DAY.of(("1",));
+            let tagged = |n: usize| keys[n].clone().tagged(&DAY.of(("0",))).tagged(&day);
+            let text = || "v".to_owned();
+            let store = async || {
+                cache.put(&tagged(0), &text()).await.unwrap();
+                cache.put_many(&[(tagged(1), text())]).await.unwrap();
+                assert_eq!(cache.put_missing(&[(tagged(2), text())]).await.unwrap(), 1);
+                load(&cache, &tagged(3), "v").await.unwrap();
+                let many = [tagged(4)];
+                let many = cache
+                    .get_or_load_many(&many, |_| async { Ok::<_, Error>(vec!["v".to_owned()]) });
+                many.await.unwrap();
+                cache.put(&keys[5], &text()).await.unwrap();
+            };
+            let left = async || {
+                let found = cache.get_many(&keys).await.unwrap();
+                found.iter().filter(|found| found.is_some()).count()
+            };
+            store().await;
+            assert_eq!(left().await, 6);
+            cache.remove_tag(&DAY.of(("2",))).await.unwrap();
+            assert_eq!(left().await, 6);
+            cache.remove_tag(&day).await.unwrap();
+            assert_eq!(left().await, 1);
+            store().await;
+            assert_eq!(left().await, 6);
+            cache.clear(&REPORTS).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_value_with_too_many_tags_is_not_stored() {
+    let world = World::engine();
+    let cache = world.cache();
+    let tags = (0..17).map(|n| DAY.of((n.to_string(),)));
+    let key = tags.fold(report("acme", "p1"), |key, tag| key.tagged(&tag));
+    let refused = cache.put(&key, &"v".to_owned()).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::InvalidInput);
+    cache
+        .put_many(&[(key.clone(), "v".to_owned())])
+        .await
+        .unwrap_err();
+    cache
+        .put_missing(&[(key.clone(), "v".to_owned())])
+        .await
+        .unwrap_err();
+    assert_eq!(load(&cache, &key, "v").await.unwrap().into_value(), "v");
+    assert!(cache.get(&key).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn filling_keeps_what_is_fresh_and_undoes_nothing() {
+    for world in World::all() {
+        let cache = world.cache();
+        let keys = ["a", "b", "c"].map(|name| report("acme", name));
+        cache.put(&keys[0], &"put".to_owned()).await.unwrap();
+        cache.put(&keys[1], &"put".to_owned()).await.unwrap();
+        cache.expire(&keys[1]).await.unwrap();
+        let values: Vec<_> = keys
+            .iter()
+            .map(|key| (key.clone(), "filled".to_owned()))
+            .collect();
+        let trips = world.counter("cache_trips");
+        assert_eq!(cache.put_missing(&values).await.unwrap(), 2);
+        assert_eq!(world.counter("cache_trips") - trips, 3);
+        for (key, expected) in keys.iter().zip(["put", "filled", "filled"]) {
+            assert_eq!(cached_only(&cache, key).await, expected);
+        }
+        assert_eq!(cache.put_missing(&values).await.unwrap(), 0);
+        assert_eq!(cache.put_missing::<String>(&[]).await.unwrap(), 0);
+        cache.remove_tag(&ORGANISATION.of(("acme",))).await.unwrap();
+        assert_eq!(cache.put_missing(&values).await.unwrap(), 3);
+    }
+}
+
+#[tokio::test]
+async fn loads_are_counted_and_timed_by_their_outcome() {
+    let world = World::engine();
+    let cache = world.cache();
+    load(&cache, &report("acme", "1"), "v").await.unwrap();
+    let fails = |_| async { Err::<String, _>("down") };
+    cache
+        .get_or_load(&report("acme", "2"), fails)
+        .await
+        .unwrap_err();
+    {
+        let key = report("acme", "3");
+        let hangs = |_| std::future::pending::<restis::Result<String>>();
+        let mut hangs = std::pin::pin!(cache.get_or_load(&key, hangs));
+        while world.counter("cache_misses") < 3 {
+            futures_util::future::FutureExt::now_or_never(hangs.as_mut());
+        }
+    }
+    for outcome in ["cache_loads", "cache_load_errors", "cache_dropped_loads"] {
+        assert_eq!(world.counter(outcome), 1, "{outcome}");
+    }
+    assert_eq!(
+        world.redis.metrics().snapshot().timings["cache_load"].count,
+        3
+    );
 }

@@ -118,6 +118,7 @@ fn needs_no_store(route: &Route) -> bool {
         "/api/events/grants",
         // It tells that nobody answers.
         "/api/cache/metrics",
+        "/cache/redis/metrics",
         // It stays open and tells of the outage.
         "/api/events/stream",
         // No endpoint is configured.

@@ -234,7 +234,10 @@ pub(crate) const ROUTES: &[Route] = &[
         Token(&[Scope::CacheWrite], Body),
     )
     .body(r#"{"keys":["report"],"mode":"expire"}"#),
+    route("POST", "/api/cache/warm", Token(&[Scope::CacheWrite], Body))
+        .body(r#"{"entries":[{"key":"report","value":{"bookings":3}}]}"#),
     route("GET", "/api/cache/metrics", Token(&[Scope::Metrics], All)),
+    route("GET", "/cache/redis/metrics", Token(&[Scope::Metrics], All)),
 ];
 
 /// The table as docs/reference/API.md shows it.

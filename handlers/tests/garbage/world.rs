@@ -202,6 +202,8 @@ impl World {
             let keys = of(json!({ "keys": ["report"], "mode": mode }));
             requests.push(token("POST", "/api/cache/invalidate", &keys));
             requests.push(token("PUT", &entry, &json!({ "value": 2 })));
+            let warm = of(json!({ "entries": [{ "key": "report", "value": 3, "tags": ["t"] }] }));
+            requests.push(token("POST", "/api/cache/warm", &warm));
         }
         for policy in ["default", "sliding", "bucket", "gcra", "month"] {
             let ask = json!({ "identifier": "alice", "policy": policy, "organisation": o });

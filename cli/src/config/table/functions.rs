@@ -68,7 +68,12 @@ pub(super) const RATE_LIMITS: &[Variable] = &[
         "60",
         "its window",
     ),
-    plain("RATE_LIMIT_POLICIES", "JSON by name", "", "more policies"),
+    plain(
+        "RATE_LIMIT_POLICIES",
+        "JSON by name",
+        "",
+        "more policies; `cache` replaces the one of the [routes of the cache](API.md#cache)",
+    ),
     plain("RATE_LIMIT_POLICIES_FILE", "path", "", "the same in a file"),
     plain(
         "RATE_LIMIT_HEADERS",
