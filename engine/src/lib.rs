@@ -50,7 +50,9 @@ mod reply;
 mod scripting;
 mod search;
 mod shape;
+mod slowlog;
 mod snapshot;
+mod stats;
 #[cfg(test)]
 mod storm;
 mod stream;

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use crate::backend::Local;
 use crate::backend::redis::RedisBackend;
-use crate::metrics::Gauge;
+use crate::metrics::{Gauge, Traffic};
 use crate::resp::Pause;
 
 /// One database and where it lives.
@@ -16,6 +16,7 @@ pub(crate) struct Database {
     pub(crate) name: String,
     /// Event streams of this database.
     pub(crate) streams: Gauge,
+    pub(crate) traffic: Traffic,
     pub(crate) backend: Backend,
     /// What CLIENT PAUSE stops.
     pub(crate) pause: watch::Sender<Option<Pause>>,

@@ -1,13 +1,14 @@
-//! What clients and tools of the Redis protocol ask about a server: COMMAND, OBJECT, and what is
-//! always empty here.
+//! What clients and tools of the Redis protocol ask about a server: COMMAND, OBJECT, SLOWLOG, and
+//! what is always empty here.
 
 use crate::acl::{CATEGORIES, in_category};
 use crate::command::{Args, Category, Command, Flags, Keys, Outcome};
 use crate::ctx::{Ctx, Spec};
 use crate::error::Error;
 use crate::options::Dialect;
-use crate::parse::is;
+use crate::parse::{self, is};
 use crate::reply::Reply;
+use crate::slowlog;
 use crate::value::Value;
 
 /// Upstash tells nothing about its commands; Redis does.
@@ -152,24 +153,61 @@ fn module(_ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     }
 }
 
-/// Slow commands and latencies are not kept.
-fn nothing_kept(_ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+/// Latencies of events are not kept.
+fn latency(_ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let sub = args[1];
-    if is(sub, "LEN") {
+    if is(sub, "RESET") {
         Ok(Reply::Int(0))
-    } else if is(sub, "RESET") {
-        Ok(if is(args[0], "SLOWLOG") {
-            Reply::ok()
-        } else {
-            Reply::Int(0)
-        })
-    } else if ["GET", "LATEST", "HISTORY"]
-        .iter()
-        .any(|known| is(sub, known))
-    {
+    } else if is(sub, "LATEST") || is(sub, "HISTORY") {
         Ok(Reply::empty())
     } else {
         Err(Error::unknown_subcommand(sub))
+    }
+}
+
+/// Entries that SLOWLOG GET shows unless told otherwise.
+const SLOW_SHOWN: usize = 10;
+
+fn slowlog(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let slow = &mut ctx.side.slow;
+    match &args[1..] {
+        [sub] if is(sub, "LEN") => Ok(Reply::len(slow.len())),
+        [sub] if is(sub, "RESET") => {
+            slow.clear();
+            Ok(Reply::ok())
+        }
+        [sub, count @ ..] if is(sub, "GET") && count.len() <= 1 => {
+            let count = match count.first() {
+                None => SLOW_SHOWN,
+                Some(count) => match parse::int(count)? {
+                    -1 => usize::MAX,
+                    count => usize::try_from(count).map_err(|_| {
+                        Error::fixed("ERR count should be greater than or equal to -1")
+                    })?,
+                },
+            };
+            let entry = |entry: &slowlog::Entry| {
+                Reply::array([
+                    Reply::Int(entry.id as i64),
+                    Reply::Int(entry.at as i64),
+                    Reply::Int(i64::try_from(entry.took.as_micros()).unwrap_or(i64::MAX)),
+                    Reply::array(entry.args.iter().cloned().map(Reply::Bulk)),
+                    // Address and name of the client: the engine knows none.
+                    Reply::bulk(""),
+                    Reply::bulk(""),
+                ])
+            };
+            Ok(Reply::array(slow.newest(count).map(entry)))
+        }
+        [sub, ..] if ["GET", "LEN", "RESET"].iter().any(|known| is(sub, known)) => {
+            let sub = String::from_utf8_lossy(sub).to_ascii_lowercase();
+            Err(Error::wrong_arity(&format!("slowlog|{sub}")))
+        }
+        [sub, ..] => Err(Error::new(format!(
+            "ERR unknown subcommand '{}'. Try SLOWLOG HELP.",
+            String::from_utf8_lossy(&sub[..sub.len().min(128)])
+        ))),
+        [] => Err(Error::wrong_arity("slowlog")),
     }
 }
 
@@ -189,7 +227,7 @@ const OBJECT_KEY: Keys = Keys::Range {
 
 pub(crate) const COMMANDS: &[Spec] = &[
     Spec::other("COMMAND", -1, Category::Server, command).always(),
-    Spec::other("LATENCY", -2, Category::Server, nothing_kept)
+    Spec::other("LATENCY", -2, Category::Server, latency)
         .admin()
         .redis_only(),
     Spec::other("MODULE", -2, Category::Server, module)
@@ -199,7 +237,7 @@ pub(crate) const COMMANDS: &[Spec] = &[
     Spec::other("ROLE", 1, Category::Server, role)
         .admin()
         .redis_only(),
-    Spec::other("SLOWLOG", -2, Category::Server, nothing_kept)
+    Spec::other("SLOWLOG", -2, Category::Server, slowlog)
         .admin()
         .redis_only(),
 ];

@@ -20,6 +20,7 @@ mod hash;
 mod hash_ttl;
 mod hll;
 mod increx;
+mod info;
 mod introspection;
 mod json;
 mod json_args;

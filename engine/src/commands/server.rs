@@ -1,18 +1,17 @@
 //! Commands about the server as a whole.
 
-use std::fmt::Write as _;
+use std::time::Duration;
 
+use super::info::{info, policy};
 use crate::command::{Args, Category, Keys, Outcome};
 use crate::ctx::{Ctx, Spec};
 use crate::db::Event;
 use crate::error::{Error, SYNTAX};
 use crate::glob;
-use crate::options::{Dialect, Eviction};
+use crate::options::Dialect;
 use crate::parse;
 use crate::reply::Reply;
-
-/// The version of Redis whose behaviour is offered.
-const REDIS_VERSION: &str = "8.2.0";
+use crate::slowlog;
 
 fn dbsize(ctx: &mut Ctx<'_>, _args: Args<'_>) -> Outcome {
     Ok(Reply::len(ctx.db.len()))
@@ -36,94 +35,10 @@ fn time(ctx: &mut Ctx<'_>, _args: Args<'_>) -> Outcome {
     ]))
 }
 
-const SECTIONS: [&str; 6] = [
-    "server",
-    "clients",
-    "memory",
-    "persistence",
-    "stats",
-    "keyspace",
-];
-
-fn section(ctx: &Ctx<'_>, name: &str, out: &mut String) {
-    let title = format!("{}{}", name[..1].to_ascii_uppercase(), &name[1..]);
-    let (db, side) = (&ctx.db, &ctx.side);
-    let limit = side.options.memory_limit.unwrap_or(0);
-    let uptime = side
-        .options
-        .clock
-        .now()
-        .saturating_sub(side.started)
-        .as_secs();
-    // Writing to a String cannot fail.
-    let _ = match name {
-        "server" => write!(
-            out,
-            "# {title}\r\nredis_version:{REDIS_VERSION}\r\nredis_mode:standalone\r\nserver_name:restis\r\nserver_version:{}\r\nuptime_in_seconds:{uptime}\r\nuptime_in_days:{}\r\n",
-            env!("CARGO_PKG_VERSION"),
-            uptime / 86_400,
-        ),
-        "clients" => write!(
-            out,
-            "# {title}\r\npubsub_channels:{}\r\npubsub_patterns:{}\r\n",
-            side.hub.channels(b"*", &side.budget).len(),
-            side.hub.patterns(),
-        ),
-        "memory" => write!(
-            out,
-            "# {title}\r\nused_memory:{}\r\nmaxmemory:{limit}\r\nmaxmemory_policy:{}\r\nnumber_of_cached_scripts:{}\r\nnumber_of_functions:{}\r\nnumber_of_libraries:{}\r\n",
-            db.used() + side.weight(),
-            policy(side.options.eviction),
-            side.scripting.script_count(),
-            side.scripting.function_count(),
-            side.scripting.libraries().count(),
-        ),
-        "persistence" => write!(
-            out,
-            "# {title}\r\nloading:0\r\nchanges:{}\r\n",
-            db.counters.changes,
-        ),
-        "stats" => write!(
-            out,
-            "# {title}\r\ntotal_commands_processed:{}\r\nexpired_keys:{}\r\nevicted_keys:{}\r\nkeyspace_hits:{}\r\nkeyspace_misses:{}\r\n",
-            side.commands,
-            db.counters.expired,
-            db.counters.evicted,
-            db.counters.hits.get(),
-            db.counters.misses.get(),
-        ),
-        _ if db.len() == 0 => write!(out, "# {title}\r\n"),
-        _ => write!(
-            out,
-            "# {title}\r\ndb0:keys={},expires={},avg_ttl=0\r\n",
-            db.len(),
-            db.volatile_len(),
-        ),
-    };
-}
-
-fn info(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let wanted = &args[1..];
-    let all = wanted.is_empty()
-        || wanted.iter().any(|word| {
-            ["all", "default", "everything"]
-                .iter()
-                .any(|all| parse::is(word, all))
-        });
-    let mut out = String::new();
-    for name in SECTIONS {
-        if all || wanted.iter().any(|word| parse::is(word, name)) {
-            if !out.is_empty() {
-                out.push_str("\r\n");
-            }
-            section(ctx, name, &mut out);
-        }
-    }
-    Ok(Reply::bulk(out))
-}
-
 /// The one parameter Upstash knows.
 const NOTIFY: &str = "notify-keyspace-events";
+const SLOWER_THAN: &str = "slowlog-log-slower-than";
+const SLOW_MOST: &str = "slowlog-max-len";
 
 /// The letters of notification classes, in the order CONFIG GET shows them.
 const CLASSES: [(char, Event); 11] = [
@@ -184,13 +99,6 @@ fn notify_text(flags: u32) -> String {
     text
 }
 
-const fn policy(eviction: Eviction) -> &'static str {
-    match eviction {
-        Eviction::NoEviction => "noeviction",
-        Eviction::OptimisticVolatile => "optimistic-volatile",
-    }
-}
-
 /// The settings there are to see. Redis has many more; these are what its clients ask for.
 fn parameters(ctx: &Ctx<'_>) -> Vec<(&'static str, String)> {
     let notify = (NOTIFY, notify_text(ctx.db.notify_flags()));
@@ -202,6 +110,8 @@ fn parameters(ctx: &Ctx<'_>) -> Vec<(&'static str, String)> {
         let kept = ctx.side.settings.iter();
         let mut all: Vec<_> = kept.map(|(name, value)| (name, value.to_owned())).collect();
         all.push(notify);
+        all.push((SLOWER_THAN, slower_than(ctx.side.slow.threshold)));
+        all.push((SLOW_MOST, ctx.side.slow.most.to_string()));
         return all;
     }
     let memory = options.memory_limit.unwrap_or(0);
@@ -214,10 +124,80 @@ fn parameters(ctx: &Ctx<'_>) -> Vec<(&'static str, String)> {
         notify,
         ("proto-max-bulk-len", (512_u64 << 20).to_string()),
         ("save", String::new()),
-        ("slowlog-log-slower-than", text("-1")),
-        ("slowlog-max-len", text("0")),
+        (SLOWER_THAN, slower_than(ctx.side.slow.threshold)),
+        (SLOW_MOST, ctx.side.slow.most.to_string()),
         ("timeout", text("0")),
     ]
+}
+
+/// A parameter and what it is set to.
+enum Change {
+    Notify(u32),
+    SlowerThan(Option<Duration>),
+    SlowMost(usize),
+    /// A setting that is only kept, for programs that read it back.
+    Kept(Vec<u8>, Vec<u8>),
+}
+
+impl Change {
+    fn of(ctx: &Ctx<'_>, name: &[u8], value: &[u8]) -> Result<Self, Error> {
+        let failed = |reason: &str| {
+            let name = String::from_utf8_lossy(name).to_ascii_lowercase();
+            Error::new(format!(
+                "ERR CONFIG SET failed (possibly related to argument '{name}') - {reason}"
+            ))
+        };
+        if parse::is(name, NOTIFY) {
+            let flags = notify_flags(value);
+            return flags
+                .map(Self::Notify)
+                .ok_or_else(|| failed("Invalid event class character. Use 'Ag$lshzxeKEtmdn'."));
+        }
+        let redis = ctx.side.dialect == Dialect::Redis;
+        let number = || {
+            let reason = "argument couldn't be parsed into an integer";
+            parse::int(value).map_err(|_| failed(reason))
+        };
+        if redis && parse::is(name, SLOWER_THAN) {
+            let micros = number()?;
+            if micros < -1 {
+                return Err(failed(
+                    "argument must be between -1 and 9223372036854775807 inclusive",
+                ));
+            }
+            return Ok(Self::SlowerThan(
+                u64::try_from(micros).ok().map(Duration::from_micros),
+            ));
+        }
+        if redis && parse::is(name, SLOW_MOST) {
+            let most = usize::try_from(number()?).ok();
+            let most = most.filter(|most| *most <= slowlog::MOST);
+            let reason = || failed("argument must be between 0 and 1024 inclusive");
+            return most.map(Self::SlowMost).ok_or_else(reason);
+        }
+        if ctx.side.settings.knows(name) {
+            return Ok(Self::Kept(name.to_vec(), value.to_vec()));
+        }
+        Err(Error::new(format!(
+            "ERR Unknown option or number of arguments for CONFIG SET - '{}'",
+            String::from_utf8_lossy(name)
+        )))
+    }
+
+    fn apply(self, ctx: &mut Ctx<'_>) {
+        match self {
+            Self::Notify(flags) => ctx.db.set_notify_flags(flags),
+            Self::SlowerThan(threshold) => ctx.side.slow.threshold = threshold,
+            Self::SlowMost(most) => ctx.side.slow.set_most(most),
+            Self::Kept(name, value) => {
+                ctx.side.settings.set(&name, &value);
+            }
+        }
+    }
+}
+
+fn slower_than(threshold: Option<Duration>) -> String {
+    threshold.map_or_else(|| "-1".to_owned(), |time| time.as_micros().to_string())
 }
 
 fn config(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
@@ -235,27 +215,20 @@ fn config(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
             Ok(Reply::Array(pairs))
         }
         [_, sub] if ctx.side.dialect == Dialect::Redis && parse::is(sub, "RESETSTAT") => {
+            ctx.side.stats.reset();
+            ctx.db.counters.reset();
             Ok(Reply::ok())
         }
         [_, sub, pairs @ ..]
             if parse::is(sub, "SET") && !pairs.is_empty() && pairs.len() % 2 == 0 =>
         {
-            let mut flags = ctx.db.notify_flags();
+            let mut changes = Vec::with_capacity(pairs.len() / 2);
             for pair in pairs.chunks_exact(2) {
-                if !parse::is(pair[0], NOTIFY) {
-                    if ctx.side.settings.set(pair[0], pair[1]) {
-                        continue;
-                    }
-                    return Err(Error::new(format!(
-                        "ERR Unknown option or number of arguments for CONFIG SET - '{}'",
-                        String::from_utf8_lossy(pair[0])
-                    )));
-                }
-                flags = notify_flags(pair[1]).ok_or(Error::fixed(
-                    "ERR CONFIG SET failed (possibly related to argument 'notify-keyspace-events') - Invalid event class character. Use 'Ag$lshzxeKEtmdn'.",
-                ))?;
+                changes.push(Change::of(ctx, pair[0], pair[1])?);
             }
-            ctx.db.set_notify_flags(flags);
+            for change in changes {
+                change.apply(ctx);
+            }
             Ok(Reply::ok())
         }
         [_, sub, ..] if parse::is(sub, "GET") => Err(Error::wrong_arity("config|get")),

@@ -5,7 +5,7 @@ mod settings;
 mod table;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -19,6 +19,8 @@ use crate::hub::Hub;
 use crate::options::{Dialect, Eviction, Options};
 use crate::reply::Reply;
 use crate::scripting::Scripting;
+use crate::slowlog::SlowLog;
+use crate::stats::Stats;
 use crate::value::Value;
 
 pub(crate) use settings::Settings;
@@ -34,8 +36,10 @@ pub(crate) struct Side {
     pub(crate) table: &'static Table,
     pub(crate) hub: Arc<Hub>,
     pub(crate) acl: Acl,
-    /// Commands run, those of scripts included.
-    pub(crate) commands: u64,
+    pub(crate) stats: Stats,
+    pub(crate) slow: SlowLog,
+    /// The most memory that was used so far, in bytes.
+    pub(crate) peak: usize,
     /// When the engine started.
     pub(crate) started: Duration,
     pub(crate) scripting: Scripting,
@@ -63,7 +67,9 @@ impl Side {
             table,
             hub,
             acl: Acl::default(),
-            commands: 0,
+            stats: Stats::default(),
+            slow: SlowLog::default(),
+            peak: 0,
             started,
             scripting: Scripting::default(),
             settings,
@@ -134,9 +140,21 @@ impl Ctx<'_> {
         }
         let spec = match admit(self.side, self.caller, self.script, args) {
             Ok(spec) => spec,
-            Err(error) => return Reply::Error(error),
+            Err(error) => {
+                let known = args.first().and_then(|name| self.side.table.find(name));
+                return self.rejected(known, error);
+            }
         };
         self.execute(spec, args)
+    }
+
+    /// Counts a command that is refused.
+    fn rejected(&mut self, spec: Option<&'static Spec>, error: Error) -> Reply {
+        if let Some(spec) = spec {
+            self.side.stats.rejected(spec.command.name);
+        }
+        self.side.stats.error(error.code());
+        Reply::Error(error)
     }
 
     /// The commands of a script share what the script may do.
@@ -156,23 +174,25 @@ impl Ctx<'_> {
     }
 
     /// Runs a command that was admitted.
-    pub(crate) fn run(&mut self, spec: &Spec, args: Args<'_>) -> Reply {
+    pub(crate) fn run(&mut self, spec: &'static Spec, args: Args<'_>) -> Reply {
         match self.begin() {
             Ok(()) => self.execute(spec, args),
             Err(error) => Reply::Error(error),
         }
     }
 
-    fn execute(&mut self, spec: &Spec, args: Args<'_>) -> Reply {
+    fn execute(&mut self, spec: &'static Spec, args: Args<'_>) -> Reply {
         if spec.command.flags.has(Flags::DENYOOM)
             && let Err(error) = self.make_room(cost(args))
         {
-            return Reply::Error(error);
+            return self.rejected(Some(spec), error);
         }
         if self.side.hub.has_monitors() && !spec.command.flags.has(Flags::ADMIN) {
             self.side.hub.feed_monitors(&self.monitor_line(args));
         }
-        self.side.commands += 1;
+        self.side.stats.processed += 1;
+        self.side.stats.sample(self.db.now());
+        let started = Instant::now();
         let reading = spec.command.flags.has(Flags::READ);
         self.db.begin(reading);
         let mark = self.db.effects.begin();
@@ -184,10 +204,35 @@ impl Ctx<'_> {
         let done = !reading && !matches!(reply, Err(_) | Ok(Reply::Error(_)));
         let command = done.then_some((self.side.dialect, args));
         self.db.end_effects(mark, command);
+        let error = match &reply {
+            Err(error) | Ok(Reply::Error(error)) => Some(error),
+            Ok(_) => None,
+        };
+        self.count(spec, args, started.elapsed(), error);
         if self.script.is_some() {
             return reply.into();
         }
         self.bounded(spec, reply.into())
+    }
+
+    /// Counts a command that ran.
+    fn count(
+        &mut self,
+        spec: &'static Spec,
+        args: Args<'_>,
+        took: Duration,
+        error: Option<&Error>,
+    ) {
+        let side = &mut *self.side;
+        side.stats.ran(spec.command.name, took, error.is_some());
+        if let Some(error) = error {
+            side.stats.error(error.code());
+        }
+        // Of a script only the whole is told.
+        if self.script.is_none() {
+            side.slow.note(self.db.now() / 1000, took, args);
+            side.peak = side.peak.max(self.db.used() + side.weight());
+        }
     }
 
     /// The reply, or an error if it is too large for the call.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// Names and what they are at first.
-const SETTINGS: [(&str, &str); 47] = [
+const SETTINGS: [(&str, &str); 45] = [
     ("active-expire-effort", "1"),
     ("appendfsync", "everysec"),
     ("appendonly", "no"),
@@ -42,8 +42,6 @@ const SETTINGS: [(&str, &str); 47] = [
     ("set-max-listpack-value", "64"),
     ("shutdown-on-sigint", "default"),
     ("shutdown-on-sigterm", "default"),
-    ("slowlog-log-slower-than", "-1"),
-    ("slowlog-max-len", "0"),
     ("stream-node-max-bytes", "4096"),
     ("stream-node-max-entries", "100"),
     ("timeout", "0"),
@@ -84,6 +82,12 @@ impl Settings {
     /// Every setting and its value.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.0.iter().map(|(name, value)| (*name, value.as_str()))
+    }
+
+    /// Whether there is such a setting.
+    pub(crate) fn knows(&self, name: &[u8]) -> bool {
+        let name = String::from_utf8_lossy(name).to_lowercase();
+        self.0.contains_key(name.as_str())
     }
 
     /// Keeps a value; `false`: there is no such setting.

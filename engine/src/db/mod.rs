@@ -67,6 +67,16 @@ pub(crate) struct Counters {
     pub(crate) changes: u64,
 }
 
+impl Counters {
+    /// Sets all but the changes, which snapshots count by, to zero.
+    pub(crate) fn reset(&mut self) {
+        *self = Self {
+            changes: self.changes,
+            ..Self::default()
+        };
+    }
+}
+
 /// Values and keyspaces to be freed where nobody waits.
 #[derive(Debug, Default)]
 pub(crate) struct Dead {

@@ -107,6 +107,13 @@ impl Clients {
             |client: &&Arc<Client>| client.state().database.as_deref() == Some(database);
         clients.filter(of_database).cloned().collect()
     }
+
+    /// How many connections opened a database, and how many of them wait for a key.
+    pub(crate) fn count(&self, database: &str) -> (usize, usize) {
+        let clients = self.of(database);
+        let blocked = clients.iter().filter(|client| client.state().blocked);
+        (clients.len(), blocked.count())
+    }
 }
 
 impl Client {

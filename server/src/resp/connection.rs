@@ -103,9 +103,11 @@ impl<I: AsyncRead + AsyncWrite + Unpin + Send> Connection<I> {
             };
             tokio::select! {
                 read = self.io.read_buf(&mut self.input) => {
-                    if read? == 0 {
+                    let read = read?;
+                    if read == 0 {
                         return Ok(());
                     }
+                    self.session.received(read);
                 }
                 frame = self.session.subscriptions.next() => {
                     let frame = frame.ok_or(Over)?;
@@ -226,7 +228,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin + Send> Connection<I> {
                 }
                 read = self.io.read_buf(&mut self.input), if self.input.len() < READ_AHEAD => {
                     match read {
-                        Ok(1..) => {}
+                        Ok(bytes @ 1..) => self.session.received(bytes),
                         _ => break End::Gone,
                     }
                 }
@@ -267,6 +269,14 @@ impl<I: AsyncRead + AsyncWrite + Unpin + Send> Connection<I> {
         let client = Arc::clone(session.client());
         let out = &mut session.out;
         session.shared.metrics.bytes_out.add(out.len() as u64);
+        if let Some(login) = &session.login {
+            login
+                .access
+                .database
+                .traffic
+                .bytes_out
+                .add(out.len() as u64);
+        }
         while !out.is_empty() {
             tokio::select! {
                 written = timeout(*write_timeout, io.write_buf(out)) => {

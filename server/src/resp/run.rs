@@ -98,16 +98,11 @@ impl Session {
     /// INFO, with what only the server knows of its connections.
     fn with_clients(&self, text: &str) -> String {
         const CLIENTS: &str = "# Clients\r\n";
-        let login = self.login.as_ref();
-        let clients = login.map_or_else(Vec::new, |login| {
-            self.shared.clients.of(&login.access.database.name)
-        });
-        let blocked = clients.iter().filter(|client| client.state().blocked);
+        let name = self.login.as_ref().map(|login| &login.access.database.name);
+        let (clients, blocked) = name.map_or((0, 0), |name| self.shared.clients.count(name));
         let lines = format!(
-            "{CLIENTS}connected_clients:{}\r\nmaxclients:{}\r\nblocked_clients:{}\r\n",
-            clients.len(),
+            "{CLIENTS}connected_clients:{clients}\r\nmaxclients:{}\r\nblocked_clients:{blocked}\r\n",
             self.shared.limits.connections,
-            blocked.count(),
         );
         text.replacen(CLIENTS, &lines, 1)
     }

@@ -95,6 +95,14 @@ impl Session {
         &self.listed.client
     }
 
+    /// Counts bytes that came from the client.
+    pub(super) fn received(&self, bytes: usize) {
+        self.shared.metrics.bytes_in.add(bytes as u64);
+        if let Some(login) = &self.login {
+            login.access.database.traffic.bytes_in.add(bytes as u64);
+        }
+    }
+
     /// Where a reply goes, if it is sent.
     pub(super) fn out_if_heard(&mut self) -> Option<&mut BytesMut> {
         match self.heard {

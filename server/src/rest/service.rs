@@ -210,6 +210,10 @@ fn finish(
     metrics.commands.add(record.commands as u64);
     metrics.bytes_in.add(record.bytes_in as u64);
     metrics.bytes_out.add(bytes_out as u64);
+    if let Some(database) = &record.database {
+        database.traffic.bytes_in.add(record.bytes_in as u64);
+        database.traffic.bytes_out.add(bytes_out as u64);
+    }
     tracing::info!(
         target: "restis::access",
         id = response.headers().get(headers::REQUEST_ID).and_then(|id| id.to_str().ok()),

@@ -1,29 +1,25 @@
 //! Health and metrics, on an address of their own.
 
 use std::convert::Infallible;
-use std::fmt::Write as _;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use restis_engine::{Engine, Reply};
 use tokio::task::JoinSet;
 
 use super::ACCEPT_PAUSE;
 use crate::database::{Backend, Database};
-use crate::metrics::head;
+use crate::metrics::{Form, scrape};
 use crate::rest::Shared;
 use crate::rest::body::ReplyBody;
 
-/// Time an embedded database gets to tell its size.
-const BUSY: Duration = Duration::from_millis(100);
 /// Time a backend gets to answer a health check.
 const CHECK: Duration = Duration::from_secs(2);
 
@@ -63,11 +59,7 @@ async fn answer(
     let (status, kind, text) = if matches!(*request.method(), Method::GET | Method::HEAD) {
         match request.uri().path() {
             "/health" => health(&shared).await,
-            "/metrics" => (
-                StatusCode::OK,
-                "text/plain; version=0.0.4; charset=utf-8",
-                metrics(&shared).await,
-            ),
+            "/metrics" => metrics(&shared, &request).await,
             _ => (
                 StatusCode::NOT_FOUND,
                 "text/plain",
@@ -120,48 +112,17 @@ async fn healthy(database: &Database) -> bool {
     }
 }
 
-async fn metrics(shared: &Shared) -> String {
-    let mut out = shared.metrics.render();
-    let mut sizes = Vec::new();
-    for database in &shared.databases {
-        let Backend::Engine(local) = &database.backend else {
-            continue;
-        };
-        let size = |engine: &Engine| (engine.call(&["DBSIZE"]), engine.used_memory());
-        // One that is busy is left out this time.
-        if let Ok(size) = tokio::time::timeout(BUSY, local.briefly(size)).await {
-            sizes.push((&database.name, size));
+async fn metrics(
+    shared: &Shared,
+    request: &Request<Incoming>,
+) -> (StatusCode, &'static str, String) {
+    let accept = request.headers().get(ACCEPT);
+    let accept = accept.and_then(|value| value.to_str().ok());
+    match Form::wanted(request.uri().query(), accept) {
+        Ok(form) => {
+            let families = scrape(shared).await;
+            (StatusCode::OK, form.content_type(), form.render(&families))
         }
+        Err(text) => (StatusCode::BAD_REQUEST, "text/plain", text.to_owned()),
     }
-    head(
-        &mut out,
-        "restis_keys",
-        "gauge",
-        "Keys of an embedded database.",
-    );
-    for (name, (keys, _)) in &sizes {
-        if let Reply::Int(keys) = keys {
-            let _ = writeln!(out, "restis_keys{{database={}}} {keys}", label(name));
-        }
-    }
-    head(
-        &mut out,
-        "restis_memory_bytes",
-        "gauge",
-        "Estimated size of an embedded database.",
-    );
-    for (name, (_, used)) in &sizes {
-        let _ = writeln!(
-            out,
-            "restis_memory_bytes{{database={}}} {used}",
-            label(name)
-        );
-    }
-    out
-}
-
-/// A label value in quotes, escaped as Prometheus wants it.
-fn label(text: &str) -> String {
-    let text = text.replace('\\', "\\\\").replace('"', "\\\"");
-    format!("\"{}\"", text.replace('\n', "\\n"))
 }

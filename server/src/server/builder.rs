@@ -18,7 +18,7 @@ use crate::backlog::Pool;
 use crate::config::Limits;
 use crate::database::{Access, Backend, Database};
 use crate::fault::{FaultPlan, Faults};
-use crate::metrics::{Gauge, Metrics};
+use crate::metrics::{Gauge, Metrics, Traffic};
 use crate::rest::{Cors, Ids, Shared};
 use crate::tenants::{DatabaseSpec, Tenants};
 use crate::tls::{self, TlsFiles};
@@ -319,6 +319,7 @@ fn database(
     Ok(Database {
         name: spec.name.clone(),
         streams: Gauge::default(),
+        traffic: Traffic::default(),
         backend,
         pause: watch::Sender::new(None),
     })

@@ -172,6 +172,7 @@ async fn accept(plan: Plan, shared: Arc<Shared>, others: Vec<mpsc::UnboundedSend
             }
         };
         let Some(peer) = shared.peers.admit(addr.ip()) else {
+            shared.metrics.rejected.add(1);
             tracing::warn!("too many connections, one refused");
             if protocol == Protocol::Redis {
                 connections.tasks.spawn(crate::resp::refuse(stream));

@@ -9,6 +9,7 @@ use std::time::Duration;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
+use redis::cluster_routing::{MultipleNodeRoutingInfo, ResponsePolicy, RoutingInfo};
 use redis::io::tcp::TcpSettings;
 use redis::io::tcp::socket2::TcpKeepalive;
 use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
@@ -202,6 +203,21 @@ impl Links {
             return self.settle(link.pipeline(commands).await).await;
         }
         self.settle(outcome).await
+    }
+
+    /// Asks every node of a cluster, or the one Redis.
+    pub(super) async fn everywhere(&self, cmd: &Cmd) -> Result<Value, Trouble> {
+        match self.link().await? {
+            Link::Single(mut connection) => {
+                self.settle(connection.req_packed_command(cmd).await).await
+            }
+            Link::Cluster(mut connection) => {
+                let all = MultipleNodeRoutingInfo::AllNodes;
+                let route = RoutingInfo::MultiNode((all, Some(ResponsePolicy::Special)));
+                self.settle(connection.route_command(cmd.clone(), route).await)
+                    .await
+            }
+        }
     }
 
     async fn settle<T>(&self, outcome: RedisResult<T>) -> Result<T, Trouble> {

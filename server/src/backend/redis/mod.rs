@@ -7,6 +7,7 @@ mod convert;
 mod link;
 mod plan;
 mod reads;
+mod report;
 mod scan;
 mod scripts;
 mod streams;
@@ -30,6 +31,7 @@ pub(crate) use apart::RULES;
 use link::{Links, Trouble};
 use plan::{After, Plan};
 use reads::Reads;
+pub(crate) use report::Report;
 use scripts::Scripts;
 
 /// Commands sent in one piece of a pipeline.

@@ -1,10 +1,11 @@
-//! Counters of a server, as Prometheus text.
+//! Counters of a server.
 
-use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::StatusCode;
+
+use super::families::{Families, MetricKind, Value};
 
 /// What a request was for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +43,13 @@ const BOUNDS: [u64; 12] = [
     50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 50_000, 250_000, 1_000_000, 10_000_000,
 ];
 
+/// What went in and out of one database.
+#[derive(Debug, Default)]
+pub(crate) struct Traffic {
+    pub(crate) bytes_in: Counter,
+    pub(crate) bytes_out: Counter,
+}
+
 /// Counters that every thread of a server adds to.
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
@@ -52,6 +60,8 @@ pub(crate) struct Metrics {
     pub(crate) bytes_in: Counter,
     pub(crate) bytes_out: Counter,
     pub(crate) connections: Counter,
+    /// Connections refused since there were too many.
+    pub(crate) rejected: Counter,
     pub(crate) connections_open: Gauge,
     pub(crate) streams_open: Gauge,
     pub(crate) stream_events: Counter,
@@ -67,7 +77,7 @@ impl Counter {
         self.0.fetch_add(n, Ordering::Relaxed);
     }
 
-    fn get(&self) -> u64 {
+    pub(super) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
@@ -107,30 +117,34 @@ impl Metrics {
         self.latency_micros.fetch_add(micros, Ordering::Relaxed);
     }
 
-    /// The counters in Prometheus' text format.
-    pub(crate) fn render(&self) -> String {
-        let mut out = String::with_capacity(4096);
-        head(
-            &mut out,
-            "restis_requests_total",
-            "counter",
-            "Requests by kind and status.",
-        );
+    /// Adds the counters to a scrape.
+    pub(super) fn add_to(&self, families: &mut Families) {
         for kind in Kind::ALL {
             for (class, count) in CLASSES.iter().zip(&self.requests[kind as usize]) {
-                let count = count.load(Ordering::Relaxed);
-                let _ = writeln!(
-                    out,
-                    "restis_requests_total{{kind=\"{}\",status=\"{class}\"}} {count}",
-                    kind.name()
+                families.counter(
+                    "restis_requests_total",
+                    "Requests by kind and status.",
+                    vec![
+                        ("kind", kind.name().to_owned()),
+                        ("status", (*class).to_owned()),
+                    ],
+                    count.load(Ordering::Relaxed) as f64,
                 );
             }
         }
-        self.histogram(&mut out);
-        let counters = [
+        families.add(
+            (
+                MetricKind::Histogram,
+                "restis_request_seconds",
+                "Time from a request's head to its answer.",
+            ),
+            Vec::new(),
+            self.latency(),
+        );
+        for (name, help, counter) in [
             (
                 "restis_commands_total",
-                "Commands executed.",
+                "Commands received.",
                 &self.commands,
             ),
             (
@@ -154,12 +168,20 @@ impl Metrics {
                 &self.stream_events,
             ),
             ("restis_faults_total", "Faults injected.", &self.faults),
-        ];
-        for (name, help, counter) in counters {
-            head(&mut out, name, "counter", help);
-            let _ = writeln!(out, "{name} {}", counter.get());
+            (
+                "redis_connections_received_total",
+                "Connections accepted.",
+                &self.connections,
+            ),
+            (
+                "redis_rejected_connections_total",
+                "Connections refused, since there are too many.",
+                &self.rejected,
+            ),
+        ] {
+            families.counter(name, help, Vec::new(), counter.get() as f64);
         }
-        let gauges = [
+        for (name, help, gauge) in [
             (
                 "restis_connections_open",
                 "Connections open now.",
@@ -170,43 +192,25 @@ impl Metrics {
                 "Event streams open now.",
                 &self.streams_open,
             ),
-        ];
-        for (name, help, gauge) in gauges {
-            head(&mut out, name, "gauge", help);
-            let _ = writeln!(out, "{name} {}", gauge.get());
+        ] {
+            families.gauge(name, help, Vec::new(), gauge.get() as f64);
         }
-        out
     }
 
-    fn histogram(&self, out: &mut String) {
-        const NAME: &str = "restis_request_seconds";
-        head(
-            out,
-            NAME,
-            "histogram",
-            "Time from a request's head to its answer.",
-        );
-        let mut total = 0;
-        for (bound, count) in BOUNDS.iter().zip(&self.latency) {
-            total += count.load(Ordering::Relaxed);
-            let seconds = *bound as f64 / 1e6;
-            let _ = writeln!(out, "{NAME}_bucket{{le=\"{seconds}\"}} {total}");
+    fn latency(&self) -> Value {
+        let bounds = BOUNDS.iter().map(|micros| *micros as f64 / 1e6);
+        let counts = self.latency.iter().map(|n| n.load(Ordering::Relaxed));
+        Value::Histogram {
+            buckets: bounds.chain([f64::INFINITY]).zip(counts).collect(),
+            sum: self.latency_micros.load(Ordering::Relaxed) as f64 / 1e6,
         }
-        total += self.latency[BOUNDS.len()].load(Ordering::Relaxed);
-        let sum = self.latency_micros.load(Ordering::Relaxed) as f64 / 1e6;
-        let _ = writeln!(out, "{NAME}_bucket{{le=\"+Inf\"}} {total}");
-        let _ = writeln!(out, "{NAME}_sum {sum}\n{NAME}_count {total}");
     }
-}
-
-/// Writes the two comment lines before a metric.
-pub(crate) fn head(out: &mut String, name: &str, kind: &str, help: &str) {
-    let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::Form;
 
     #[test]
     fn counts_by_kind_and_status() {
@@ -218,7 +222,9 @@ mod tests {
             Duration::from_secs(60),
         );
         metrics.commands.add(3);
-        let text = metrics.render();
+        let mut families = Families::default();
+        metrics.add_to(&mut families);
+        let text = Form::Prometheus.render(&families);
         for line in [
             "restis_requests_total{kind=\"pipeline\",status=\"2xx\"} 1",
             "restis_requests_total{kind=\"command\",status=\"401\"} 1",
