@@ -6,6 +6,7 @@ import { nextTheme, theme } from './lib/theme.js';
 import { go, link, location } from './lib/router.js';
 import { Messages, notify, Question } from './lib/ui.js';
 import { Commands } from './views/commands.js';
+import { Data } from './views/data.js';
 import { Locked } from './views/locked.js';
 import { isOpen, Palette } from './views/palette.js';
 import { Start } from './views/start.js';
@@ -13,6 +14,7 @@ import { Start } from './views/start.js';
 /** Views in the order of the menu: id, name, component, and whether they need the functions. */
 const VIEWS = [
   ['start', 'Start', Start],
+  ['data', 'Data', Data],
   ['commands', 'Commands', Commands],
 ];
 

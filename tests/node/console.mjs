@@ -83,5 +83,75 @@ await withPage(async (page) => {
   assert.notEqual(await page.run(() => document.title), "run");
   await checkAccess("commands");
 
+  // Data: every type is shown, what is stored is never run as a page, edits land.
+  const authorization = header.split(": ")[1];
+  const store = async (...args) => {
+    const response = await fetch(new URL(url).origin, { method: "POST", headers: { authorization }, body: JSON.stringify(args) });
+    const body = await response.json();
+    if (body.error) throw new Error(body.error);
+    return body.result;
+  };
+  const MARKUP = "<img src=x onerror=document.title='run'>";
+  await store("FLUSHALL");
+  await store("HSET", "user:1", "name", MARKUP, MARKUP, "v");
+  await store("RPUSH", "list:1", MARKUP, "b");
+  await store("SADD", "set:1", MARKUP);
+  await store("ZADD", "zset:1", "1.5", MARKUP);
+  await store("XADD", "stream:1", "*", MARKUP, MARKUP);
+  await store("XGROUP", "CREATE", "stream:1", MARKUP, "0");
+  await store("JSON.SET", "json:1", "$", JSON.stringify({ [MARKUP]: [MARKUP, 1, null, { deep: true }] }));
+  await store("SET", `${MARKUP}:${MARKUP}`, MARKUP, "EX", "1000");
+  await store("SET", "plain", "one\ntwo");
+  await store("PFADD", "sketch", "a", "b");
+  const text = (selector) => page.run((selector) => document.querySelector(selector)?.textContent ?? "", selector);
+  const shows = (part) => page.wait((part) => document.querySelector(".value-pane")?.textContent.includes(part), part);
+  for (const key of ["user:1", "list:1", "set:1", "zset:1", "stream:1", "json:1", `${MARKUP}:${MARKUP}`]) {
+    await go(`#/data?${new URLSearchParams({ key })}`, () => document.querySelector(".value-pane") !== null);
+    await shows(MARKUP);
+    await checkAccess(`data-${key.split(":")[0].replaceAll(/\W/g, "")}`);
+  }
+  await go("#/data?key=sketch", () => document.querySelector(".value-pane")?.textContent.includes("about 2"));
+  await go("#/data?form=list", () => document.querySelectorAll("tbody tr").length === 9);
+  await go("#/data?match=user:*", () => document.querySelector(".keys")?.textContent.includes("1 keys found of 9"));
+  assert.equal(await page.run((tag) => document.querySelectorAll(tag).length, "main img, main script"), 0);
+  assert.notEqual(await page.run(() => document.title), "run");
+
+  const press = (name, within = "main") => page.run((name, within) => {
+    const found = [...document.querySelectorAll(`${within} button`)].find((one) => (one.getAttribute("aria-label") ?? one.textContent.trim()) === name);
+    if (!found) throw new Error(`no button ${name}`);
+    found.click();
+  }, name, within);
+  // An edit keeps the expiry; one that meets a newer value shows both.
+  await store("SET", "plain", "one\ntwo", "EX", "500");
+  await go("#/data?key=plain", () => document.querySelector(".value-pane pre") !== null);
+  await press("Edit");
+  await page.wait(() => document.querySelector("textarea") !== null);
+  await type("textarea", "one\nthree");
+  await press("Save");
+  await page.wait(() => document.querySelector(".value-pane pre")?.textContent.includes("three"));
+  assert.equal(await store("GET", "plain"), "one\nthree");
+  assert.ok(await store("TTL", "plain") > 400);
+  await press("Edit");
+  await page.wait(() => document.querySelector("textarea") !== null);
+  await store("SET", "plain", "theirs");
+  await type("textarea", "mine");
+  await press("Save");
+  await page.wait(() => document.querySelector(".diff")?.textContent.includes("- theirs"));
+  assert.equal(await store("GET", "plain"), "theirs");
+  await press("Save mine", "dialog");
+  await page.wait(() => document.querySelector(".value-pane pre")?.textContent === "mine");
+  assert.equal(await store("GET", "plain"), "mine");
+
+  // What is below a node is counted, then deleted.
+  await store("MSET", "many:1", "a", "many:2", "b", "many:[3]", "c", "manymore", "d");
+  await go("#/data", () => document.querySelector(".value-pane") === null);
+  await press("Reload", ".keys");
+  await page.wait(() => document.querySelector(".tree")?.textContent.includes("many 3"));
+  await press("Delete all keys below many:");
+  await page.wait(() => document.querySelector("dialog")?.textContent.includes("3 keys below many:"));
+  await press("Delete them", "dialog");
+  await page.wait(() => document.querySelector(".messages")?.textContent.includes("3 keys are deleted"));
+  assert.equal(await store("EXISTS", "many:1", "many:2", "many:[3]", "manymore"), 1);
+
   assert.deepEqual(page.problems, []);
 });

@@ -1,0 +1,114 @@
+// One key: what it is, what can be done with it, and its value.
+
+import { html, useState } from '../../vendor/preact.js';
+import { call } from '../../lib/store.js';
+import { display, size } from '../../lib/bytes.js';
+import { duration } from '../../lib/keys.js';
+import { word, words } from '../../lib/commandline.js';
+import { setQuery } from '../../lib/router.js';
+import { confirmed, Dialog, notify, useLoad } from '../../lib/ui.js';
+import { StringValue } from './string.js';
+import { Hash, List, SetValue, SortedSet } from './collections.js';
+import { Stream } from './stream.js';
+import { Json } from './json.js';
+
+const VIEWS = { string: StringValue, hash: Hash, list: List, set: SetValue, zset: SortedSet, stream: Stream, 'ReJSON-RL': Json };
+
+/** A key in the address: as it is where it is text, else in the quotes of the command line. */
+export const toAddress = (key) => (typeof key === 'string' && !key.startsWith('"') ? key : word(key));
+export const fromAddress = (text) => {
+  if (!text.startsWith('"')) return text;
+  try {
+    return words(text)[0] ?? '';
+  } catch {
+    return text;
+  }
+};
+
+async function read(key, signal) {
+  const options = { signal };
+  const [type, ttl, bytes, encoding] = await Promise.all([
+    call(['TYPE', key], options),
+    call(['PTTL', key], options),
+    call(['MEMORY', 'USAGE', key], options).catch(() => null),
+    call(['OBJECT', 'ENCODING', key], options).catch(() => null),
+  ]);
+  return { type, ttl, bytes, encoding };
+}
+
+function Ask({ title, label, initial, action, close }) {
+  const [text, setText] = useState(initial);
+  const [wrong, setWrong] = useState('');
+  const submit = async (event) => {
+    event.preventDefault();
+    try {
+      await action(text);
+      close();
+    } catch (error) {
+      setWrong(error.message);
+    }
+  };
+  return html`<${Dialog} title=${title} onClose=${close}><form class="prompt" onSubmit=${submit}>
+    <label for="answer">${label}</label><input id="answer" value=${text} onInput=${(event) => setText(event.target.value)} autofocus />
+    <p class="error" role="alert">${wrong}</p><p class="actions"><button>${title}</button></p>
+  </form><//>`;
+}
+
+/** `90` and `1h30m` are seconds; empty: none. */
+export function toMillis(text) {
+  if (text.trim() === '') return null;
+  if (/^\d+(\.\d+)?$/.test(text.trim())) return Math.round(Number(text) * 1000);
+  const units = { ms: 1, s: 1000, m: 6e4, h: 36e5, d: 864e5 };
+  const parts = [...text.matchAll(/(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)/g)];
+  if (parts.length === 0 || parts.map(([whole]) => whole).join('') !== text.replaceAll(/\s+(?=\d|$)/g, '').trim()) throw new Error('Write seconds, or a time such as 1h30m.');
+  return Math.round(parts.reduce((sum, [, count, unit]) => sum + Number(count) * units[unit], 0));
+}
+
+async function setExpiry(key, text) {
+  const ms = toMillis(text);
+  // The last argument of a command may be bytes; the key is first here.
+  if (ms === null) await call(['PERSIST', key]);
+  else if (!(await call(['PEXPIRE', key, ms]))) throw new Error('The key is gone.');
+}
+
+export function Key({ name, close, changed }) {
+  const { value, error, reload } = useLoad((signal) => read(name, signal), []);
+  const [ask, setAsk] = useState(null);
+  const move = (command, done) => async (to) => {
+    const target = fromAddress(to);
+    if (target === '') throw new Error('A name is needed.');
+    if ((await call([command, name, target])) === 0) throw new Error('There is a key of this name already.');
+    notify(done);
+    changed();
+    setQuery({ key: toAddress(target) }, { replace: false });
+  };
+  const remove = async () => {
+    if (!(await confirmed(`The key ${display(name).slice(0, 200)} will be deleted.`, 'Delete it'))) return;
+    try {
+      await call(['UNLINK', name]);
+      changed();
+      close();
+    } catch (error) {
+      notify(error, 'error');
+    }
+  };
+  const refresh = () => (reload(), changed());
+  const asks = {
+    Rename: { label: 'New name', initial: toAddress(name), action: move('RENAMENX', 'The key is renamed.') },
+    Duplicate: { label: 'Name of the copy', initial: `${toAddress(name)}-copy`, action: move('COPY', 'The key is copied.') },
+    'Set expiry': { label: 'Seconds, or a time such as 1h30m; empty: no expiry', initial: value?.ttl > 0 ? String(value.ttl / 1000) : '', action: async (text) => (await setExpiry(name, text), reload()) },
+  };
+  const View = VIEWS[value?.type];
+  return html`<header class="key">
+      <h2>${display(name).slice(0, 1000) || '(empty)'}</h2>
+      <button class="quiet" aria-label="Close the key" onClick=${close}>×</button>
+    </header>
+    ${error && html`<p class="error" role="alert">${error.message}</p>`}
+    ${value && html`<p class="faint">${value.type === 'ReJSON-RL' ? 'json' : value.type}${value.encoding ? ` (${display(value.encoding)})` : ''} · ${duration(value.ttl)} · ${size(value.bytes)}</p>`}
+    ${value && value.type !== 'none' && html`<p class="row wrap">${Object.keys(asks).map((title) => html`<button class="quiet small" onClick=${() => setAsk(title)}>${title}</button>`)}
+      <button class="quiet small" onClick=${reload}>Reload</button><button class="danger small" onClick=${remove}>Delete</button></p>`}
+    ${value?.type === 'none' && html`<p>There is no such key now. It expired, or was deleted.</p>`}
+    ${View && html`<${View} key=${value.type} name=${name} ttl=${value.ttl} changed=${refresh} />`}
+    ${value && !View && value.type !== 'none' && html`<p>There is no view for this type; the command line reads it.</p>`}
+    ${ask && html`<${Ask} key=${ask} title=${ask} ...${asks[ask]} close=${() => setAsk(null)} />`}`;
+}
