@@ -307,7 +307,7 @@ impl User {
         };
         self.commands.retain(|other| other[1..] != *what);
         // After "nothing", taking away has no effect.
-        if what != "all" || allow {
+        if what != "@all" || allow {
             self.commands.push(rule.to_owned());
         }
         for name in names {

@@ -4,6 +4,7 @@
 
 pub(crate) mod browser;
 pub(crate) mod calls;
+pub(crate) mod event_calls;
 pub(crate) mod function;
 pub(crate) mod lambda;
 pub(crate) mod platform;

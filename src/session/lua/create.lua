@@ -33,6 +33,8 @@ if user then
   redis.pcall('ZADD',KEYS[11],'GT',ARGV[15],ARGV[14]); until_at_least(KEYS[11],tonumber(ARGV[15]))
   call('ZREM',KEYS[2],old)
   local top=tonumber(call('ZRANGE',KEYS[2],-1,-1,'WITHSCORES')[2] or '0')
+  -- No end that we wrote: another program's, up to infinity, which no key can expire at.
+  if top>=2^53 then top=0 end
   -- Within one millisecond the newest must still sort last, or two logins could evict each other.
   local score=(math.floor(top)==exp and top+1/2048<exp+1) and top+1/2048 or exp
   call('ZADD',KEYS[2],score,sid)
