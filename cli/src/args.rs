@@ -11,7 +11,7 @@ use clap::{Arg, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcomma
 use restis::variables::EnvFiles;
 use restis_server::FaultPlan;
 
-use crate::{check, config, dev, serve, token};
+use crate::{check, config, dev, serve, token, transfer};
 
 /// Where the REST server listens unless told otherwise.
 pub(crate) const REST_ADDR: &str = "127.0.0.1:8079";
@@ -34,6 +34,7 @@ Examples:
   restis serve --data ./store                   a store that survives restarts
   restis serve --fault latency=50ms,error=2%    a store that misbehaves, to test clients
   restis token new --name web --scope session   a service token for the functions
+  restis export backup.jsonl                    all keys as a file; restis import reads it
   restis check                                  does the database do what the functions need
   restis config                                 what is configured, from where, and what is wrong
 
@@ -114,6 +115,12 @@ enum Command {
     /// Check that a database does what the functions need; tell what to do if not
     #[command(after_help = check::EXAMPLES)]
     Check(check::CheckArgs),
+    /// Write all keys of a database to a file
+    #[command(after_help = transfer::EXPORT_EXAMPLES)]
+    Export(transfer::ExportArgs),
+    /// Write the keys of an export into a database
+    #[command(after_help = transfer::IMPORT_EXAMPLES)]
+    Import(transfer::ImportArgs),
     /// Show what is configured, where it comes from and what is wrong
     #[command(after_help = CONFIG_EXAMPLES, args_conflicts_with_subcommands = true)]
     Config(ConfigArgs),
@@ -510,6 +517,8 @@ pub(crate) fn run() -> ExitCode {
             Ok(code) => return code,
             Err(failure) => Err(failure),
         },
+        Some(Command::Export(args)) => transfer::export(&args),
+        Some(Command::Import(args)) => transfer::import(&args),
         Some(Command::Config(args)) => match &args.command {
             None => config::run(&args),
             Some(ConfigCommand::Init(args)) => config::init(args),

@@ -13,6 +13,7 @@ mod serve;
 mod signals;
 mod target;
 mod token;
+mod transfer;
 
 fn main() -> std::process::ExitCode {
     args::run()
