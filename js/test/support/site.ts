@@ -65,6 +65,9 @@ export async function startSite(functions: () => Restis, code: string): Promise<
       } catch {
         response.writeHead(503).end();
       }
+    } else if (pathname === "/auth/login") {
+      const { response: created } = await site.client.sessions.create({ user: searchParams.get("user") ?? "" }).withResponse();
+      response.writeHead(204, { "set-cookie": created.headers.getSetCookie() }).end();
     } else if (pathname.startsWith("/api/")) {
       pass(pathname, request, response);
     } else if (pathname === "/script.js") {

@@ -1,0 +1,104 @@
+import type { CurrentSession, SessionView } from "../api/types.gen.js";
+import { createClient, type Client } from "../client.js";
+import { isVisible, watchVisibility } from "../browser/visibility.js";
+
+/** What is known of the visitor's session; a new object only when something changed. */
+export interface SessionSnapshot {
+  /** `undefined` until it is known; `null` when nobody is signed in. */
+  readonly session: SessionView | null | undefined;
+  /** Why it could not be read the last time; what was known stays. */
+  readonly error?: unknown;
+}
+
+/** A visit in the foreground asks again after so long, at the earliest. */
+const STALE_MS = 60_000;
+
+/**
+ * The visitor's session in this browser, shared by all components and kept equal in all tabs.
+ *
+ * It is read once, and again when the page comes to the foreground after a minute at the earliest, when
+ * another tab saw it change, or by `refresh`.
+ */
+export class SessionStore {
+  #snapshot: SessionSnapshot = { session: undefined };
+  #listeners = new Set<() => void>();
+  #readAt = 0;
+  #reading: Promise<void> | undefined;
+  #channel: BroadcastChannel | undefined;
+  #unwatch: (() => void) | undefined;
+
+  constructor(private readonly client: Client = createClient()) {}
+
+  snapshot = (): SessionSnapshot => this.#snapshot;
+
+  /** What a server rendered, so that the browser begins with it. */
+  seed(session: SessionView | null): void {
+    if (this.#readAt) return;
+    this.#readAt = Date.now();
+    this.#snapshot = { session };
+  }
+
+  subscribe = (listener: () => void): (() => void) => {
+    this.#listeners.add(listener);
+    if (this.#listeners.size === 1) this.#open();
+    return () => {
+      this.#listeners.delete(listener);
+      if (!this.#listeners.size) this.#close();
+    };
+  };
+
+  /** Reads the session anew; callers at the same time share one request. */
+  refresh = (): Promise<void> => this.#refresh(true);
+
+  #refresh(tell: boolean): Promise<void> {
+    return (this.#reading ??= this.#read(tell).finally(() => {
+      this.#reading = undefined;
+    }));
+  }
+
+  /** Ends the session, here and in all tabs. */
+  signOut = async (): Promise<void> => {
+    await this.client.session.end();
+    this.#take(null, true);
+  };
+
+  async #read(tell: boolean): Promise<void> {
+    this.#readAt = Date.now();
+    try {
+      const { session }: CurrentSession = await this.client.session.get();
+      this.#take(session ?? null, tell);
+    } catch (error) {
+      this.#set({ session: this.#snapshot.session, error });
+    }
+  }
+
+  /** `tell`: other tabs do not know it yet. */
+  #take(session: SessionView | null, tell: boolean): void {
+    const before = this.#snapshot.session;
+    const same = JSON.stringify(before) === JSON.stringify(session);
+    if (tell && !same && before !== undefined) this.#channel?.postMessage("changed");
+    if (!same || this.#snapshot.error !== undefined) this.#set({ session: same ? before : session });
+  }
+
+  #set(snapshot: SessionSnapshot): void {
+    this.#snapshot = snapshot;
+    for (const listener of [...this.#listeners]) listener();
+  }
+
+  #open(): void {
+    if (typeof BroadcastChannel !== "undefined") {
+      this.#channel = new BroadcastChannel("restis:session");
+      this.#channel.onmessage = () => void this.#refresh(false);
+    }
+    const look = () => {
+      if (isVisible() && Date.now() - this.#readAt >= STALE_MS) void this.refresh();
+    };
+    this.#unwatch = watchVisibility(look);
+    look();
+  }
+
+  #close(): void {
+    this.#channel?.close();
+    this.#unwatch?.();
+  }
+}
