@@ -25,10 +25,12 @@ async function size(code: string): Promise<{ minified: number; gzip: number }> {
 const bars: [string, number, string][] = [
   ['import { createClient, isRestisError } from "restis"; globalThis.use = [createClient, isRestisError];', 3 * 1024, "openapi-fetch 2.6 kB without types or repeats"],
   ['import { EventStream, Outbox } from "restis/browser"; globalThis.use = [EventStream, Outbox];', 6 * 1024, "@upstash/realtime/client 94 kB, better-auth/react 12.2 kB"],
+  ['import { useSession } from "restis/react"; globalThis.use = [useSession];', 5 * 1024, "better-auth/react 12.2 kB"],
+  ['import { useEvents, useEventStream, useOutbox, useRateLimit, useSession } from "restis/react"; import { Outbox } from "restis/browser"; globalThis.use = [useEvents, useEventStream, useOutbox, useRateLimit, useSession, Outbox];', 10 * 1024, "react-query 10.5 kB"],
 ];
 
 for (const [code, most, peer] of bars) {
-  const name = /from "([^"]+)"/.exec(code)?.[1];
+  const name = /import (.*?);/.exec(code)?.[1];
   test(`${name} is small`, async (t) => {
     const { minified, gzip } = await size(code);
     t.diagnostic(`${name}: ${(minified / 1000).toFixed(1)} kB minified, ${(gzip / 1000).toFixed(2)} kB gzip (${peer})`);
