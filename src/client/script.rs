@@ -81,6 +81,14 @@ impl Script {
         })
     }
 
+    /// What the client keeps of a call of this script.
+    pub(crate) fn context(&self, items: Option<ScriptItems>) -> ScriptContext {
+        ScriptContext {
+            forms: Arc::clone(self.forms()),
+            items,
+        }
+    }
+
     /// Starts a call with its first key.
     pub fn key(&self, key: impl ToArg) -> ScriptCall<'_> {
         self.call().key(key)
@@ -97,6 +105,7 @@ impl Script {
             script: self,
             keys: Args::new(),
             args: Args::new(),
+            shared_keys: 0,
             items: None,
             options: CallOptions::default(),
         }
@@ -208,6 +217,7 @@ pub struct ScriptCall<'s> {
     script: &'s Script,
     pub(crate) keys: Args,
     pub(crate) args: Args,
+    shared_keys: u32,
     items: Option<ScriptItems>,
     options: CallOptions,
 }
@@ -241,15 +251,25 @@ impl ScriptCall<'_> {
         self
     }
 
-    /// Starts the arguments that are this call's own; concurrent calls that are alike up to here
-    /// become one.
+    /// Starts the keys that are this call's own; those before are shared by calls that become one.
     ///
-    /// The script gets the keys of all calls, the arguments that they share, then the own ones of
-    /// each. It returns a list with one reply for each call; an error of one is its text.
+    /// It matters only for a call that has an [`item`](Self::item).
+    pub fn own_keys(mut self) -> Self {
+        self.shared_keys = self.keys.len() as u32;
+        self
+    }
+
+    /// Starts the arguments that are this call's own; concurrent calls that share all else become
+    /// one.
+    ///
+    /// The script gets the shared keys, the own keys of each call, the shared arguments, then the
+    /// own ones of each. It returns a list with one reply for each call; an error of one is its
+    /// text.
     pub fn item(&mut self) -> &mut Args {
         self.items = Some(ScriptItems {
             count: 1,
-            shared: self.args.len() as u32,
+            shared_keys: self.shared_keys,
+            shared_args: self.args.len() as u32,
         });
         &mut self.args
     }
@@ -290,10 +310,7 @@ impl ScriptCall<'_> {
         let forms = self.script.forms();
         let hash = &forms.best(redis.core.key_locking()).hash;
         let command = self.command(command!("EVALSHA"), hash);
-        let script = ScriptContext {
-            forms: Arc::clone(forms),
-            items: self.items,
-        };
+        let script = self.script.context(self.items);
         redis.core.run_with(command, self.options, Some(script))
     }
 

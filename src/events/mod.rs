@@ -45,7 +45,6 @@ mod history;
 mod hook;
 mod keys;
 mod publish;
-mod publish_batch;
 #[cfg(feature = "schemas")]
 mod schemas;
 mod signature;

@@ -1,4 +1,4 @@
-//! Publishing: one script call an event or batch.
+//! Publishing: one script call for the events that are published at the same time.
 
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
@@ -8,12 +8,12 @@ use super::{
     Cursor, DedupKey, Event, Events, Outcome, Published, Status, cursor::Tag, event::random_id,
     keys::check_scope, store::HOUR_MS, subscribers::Subscribers,
 };
-use crate::{Error, FromReply, Reply, Result, Script};
+use crate::{Args, Error, FromReply, Reply, Result, Script, script::ScriptCall};
 
 static PUBLISH: Script = script!("publish.lua");
 
 /// Events of one batch.
-pub(super) const MOST_IN_BATCH: usize = 100;
+const MOST_IN_BATCH: usize = 100;
 /// Numbers that Lua holds exactly.
 const LARGEST_NUMBER: u64 = 1 << 53;
 
@@ -64,12 +64,12 @@ pub enum Verdict {
 }
 
 /// One event as the script takes it.
-pub(super) struct Draft {
+struct Draft {
     kind: String,
-    pub(super) body: String,
+    body: String,
     tag: String,
     fingerprint: String,
-    pub(super) dedup: Option<String>,
+    dedup: Option<String>,
     number: u64,
 }
 
@@ -96,9 +96,10 @@ impl Events {
     }
 
     async fn one(&self, event: &Event, key: Option<DedupKey<'_>>) -> Result<Published> {
-        let draft = self.draft(event, key, 0)?;
-        let (epoch, verdict) = self.publish_batched(draft).await?;
-        Ok(outcome(&epoch, verdict))
+        let drafts = [self.draft(event, key, 0)?];
+        let verdicts = self.send(&drafts, None, Calls::Joined).await?;
+        let verdict = verdicts.into_iter().next();
+        verdict.map(outcome).ok_or_else(too_few_verdicts)
     }
 
     /// Publishes up to 100 events in one request, each with its idempotency key if it has one.
@@ -115,9 +116,8 @@ impl Events {
             .iter()
             .map(|(event, key)| self.draft(event, *key, 0))
             .collect::<Result<Vec<_>>>()?;
-        let (epoch, verdicts) = self.send(&drafts, None).await?;
-        let epoch: Arc<str> = epoch.into();
-        Ok(verdicts.into_iter().map(|v| outcome(&epoch, v)).collect())
+        let verdicts = self.send(&drafts, None, Calls::Alone).await?;
+        Ok(verdicts.into_iter().map(outcome).collect())
     }
 
     /// Publishes a part of a client's outbox, in the order of its numbers from `first` on.
@@ -158,18 +158,17 @@ impl Events {
                 }
             }
         }
-        let (epoch, verdicts) = self.send(&drafts, Some(producer)).await?;
-        let epoch: Arc<str> = epoch.into();
+        let verdicts = self.send(&drafts, Some(producer), Calls::Alone).await?;
         let pairs = verdicts.into_iter().zip(refused);
         Ok(pairs
-            .map(|((status, value, tag), refused)| match (status, refused) {
-                (1, _) => Verdict::New(Cursor {
-                    epoch: Arc::clone(&epoch),
-                    offset: value,
-                    tag,
-                }),
-                (4, _) => Verdict::Gap { expected: value },
-                (5, _) => Verdict::Fenced { epoch: value },
+            .map(|(verdict, refused)| match (verdict.status, refused) {
+                (1, _) => Verdict::New(verdict.cursor()),
+                (4, _) => Verdict::Gap {
+                    expected: verdict.value,
+                },
+                (5, _) => Verdict::Fenced {
+                    epoch: verdict.value,
+                },
                 (_, Some(error)) => Verdict::Rejected(error),
                 (3, None) => Verdict::Rejected(Error::invalid_input(
                     "the id was used for another event of this source",
@@ -218,11 +217,12 @@ impl Events {
         })
     }
 
-    pub(super) async fn send(
+    async fn send(
         &self,
         drafts: &[Draft],
         producer: Option<&Producer>,
-    ) -> Result<(String, Verdicts)> {
+        calls: Calls,
+    ) -> Result<Vec<EventVerdict>> {
         if drafts.is_empty() || drafts.len() > MOST_IN_BATCH {
             return Err(Error::invalid_input(format!(
                 "a batch has 1 to {MOST_IN_BATCH} events"
@@ -233,130 +233,166 @@ impl Events {
         // Who gets work is part of the call; the script refuses an old list and tells the new one.
         for _ in 0..5 {
             let subscribers = self.known_subscribers();
-            let call = self.once(drafts, producer, &subscribers, &epoch, &unreported);
-            match call.await? {
-                PublishReply::Verdicts(epoch, verdicts) => {
-                    if verdicts.len() != drafts.len() {
-                        return Err(Error::protocol("the script gave too few verdicts"));
-                    }
-                    let took = self.clock.monotonic().saturating_sub(start);
-                    self.unreported.add(took);
-                    let new = verdicts.iter().filter(|v| v.0 == 1).count() as u64;
-                    self.redis.metrics().count("events_published", new);
-                    return Ok((epoch, verdicts));
+            let mut call = self.call(drafts, producer, &subscribers);
+            let items = match calls {
+                Calls::Joined => call.item(),
+                Calls::Alone => &mut call.args,
+            };
+            for (at, draft) in drafts.iter().enumerate() {
+                let unreported = if at == 0 { &*unreported } else { "" };
+                draft.write(&subscribers, (&epoch, unreported), items);
+            }
+            let replies = match calls {
+                Calls::Joined => vec![call.run(&self.redis).await?],
+                Calls::Alone => call.run(&self.redis).await?,
+            };
+            if replies.len() != drafts.len() {
+                return Err(too_few_verdicts());
+            }
+            let mut verdicts = Vec::with_capacity(replies.len());
+            for reply in replies {
+                match reply {
+                    PublishReply::Verdict(verdict) => verdicts.push(verdict),
+                    PublishReply::Subscribers(fresh) => self.learn_subscribers(fresh),
+                    PublishReply::OtherSubscribers => {}
                 }
-                PublishReply::Subscribers(fresh) => self.learn_subscribers(fresh),
+            }
+            if verdicts.len() == drafts.len() {
+                let took = self.clock.monotonic().saturating_sub(start);
+                self.unreported.add(took);
+                let new = verdicts.iter().filter(|v| v.status == 1).count() as u64;
+                self.redis.metrics().count("events_published", new);
+                return Ok(verdicts);
             }
         }
         Err(Error::protocol("the subscribers change all the time"))
     }
 
-    async fn once(
+    /// The keys and the arguments that all events share.
+    fn call(
         &self,
         drafts: &[Draft],
         producer: Option<&Producer>,
         subscribers: &Subscribers,
-        epoch: &str,
-        unreported: &str,
-    ) -> Result<PublishReply> {
+    ) -> ScriptCall<'static> {
         let history = self.keys.history();
-        let mut call = PUBLISH
+        let streams = subscribers.names().map(|name| self.keys.work(name));
+        let dedup = drafts.iter().map(|d| d.dedup.as_ref().unwrap_or(&history));
+        let call = PUBLISH
             .key(&history)
             .key(self.keys.meta())
             .key(self.keys.stats(self.clock.now_ms() / HOUR_MS * HOUR_MS))
             .key(self.keys.subscribers())
-            .key(producer.map_or(history.clone(), |p| self.keys.producer(&p.client)));
-        let mut streams: Vec<&str> = Vec::new();
-        let mut works = Vec::with_capacity(drafts.len());
-        for draft in drafts {
-            call = call.key(draft.dedup.as_ref().unwrap_or(&history));
-            let mut work = String::new();
-            for name in subscribers.of(&draft.kind) {
-                let at = streams.iter().position(|s| *s == name).unwrap_or_else(|| {
-                    streams.push(name);
-                    streams.len() - 1
-                });
-                // Writing to a String cannot fail.
-                let _ = write!(work, "{} ", at + 1);
-            }
-            works.push(work);
-        }
-        for name in streams {
-            call = call.key(self.keys.work(name));
-        }
-        call = call
+            .key(producer.map_or(history.clone(), |p| self.keys.producer(&p.client)))
+            .keys(streams)
+            .own_keys()
+            .keys(dedup)
             .arg(self.config.max_events)
             .arg(millis(self.config.retention))
             .arg(millis(self.config.dedup_window))
-            .arg(epoch)
             .arg(self.keys.channel_prefix())
             .arg(subscribers.version())
             .arg(producer.map_or(String::new(), |p| p.epoch.to_string()))
-            .arg(unreported)
-            .arg(drafts.len());
-        for (draft, work) in drafts.iter().zip(&works) {
-            call = call
-                .arg(&draft.kind)
-                .arg(&draft.body)
-                .arg(&draft.tag)
-                .arg(&draft.fingerprint)
-                .arg(draft.number)
-                .arg(work);
-        }
+            .arg(subscribers.names().count());
         if producer.is_some() || drafts.iter().all(|d| d.dedup.is_some()) {
-            call = call.idempotent();
+            call.idempotent()
+        } else {
+            call
         }
-        call.run(&self.redis).await
     }
 }
 
-/// A verdict, an offset and a tag.
-pub(super) type EventVerdict = (i64, u64, Option<Tag>);
-type Verdicts = Vec<EventVerdict>;
+/// Whether a call may become one with those of other publishers.
+#[derive(Clone, Copy)]
+enum Calls {
+    Joined,
+    Alone,
+}
 
-fn outcome(epoch: &Arc<str>, (status, offset, tag): EventVerdict) -> Outcome {
+impl Draft {
+    /// Writes what the script takes for one event.
+    fn write(&self, subscribers: &Subscribers, (epoch, unreported): (&str, &str), out: &mut Args) {
+        let mut work = String::new();
+        for at in subscribers.places(&self.kind) {
+            // Writing to a String cannot fail.
+            let _ = write!(work, "{} ", at + 1);
+        }
+        out.add(&self.kind)
+            .add(&self.body)
+            .add(&self.tag)
+            .add(&self.fingerprint)
+            .add(self.number)
+            .add(&work)
+            .add(epoch)
+            .add(unreported);
+    }
+}
+
+/// What became of one event.
+struct EventVerdict {
+    epoch: Arc<str>,
+    status: i64,
+    /// An offset, the number that must come next, or the epoch of a newer outbox.
+    value: u64,
+    tag: Option<Tag>,
+}
+
+impl EventVerdict {
+    fn cursor(self) -> Cursor {
+        Cursor {
+            epoch: self.epoch,
+            offset: self.value,
+            tag: self.tag,
+        }
+    }
+}
+
+fn outcome(verdict: EventVerdict) -> Outcome {
     Outcome {
-        status: match status {
+        status: match verdict.status {
             1 => Status::New,
             2 => Status::Duplicate,
             _ => Status::Mismatch,
         },
-        cursor: Cursor {
-            epoch: Arc::clone(epoch),
-            offset,
-            tag,
-        },
+        cursor: verdict.cursor(),
     }
 }
 
+fn too_few_verdicts() -> Error {
+    Error::protocol("the script gave too few verdicts")
+}
+
+/// The reply for one event.
 enum PublishReply {
-    Verdicts(String, Verdicts),
+    Verdict(EventVerdict),
+    /// The call named old subscribers; these are the present ones.
     Subscribers(Subscribers),
+    /// The same; the reply for the first event has the present ones.
+    OtherSubscribers,
 }
 
 impl FromReply for PublishReply {
     fn from_reply(reply: Reply) -> Result<Self> {
         let mut items = reply.into_array()?.into_iter();
-        let first = items
-            .next()
-            .ok_or_else(|| Error::protocol("the script gave no epoch"))?;
-        let epoch = String::from_reply(first)?;
-        if epoch.is_empty() {
-            let version = String::from_reply(items.next().unwrap_or(Reply::Nil))?;
-            let fields = items.next().unwrap_or(Reply::Nil);
-            return Subscribers::read(version, fields).map(Self::Subscribers);
+        let mut next = || {
+            items
+                .next()
+                .ok_or_else(|| Error::protocol("a verdict is cut"))
+        };
+        let epoch = String::from_reply(next()?)?;
+        let second = next()?;
+        if !epoch.is_empty() {
+            return Ok(Self::Verdict(EventVerdict {
+                epoch: epoch.into(),
+                status: i64::from_reply(second)?,
+                value: u64::from_reply(next()?)?,
+                tag: Tag::parse(&String::from_reply(next()?)?),
+            }));
         }
-        let mut verdicts = Vec::new();
-        while let (Some(status), Some(offset), Some(tag)) =
-            (items.next(), items.next(), items.next())
-        {
-            verdicts.push((
-                i64::from_reply(status)?,
-                u64::from_reply(offset)?,
-                Tag::parse(&String::from_reply(tag)?),
-            ));
-        }
-        Ok(Self::Verdicts(epoch, verdicts))
+        let version = String::from_reply(second)?;
+        next().map_or(Ok(Self::OtherSubscribers), |fields| {
+            Subscribers::read(version, fields).map(Self::Subscribers)
+        })
     }
 }
 

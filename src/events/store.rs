@@ -11,7 +11,6 @@ use super::{
     Cursor, Environment,
     cursor::Tag,
     keys::{Keys, check_scope, unless_lost},
-    publish_batch::PublishBatcher,
     stats::UnreportedLatencies,
     subscribers::Subscribers,
 };
@@ -52,7 +51,6 @@ pub struct Events {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) subscribers: Arc<RwLock<Subscribers>>,
     pub(super) unreported: Arc<UnreportedLatencies>,
-    pub(super) publish_batcher: Arc<PublishBatcher>,
 }
 
 /// What publishing one event did.
@@ -90,7 +88,6 @@ impl Events {
             clock: Arc::new(SystemClock::new()),
             subscribers: Arc::default(),
             unreported: Arc::default(),
-            publish_batcher: Arc::default(),
         }
     }
 
@@ -110,7 +107,6 @@ impl Events {
     #[must_use]
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.clock = Arc::new(clock);
-        self.publish_batcher = Arc::default();
         self
     }
 
@@ -123,7 +119,6 @@ impl Events {
         Ok(Self {
             organisation: Some(organisation.into()),
             keys: self.keys.of_organisation(self.environment, organisation),
-            publish_batcher: Arc::default(),
             ..self.clone()
         })
     }

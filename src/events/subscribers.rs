@@ -31,13 +31,15 @@ impl Subscribers {
         Ok(Self { version, filters })
     }
 
-    pub(super) fn of<'s>(&'s self, kind: &'s str) -> impl Iterator<Item = &'s str> {
-        let wanted =
-            |(_, filter): &(&String, &TypeFilter)| !kind.is_empty() && filter.matches(kind);
-        self.filters
-            .iter()
-            .filter(wanted)
-            .map(|(name, _)| name.as_str())
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.filters.keys().map(String::as_str)
+    }
+
+    /// Those who want an event of this type, by their place among all names.
+    pub(super) fn places(&self, kind: &str) -> impl Iterator<Item = usize> {
+        let wanted = |filter: &TypeFilter| !kind.is_empty() && filter.matches(kind);
+        let all = self.filters.values().enumerate();
+        all.filter_map(move |(at, filter)| wanted(filter).then_some(at))
     }
 }
 

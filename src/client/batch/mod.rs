@@ -68,8 +68,10 @@ pub(crate) struct ScriptContext {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ScriptItems {
     pub(crate) count: u32,
+    /// Keys that all items share; those of each follow.
+    pub(crate) shared_keys: u32,
     /// Arguments that all items share; those of each follow.
-    pub(crate) shared: u32,
+    pub(crate) shared_args: u32,
 }
 
 /// The result of each command.

@@ -1,8 +1,9 @@
 //! Joins calls of one script that stand next to each other into one call.
 //!
-//! A script that decides for [items](crate::client::script::ScriptCall::item) gets the keys of all,
-//! the arguments that they share, and the arguments of each. It answers a list with one reply an
-//! item, in order; an item that failed answers the text of its error, and leaves the others alone.
+//! A script that works on [items](crate::client::script::ScriptCall::item) gets the keys that they
+//! share, the keys of each, the arguments that they share, and the arguments of each. It returns a
+//! list with one reply for each item, in order; for an item that failed it returns the text of the
+//! error, and leaves the others alone.
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
@@ -56,15 +57,20 @@ impl CommandContext {
     }
 }
 
-/// How the arguments of a call are laid out: `EVALSHA`, hash, number of keys, keys, shared, own.
+/// How the arguments of a call are laid out: `EVALSHA`, hash, number of keys, shared keys, own
+/// keys of each item, shared arguments, own arguments of each item.
 #[derive(Clone, Copy)]
 struct Layout {
-    /// Keys of an item.
-    keys: usize,
-    /// Where the arguments that all items share are.
-    shared: (usize, usize),
-    /// Arguments of an item.
-    own: usize,
+    /// Where the own keys begin.
+    own_keys: usize,
+    /// Own keys of an item.
+    item_keys: usize,
+    /// Where the arguments begin.
+    args: usize,
+    /// Where the own arguments begin.
+    own_args: usize,
+    /// Own arguments of an item.
+    item_args: usize,
 }
 
 const HEAD: usize = 3;
@@ -74,11 +80,15 @@ impl Layout {
         let items = context.items()?;
         let count = items.count as usize;
         let keys: usize = std::str::from_utf8(call.get(2)?).ok()?.parse().ok()?;
-        let shared = (HEAD + keys, HEAD + keys + items.shared as usize);
+        let shared_keys = items.shared_keys as usize;
+        let args = HEAD + keys;
+        let own_args = args + items.shared_args as usize;
         Some(Self {
-            keys: keys.checked_div(count)?,
-            shared,
-            own: call.len().checked_sub(shared.1)?.checked_div(count)?,
+            own_keys: HEAD + shared_keys,
+            item_keys: keys.checked_sub(shared_keys)?.checked_div(count)?,
+            args,
+            own_args,
+            item_args: call.len().checked_sub(own_args)?.checked_div(count)?,
         })
     }
 
@@ -88,13 +98,14 @@ impl Layout {
         let sum = |of: fn(&Args) -> usize| calls.iter().map(of).sum();
         all.reserve(sum(Args::len), sum(Args::bytes));
         all.append(first, 0..HEAD - 1);
-        all.add(self.keys * calls.len());
+        all.add(self.own_keys - HEAD + self.item_keys * calls.len());
+        all.append(first, HEAD..self.own_keys);
         for call in calls {
-            all.append(call, HEAD..self.shared.0);
+            all.append(call, self.own_keys..self.args);
         }
-        all.append(first, self.shared.0..self.shared.1);
+        all.append(first, self.args..self.own_args);
         for call in calls {
-            all.append(call, self.shared.1..call.len());
+            all.append(call, self.own_args..call.len());
         }
         all
     }
@@ -103,17 +114,18 @@ impl Layout {
     fn single(self, all: &Args, item: usize) -> Args {
         let mut call = Args::new();
         call.append(all, 0..HEAD - 1);
-        call.add(self.keys);
-        let keys = HEAD + item * self.keys;
-        call.append(all, keys..keys + self.keys);
-        call.append(all, self.shared.0..self.shared.1);
-        let own = self.shared.1 + item * self.own;
-        call.append(all, own..own + self.own);
+        call.add(self.own_keys - HEAD + self.item_keys);
+        call.append(all, HEAD..self.own_keys);
+        let keys = self.own_keys + item * self.item_keys;
+        call.append(all, keys..keys + self.item_keys);
+        call.append(all, self.args..self.own_args);
+        let own = self.own_args + item * self.item_args;
+        call.append(all, own..own + self.item_args);
         call
     }
 }
 
-/// Whether a call differs from the first only by keys and own arguments.
+/// Whether a call differs from the first only by own keys and own arguments.
 fn can_join(
     (first, first_context): (&Args, &CommandContext),
     layout: Layout,
@@ -128,8 +140,9 @@ fn can_join(
         && first_context.repeatable == context.repeatable
         // The same hash, number of keys and number of arguments are the same layout.
         && first.len() == call.len()
-        && (0..HEAD).all(|index| first.get(index) == call.get(index))
-        && (layout.shared.0..layout.shared.1).all(|index| first.get(index) == call.get(index))
+        && (0..layout.own_keys)
+            .chain(layout.args..layout.own_args)
+            .all(|index| first.get(index) == call.get(index))
 }
 
 /// Whether any of the commands is a script call for items.
@@ -186,9 +199,11 @@ pub(super) fn refused(
         let (2.., Ok(Reply::Error(error))) = (items, result) else {
             continue;
         };
+        let shares_keys = context.items().is_some_and(|items| items.shared_keys > 0);
         match error.code() {
             "CROSSSLOT" => joined_calls.rejected.store(true, Ordering::Relaxed),
-            "NOPERM" => {}
+            // With shared keys it can be an error of a command that ran after others.
+            "NOPERM" if !shares_keys => {}
             _ => continue,
         }
         if let Some(layout) = Layout::of(call, context) {
@@ -329,6 +344,77 @@ mod tests {
             &["6", "8", "6"],
         ];
         assert_eq!(seen, expected);
+    }
+
+    fn words(call: &Args) -> Vec<&str> {
+        call.iter()
+            .map(|word| std::str::from_utf8(word).unwrap())
+            .collect()
+    }
+
+    fn call(words: &str, shared_keys: u32, shared_args: u32) -> (Args, CommandContext) {
+        let mut args = Args::new();
+        for word in words.split(' ') {
+            args.add(word);
+        }
+        let script = PAIRS.context(Some(ScriptItems {
+            count: 1,
+            shared_keys,
+            shared_args,
+        }));
+        let context = CommandContext {
+            repeatable: false,
+            script: Some(script),
+        };
+        (args, context)
+    }
+
+    #[test]
+    fn what_is_shared_is_sent_once_and_a_joined_call_falls_apart_into_what_it_was_made_of() {
+        let texts = [
+            "EVALSHA h 3 s t a shared 1 x",
+            "EVALSHA h 3 s t b shared 2 y",
+            "EVALSHA h 3 s other c shared 3 z",
+            "EVALSHA h 3 s other d different 4 z",
+        ];
+        let (mut calls, mut contexts) = texts.map(|text| call(text, 2, 1)).into_iter().unzip();
+        join(&mut calls, &mut contexts);
+        let joined: Vec<_> = calls.iter().map(words).collect();
+        let expected = [
+            "EVALSHA h 4 s t a b shared 1 x 2 y",
+            "EVALSHA h 3 s other c shared 3 z",
+            "EVALSHA h 3 s other d different 4 z",
+        ];
+        assert_eq!(
+            joined,
+            expected.map(|text| text.split(' ').collect::<Vec<_>>())
+        );
+        let layout = Layout::of(&calls[0], &contexts[0]).unwrap();
+        for (item, text) in texts.iter().take(2).enumerate() {
+            let single = layout.single(&calls[0], item);
+            assert_eq!(words(&single), text.split(' ').collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn a_refusal_of_shared_keys_is_not_a_reason_to_run_the_items_again() {
+        let refusal = |line: &str| Ok(Reply::Error(ServerError::new(line.to_owned())));
+        for (shared_keys, line, again) in [
+            (0, "NOPERM No permissions to access a key", 2),
+            (1, "NOPERM No permissions to access a channel", 0),
+            (
+                1,
+                "CROSSSLOT Keys in request don't hash to the same slot",
+                2,
+            ),
+        ] {
+            let (args, context) = call("EVALSHA h 3 a b c shared 1 2", shared_keys, 1);
+            let results = [refusal(line)];
+            let joined_calls = JoinedCalls::default();
+            let contexts = [context.with_items(2)];
+            let found = refused(&joined_calls, &[args], &contexts, &results);
+            assert_eq!(found.len(), again, "{line}");
+        }
     }
 
     #[tokio::test]

@@ -1,18 +1,28 @@
 -- Publishes events: each one is checked for a repeat, numbered, stored, handed out as work, counted and announced.
--- KEYS 1 history 2 meta 3 hourly counts 4 subscribers 5 producer (or the history), then the dedup key of each event (or the
---      history), then the work streams of this call
--- ARGV 1 most entries kept 2 age ms 3 dedup TTL ms 4 epoch for a new history 5 channel prefix 6 version of the subscribers
---      7 producer's epoch or '' 8 how long earlier calls took, BUCKET:COUNT by blanks 9 number of events,
---      then for each: type (empty: only skip its number), event, its tag, fingerprint (empty: no dedup), producer's number, work streams by number
--- Reply {epoch, then for each: status (1 new, 2 repeat, 3 key used for something else, 4 gap, 5 old producer, 6 skipped),
---       offset, expected number or known epoch, tag of the stored event or ''}, or {'', version, subscribers} when their version is another
+-- KEYS 1 history 2 meta 3 hourly counts 4 subscribers 5 producer (or the history), then the work streams of all subscribers,
+--      then the dedup key of each event (or the history)
+-- ARGV 1 most entries kept 2 age ms 3 dedup TTL ms 4 channel prefix 5 version of the subscribers 6 producer's epoch or ''
+--      7 number of work streams,
+--      then for each event: type (empty: only skip its number), event, its tag, fingerprint (empty: no dedup), producer's number,
+--      work streams by number, epoch for a new history, how long earlier calls took (BUCKET:COUNT by blanks)
+-- Reply for each event: {epoch, status (1 new, 2 repeat, 3 key used for something else, 4 gap, 5 old producer, 6 skipped),
+--       offset, expected number or known epoch, tag of the stored event or ''}, or when the version of the subscribers is another
+--       {'', version, subscribers} for the first and {'', version} for the others
 -- TTL: history as its age and a second, meta 30 days more, dedup as given, counts 8 days, producer 35 days.
 local call, text = redis.call, function(n) return string.format('%.0f', n) end
 local version = own('HGET', KEYS[4], '#')
 -- A version that is no number is like no other: who knows it asks again once it is one.
 if not whole(version) then version = call('HLEN', KEYS[4]) > 0 and 'x' or '0' end
-if version ~= ARGV[6] then return {'', version, call('HGETALL', KEYS[4])} end
-local count, mine, t = tonumber(ARGV[9]), tonumber(ARGV[7]), call('TIME')
+local streams, own_args = tonumber(ARGV[7]), 8
+local keys, count = 5 + streams, (#ARGV - 7) / own_args
+if version ~= ARGV[5] then
+  local reply = {{'', version, call('HGETALL', KEYS[4])}}
+  for i = 2, count do reply[i] = {'', version} end
+  return reply
+end
+-- The arguments of an event from one to another.
+local function args(i, from, to) return unpack(ARGV, 7 + (i - 1) * own_args + from, 7 + (i - 1) * own_args + to) end
+local mine, t = tonumber(ARGV[6]), call('TIME')
 local meta = own('HMGET', KEYS[2], 'epoch', 'offset', 'at')
 local before, repeats, epoch, offset = whole(meta[3]) or 0, 0, place(meta)
 -- What another program added beyond the last offset is passed over, as far as offsets reach.
@@ -28,7 +38,7 @@ local renew, grown = not epoch or math.floor(now / 1000) > math.floor(before / 1
 local function tally(field, n) grown = own('HINCRBY', KEYS[3], field, n) == tonumber(n) or grown end
 local function received(e) return e[2][5] == 'm' and whole(e[2][6]) or 0 end
 if not epoch then
-  epoch, offset = ARGV[4], 0
+  epoch, offset = args(1, 7, 7), 0
   call('DEL', KEYS[1], KEYS[2])
   call('HSET', KEYS[2], 'epoch', epoch, 'offset', 0)
 end
@@ -38,11 +48,11 @@ if mine then
   known = whole(p[1])
   if known == mine then last = whole(p[2]) elseif known then last = 0 end
 end
-local reply, new, made = {epoch}, {}, {}
+local reply, new, made = {}, {}, {}
 for i = 1, count do
-  local kind, _, tag, print, seq = unpack(ARGV, 4 + i * 6, 8 + i * 6)
+  local kind, _, tag, print, seq = args(i, 1, 5)
   local number, status, value, at = tonumber(seq), nil, 0, ''
-  local seen = print ~= '' and (made[KEYS[5 + i]] or own('GET', KEYS[5 + i]))
+  local seen = print ~= '' and (made[KEYS[keys + i]] or own('GET', KEYS[keys + i]))
   local o, was, t, of = string.match(seen or '', '^(%d+) (%x+) (%x+) (%w+)$')
   -- What is known of a history that was lost is forgotten: the event is nowhere.
   if of ~= short or not whole(o) then seen = false end
@@ -55,29 +65,30 @@ for i = 1, count do
   else
     offset, status, at = offset + 1, 1, tag
     value, new[#new + 1] = offset, i
-    if print ~= '' then made[KEYS[5 + i]] = text(offset) .. ' ' .. print .. ' ' .. tag .. ' ' .. short end
+    if print ~= '' then made[KEYS[keys + i]] = text(offset) .. ' ' .. print .. ' ' .. tag .. ' ' .. short end
   end
   if status == 2 then repeats = repeats + 1 end
   if mine and status ~= 4 and status ~= 5 then last = math.max(last or 0, number) end
-  local n = #reply
-  reply[n + 1], reply[n + 2], reply[n + 3] = status, value, at
+  reply[i] = {epoch, status, value, at}
 end
 local fresh, at_ms, counts = #new, text(now), {}
 -- Taken before they are used: an error on the way leaves a hole, but no offset twice.
-if fresh > 0 then call('HSET', KEYS[2], 'offset', text(offset), 'tag', ARGV[6 + new[fresh] * 6], 'at', at_ms) end
+if fresh > 0 then call('HSET', KEYS[2], 'offset', text(offset), 'tag', (args(new[fresh], 3, 3)), 'at', at_ms) end
 for n, i in ipairs(new) do
-  local kind, event, tag, print, _, work = unpack(ARGV, 4 + i * 6, 9 + i * 6)
+  local kind, event, tag, print, _, work = args(i, 1, 6)
   local o = text(offset - fresh + n)
   if not own('XADD', KEYS[1], 'NOMKSTREAM', 'MAXLEN', '~', ARGV[1], o .. '-0', 'd', event, 't', tag, 'm', at_ms) then
     call('XADD', KEYS[1], o .. '-0', 'd', event, 't', tag, 'm', at_ms); renew = true
   end
-  if print ~= '' then call('SET', KEYS[5 + i], made[KEYS[5 + i]], 'PX', ARGV[3]) end
-  for w in string.gmatch(work, '%d+') do own('XADD', KEYS[5 + count + w], '*', 'd', event, 'o', epoch .. '.' .. o, 'h', KEYS[1], 'k', kind) end
+  if print ~= '' then call('SET', KEYS[keys + i], made[KEYS[keys + i]], 'PX', ARGV[3]) end
+  for w in string.gmatch(work, '%d+') do own('XADD', KEYS[5 + w], '*', 'd', event, 'o', epoch .. '.' .. o, 'h', KEYS[1], 'k', kind) end
   counts[kind] = (counts[kind] or 0) + 1
-  call('PUBLISH', ARGV[5] .. kind, '{"epoch":"' .. epoch .. '","offset":' .. o .. ',"at":' .. at_ms .. ',"event":' .. event .. '}')
+  call('PUBLISH', ARGV[4] .. kind, '{"epoch":"' .. epoch .. '","offset":' .. o .. ',"at":' .. at_ms .. ',"event":' .. event .. '}')
 end
 for kind, n in pairs(counts) do tally(kind, n) end
-for bucket, n in string.gmatch(ARGV[8], '(%d+):(%d+)') do tally('#' .. bucket, n) end
+for i = 1, count do
+  for bucket, n in string.gmatch(args(i, 8, 8), '(%d+):(%d+)') do tally('#' .. bucket, n) end
+end
 if repeats > 0 then tally('#duplicates', repeats) end
 -- The old leave once a second and every 16 events. At most two leave for each one that comes: a bound on the work that keeps up.
 local turn = math.floor(offset / 16) > math.floor((offset - fresh) / 16)
@@ -98,6 +109,6 @@ if renew then
 end
 if grown then call('PEXPIRE', KEYS[3], 691200000) end
 if last and not (known and known > mine) then
-  call('HSET', KEYS[5], 'epoch', ARGV[7], 'seq', text(last)); call('PEXPIRE', KEYS[5], 3024000000)
+  call('HSET', KEYS[5], 'epoch', ARGV[6], 'seq', text(last)); call('PEXPIRE', KEYS[5], 3024000000)
 end
 return reply
