@@ -73,6 +73,7 @@
 mod protocol;
 #[cfg(feature = "cache")]
 pub mod cache;
+#[macro_use]
 pub mod client;
 pub mod commands;
 #[cfg(feature = "events")]

@@ -1,4 +1,8 @@
 //! The client: from a command to its reply.
+#[cfg(any(feature = "ratelimit", feature = "session"))]
+#[macro_use]
+mod script_call;
+
 pub(crate) mod batch;
 pub mod config;
 mod env;

@@ -3,9 +3,19 @@
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use super::{ClockSource, identifier::key_part};
-use crate::{Clock, Error, Redis, Result, Script, SystemClock};
+use crate::{Clock, Error, Redis, Result, SystemClock};
 
-static LEASE: Script = Script::new(include_str!("lua/lease.lua")).key_locking();
+script_call! {
+    LeaseCall<'a> = "lua/lease.lua".key_locking()
+    keys { leases_key }
+    args {
+        // 0 takes the server's clock.
+        now_ms: u64,
+        // `acquire`, `renew` or `release`.
+        operation: &'a str,
+        id: &'a str, limit: u64, ttl_ms: u64,
+    }
+}
 
 /// Limits how many leases an identifier holds at the same time; cheap to clone.
 #[derive(Debug, Clone)]
@@ -97,20 +107,21 @@ impl LeaseLimiter {
         self.call("release", lease).await
     }
 
-    async fn call(&self, what: &str, lease: &Lease) -> Result<bool> {
+    async fn call(&self, operation: &str, lease: &Lease) -> Result<bool> {
         let now = match self.source {
             ClockSource::Client => self.clock.now_ms(),
             ClockSource::Server => 0,
         };
         // The id makes a repeated call harmless.
-        let call = LEASE
-            .key(&lease.key)
-            .arg(now)
-            .arg(what)
-            .arg(&lease.id)
-            .arg(self.limit)
-            .arg(self.ttl_ms);
-        let (held, _, _): (i64, i64, i64) = call.idempotent().run(&self.redis).await?;
+        let call = LeaseCall {
+            leases_key: &lease.key,
+            now_ms: now,
+            operation,
+            id: &lease.id,
+            limit: self.limit,
+            ttl_ms: self.ttl_ms,
+        };
+        let (held, _, _): (i64, i64, i64) = call.call().idempotent().run(&self.redis).await?;
         Ok(held == 1)
     }
 }

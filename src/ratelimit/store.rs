@@ -28,6 +28,8 @@ static LIMIT: Script = script!(
     "sliding.lua",
     "bucket.lua",
     "gcra.lua",
+    "lists.lua",
+    "judge.lua",
     "limit.lua"
 )
 .key_locking();
@@ -38,6 +40,8 @@ static LIMIT_BY_SERVER_CLOCK: Script = script!(
     "sliding.lua",
     "bucket.lua",
     "gcra.lua",
+    "lists.lua",
+    "judge.lua",
     "limit.lua"
 );
 

@@ -7,7 +7,15 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 use std::fmt;
 
-static UPDATE: Script = Script::new(include_str!("lua/update.lua"));
+script_call! {
+    Update<'a> = "lua/update.lua"
+    keys { session_key }
+    args {
+        // -1 for any.
+        version: String,
+        most_fields: u32, set_count: usize, increment_count: usize
+    }
+}
 static TAKE: Script = Script::new(include_str!("lua/take.lua"));
 
 /// The most changes in one update.
@@ -336,17 +344,18 @@ impl Sessions {
         }
         let increments = changes.increments.iter();
         let removals = changes.removals.iter();
-        let reply: Reply = UPDATE
-            .key(inner.keys.session(session.token.tag, session.sid))
-            .arg(
-                changes
-                    .version
-                    .map_or_else(|| "-1".to_owned(), |v| v.to_string()),
-            )
+        let call = Update {
+            session_key: &inner.keys.session(session.token.tag, session.sid),
+            version: changes
+                .version
+                .map_or_else(|| "-1".to_owned(), |v| v.to_string()),
             // The core facts have room of their own.
-            .arg(inner.config.max_fields + 16)
-            .arg(sets.len() / 2)
-            .arg(increments.len())
+            most_fields: inner.config.max_fields + 16,
+            set_count: sets.len() / 2,
+            increment_count: increments.len(),
+        };
+        let reply: Reply = call
+            .call()
             .args(sets)
             .args(
                 increments

@@ -10,11 +10,37 @@ use super::{
     token::Tag,
     user::{OwnedUser, User},
 };
-use crate::{FromReply, Reply, Result, Script};
+use crate::{FromReply, Reply, Result};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use std::{collections::BTreeMap, time::Duration};
 
-static CREATE: Script = Script::new(include_str!("lua/create.lua"));
+script_call! {
+    /// Keys that a login does not need are the session's.
+    Create<'a> = "lua/create.lua"
+    keys {
+        session_key, index_key, epoch_key, replaced_key, devices_key, marker_key, set_key, count_key,
+        replaced_count_key, everywhere_key, organisations_key,
+    }
+    args {
+        now: u64, expiry: u64,
+        // 0 for no cap.
+        most: u32,
+        // `evict` or `reject` beyond it.
+        policy: &'a str,
+        // Empty where it is not checked.
+        epoch_seen: &'a str,
+        sid: &'a str,
+        // The sid of the session that is replaced, if there is one.
+        old: &'a str,
+        user: &'a str, device: &'a str,
+        // With a fingerprint, if there is one.
+        nonce: String,
+        marker_ms: u64,
+        // s set, x exact count, h estimated count.
+        flags: &'a str,
+        public_id: &'a str, organisation: &'a str, absolute_end: u64
+    }
+}
 
 /// How long a login is recognised when it is repeated.
 const REPEAT: Duration = Duration::from_secs(60);
@@ -297,7 +323,7 @@ impl Sessions {
         let user = new.user.as_deref();
         let user_keys = new.subject().map(|u| inner.keys.user(u));
         let of_user = |pick: fn(&super::keys::UserKeys) -> &String| {
-            user_keys.as_ref().map_or(&key, pick).clone()
+            user_keys.as_ref().map_or(&*key, |keys| pick(keys))
         };
         let marker = match (new.marker(), &user_keys) {
             (Some(marker), Some(keys)) => keys.login(&marker),
@@ -318,33 +344,36 @@ impl Sessions {
             LimitPolicy::Evict => "evict",
             LimitPolicy::Reject => "reject",
         };
-        CREATE
-            .key(&key)
-            .key(of_user(|k| &k.index))
-            .key(of_user(|k| &k.epoch))
-            .key(old_key)
-            .key(of_user(|k| &k.devices))
-            .key(marker)
-            .key(of_user(|k| &k.set))
-            .key(self.count_key(session.sid, now, &key))
-            .key(old_count)
-            .key(of_user(|k| &k.everywhere))
-            .key(of_user(|k| &k.organisations))
-            .arg(now)
-            .arg(session.expires_ms())
-            .arg(inner.config.max_per_user)
-            .arg(policy)
-            .arg(new.epoch.as_ref().map_or("", LoginEpoch::as_str))
-            .arg(session.sid.as_str())
-            .arg(inside.map_or("", |r| r.sid.as_str()))
-            .arg(user.unwrap_or_default())
-            .arg(device)
-            .arg(mark)
-            .arg(if new.once { ONCE } else { REPEAT }.as_millis() as u64)
-            .arg(self.flags())
-            .arg(session.public_id())
-            .arg(new.organisation.as_deref().unwrap_or_default())
-            .arg(session.ends_ms())
+        let count = self.count_key(session.sid, now, &key);
+        let call = Create {
+            session_key: &key,
+            index_key: of_user(|k| &k.index),
+            epoch_key: of_user(|k| &k.epoch),
+            replaced_key: &old_key,
+            devices_key: of_user(|k| &k.devices),
+            marker_key: &marker,
+            set_key: of_user(|k| &k.set),
+            count_key: &count,
+            replaced_count_key: &old_count,
+            everywhere_key: of_user(|k| &k.everywhere),
+            organisations_key: of_user(|k| &k.organisations),
+            now,
+            expiry: session.expires_ms(),
+            most: inner.config.max_per_user,
+            policy,
+            epoch_seen: new.epoch.as_ref().map_or("", LoginEpoch::as_str),
+            sid: session.sid.as_str(),
+            old: inside.map_or("", |r| r.sid.as_str()),
+            user: user.unwrap_or_default(),
+            device,
+            nonce: mark,
+            marker_ms: if new.once { ONCE } else { REPEAT }.as_millis() as u64,
+            flags: &self.flags(),
+            public_id: session.public_id(),
+            organisation: new.organisation.as_deref().unwrap_or_default(),
+            absolute_end: session.ends_ms(),
+        };
+        call.call()
             .args(session.stored())
             .idempotent()
             .run(&inner.redis)

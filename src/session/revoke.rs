@@ -10,7 +10,12 @@ use crate::{FromReply, Reply, Result, Script};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 static REVOKE: Script = Script::new(include_str!("lua/revoke.lua"));
-static EPOCH: Script = Script::new(include_str!("lua/epoch.lua"));
+script_call! {
+    /// Without a session to keep, its key is the epoch's and its sid is empty.
+    MoveEpoch<'a> = "lua/epoch.lua"
+    keys { epoch_key, index_key, kept_key }
+    args { now: u64, ttl_ms: u64, kept_sid: &'a str }
+}
 
 /// Sessions ended in one request.
 const CHUNK: usize = 500;
@@ -132,16 +137,15 @@ impl Sessions {
     ) -> Result<Vec<String>> {
         let inner = &self.0;
         let kept_key = kept.map(|s| inner.keys.session(s.token.tag, s.sid));
-        let (_, listed): (String, Vec<String>) = EPOCH
-            .key(epoch)
-            .key(index)
-            .key(kept_key.as_deref().unwrap_or(epoch))
-            .arg(self.now_ms())
-            .arg(inner.config.lifetimes.absolute.as_millis() as u64)
-            .arg(kept.map_or("", |s| s.sid.as_str()))
-            .idempotent()
-            .run(&inner.redis)
-            .await?;
+        let call = MoveEpoch {
+            epoch_key: epoch,
+            index_key: index,
+            kept_key: kept_key.as_deref().unwrap_or(epoch),
+            now: self.now_ms(),
+            ttl_ms: inner.config.lifetimes.absolute.as_millis() as u64,
+            kept_sid: kept.map_or("", |s| s.sid.as_str()),
+        };
+        let (_, listed): (String, Vec<String>) = call.call().idempotent().run(&inner.redis).await?;
         Ok(listed)
     }
 

@@ -4,9 +4,35 @@ use super::{
     Authentication, EventKind, LoginEpoch, Secrets, Session, Sessions, Token, create::ONCE, error,
     keys::UserKeys, load::Loaded, new_session::check_id, state::field,
 };
-use crate::{FromReply, Reply, Result, Script};
+use crate::{FromReply, Reply, Result};
 
-static ROTATE: Script = Script::new(include_str!("lua/rotate.lua"));
+script_call! {
+    /// The `next_` keys are those of the organisation that the session moves to; the same if it stays.
+    Rotate<'a> = "lua/rotate.lua"
+    keys {
+        old_key, new_key, index_key, epoch_key, devices_key, set_key, old_count_key, new_count_key,
+        next_index_key, next_epoch_key, next_devices_key, next_set_key, everywhere_key,
+        organisations_key, marker_key,
+    }
+    args {
+        now: u64, idle_ms: u64,
+        // 0: the old identifier dies at once.
+        grace_end: u64,
+        // How long the old identifier is remembered.
+        memory_ms: u64,
+        old_sid: &'a str, new_sid: &'a str,
+        // s set, x exact count.
+        flags: &'a str,
+        // Empty where it is not checked.
+        epoch_seen: &'a str,
+        // 0 without a marker.
+        marker_ms: u64,
+        organisation: &'a str
+    }
+}
+
+/// Which key of a user.
+type Pick = fn(&UserKeys) -> &String;
 
 /// How long an identifier that was replaced for privileges is remembered: sign-out follows it.
 const PRIVILEGE_MEMORY_MS: u64 = 60_000;
@@ -155,47 +181,44 @@ impl Sessions {
         };
         let old_key = keys.session(old.token.tag, old.sid);
         let [user_keys, next_keys] = [old, next].map(|s| s.subject().map(|user| keys.user(user)));
-        let pick = |of: &Option<UserKeys>, pick: fn(&UserKeys) -> &String| {
-            of.as_ref().map_or(&old_key, pick).clone()
-        };
-        let of_user = |which| pick(&user_keys, which);
-        let of_next = |which| pick(&next_keys, which);
+        let of_user = |pick: Pick| user_keys.as_ref().map_or(&*old_key, |keys| pick(keys));
+        let of_next = |pick: Pick| next_keys.as_ref().map_or(&*old_key, |keys| pick(keys));
         let marker = match (&rotation.once, next.subject(), &next_keys) {
             (Some(key), Some(user), Some(keys)) => {
                 Some(keys.login(&Secrets::login_marker(user, &["once", "", key])))
             }
             _ => None,
         };
-        ROTATE
-            .key(&old_key)
-            .key(keys.session(next.token.tag, next.sid))
-            .key(of_user(|k| &k.index))
-            .key(of_user(|k| &k.epoch))
-            .key(of_user(|k| &k.devices))
-            .key(of_user(|k| &k.set))
-            .key(self.count_key(old.sid, now, &old_key))
-            .key(self.count_key(next.sid, now, &old_key))
-            .key(of_next(|k| &k.index))
-            .key(of_next(|k| &k.epoch))
-            .key(of_next(|k| &k.devices))
-            .key(of_next(|k| &k.set))
-            .key(of_next(|k| &k.everywhere))
-            .key(of_next(|k| &k.organisations))
-            .key(marker.as_deref().unwrap_or(&old_key))
-            .arg(now)
-            .arg(old.idle().as_millis() as u64)
-            .arg(grace_end)
-            .arg(memory)
-            .arg(old.sid.as_str())
-            .arg(next.sid.as_str())
-            .arg(self.flags())
-            .arg(rotation.epoch.as_ref().map_or("", LoginEpoch::as_str))
-            .arg(marker.as_ref().map_or(0, |_| ONCE.as_millis() as u64))
-            .arg(next.organisation().unwrap_or_default())
-            .args(sets)
-            .idempotent()
-            .run(&self.0.redis)
-            .await
+        let old_count = self.count_key(old.sid, now, &old_key);
+        let new_count = self.count_key(next.sid, now, &old_key);
+        let call = Rotate {
+            old_key: &old_key,
+            new_key: &keys.session(next.token.tag, next.sid),
+            index_key: of_user(|k| &k.index),
+            epoch_key: of_user(|k| &k.epoch),
+            devices_key: of_user(|k| &k.devices),
+            set_key: of_user(|k| &k.set),
+            old_count_key: &old_count,
+            new_count_key: &new_count,
+            next_index_key: of_next(|k| &k.index),
+            next_epoch_key: of_next(|k| &k.epoch),
+            next_devices_key: of_next(|k| &k.devices),
+            next_set_key: of_next(|k| &k.set),
+            everywhere_key: of_next(|k| &k.everywhere),
+            organisations_key: of_next(|k| &k.organisations),
+            marker_key: marker.as_deref().unwrap_or(&old_key),
+            now,
+            idle_ms: old.idle().as_millis() as u64,
+            grace_end,
+            memory_ms: memory,
+            old_sid: old.sid.as_str(),
+            new_sid: next.sid.as_str(),
+            flags: &self.flags(),
+            epoch_seen: rotation.epoch.as_ref().map_or("", LoginEpoch::as_str),
+            marker_ms: marker.as_ref().map_or(0, |_| ONCE.as_millis() as u64),
+            organisation: next.organisation().unwrap_or_default(),
+        };
+        call.call().args(sets).idempotent().run(&self.0.redis).await
     }
 
     async fn conclude(&self, old: &Session, mut next: Session, reply: Reply) -> Result<Rotated> {

@@ -1,9 +1,19 @@
 //! Extending a session that is in use.
 
 use super::{EventKind, Session, Sessions};
-use crate::{FromReply, Reply, Result, Script};
+use crate::{FromReply, Reply, Result};
 
-static TOUCH: Script = Script::new(include_str!("lua/touch.lua"));
+script_call! {
+    /// Keys that a session without a user does not need are its own.
+    Touch<'a> = "lua/touch.lua"
+    keys { session_key, index_key, set_key, count_key, devices_key }
+    args {
+        now: u64, idle_ms: u64, sid: &'a str,
+        // s set, x exact count, h estimated count.
+        flags: &'a str,
+        public_id: &'a str,
+    }
+}
 
 /// What came of an extension.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,24 +56,24 @@ impl Sessions {
         let index = user_keys.as_ref().map_or(&key, |k| &k.index);
         let set = user_keys.as_ref().map_or(&key, |k| &k.set);
         let devices = user_keys.as_ref().map_or(&key, |k| &k.devices);
-        let reply: Reply = TOUCH
-            .key(&key)
-            .key(index)
-            .key(set)
-            .key(self.count_key(session.sid, now, &key))
-            .key(devices)
-            .arg(now)
-            .arg(session.idle().as_millis() as u64)
-            .arg(session.sid.as_str())
-            .arg(if user_keys.is_some() {
-                self.flags()
-            } else {
-                self.flags().replace('s', "")
-            })
-            .arg(session.public_id())
-            .idempotent()
-            .run(&self.0.redis)
-            .await?;
+        let count = self.count_key(session.sid, now, &key);
+        let flags = match user_keys {
+            Some(_) => self.flags(),
+            None => self.flags().replace('s', ""),
+        };
+        let call = Touch {
+            session_key: &key,
+            index_key: index,
+            set_key: set,
+            count_key: &count,
+            devices_key: devices,
+            now,
+            idle_ms: session.idle().as_millis() as u64,
+            sid: session.sid.as_str(),
+            flags: &flags,
+            public_id: session.public_id(),
+        };
+        let reply: Reply = call.call().idempotent().run(&self.0.redis).await?;
         let (word, expires) = <(String, Option<Reply>)>::from_reply(first_two(reply)?)?;
         Ok(match (word.as_str(), expires) {
             ("OK", Some(expires)) => {

@@ -1,22 +1,21 @@
 -- Holds, renews or gives back one of a limited number of concurrent leases.
--- KEYS 1 leases, a sorted set of ids by expiry
--- ARGV 1 now ms, 0 takes the server's clock 2 acquire | renew | release 3 lease id 4 limit 5 ttl ms
+-- KEYS and ARGV: as `LeaseCall` names them; `leases_key` is a sorted set of ids by expiry
 -- Reply {1 held | 0 not, leases in use, earliest expiry ms or 0}
 -- TTL: until the last lease expires.
 local call = redis.call
-local now, what, id, limit, ttl = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
+local now, ttl = tonumber(now_ms), tonumber(ttl_ms)
 if now == 0 then local t = call('TIME'); now = t[1] * 1000 + math.floor(t[2] / 1000) end
 local text = function(n) return string.format('%.0f', n) end
-call('ZREMRANGEBYSCORE', KEYS[1], '-inf', text(now))
-local held = call('ZSCORE', KEYS[1], id)
+call('ZREMRANGEBYSCORE', leases_key, '-inf', text(now))
+local held = call('ZSCORE', leases_key, id)
 local ok = 0
-if what == 'release' then
-  ok = call('ZREM', KEYS[1], id)
-elseif held or (what == 'acquire' and call('ZCARD', KEYS[1]) < limit) then
-  call('ZADD', KEYS[1], text(now + ttl), id)
+if operation == 'release' then
+  ok = call('ZREM', leases_key, id)
+elseif held or (operation == 'acquire' and call('ZCARD', leases_key) < tonumber(limit)) then
+  call('ZADD', leases_key, text(now + ttl), id)
   ok = 1
 end
-local last = call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')
-if last[2] then call('PEXPIREAT', KEYS[1], last[2]) end
-local first = call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
-return {ok, call('ZCARD', KEYS[1]), first[2] and tonumber(first[2]) or 0}
+local last = call('ZRANGE', leases_key, -1, -1, 'WITHSCORES')
+if last[2] then call('PEXPIREAT', leases_key, last[2]) end
+local first = call('ZRANGE', leases_key, 0, 0, 'WITHSCORES')
+return {ok, call('ZCARD', leases_key), first[2] and tonumber(first[2]) or 0}
