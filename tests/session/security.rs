@@ -264,9 +264,9 @@ async fn s09_idle_and_absolute_ends_hold() {
 async fn s10_the_limits_are_documented() {
     let text = include_str!("../../docs/reference/CONFIG.md");
     for row in [
-        "`SESSION_TTL` | seconds | 86400",
-        "`SESSION_ABSOLUTE_TTL` | seconds | 2592000",
-        "`SESSION_MAX_PER_USER` | 0 = no limit | 20",
+        "`SESSION_TTL` | seconds, 1–34560000 | 86400",
+        "`SESSION_ABSOLUTE_TTL` | seconds, 1–34560000 | 2592000",
+        "`SESSION_MAX_PER_USER` | whole number; 0 = no limit | 20",
         "`SESSION_LIMIT_POLICY` | `evict`, `reject` | `evict`",
     ] {
         assert!(text.contains(row), "{row}");
