@@ -9,9 +9,11 @@ use std::process::ExitCode;
 use clap::builder::Resettable;
 use clap::{Arg, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use restis::variables::EnvFiles;
-use restis_server::FaultPlan;
+use restis_engine::Eviction;
+use restis_server::{FaultPlan, SyncPolicy};
 
-use crate::{check, config, dev, serve, token, transfer};
+use crate::repair::RepairArgs;
+use crate::{check, config, dev, repair, serve, token, transfer};
 
 /// Where the REST server listens unless told otherwise.
 pub(crate) const REST_ADDR: &str = "127.0.0.1:8079";
@@ -33,6 +35,7 @@ Examples:
   restis serve --console                        pages that show the store in a browser
   restis serve --data ./store                   a store that survives restarts
   restis serve --fault latency=50ms,error=2%    a store that misbehaves, to test clients
+  restis repair ./store                         damaged files of a store, as far as they go
   restis token new --name web --scope session   a service token for the functions
   restis export backup.jsonl                    all keys as a file; restis import reads it
   restis check                                  does the database do what the functions need
@@ -124,6 +127,8 @@ enum Command {
     /// Show what is configured, where it comes from and what is wrong
     #[command(after_help = CONFIG_EXAMPLES, args_conflicts_with_subcommands = true)]
     Config(ConfigArgs),
+    /// Make the damaged files of a store loadable again; says what is lost
+    Repair(RepairArgs),
     /// Make service tokens for the functions
     Token {
         #[command(subcommand)]
@@ -278,12 +283,27 @@ pub(crate) struct ServeArgs {
     /// Most memory of a database, such as 256mb
     #[arg(long, value_name = "SIZE", env = "RESTIS_MEMORY", value_parser = restis_server::parse_bytes)]
     pub(crate) memory: Option<u64>,
-    /// Keep in-memory databases in this directory across restarts
+    /// What happens to writes at --memory: noeviction (refused), allkeys-random, volatile-random, or
+    /// optimistic-volatile (keys with an expiry first)
+    #[arg(
+        long,
+        value_name = "POLICY",
+        default_value = "noeviction",
+        env = "RESTIS_EVICTION"
+    )]
+    pub(crate) eviction: Eviction,
+    /// Keep in-memory databases in this directory across restarts: a snapshot and a log of changes
     #[arg(long, value_name = "DIR", env = "RESTIS_DATA")]
     pub(crate) data: Option<PathBuf>,
-    /// Seconds between two saves to --data
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, requires = "data", value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) data_interval: u64,
+    /// When a write is on disk in --data: always (before its answer), everysec, or no (when the
+    /// system finds time)
+    #[arg(
+        long,
+        value_name = "WHEN",
+        default_value = "everysec",
+        env = "RESTIS_SYNC"
+    )]
+    pub(crate) sync: SyncPolicy,
     /// An origin whose pages may call the server, or *; may be repeated
     #[arg(
         long,
@@ -524,6 +544,7 @@ pub(crate) fn run() -> ExitCode {
             Some(ConfigCommand::Init(args)) => config::init(args),
             Some(ConfigCommand::List { json }) => config::list(*json),
         },
+        Some(Command::Repair(args)) => repair::run(&args),
         Some(Command::Token {
             command: TokenCommand::New(args),
         }) => token::new(&args),

@@ -9,6 +9,7 @@ mod dev;
 mod docs;
 mod files;
 mod logs;
+mod repair;
 mod serve;
 mod signals;
 mod target;

@@ -106,11 +106,12 @@ pub(crate) fn start(args: &ServeArgs, redis: &[SocketAddr]) -> Result<Started, F
     if let Some(addr) = args.admin_addr {
         builder = builder.admin(addr);
     }
+    builder = builder.eviction(args.eviction);
     if let Some(bytes) = args.memory {
         builder = builder.memory(bytes);
     }
     if let Some(dir) = &args.data {
-        builder = builder.data(dir.clone(), Duration::from_secs(args.data_interval));
+        builder = builder.data(dir.clone(), args.sync);
     }
     Ok(Started {
         running: builder

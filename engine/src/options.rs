@@ -1,6 +1,7 @@
 //! How an engine is set up.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -23,8 +24,41 @@ pub enum Eviction {
     /// Writes that need memory are refused.
     #[default]
     NoEviction,
-    /// Random keys with an expiry go first, then random keys.
+    /// Random keys go.
+    AllKeysRandom,
+    /// Random keys with an expiry go; without any, writes are refused.
+    VolatileRandom,
+    /// Random keys with an expiry go first, then random keys; as on Upstash.
     OptimisticVolatile,
+}
+
+impl Eviction {
+    const ALL: [Self; 4] = [
+        Self::NoEviction,
+        Self::AllKeysRandom,
+        Self::VolatileRandom,
+        Self::OptimisticVolatile,
+    ];
+
+    /// As `maxmemory-policy` names it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NoEviction => "noeviction",
+            Self::AllKeysRandom => "allkeys-random",
+            Self::VolatileRandom => "volatile-random",
+            Self::OptimisticVolatile => "optimistic-volatile",
+        }
+    }
+}
+
+impl FromStr for Eviction {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|eviction| eviction.name() == text)
+            .ok_or("expected noeviction, allkeys-random, volatile-random or optimistic-volatile")
+    }
 }
 
 /// The source of time: the duration since the Unix epoch.

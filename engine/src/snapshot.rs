@@ -178,6 +178,14 @@ pub(crate) fn read(input: &mut dyn Read) -> Result<Bytes, SnapshotError> {
     Ok(Bytes::from(bytes).slice(HEADER..))
 }
 
+/// Reads what is there, whole or not, without the header.
+pub(crate) fn read_damaged(input: &mut dyn Read) -> io::Result<Bytes> {
+    let mut bytes = Vec::new();
+    input.read_to_end(&mut bytes)?;
+    let from = bytes.len().min(HEADER);
+    Ok(Bytes::from(bytes).slice(from..))
+}
+
 /// Builds a database from what [`read`] returned; `db` and `side` are fresh.
 pub(crate) fn decode(body: &Bytes, db: &mut Db, side: &mut Side) -> Result<u64, SnapshotError> {
     let mut reader = Reader::new(body.clone());

@@ -317,7 +317,7 @@ impl Storm {
             self.db.expire_some();
         }
         if self.rng.below(200) == 0 {
-            self.db.evict_one();
+            self.db.evict_one(true);
         }
         if self.rng.below(3000) == 0 {
             self.call(&[b"FLUSHALL"]);

@@ -18,7 +18,6 @@ mod backend;
 mod backlog;
 mod config;
 mod database;
-#[cfg_attr(not(test), expect(dead_code, reason = "nothing writes a log yet"))]
 mod durability;
 mod fault;
 mod gate;
@@ -35,6 +34,7 @@ mod tls;
 mod tokens;
 
 pub use config::Limits;
+pub use durability::{Repaired, SyncPolicy, repair};
 pub use fault::FaultPlan;
 pub use rest::Cors;
 pub use server::{Builder, Connector, Running, Server, StartError, StopHandle};

@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 
 use crate::command::{Args, Outcome};
 use crate::ctx::Ctx;
-use crate::options::Eviction;
 use crate::parse;
 use crate::reply::Reply;
 
@@ -76,12 +75,11 @@ fn memory(ctx: &Ctx<'_>, out: &mut String) {
     line!(out, "number_of_functions:{}", scripting.function_count());
     line!(out, "number_of_libraries:{}", scripting.libraries().count());
     line!(out, "maxmemory:{}", side.options.memory_limit.unwrap_or(0));
-    line!(out, "maxmemory_policy:{}", policy(side.options.eviction));
+    line!(out, "maxmemory_policy:{}", side.options.eviction.name());
 }
 
 fn persistence(ctx: &Ctx<'_>, out: &mut String) {
-    line!(out, "loading:0");
-    line!(out, "changes:{}", ctx.db.counters.changes);
+    out.push_str(&super::persistence::info(ctx));
 }
 
 fn stats(ctx: &Ctx<'_>, out: &mut String) {
@@ -167,11 +165,4 @@ pub(super) fn info(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         }
     }
     Ok(Reply::bulk(out))
-}
-
-pub(super) const fn policy(eviction: Eviction) -> &'static str {
-    match eviction {
-        Eviction::NoEviction => "noeviction",
-        Eviction::OptimisticVolatile => "optimistic-volatile",
-    }
 }

@@ -28,6 +28,7 @@ mod json_array;
 mod json_value;
 mod lcs;
 mod list;
+mod persistence;
 mod pubsub;
 mod scripting;
 mod search;
@@ -81,6 +82,7 @@ const GROUPS: &[&[Spec]] = &[
     json_value::COMMANDS,
     lcs::COMMANDS,
     list::COMMANDS,
+    persistence::COMMANDS,
     pubsub::COMMANDS,
     scripting::COMMANDS,
     search::COMMANDS,

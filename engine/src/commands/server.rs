@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::info::{info, policy};
+use super::info::info;
+use super::persistence;
 use crate::command::{Args, Category, Keys, Outcome};
 use crate::ctx::{Ctx, Spec};
 use crate::db::Event;
@@ -116,11 +117,13 @@ fn parameters(ctx: &Ctx<'_>) -> Vec<(&'static str, String)> {
     }
     let memory = options.memory_limit.unwrap_or(0);
     let text = str::to_owned;
+    let [appendfsync, appendonly] = persistence::parameters(ctx);
     vec![
-        ("appendonly", text("no")),
+        appendfsync,
+        appendonly,
         ("databases", text("1")),
         ("maxmemory", memory.to_string()),
-        ("maxmemory-policy", text(policy(options.eviction))),
+        ("maxmemory-policy", text(options.eviction.name())),
         notify,
         ("proto-max-bulk-len", (512_u64 << 20).to_string()),
         ("save", String::new()),
@@ -265,11 +268,13 @@ fn wait(_ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     Ok(Reply::Int(0))
 }
 
-fn waitaof(_ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+fn waitaof(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     parse::int(args[1])?;
     parse::int(args[2])?;
     timeout(args[3])?;
-    Ok(Reply::Array(vec![Reply::Int(0), Reply::Int(0)]))
+    let log = ctx.side.log.as_ref();
+    let synced = log.is_some_and(|log| log.status().synced);
+    Ok(Reply::Array(vec![Reply::bool(synced), Reply::Int(0)]))
 }
 
 fn timeout(text: &[u8]) -> Result<(), Error> {

@@ -361,6 +361,8 @@ fn store(ctx: &mut Ctx<'_>, key: &[u8], found: Vec<Option<Bytes>>) -> Outcome {
         let bytes = items.iter().map(Bytes::len).sum();
         let list = List { items, bytes }.into_value();
         ctx.keep(&list)?;
+        // Equal elements are in the order of the set's entries, which another process has not.
+        ctx.db.effects.record_values();
         ctx.db.put(key, list);
         ctx.db.notify(Event::LIST, "sortstore", key);
     } else if ctx.db.remove(key) {

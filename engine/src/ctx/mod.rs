@@ -286,7 +286,9 @@ impl Ctx<'_> {
     pub(crate) fn evict_one(&mut self) -> bool {
         match self.side.options.eviction {
             Eviction::NoEviction => false,
-            Eviction::OptimisticVolatile => self.db.evict_one(),
+            Eviction::AllKeysRandom => self.db.evict_one(false),
+            Eviction::VolatileRandom => self.db.volatile_len() > 0 && self.db.evict_one(true),
+            Eviction::OptimisticVolatile => self.db.evict_one(true),
         }
     }
 

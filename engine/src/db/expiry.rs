@@ -146,9 +146,9 @@ impl Db {
         removed
     }
 
-    /// Removes one random key, keys with an expiry first; `false`: nothing to remove.
-    pub(crate) fn evict_one(&mut self) -> bool {
-        let at = if self.volatile.is_empty() {
+    /// Removes one random key, of those with an expiry if wanted and there; `false`: nothing to remove.
+    pub(crate) fn evict_one(&mut self, volatile_first: bool) -> bool {
+        let at = if !volatile_first || self.volatile.is_empty() {
             self.keys.random(&mut self.rng)
         } else {
             let place = self.rng.below(self.volatile.len());

@@ -44,6 +44,30 @@ impl Engine {
         self.with(|state| replay::replay(Bytes::from(record), &mut state.db, &mut state.side))
     }
 
+    /// Replaces everything by what can be read of a damaged snapshot; returns the number of keys.
+    ///
+    /// # Errors
+    /// If reading failed.
+    pub fn salvage(&self, input: &mut dyn io::Read) -> io::Result<u64> {
+        let body = snapshot::read_damaged(input)?;
+        Ok(self.with(|state| {
+            let (mut db, mut side) = snapshot::fresh(&state.db, &state.side);
+            // What was read before the damage stays.
+            let _ = snapshot::decode(&body, &mut db, &mut side);
+            db.settle();
+            let keys = db.len() as u64;
+            state.side.scripting = side.scripting;
+            state.side.acl.replace(side.acl);
+            state.db = db;
+            keys
+        }))
+    }
+
+    /// How many keys there are.
+    pub fn keys(&self) -> u64 {
+        self.lock().db.len() as u64
+    }
+
     /// Begins a snapshot of this moment, to be taken in steps; `at_start` is called at the moment,
     /// with the database locked. What is changed later is not in it.
     ///

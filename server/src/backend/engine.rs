@@ -5,13 +5,15 @@
 //! one thread works for a database, so that one tenant never holds more than a core.
 
 use std::panic::resume_unwind;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use restis_engine::{CallLimits, CancelToken, Engine, Reply};
+use http::StatusCode;
+use restis_engine::{CallLimits, CancelToken, ChangeLog, Engine, Reply, may_write};
 use tokio::sync::RwLock;
 
 use super::{Kind, Rendered, Request};
+use crate::durability::DatabaseLog;
 use crate::gate;
 use crate::reply::{List, data_size};
 use crate::request::commands::Args;
@@ -32,6 +34,8 @@ pub(crate) struct Local {
     engine: Engine,
     /// Short work shares it; work on a thread of its own has it alone.
     turn: Arc<RwLock<()>>,
+    /// Where changes are kept, if on disk.
+    log: OnceLock<Arc<DatabaseLog>>,
 }
 
 impl Local {
@@ -39,7 +43,20 @@ impl Local {
         Self {
             engine,
             turn: Arc::new(RwLock::new(())),
+            log: OnceLock::new(),
         }
+    }
+
+    /// Keeps every change from now on; once, before the first request.
+    pub(crate) fn set_log(&self, log: Arc<DatabaseLog>) {
+        self.engine.set_log(Arc::clone(&log) as Arc<dyn ChangeLog>);
+        // Nothing sets it twice.
+        let _ = self.log.set(log);
+    }
+
+    /// Where changes are kept, if on disk.
+    pub(crate) fn log(&self) -> Option<&Arc<DatabaseLog>> {
+        self.log.get()
     }
 
     /// The database, for what never waits for its lock.
@@ -84,8 +101,22 @@ impl Local {
         }
     }
 
-    /// Runs the commands of a request.
+    /// Runs the commands of a request; what they changed is then as durable as configured.
     pub(crate) async fn run(&self, request: Request) -> Result<Rendered, Failure> {
+        let Some(log) = self.log.get() else {
+            return self.run_now(request).await;
+        };
+        let (before, may_write) = (log.appended(), writes(&request));
+        let rendered = self.run_now(request).await?;
+        let wrote = may_write && log.appended() > before;
+        log.settled(wrote).await.map_err(|error| {
+            let line = error.message().to_owned();
+            Failure::new(StatusCode::INTERNAL_SERVER_ERROR, line)
+        })?;
+        Ok(rendered)
+    }
+
+    async fn run_now(&self, request: Request) -> Result<Rendered, Failure> {
         if is_short(&request) && !self.engine.is_followed() {
             let replies = self.briefly(|engine| replies(engine, &request)).await?;
             let bytes: u64 = replies.iter().map(data_size).sum();
@@ -132,6 +163,15 @@ fn is_short(request: &Request) -> bool {
             Ok(args) => gate::is_short(&args),
             Err(_) => true,
         })
+}
+
+/// Whether a command of the request may change something.
+fn writes(request: &Request) -> bool {
+    let commands = &request.commands;
+    (0..commands.len()).any(|index| {
+        let args = commands.get(index);
+        args.is_ok_and(|args| may_write(&args))
+    })
 }
 
 /// Runs a short request.

@@ -109,6 +109,7 @@ pub(super) struct LogReader<R> {
     generation: u64,
     len: u64,
     at: u64,
+    record_at: u64,
 }
 
 impl<R: Read + Seek> LogReader<R> {
@@ -145,7 +146,18 @@ impl<R: Read + Seek> LogReader<R> {
             generation,
             len,
             at,
+            record_at: at,
         })
+    }
+
+    /// Bytes of the file.
+    pub(super) fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Where the record begins that was read last.
+    pub(super) fn record_at(&self) -> u64 {
+        self.record_at
     }
 
     /// Reads what comes next.
@@ -170,6 +182,7 @@ impl<R: Read + Seek> LogReader<R> {
         if xxh3_64(&payload) != sum {
             return self.broken();
         }
+        self.record_at = self.at;
         self.at += PREFIX as u64 + length;
         Ok(Next::Record(payload))
     }

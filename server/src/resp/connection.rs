@@ -9,6 +9,7 @@ use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::{Instant, timeout};
 
+use super::encode;
 use super::parser::{Bounds, Command, Parser};
 use super::session::{Flow, Session};
 use super::waiting::{End, Waiting};
@@ -267,6 +268,19 @@ impl<I: AsyncRead + AsyncWrite + Unpin + Send> Connection<I> {
             ..
         } = self;
         let client = Arc::clone(session.client());
+        let mut lost = false;
+        if !session.unsettled.is_empty() {
+            let settled = tokio::select! {
+                settled = session.settle() => settled,
+                () = client.killed() => return Err(Over),
+            };
+            // Not one of these replies may be sent: which of them would not be true is not known.
+            if let Err(error) = settled {
+                session.out.clear();
+                encode::error(&mut session.out, error.message());
+                lost = true;
+            }
+        }
         let out = &mut session.out;
         session.shared.metrics.bytes_out.add(out.len() as u64);
         if let Some(login) = &session.login {
@@ -293,6 +307,6 @@ impl<I: AsyncRead + AsyncWrite + Unpin + Send> Connection<I> {
         if out.capacity() > KEEP {
             *out = BytesMut::new();
         }
-        Ok(())
+        if lost { Err(Over) } else { Ok(()) }
     }
 }

@@ -47,12 +47,19 @@ impl Session {
                 while !rest.is_empty() {
                     self.wait_for_pause(&rest[0]).await;
                     let plain = !caller.is_user() && !local.engine().is_followed();
+                    if rest[0][0].eq_ignore_ascii_case(b"SAVE") {
+                        let reply = save(local, &caller, &rest[0]).await;
+                        self.replies(&rest[..1], &[reply]);
+                        rest = &rest[1..];
+                        continue;
+                    }
                     let short = rest.iter().take(SHORT_COMMANDS);
                     let short = match plain && self.pause().is_none() {
                         true => short.take_while(|command| is_short(command)).count(),
                         false => 0,
                     };
                     let (now, later) = rest.split_at(short.max(1));
+                    self.unsettle(&database, now);
                     if short > 0 {
                         let replies = local.briefly(|engine| batch(engine, &caller, now)).await;
                         self.replies(now, &replies);
@@ -126,6 +133,26 @@ fn batch(engine: &Engine, caller: &Caller, commands: &[Command]) -> Vec<Reply> {
         replies.resize_with(commands.len(), internal_error);
     }
     replies
+}
+
+/// Writes a snapshot and waits for it.
+async fn save(local: &Local, caller: &Caller, command: &Command) -> Reply {
+    let check = |engine: &Engine| {
+        let engine = engine.with_dialect(Dialect::Redis);
+        engine.check_command(caller, command)
+    };
+    let allowed = local.briefly(check).await;
+    let outcome = match (allowed, local.log()) {
+        (Ok(()), Some(log)) => log.rewrite().await,
+        // The reason why there is nothing to save.
+        (Ok(()), None) => return local.briefly(|engine| call(engine, caller, command)).await,
+        (Err(error), _) => Err(error),
+    };
+    outcome.map_or_else(Reply::Error, |()| Reply::ok())
+}
+
+fn call(engine: &Engine, caller: &Caller, command: &Command) -> Reply {
+    engine.with_dialect(Dialect::Redis).call_as(caller, command)
 }
 
 /// A handle whose calls end in time, or when `cancel` is cancelled.

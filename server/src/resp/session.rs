@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use restis_engine::{Reply, Shape, Watched};
+use restis_engine::{Error, Reply, Shape, Watched};
 
 use super::clients::{Client, Listed};
 use super::encode::{self, Version};
@@ -14,7 +14,8 @@ use super::parser::Command;
 use super::subscriptions::Subscriptions;
 use super::transaction::Transaction;
 use super::waiting::Waiting;
-use crate::database::Access;
+use crate::backend::Local;
+use crate::database::{Access, Database};
 use crate::rest::Shared;
 use crate::server::Peer;
 
@@ -50,6 +51,15 @@ pub(super) enum Heard {
     Skip,
 }
 
+/// A database that something was asked of.
+#[derive(Debug)]
+pub(super) struct Unsettled {
+    database: Arc<Database>,
+    /// Bytes that its log had got before.
+    before: u64,
+    may_write: bool,
+}
+
 /// One connection without its socket.
 pub(super) struct Session {
     pub(super) shared: Arc<Shared>,
@@ -59,6 +69,8 @@ pub(super) struct Session {
     pub(super) version: Version,
     /// What is to be sent.
     pub(super) out: BytesMut,
+    /// Databases of which `out` tells.
+    pub(super) unsettled: Vec<Unsettled>,
     pub(super) heard: Heard,
     pub(super) transaction: Option<Transaction>,
     pub(super) watched: Option<Watched>,
@@ -81,6 +93,7 @@ impl Session {
             login: None,
             version: Version::default(),
             out: BytesMut::new(),
+            unsettled: Vec::new(),
             heard: Heard::On,
             transaction: None,
             watched: None,
@@ -89,6 +102,45 @@ impl Session {
         };
         session.log_in_anonymously();
         session
+    }
+
+    /// What is answered next tells of this database.
+    pub(super) fn unsettle(&mut self, database: &Arc<Database>, commands: &[Command]) {
+        let Some(log) = database.local().and_then(Local::log) else {
+            return;
+        };
+        let before = log.appended();
+        let same = |last: &Unsettled| Arc::ptr_eq(&last.database, database);
+        if !self.unsettled.last().is_some_and(same) {
+            self.unsettled.push(Unsettled {
+                database: Arc::clone(database),
+                before,
+                may_write: false,
+            });
+        }
+        if let Some(last) = self.unsettled.last_mut() {
+            let mut commands = commands.iter();
+            last.may_write |= commands.any(|command| restis_engine::may_write(command));
+        }
+    }
+
+    /// The same for a command that has run already.
+    pub(super) fn unsettle_served(&mut self, database: &Arc<Database>, command: &Command) {
+        self.unsettle(database, std::slice::from_ref(command));
+        if let Some(last) = self.unsettled.last_mut() {
+            last.before = 0;
+        }
+    }
+
+    /// Waits until what `out` tells is as durable as configured.
+    pub(super) async fn settle(&mut self) -> Result<(), Error> {
+        for unsettled in self.unsettled.drain(..) {
+            if let Some(log) = unsettled.database.local().and_then(Local::log) {
+                let wrote = unsettled.may_write && log.appended() > unsettled.before;
+                log.settled(wrote).await?;
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn client(&self) -> &Arc<Client> {

@@ -112,6 +112,10 @@ impl Session {
         if transaction.failed {
             return self.error(ABORTED);
         }
+        if let Some(login) = &self.login {
+            let database = Arc::clone(&login.access.database);
+            self.unsettle(&database, &transaction.commands);
+        }
         match self.run_transaction(&transaction.commands, watched).await {
             Ok(Some(replies)) => self.list(&transaction.commands, &replies),
             Ok(None) => self.reply_of(Shape::Plain, &Reply::NilArray),

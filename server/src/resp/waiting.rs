@@ -73,6 +73,7 @@ impl Session {
             return Flow::Next;
         };
         let (caller, args) = (login.access.caller.clone(), command.clone());
+        self.unsettle(&database, std::slice::from_ref(&command));
         let (deliver, reply) = oneshot::channel();
         let deliver = move |reply| {
             // Nobody waits for it any more: the element is lost, as in Redis.
@@ -113,6 +114,7 @@ impl Session {
     /// Answers a command that has waited.
     pub(super) fn waited(&mut self, waiting: &Waiting, reply: &Reply) {
         self.client().state().blocked = false;
+        self.unsettle_served(&waiting.database, &waiting.command);
         self.reply(&args_of(&waiting.command), reply);
     }
 }

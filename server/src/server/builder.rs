@@ -7,16 +7,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use restis_engine::{Caller, Engine, Options};
+use restis_engine::{Caller, Engine, Eviction, Options};
 use tokio::sync::watch;
 
-use super::snapshots::Snapshots;
 use super::{Peers, Server, TlsAcceptorDebug};
 use crate::backend::Local;
 use crate::backend::redis::{RULES, RedisBackend};
 use crate::backlog::Pool;
 use crate::config::Limits;
 use crate::database::{Access, Backend, Database};
+use crate::durability::{Stores, SyncPolicy};
 use crate::fault::{FaultPlan, Faults};
 use crate::metrics::{Gauge, Metrics, Traffic};
 use crate::rest::{Cors, Ids, Shared};
@@ -71,7 +71,8 @@ pub struct Builder {
     resp: Vec<SocketAddr>,
     resp_anonymous: bool,
     memory: Option<u64>,
-    data: Option<(PathBuf, Duration)>,
+    eviction: Eviction,
+    data: Option<(PathBuf, SyncPolicy)>,
     engine: Option<Engine>,
 }
 
@@ -182,10 +183,17 @@ impl Builder {
         self
     }
 
-    /// Keeps embedded databases in this directory, saved at intervals and at the end.
+    /// Chooses what happens when an embedded database reaches its limit of memory.
     #[must_use]
-    pub fn data(mut self, dir: PathBuf, interval: Duration) -> Self {
-        self.data = Some((dir, interval));
+    pub fn eviction(mut self, eviction: Eviction) -> Self {
+        self.eviction = eviction;
+        self
+    }
+
+    /// Keeps embedded databases in this directory: a snapshot, and a log of what was changed since.
+    #[must_use]
+    pub fn data(mut self, dir: PathBuf, sync: SyncPolicy) -> Self {
+        self.data = Some((dir, sync));
         self
     }
 
@@ -206,7 +214,7 @@ impl Builder {
             databases.push(Arc::new(database(
                 spec,
                 given,
-                self.memory,
+                (self.memory, self.eviction),
                 self.limits.request_time,
                 self.resp_anonymous && index == 0,
             )?));
@@ -238,10 +246,8 @@ impl Builder {
                 )));
             }
         }
-        let snapshots = match self.data {
-            Some((dir, interval)) => Some(Snapshots::open(dir, interval, &databases)?),
-            None => None,
-        };
+        let open = |(dir, sync): (PathBuf, SyncPolicy)| Stores::open(&dir, sync, &databases);
+        let stores = self.data.map(open).transpose().map_err(StartError::new)?;
         let listener = listen(&addr)?;
         let admin = self.admin.map(|addr| listen(&addr)).transpose()?;
         let resp = listen_any(&self.resp)?;
@@ -286,7 +292,7 @@ impl Builder {
                 stop: stopped,
             }),
             stop,
-            snapshots,
+            stores,
         })
     }
 }
@@ -294,7 +300,7 @@ impl Builder {
 fn database(
     spec: &DatabaseSpec,
     engine: Option<&Engine>,
-    memory: Option<u64>,
+    (memory, eviction): (Option<u64>, Eviction),
     request_time: Duration,
     debug_commands: bool,
 ) -> Result<Database, StartError> {
@@ -309,7 +315,8 @@ fn database(
             let mut options = Options::default()
                 .name(&spec.name)
                 .script_time_limit(request_time)
-                .debug_commands(debug_commands);
+                .debug_commands(debug_commands)
+                .eviction(eviction);
             if let Some(bytes) = spec.memory.or(memory) {
                 options = options.memory_limit(usize::try_from(bytes).unwrap_or(usize::MAX));
             }

@@ -6,7 +6,6 @@ mod connection;
 mod connector;
 mod patience;
 mod peer;
-mod snapshots;
 mod worker;
 
 pub use builder::{Builder, StartError};
@@ -21,8 +20,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
+use crate::durability::{Saver, Stores};
 use crate::rest::Shared;
-use snapshots::{Saver, Snapshots};
 
 /// A server that is bound to its address and not yet serving.
 #[derive(Debug)]
@@ -34,7 +33,7 @@ pub struct Server {
     tls: Option<TlsAcceptorDebug>,
     shared: Arc<Shared>,
     stop: watch::Sender<bool>,
-    snapshots: Option<Snapshots>,
+    stores: Option<Stores>,
     addr: SocketAddr,
     admin_addr: Option<SocketAddr>,
     redis_addr: Option<SocketAddr>,
@@ -81,6 +80,9 @@ impl Server {
     /// If a thread or its event loop cannot be started.
     pub fn spawn(self) -> Result<Running, StartError> {
         let url = self.url();
+        // Before the first request, so that no change is missed.
+        let saver = self.stores.map(Stores::start).transpose();
+        let saver = saver.map_err(|error| StartError::new(format!("no thread: {error}")))?;
         let workers = worker::spawn(
             worker::Plan {
                 listener: self.listener,
@@ -99,7 +101,7 @@ impl Server {
             stop: StopHandle(Arc::new(self.stop)),
             workers: Mutex::new(workers),
             shared: self.shared,
-            snapshots: self.snapshots.map(Snapshots::start).transpose()?,
+            saver,
         })
     }
 }
@@ -135,7 +137,7 @@ pub struct Running {
     stop: StopHandle,
     workers: Mutex<Vec<JoinHandle<()>>>,
     shared: Arc<Shared>,
-    snapshots: Option<Saver>,
+    saver: Option<Saver>,
 }
 
 impl Running {
@@ -199,7 +201,7 @@ impl Running {
     }
 
     fn finish_saving(&self) -> Result<(), String> {
-        self.snapshots.as_ref().map_or(Ok(()), Saver::finish)
+        self.saver.as_ref().map_or(Ok(()), Saver::finish)
     }
 }
 

@@ -213,6 +213,9 @@ fn expire(shared: &Shared) {
         for database in &shared.databases {
             if let Backend::Engine(local) = &database.backend {
                 local.here_if_idle(Engine::expire_some);
+                if let Some(log) = local.log() {
+                    log.look();
+                }
             }
         }
     }

@@ -48,10 +48,22 @@ pub(super) const SERVE: &[Variable] = &[
         "most memory of a database",
     ),
     plain(
+        "RESTIS_EVICTION",
+        "`noeviction`, `allkeys-random`, `volatile-random`, `optimistic-volatile`",
+        "`noeviction`",
+        "at the limit of memory: refuse writes, or evict random keys: any, those with an expiry, those with an expiry first",
+    ),
+    plain(
         "RESTIS_DATA",
         "directory",
         "",
-        "keep in-memory databases here: saved every `--data-interval` seconds (60) if changed, and at the end",
+        "keep in-memory databases here: a snapshot and a log of what was changed since",
+    ),
+    plain(
+        "RESTIS_SYNC",
+        "`always`, `everysec`, `no`",
+        "`everysec`",
+        "when a write is on disk: before its answer, within a second, when the system finds time",
     ),
     plain(
         "RESTIS_CORS",
