@@ -111,6 +111,9 @@ impl Flags {
     /// Upstash does not have it, or not over REST.
     pub(crate) const REDIS_ONLY: Self = Self(1024);
 
+    /// For Redis' tests.
+    pub(crate) const DEBUG: Self = Self(2048);
+
     pub(crate) const fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }

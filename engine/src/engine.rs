@@ -24,7 +24,7 @@ use crate::db::Db;
 use crate::error::{Error, OOM};
 use crate::hub::{Hub, Sink};
 use crate::limits::CallLimits;
-use crate::options::{Dialect, Options};
+use crate::options::{Clock, Dialect, Options};
 use crate::reply::Reply;
 use crate::snapshot::{self, SnapshotError};
 
@@ -47,6 +47,7 @@ struct Shared {
     waiting: AtomicUsize,
     hub: Arc<Hub>,
     tokens: Arc<TokenIndex>,
+    clock: Clock,
     id: DatabaseId,
 }
 
@@ -114,6 +115,7 @@ impl Engine {
                 waiting: AtomicUsize::new(0),
                 hub,
                 tokens: state.side.acl.tokens(),
+                clock: state.side.options.clock.clone(),
                 id,
                 state: Mutex::new(state),
             }),
@@ -251,6 +253,19 @@ impl Engine {
         let token = Token::parse(token)?;
         let user = self.shared.tokens.user(&token)?;
         Some(Caller::named(user))
+    }
+
+    /// Whether the database has a user of this name.
+    pub fn has_user(&self, name: &str) -> bool {
+        name == Caller::default().name() || self.lock().side.acl.user(name).is_some()
+    }
+
+    /// Shows a command that is answered elsewhere to those who watch all commands.
+    pub fn tell_monitors<A: AsRef<[u8]>>(&self, args: &[A]) {
+        if self.shared.hub.has_monitors() {
+            let line = ctx::monitor_line(&self.shared.clock, false, &list(args));
+            self.shared.hub.feed_monitors(&line);
+        }
     }
 
     /// Whether the caller may subscribe to these channels and patterns, and memory allows it.

@@ -143,6 +143,11 @@ impl Union {
         }
     }
 
+    /// Every register.
+    pub(crate) fn registers(&self) -> &[u8] {
+        &*self.0
+    }
+
     /// The estimated number of distinct elements (Ertl 2017, as in Redis since 5.0).
     pub(crate) fn count(&self) -> u64 {
         let mut histogram = [0u32; 64];

@@ -1,6 +1,6 @@
 //! Scripts and libraries of a database.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bytes::Bytes;
 
@@ -20,6 +20,8 @@ pub(crate) type Sha = [u8; 20];
 /// What a script declares about itself in its first line.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ScriptFlags {
+    /// Whether it declares anything.
+    pub(crate) declared: bool,
     pub(crate) no_writes: bool,
     pub(crate) allow_oom: bool,
     pub(crate) allow_key_locking: bool,
@@ -47,6 +49,17 @@ pub(crate) struct Library {
     pub(crate) name: String,
     pub(crate) code: Bytes,
     pub(crate) functions: Vec<LoadedFunction>,
+}
+
+/// What happens to the libraries that are there when others are restored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Conflict {
+    /// One of the same name is an error.
+    Fail,
+    /// One of the same name goes.
+    Replace,
+    /// All go.
+    Flush,
 }
 
 /// Scripts and libraries of a database.
@@ -267,6 +280,46 @@ impl Scripting {
         Ok(())
     }
 
+    /// Adds several libraries, or none if one of them is in the way of another.
+    pub(crate) fn restore(
+        &mut self,
+        libraries: Vec<Library>,
+        conflict: Conflict,
+    ) -> Result<(), Error> {
+        let known = |name: &str| conflict != Conflict::Flush && self.libraries.contains_key(name);
+        let mut names = HashSet::new();
+        for library in &libraries {
+            if !names.insert(&*library.name) || conflict == Conflict::Fail && known(&library.name) {
+                let name = &library.name;
+                return Err(Error::new(format!("ERR Library {name} already exists")));
+            }
+        }
+        let kept = self.functions.iter();
+        let kept = kept.filter(|(_, owner)| known(owner) && !names.contains(owner.as_str()));
+        let mut functions: HashSet<String> = kept.map(|(name, _)| name.clone()).collect();
+        for function in libraries.iter().flat_map(|library| &library.functions) {
+            let name = &function.name;
+            if !functions.insert(name.to_ascii_lowercase()) {
+                return Err(Error::new(format!("ERR Function {name} already exists")));
+            }
+        }
+        let kept = match conflict {
+            Conflict::Flush => 0,
+            _ => self.libraries.len(),
+        };
+        if kept + libraries.len() > MAX_LIBRARIES {
+            return Err(Error::fixed("ERR too many libraries"));
+        }
+        if conflict == Conflict::Flush {
+            self.flush_libraries();
+        }
+        for library in libraries {
+            self.remove_library(&library.name);
+            self.add_library(library)?;
+        }
+        Ok(())
+    }
+
     /// Other code for a library, to test what cannot be run again.
     #[cfg(test)]
     pub(crate) fn replace_code(&mut self, name: &str, code: &'static str) {
@@ -305,6 +358,7 @@ fn shebang(body: &[u8]) -> Result<(ScriptFlags, &[u8]), Error> {
         .position(|byte| *byte == b'\n')
         .ok_or(Error::fixed("ERR Invalid script shebang"))?;
     let line = String::from_utf8_lossy(&body[..end]);
+    flags.declared = true;
     let mut parts = line.split_ascii_whitespace();
     let engine = parts.next().unwrap_or_default();
     if engine != "#!lua" {

@@ -425,7 +425,8 @@ fn a_server_tells_about_itself() {
     );
     assert!(resp.line("INFO").contains("connected_clients:1\r\n"));
     assert_eq!(resp.line("MODULE LIST"), "*0");
-    assert_eq!(resp.line("SLOWLOG GET 10"), "*0");
+    // What is slow depends on the machine.
+    assert!(resp.line("SLOWLOG GET 10").starts_with('*'));
     assert_eq!(resp.line("ROLE"), "*3 $master :0 *0");
     resp.line("SET k 12");
     assert_eq!(resp.line("OBJECT ENCODING k"), "$int");

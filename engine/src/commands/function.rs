@@ -7,11 +7,13 @@ use crate::ctx::{Ctx, Side, Spec};
 use crate::error::Error;
 use crate::glob;
 use crate::lua;
+use crate::options::Dialect;
 use crate::parse::{Walk, is};
+use crate::rdb;
 use crate::reply::Reply;
-use crate::scripting::{Library, ScriptFlags, Scripting};
+use crate::scripting::{Conflict, Library, ScriptFlags, Scripting};
 
-use super::scripting::{keys_and_args, mode};
+use super::scripting::{check_read_only, keys_and_args, mode};
 
 const KEYS: Keys = Keys::Counted(2);
 
@@ -27,7 +29,7 @@ fn fcall(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     run(ctx, args, false)
 }
 
-/// Unlike Redis, as Upstash: also runs functions that do not promise to write nothing.
+/// As Upstash, unlike Redis: over REST also runs functions that do not promise to write nothing.
 fn fcall_ro(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     run(ctx, args, true)
 }
@@ -43,10 +45,12 @@ fn run(ctx: &mut Ctx<'_>, args: Args<'_>, read_only: bool) -> Outcome {
     };
     let (keys, rest) = keys_and_args(args, Error::fixed("ERR Bad number of keys provided"))?;
     let flags = ScriptFlags {
+        declared: true,
         no_writes: function.has("no-writes"),
         allow_oom: function.has("allow-oom"),
         allow_key_locking: function.has("allow-key-locking"),
     };
+    check_read_only(ctx, flags, read_only)?;
     let vm = ctx.side.vm()?;
     let mode = mode(flags, read_only, keys);
     Ok(vm.run_function(ctx, &function, mode, keys, rest))
@@ -117,6 +121,13 @@ fn function(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
             Reply::bulk("engines"),
             engines,
         ]))
+    } else if ctx.side.dialect == Dialect::Redis && is(sub, "DUMP") {
+        arity(args.len() == 2)?;
+        let codes = ctx.side.scripting.libraries().map(|library| &*library.code);
+        Ok(Reply::Bulk(rdb::dump_libraries(codes).into()))
+    } else if ctx.side.dialect == Dialect::Redis && is(sub, "RESTORE") {
+        arity(args.len() >= 3)?;
+        restore(ctx, &args[2..])
     } else if is(sub, "KILL") {
         arity(args.len() == 2)?;
         Err(Error::fixed("NOTBUSY No scripts in execution right now."))
@@ -154,6 +165,51 @@ fn load(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     ctx.db.counters.changes += 1;
     ctx.db.effects.record_command();
     Ok(Reply::bulk(name))
+}
+
+/// FUNCTION RESTORE payload [FLUSH|APPEND|REPLACE]: all libraries or none.
+fn restore(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let conflict = match args {
+        [_] => Conflict::Fail,
+        [_, policy] if is(policy, "APPEND") => Conflict::Fail,
+        [_, policy] if is(policy, "REPLACE") => Conflict::Replace,
+        [_, policy] if is(policy, "FLUSH") => Conflict::Flush,
+        [_, _] => {
+            return Err(Error::fixed(
+                "ERR Wrong restore policy given, value should be either FLUSH, APPEND or REPLACE.",
+            ));
+        }
+        _ => {
+            return Err(Error::fixed(
+                "ERR unknown subcommand or wrong number of arguments for 'restore'. Try FUNCTION HELP.",
+            ));
+        }
+    };
+    ctx.may_change()?;
+    let payload = args[0];
+    if !rdb::is_sound(payload) {
+        return Err(Error::fixed(
+            "ERR DUMP payload version or checksum are wrong",
+        ));
+    }
+    let most = ctx.side.options.memory_limit.unwrap_or(usize::MAX);
+    let codes = rdb::restore_libraries(payload, most)
+        .map_err(|rdb::Malformed| Error::fixed("ERR given type is not a function"))?;
+    let mut libraries = Vec::with_capacity(codes.len());
+    for code in codes {
+        ctx.make_room(Scripting::cost(code.len()))?;
+        let (name, body) = metadata(&code)?;
+        let functions = ctx.side.vm()?.load_library(body)?;
+        libraries.push(Library {
+            name,
+            code,
+            functions,
+        });
+    }
+    ctx.side.scripting.restore(libraries, conflict)?;
+    ctx.db.counters.changes += 1;
+    ctx.db.effects.record_command();
+    Ok(Reply::ok())
 }
 
 /// Adds a library from a snapshot. Its code is kept also if it cannot be run now.

@@ -7,6 +7,7 @@ use crate::ctx::{Ctx, Spec};
 use crate::db::Event;
 use crate::error::Error;
 use crate::hll::{self, HllError, Union};
+use crate::parse::is;
 use crate::reply::Reply;
 use crate::value::Value;
 
@@ -115,10 +116,45 @@ fn pfmerge(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     Ok(Reply::ok())
 }
 
+/// PFDEBUG: how a counter is kept, for Redis' tests.
+fn pfdebug(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let (sub, key) = (args[1], args[2]);
+    let Some(value) = read(ctx, key)? else {
+        return Err(Error::fixed("ERR The specified key does not exist"));
+    };
+    let dense = hll::is_dense(value);
+    if is(sub, "ENCODING") {
+        return Ok(Reply::simple(if dense { "dense" } else { "sparse" }));
+    }
+    let mut union = Union::default();
+    union.merge(value).map_err(error)?;
+    if is(sub, "GETREG") {
+        let registers = union.registers().iter();
+        return Ok(Reply::array(
+            registers.map(|register| Reply::Int((*register).into())),
+        ));
+    }
+    if is(sub, "TODENSE") {
+        if !dense {
+            ctx.db
+                .put_keep_expiry(key, Value::Str(union.encode(true).into()));
+        }
+        return Ok(Reply::bool(!dense));
+    }
+    Err(Error::unknown_subcommand(sub))
+}
+
+const SECOND: Keys = Keys::Range {
+    first: 2,
+    last: 2,
+    step: 1,
+};
+
 pub(crate) const COMMANDS: &[Spec] = &[
     Spec::write("PFADD", -2, Keys::ONE, Category::HyperLogLog, pfadd)
         .fast()
         .denyoom(),
+    Spec::write("PFDEBUG", 3, SECOND, Category::HyperLogLog, pfdebug).debug(),
     // It may store the count it has made, which changes no answer.
     Spec::read("PFCOUNT", -2, Keys::ALL, Category::HyperLogLog, pfcount),
     Spec::write("PFMERGE", -2, Keys::ALL, Category::HyperLogLog, pfmerge).denyoom(),

@@ -15,7 +15,7 @@ use crate::value::Value;
 fn command(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let redis = ctx.side.dialect == Dialect::Redis;
     let commands = ctx.side.table.commands().iter();
-    let offered = commands.filter(|command| redis || !command.flags.has(Flags::REDIS_ONLY));
+    let offered = commands.filter(|command| ctx.side.offers(command));
     match &args[1..] {
         [sub] if is(sub, "COUNT") => Ok(Reply::len(offered.count())),
         _ if !redis => Ok(Reply::empty()),

@@ -5,6 +5,7 @@ use crate::ctx::{Ctx, Spec};
 use crate::error::{Error, NOT_INTEGER};
 use crate::lua::{Declared, Mode};
 use crate::num;
+use crate::options::Dialect;
 use crate::parse::is;
 use crate::reply::Reply;
 use crate::scripting::{Script, ScriptFlags, Scripting, Sha};
@@ -100,8 +101,24 @@ pub(super) fn mode(flags: ScriptFlags, read_only: bool, keys: &[&[u8]]) -> Mode 
     }
 }
 
+/// Refuses code that declares itself and may write where nothing may be written. Upstash runs it.
+pub(super) fn check_read_only(
+    ctx: &Ctx<'_>,
+    flags: ScriptFlags,
+    read_only: bool,
+) -> Result<(), Error> {
+    let may_write = flags.declared && !flags.no_writes;
+    if read_only && may_write && ctx.side.dialect == Dialect::Redis {
+        return Err(Error::fixed(
+            "ERR Can not execute a script with write flag using *_ro command.",
+        ));
+    }
+    Ok(())
+}
+
 fn run(ctx: &mut Ctx<'_>, sha: &Sha, script: &Script, args: Args<'_>, read_only: bool) -> Outcome {
     let (keys, argv) = keys_and_args(args, NOT_INTEGER)?;
+    check_read_only(ctx, script.flags, read_only)?;
     let vm = ctx.side.vm()?;
     let mode = mode(script.flags, read_only, keys);
     Ok(vm.run(ctx, &script.compiled, mode, keys, argv, || num::hex(sha)))

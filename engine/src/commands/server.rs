@@ -133,6 +133,14 @@ fn parameters(ctx: &Ctx<'_>) -> Vec<(&'static str, String)> {
     ]
 }
 
+/// Why no parameter was changed.
+fn set_failed(name: &[u8], reason: &str) -> Error {
+    let name = String::from_utf8_lossy(&name[..name.len().min(128)]).to_ascii_lowercase();
+    Error::new(format!(
+        "ERR CONFIG SET failed (possibly related to argument '{name}') - {reason}"
+    ))
+}
+
 /// A parameter and what it is set to.
 enum Change {
     Notify(u32),
@@ -144,12 +152,7 @@ enum Change {
 
 impl Change {
     fn of(ctx: &Ctx<'_>, name: &[u8], value: &[u8]) -> Result<Self, Error> {
-        let failed = |reason: &str| {
-            let name = String::from_utf8_lossy(name).to_ascii_lowercase();
-            Error::new(format!(
-                "ERR CONFIG SET failed (possibly related to argument '{name}') - {reason}"
-            ))
-        };
+        let failed = |reason: &str| set_failed(name, reason);
         if parse::is(name, NOTIFY) {
             let flags = notify_flags(value);
             return flags
@@ -178,7 +181,8 @@ impl Change {
             let reason = || failed("argument must be between 0 and 1024 inclusive");
             return most.map(Self::SlowMost).ok_or_else(reason);
         }
-        if ctx.side.settings.knows(name) {
+        if let Some(outcome) = ctx.side.settings.check(name, value) {
+            outcome.map_err(failed)?;
             return Ok(Self::Kept(name.to_vec(), value.to_vec()));
         }
         Err(Error::new(format!(
@@ -226,7 +230,11 @@ fn config(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
             if parse::is(sub, "SET") && !pairs.is_empty() && pairs.len() % 2 == 0 =>
         {
             let mut changes = Vec::with_capacity(pairs.len() / 2);
-            for pair in pairs.chunks_exact(2) {
+            for (at, pair) in pairs.chunks_exact(2).enumerate() {
+                let mut before = pairs.chunks_exact(2).take(at);
+                if before.any(|other| other[0].eq_ignore_ascii_case(pair[0])) {
+                    return Err(set_failed(pair[0], "duplicate parameter"));
+                }
                 changes.push(Change::of(ctx, pair[0], pair[1])?);
             }
             for change in changes {

@@ -78,9 +78,20 @@ pub(super) struct ReadArgs<'a> {
     pub(super) group: Option<(&'a [u8], &'a [u8])>,
     pub(super) no_ack: bool,
     pub(super) streams: Vec<(&'a [u8], &'a [u8])>,
+    blocks: bool,
 }
 
 impl<'a> ReadArgs<'a> {
+    /// Fails if a script asks to wait.
+    pub(super) fn check_script(&self, ctx: &Ctx<'_>, name: &str) -> Result<(), Error> {
+        if ctx.script.is_none() || !self.blocks {
+            return Ok(());
+        }
+        Err(Error::new(format!(
+            "ERR {name} command is not allowed with BLOCK option from scripts"
+        )))
+    }
+
     pub(super) fn parse(args: Args<'a>, is_group: bool) -> Result<Self, Error> {
         let mut parsed = Self::default();
         let mut walk = Walk::new(args, 1);
@@ -91,6 +102,7 @@ impl<'a> ReadArgs<'a> {
                 parsed.count = usize::try_from(count).ok().filter(|&count| count > 0);
             } else if more >= 1 && walk.word("BLOCK") {
                 // Nothing ever blocks here: as within MULTI, the answer is what there is.
+                parsed.blocks = true;
                 let timeout = crate::parse::int_or(
                     walk.need()?,
                     Error::fixed("ERR timeout is not an integer or out of range"),
@@ -137,6 +149,7 @@ impl<'a> ReadArgs<'a> {
 
 fn xread(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let parsed = ReadArgs::parse(args, false)?;
+    parsed.check_script(ctx, "xread")?;
     let mut replies = Vec::new();
     for (key, after) in parsed.streams {
         let stream = ctx.db.read::<Stream>(key)?;

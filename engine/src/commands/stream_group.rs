@@ -167,6 +167,7 @@ fn xgroup(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 
 fn xreadgroup(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let parsed = ReadArgs::parse(args, true)?;
+    parsed.check_script(ctx, "xreadgroup")?;
     let Some((group, consumer)) = parsed.group else {
         return Err(SYNTAX);
     };

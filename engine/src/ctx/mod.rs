@@ -16,7 +16,7 @@ use crate::command::{Args, Command, Flags};
 use crate::db::Db;
 use crate::error::{Error, OOM};
 use crate::hub::Hub;
-use crate::options::{Dialect, Eviction, Options};
+use crate::options::{Clock, Dialect, Eviction, Options};
 use crate::reply::Reply;
 use crate::scripting::Scripting;
 use crate::slowlog::SlowLog;
@@ -97,6 +97,12 @@ pub(crate) const DAMAGED: Error = Error::fixed(
 );
 
 impl Side {
+    /// Whether the running call may use a command.
+    pub(crate) fn offers(&self, command: &Command) -> bool {
+        let debug = self.options.debug_commands || !command.flags.has(Flags::DEBUG);
+        debug && (self.dialect == Dialect::Redis || !command.flags.has(Flags::REDIS_ONLY))
+    }
+
     /// Ends the streams of users that may no longer listen to what they listen to.
     pub(crate) fn end_refused_streams(&self) {
         self.hub.end_streams(|owner, channels, patterns| {
@@ -188,7 +194,9 @@ impl Ctx<'_> {
             return self.rejected(Some(spec), error);
         }
         if self.side.hub.has_monitors() && !spec.command.flags.has(Flags::ADMIN) {
-            self.side.hub.feed_monitors(&self.monitor_line(args));
+            let clock = &self.side.options.clock;
+            let line = monitor_line(clock, self.script.is_some(), args);
+            self.side.hub.feed_monitors(&line);
         }
         self.side.stats.processed += 1;
         self.side.stats.sample(self.db.now());
@@ -302,21 +310,22 @@ impl Ctx<'_> {
     pub(crate) fn keep(&mut self, value: &Value) -> Result<(), Error> {
         self.make_room(value.weight())
     }
+}
 
-    fn monitor_line(&self, args: Args<'_>) -> Bytes {
-        let now = self.side.options.clock.now();
-        let origin = if self.script.is_some() {
-            "[0 lua]"
-        } else {
-            "[0 0.0.0.0:0]"
-        };
-        let mut line = format!("{}.{:06} {origin}", now.as_secs(), now.subsec_micros());
-        for arg in args {
-            line.push(' ');
-            quote(&mut line, arg);
-        }
-        Bytes::from(line)
+/// How MONITOR shows a command.
+pub(crate) fn monitor_line(clock: &Clock, from_script: bool, args: Args<'_>) -> Bytes {
+    let now = clock.now();
+    let origin = if from_script {
+        "[0 lua]"
+    } else {
+        "[0 0.0.0.0:0]"
+    };
+    let mut line = format!("{}.{:06} {origin}", now.as_secs(), now.subsec_micros());
+    for arg in args {
+        line.push(' ');
+        quote(&mut line, arg);
     }
+    Bytes::from(line)
 }
 
 /// The most that a command keeps which keeps no more than it is given. Those that keep more make
@@ -365,8 +374,7 @@ pub(crate) fn admit(
     args: Args<'_>,
 ) -> Result<&'static Spec, Error> {
     let name = args.first().ok_or(Error::fixed("ERR empty command"))?;
-    let offered =
-        |spec: &&Spec| side.dialect == Dialect::Redis || !spec.command.flags.has(Flags::REDIS_ONLY);
+    let offered = |spec: &&Spec| side.offers(&spec.command);
     let spec = side
         .table
         .find(name)
@@ -376,7 +384,7 @@ pub(crate) fn admit(
                 Dialect::Upstash => table::unknown(name),
                 Dialect::Redis => table::unknown_to_redis(args),
             },
-            Some(_) if table::is_connection_bound(name) => NOT_FROM_SCRIPT,
+            Some(_) if table::is_not_from_script(name) => NOT_FROM_SCRIPT,
             Some(_) => Error::fixed("ERR Unknown Redis command called from script"),
         })?;
     if !spec.command.fits(args) {

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 /// Names and what they are at first.
-const SETTINGS: [(&str, &str); 45] = [
+const SETTINGS: [(&str, &str); 47] = [
     ("active-expire-effort", "1"),
     ("appendfsync", "everysec"),
     ("appendonly", "no"),
+    ("bind", "127.0.0.1"),
     ("busy-reply-threshold", "5000"),
     ("client-query-buffer-limit", "1073741824"),
     ("databases", "1"),
@@ -33,6 +34,7 @@ const SETTINGS: [(&str, &str); 45] = [
     ("rdbcompression", "yes"),
     ("repl-backlog-size", "1048576"),
     ("repl-ping-replica-period", "10"),
+    ("replicaof", ""),
     ("replica-read-only", "yes"),
     ("replica-serve-stale-data", "yes"),
     ("sanitize-dump-payload", "no"),
@@ -52,11 +54,12 @@ const SETTINGS: [(&str, &str); 45] = [
 ];
 
 /// Older names of settings.
-const ALIASES: [(&str, &str); 7] = [
+const ALIASES: [(&str, &str); 8] = [
     ("hash-max-ziplist-entries", "hash-max-listpack-entries"),
     ("hash-max-ziplist-value", "hash-max-listpack-value"),
     ("list-max-ziplist-size", "list-max-listpack-size"),
     ("lua-time-limit", "busy-reply-threshold"),
+    ("slaveof", "replicaof"),
     ("slave-read-only", "replica-read-only"),
     ("zset-max-ziplist-entries", "zset-max-listpack-entries"),
     ("zset-max-ziplist-value", "zset-max-listpack-value"),
@@ -84,10 +87,17 @@ impl Settings {
         self.0.iter().map(|(name, value)| (*name, value.as_str()))
     }
 
-    /// Whether there is such a setting.
-    pub(crate) fn knows(&self, name: &[u8]) -> bool {
+    /// Whether a value may be set, and why not; `None`: there is no such setting.
+    pub(crate) fn check(&self, name: &[u8], value: &[u8]) -> Option<Result<(), &'static str>> {
         let name = String::from_utf8_lossy(name).to_lowercase();
-        self.0.contains_key(name.as_str())
+        let kept = self.0.get(name.as_str())?;
+        let value = String::from_utf8_lossy(value);
+        let is_number = kept.trim_end_matches('%').parse::<i64>().is_ok();
+        Some(if is_number {
+            check_number(&value)
+        } else {
+            Ok(())
+        })
     }
 
     /// Keeps a value; `false`: there is no such setting.
@@ -108,5 +118,20 @@ impl Settings {
             }
         }
         found
+    }
+}
+
+/// Whether a text is a number, a size or a percentage.
+fn check_number(text: &str) -> Result<(), &'static str> {
+    if let Some(percent) = text.strip_suffix('%') {
+        return match percent.parse::<u32>() {
+            Ok(0..=100) => Ok(()),
+            _ => Err("percentage argument must be less or equal to 100"),
+        };
+    }
+    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    match digits.parse::<i64>() {
+        Ok(_) => Ok(()),
+        Err(_) => Err("argument must be a memory value"),
     }
 }

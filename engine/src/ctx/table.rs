@@ -122,6 +122,11 @@ impl Spec {
         self.flag(Flags::REDIS_ONLY)
     }
 
+    /// Offered only where there are debug commands.
+    pub(crate) const fn debug(self) -> Self {
+        self.redis_only().flag(Flags::DEBUG)
+    }
+
     const fn flag(mut self, flag: Flags) -> Self {
         self.command.flags = self.command.flags.with(flag);
         self
@@ -191,10 +196,25 @@ const CONNECTION_BOUND: &[&str] = &[
     "BZPOPMIN",
 ];
 
-/// Whether a command needs a connection of its own.
-pub(super) fn is_connection_bound(name: &[u8]) -> bool {
+/// Commands of other servers, or about the server, that no script may call.
+const NOT_FROM_SCRIPT: &[&str] = &[
+    "BGREWRITEAOF",
+    "BGSAVE",
+    "CLUSTER",
+    "FAILOVER",
+    "PSYNC",
+    "REPLICAOF",
+    "SAVE",
+    "SHUTDOWN",
+    "SLAVEOF",
+    "SYNC",
+];
+
+/// Whether a command that is not in the table may not be called by scripts of Redis either.
+pub(super) fn is_not_from_script(name: &[u8]) -> bool {
     CONNECTION_BOUND
         .iter()
+        .chain(NOT_FROM_SCRIPT)
         .any(|bound| name.eq_ignore_ascii_case(bound.as_bytes()))
 }
 

@@ -8,6 +8,8 @@ mod listpack;
 mod lzf;
 mod read;
 
+use bytes::Bytes;
+
 use crate::encoding::write_value;
 use crate::value::Value;
 
@@ -26,6 +28,8 @@ const LIST_QUICKLIST: u8 = 18;
 const SET_LISTPACK: u8 = 20;
 const HASH_EXPIRY: u8 = 24;
 const HASH_LISTPACK_EXPIRY: u8 = 25;
+/// The code of a library of functions.
+const LIBRARY: u8 = 245;
 /// Our own: what follows is a value as in a snapshot.
 const OWN: u8 = 0xd0;
 
@@ -89,15 +93,37 @@ pub(crate) fn dump(value: &Value) -> Vec<u8> {
             write_value(&mut out, value);
         }
     }
-    out.extend_from_slice(&version.to_le_bytes());
-    let sum = crc64::sum(&out);
-    out.extend_from_slice(&sum.to_le_bytes());
+    put_footer(&mut out, version);
     out
+}
+
+/// Ends a payload: its version and checksum.
+fn put_footer(out: &mut Vec<u8>, version: u16) {
+    out.extend_from_slice(&version.to_le_bytes());
+    let sum = crc64::sum(out);
+    out.extend_from_slice(&sum.to_le_bytes());
+}
+
+/// The payload of FUNCTION DUMP.
+pub(crate) fn dump_libraries<'c>(codes: impl Iterator<Item = &'c [u8]>) -> Vec<u8> {
+    let mut out = Vec::new();
+    for code in codes {
+        out.push(LIBRARY);
+        put(&mut out, code);
+    }
+    put_footer(&mut out, VERSION);
+    out
+}
+
+/// The code of the libraries in a sound payload, which may unfold to `most` bytes.
+pub(crate) fn restore_libraries(payload: &[u8], most: usize) -> Result<Vec<Bytes>, Malformed> {
+    let end = payload.len().checked_sub(FOOTER).ok_or(Malformed)?;
+    read::libraries(&payload[..end], most)
 }
 
 /// Whether a payload's version and checksum are right.
 pub(crate) fn is_sound(payload: &[u8]) -> bool {
-    let Some(end) = payload.len().checked_sub(FOOTER).filter(|&end| end > 0) else {
+    let Some(end) = payload.len().checked_sub(FOOTER) else {
         return false;
     };
     let version = u16::from_le_bytes([payload[end], payload[end + 1]]);

@@ -4,8 +4,8 @@ use bytes::Bytes;
 
 use super::listpack;
 use super::{
-    HASH, HASH_EXPIRY, HASH_LISTPACK, HASH_LISTPACK_EXPIRY, LIST, LIST_QUICKLIST, OWN, SET,
-    SET_INTSET, SET_LISTPACK, STRING, ZSET, ZSET_LISTPACK, ZSET_TEXT, lzf,
+    HASH, HASH_EXPIRY, HASH_LISTPACK, HASH_LISTPACK_EXPIRY, LIBRARY, LIST, LIST_QUICKLIST, OWN,
+    SET, SET_INTSET, SET_LISTPACK, STRING, ZSET, ZSET_LISTPACK, ZSET_TEXT, lzf,
 };
 use crate::encoding::{Reader, read_value};
 use crate::hash::Hash;
@@ -185,6 +185,18 @@ pub(super) fn value(bytes: &[u8], now: u64, most: usize) -> Result<Value, Malfor
         return Err(Malformed);
     }
     Ok(value)
+}
+
+pub(super) fn libraries(bytes: &[u8], most: usize) -> Result<Vec<Bytes>, Malformed> {
+    let mut input = Input(bytes, most.min(MOST_UNFOLDED));
+    let mut codes = Vec::new();
+    while !input.0.is_empty() {
+        if input.byte()? != LIBRARY {
+            return Err(Malformed);
+        }
+        codes.push(input.string()?);
+    }
+    Ok(codes)
 }
 
 fn put_field(hash: &mut Hash, field: &[u8], value: Bytes, expiry: u64, now: u64) {

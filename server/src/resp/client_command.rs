@@ -25,14 +25,20 @@ fn plain(reply: Reply) -> Outcome {
 }
 
 impl Session {
-    pub(super) fn client_command(&mut self, args: &[&[u8]]) {
+    pub(super) async fn client_command(&mut self, args: &[&[u8]]) {
         let Some(sub) = args.get(1) else {
             return self.error("ERR wrong number of arguments for 'client' command");
         };
         if sub.eq_ignore_ascii_case(b"REPLY") {
             return self.client_reply(args);
         }
-        match self.client_outcome(&sub.to_ascii_uppercase(), args) {
+        if let Err(line) = self.check_user(args).await {
+            return self.error(&line);
+        }
+        self.client().note_query(args);
+        let outcome = self.client_outcome(&sub.to_ascii_uppercase(), args);
+        self.client().note_query(&[]);
+        match outcome {
             Ok((shape, reply)) => self.reply_of(shape, &reply),
             Err(line) => self.error(&line),
         }
@@ -148,6 +154,30 @@ impl Session {
         } else {
             Err(texts::no_permission(b"client"))
         }
+    }
+
+    /// Fails if the connections of a user are to be killed that the database does not have.
+    async fn check_user(&self, args: &[&[u8]]) -> Result<(), String> {
+        let [_, sub, filters @ ..] = args else {
+            return Ok(());
+        };
+        let local = self
+            .login
+            .as_ref()
+            .and_then(|login| login.access.database.local());
+        let kills = sub.eq_ignore_ascii_case(b"KILL") && self.need_full_access().is_ok();
+        let (Some(local), true) = (local, kills) else {
+            return Ok(());
+        };
+        for [word, user] in filters.as_chunks::<2>().0 {
+            let user = String::from_utf8_lossy(user);
+            if word.eq_ignore_ascii_case(b"USER")
+                && !local.briefly(|engine| engine.has_user(&user)).await
+            {
+                return Err(format!("ERR No such user '{user}'"));
+            }
+        }
+        Ok(())
     }
 
     /// The connections to this database.

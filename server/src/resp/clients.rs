@@ -56,6 +56,8 @@ pub(super) struct ClientState {
     pub(super) blocked: bool,
     /// The last command, never an argument.
     pub(super) command: String,
+    /// Bytes of the running command, if it is one that shows them.
+    query: usize,
     active: Instant,
 }
 
@@ -87,6 +89,7 @@ impl Clients {
                 monitors: false,
                 blocked: false,
                 command: "NULL".to_owned(),
+                query: 0,
                 active: now,
             }),
             killed: watch::Sender::new(false),
@@ -116,20 +119,53 @@ impl Clients {
     }
 }
 
+/// Whether a subcommand follows the name.
+fn has_subcommands(name: &[u8]) -> bool {
+    const NAMES: [&[u8]; 13] = [
+        b"ACL",
+        b"CLIENT",
+        b"COMMAND",
+        b"CONFIG",
+        b"FUNCTION",
+        b"LATENCY",
+        b"MEMORY",
+        b"MODULE",
+        b"OBJECT",
+        b"PUBSUB",
+        b"SCRIPT",
+        b"SLOWLOG",
+        b"XINFO",
+    ];
+    NAMES.iter().any(|known| name.eq_ignore_ascii_case(known))
+}
+
 impl Client {
     pub(super) fn state(&self) -> MutexGuard<'_, ClientState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes a command.
-    pub(super) fn note(&self, name: &[u8]) {
+    /// Notes a command, and which of its subcommands.
+    pub(super) fn note(&self, args: &[&[u8]]) {
         let mut state = self.state();
         state.active = Instant::now();
         state.command.clear();
-        let shown = &name[..name.len().min(32)];
-        state
-            .command
-            .push_str(&String::from_utf8_lossy(shown).to_lowercase());
+        let name = args.first().copied().unwrap_or_default();
+        let shown =
+            |text: &[u8]| String::from_utf8_lossy(&text[..text.len().min(32)]).to_lowercase();
+        state.command.push_str(&shown(name));
+        let sub = args.get(1).filter(|_| has_subcommands(name));
+        if let Some(sub) = sub.filter(|sub| sub.iter().all(u8::is_ascii_alphabetic)) {
+            state.command.push('|');
+            state.command.push_str(&shown(sub));
+        }
+    }
+
+    /// Notes how long the running command is as it was sent.
+    pub(super) fn note_query(&self, args: &[&[u8]]) {
+        let digits = |number: usize| number.checked_ilog10().unwrap_or(0) as usize + 1;
+        let each = |arg: &&[u8]| digits(arg.len()) + arg.len() + 5;
+        let query = digits(args.len()) + 3 + args.iter().map(each).sum::<usize>();
+        self.state().query = if args.is_empty() { 0 } else { query };
     }
 
     /// Ends the connection soon.
@@ -181,7 +217,7 @@ impl Client {
         }
         let queued = state.queued.map_or(-1, |queued| queued as i64);
         format!(
-            "id={} addr={} laddr={} fd=-1 name={} age={} idle={} flags={flags} db=0 sub={} psub={} ssub=0 multi={queued} watch={} qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r cmd={} user={} redir=-1 resp={} lib-name={} lib-ver={}",
+            "id={} addr={} laddr={} fd=-1 name={} age={} idle={} flags={flags} db=0 sub={} psub={} ssub=0 multi={queued} watch={} qbuf={} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r cmd={} user={} redir=-1 resp={} lib-name={} lib-ver={}",
             self.id,
             self.address,
             self.local,
@@ -191,6 +227,7 @@ impl Client {
             state.channels,
             state.patterns,
             state.watched,
+            state.query,
             state.command,
             state.user,
             match state.version {

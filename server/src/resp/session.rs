@@ -219,7 +219,7 @@ impl Session {
                 self.error(NOAUTH);
                 continue;
             }
-            self.client().note(args[0]);
+            self.client().note(&args);
             if self.refuses_subscriber(kind, args[0]) {
                 continue;
             }
@@ -279,7 +279,7 @@ impl Session {
                 self.closing = true;
             }
             Kind::Reset => self.reset(),
-            Kind::Client => self.client_command(args),
+            Kind::Client => self.client_command(args).await,
             Kind::Multi => self.multi(args),
             Kind::Exec => self.exec(args).await,
             Kind::Discard => self.discard(args),

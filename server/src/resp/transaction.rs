@@ -15,6 +15,9 @@ use crate::{gate, texts};
 
 const ABORTED: &str = "EXECABORT Transaction discarded because of previous errors.";
 
+/// Commands about the server that no transaction may have.
+const NOT_QUEUED: [&[u8]; 4] = [b"SAVE", b"SHUTDOWN", b"SYNC", b"PSYNC"];
+
 /// The most keys that a connection watches.
 const MOST_WATCHED: usize = 10_000;
 
@@ -37,6 +40,7 @@ impl Session {
         }
         self.transaction = Some(Transaction::default());
         self.client().state().queued = Some(0);
+        self.tell_monitors(args);
         self.reply(args, &Reply::ok());
     }
 
@@ -49,6 +53,17 @@ impl Session {
         }
         self.end_transaction();
         self.reply(args, &Reply::ok());
+    }
+
+    /// Shows what the connection itself answers to those who watch all commands.
+    fn tell_monitors(&self, args: &[&[u8]]) {
+        let local = self
+            .login
+            .as_ref()
+            .and_then(|login| login.access.database.local());
+        if let Some(local) = local {
+            local.engine().tell_monitors(args);
+        }
     }
 
     fn end_transaction(&mut self) {
@@ -82,7 +97,10 @@ impl Session {
     /// Why a command cannot be queued.
     async fn check_queued(&self, kind: Kind, command: &Command) -> Option<String> {
         let args = args_of(command);
-        if !matches!(kind, Kind::Data | Kind::Ping) {
+        let alone = NOT_QUEUED
+            .iter()
+            .any(|name| args[0].eq_ignore_ascii_case(name));
+        if alone || !matches!(kind, Kind::Data | Kind::Ping) {
             return Some("ERR Command not allowed inside a transaction".to_owned());
         }
         let login = self.login.as_ref()?;
@@ -110,13 +128,16 @@ impl Session {
         let watched = self.watched.take();
         self.end_transaction();
         if transaction.failed {
+            self.tell_monitors(args);
             return self.error(ABORTED);
         }
         if let Some(login) = &self.login {
             let database = Arc::clone(&login.access.database);
             self.unsettle(&database, &transaction.commands);
         }
-        match self.run_transaction(&transaction.commands, watched).await {
+        let outcome = self.run_transaction(&transaction.commands, watched).await;
+        self.tell_monitors(args);
+        match outcome {
             Ok(Some(replies)) => self.list(&transaction.commands, &replies),
             Ok(None) => self.reply_of(Shape::Plain, &Reply::NilArray),
             Err(line) => self.error(&line),
