@@ -13,7 +13,7 @@ use restis_engine::Eviction;
 use restis_server::{FaultPlan, SyncPolicy};
 
 use crate::repair::RepairArgs;
-use crate::{check, config, dev, repair, serve, token, transfer};
+use crate::{check, config, dev, inspect, repair, serve, token, transfer};
 
 /// Where the REST server listens unless told otherwise.
 pub(crate) const REST_ADDR: &str = "127.0.0.1:8079";
@@ -39,6 +39,8 @@ Examples:
   restis token new --name web --scope session   a service token for the functions
   restis export backup.jsonl                    all keys as a file; restis import reads it
   restis check                                  does the database do what the functions need
+  restis stat                                   what a database does, line by line
+  restis keys --by-prefix                       what fills its memory
   restis config                                 what is configured, from where, and what is wrong
 
 Point any Upstash client at it:
@@ -124,6 +126,12 @@ enum Command {
     /// Write the keys of an export into a database
     #[command(after_help = transfer::IMPORT_EXAMPLES)]
     Import(transfer::ImportArgs),
+    /// Show what a database does: commands a second, hits, memory, slow commands
+    #[command(after_help = inspect::STAT_EXAMPLES)]
+    Stat(inspect::StatArgs),
+    /// Show which keys and prefixes fill the memory
+    #[command(after_help = inspect::KEYS_EXAMPLES)]
+    Keys(inspect::KeysArgs),
     /// Show what is configured, where it comes from and what is wrong
     #[command(after_help = CONFIG_EXAMPLES, args_conflicts_with_subcommands = true)]
     Config(ConfigArgs),
@@ -539,6 +547,8 @@ pub(crate) fn run() -> ExitCode {
         },
         Some(Command::Export(args)) => transfer::export(&args),
         Some(Command::Import(args)) => transfer::import(&args),
+        Some(Command::Stat(args)) => inspect::stat(&args),
+        Some(Command::Keys(args)) => inspect::keys(&args),
         Some(Command::Config(args)) => match &args.command {
             None => config::run(&args),
             Some(ConfigCommand::Init(args)) => config::init(args),

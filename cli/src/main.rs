@@ -8,6 +8,7 @@ mod console;
 mod dev;
 mod docs;
 mod files;
+mod inspect;
 mod logs;
 mod repair;
 mod serve;
