@@ -14,6 +14,7 @@ use crate::args::{DevArgs, Failure};
 use crate::banner::{self, Banner, Secret};
 use crate::serve::Started;
 use crate::signals::Signals;
+use crate::trace::Traced;
 use crate::{console, docs, logs, serve};
 
 pub(crate) fn run(args: &DevArgs) -> Result<(), Failure> {
@@ -34,7 +35,7 @@ pub(crate) fn run(args: &DevArgs) -> Result<(), Failure> {
             running: &started.running,
             token: started.secret(),
             functions: functions.as_ref().map(|f| (f.url.as_str(), f.secret())),
-            console: functions.as_ref().and_then(|f| f.console.as_deref()),
+            console: functions.as_ref().and_then(|f| f.console_link()),
             store: &started.store,
         });
     }
@@ -70,8 +71,8 @@ fn grant_keys(environment: Environment) -> Result<GrantKeys, Failure> {
 /// The functions on a thread of their own, with the REST server as their store.
 struct Functions {
     url: String,
-    /// The link that opens the console.
-    console: Option<String>,
+    /// The link that opens the console, and what ends its streams.
+    console: Option<(String, restis_console::StopHandle)>,
     /// The service token that was made, unless the environment has one.
     token: Option<String>,
     stop: oneshot::Sender<()>,
@@ -81,7 +82,8 @@ struct Functions {
 impl Functions {
     fn start(args: &DevArgs, started: &Started, store_token: &str) -> Result<Self, Failure> {
         let redis = Redis::builder(started.running.url(), store_token)
-            .build()
+            .wrap_transport(Traced)
+            .and_then(restis::config::Builder::build)
             .map_err(Failure::new)?;
         let mut config = Config::from_env().map_err(Failure::usage)?;
         let token = match get("RESTIS_SERVICE_TOKEN") {
@@ -114,8 +116,8 @@ impl Functions {
         // Pages that may do everything are for this machine, unless they are asked for.
         if address.ip().is_loopback() || args.serve.console.is_some() {
             let pages = console::of(&args.serve, started)?.functions(&url, token.clone());
-            console = Some(format!("{url}/{}", pages.fragment()));
-            app = app.merge(pages.router());
+            console = Some((format!("{url}/{}", pages.fragment()), pages.stop_handle()));
+            app = pages.observe(app).merge(pages.router());
         }
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::spawn(move || {
@@ -139,8 +141,15 @@ impl Functions {
         token.map_or(Secret::Variable("$RESTIS_SERVICE_TOKEN"), Secret::Text)
     }
 
+    fn console_link(&self) -> Option<&str> {
+        self.console.as_ref().map(|(link, _)| link.as_str())
+    }
+
     /// Finishes open requests and deferred work.
     fn stop(self) -> Result<(), Failure> {
+        if let Some((_, streams)) = &self.console {
+            streams.stop();
+        }
         let _ = self.stop.send(());
         match self.thread.join() {
             Ok(result) => {

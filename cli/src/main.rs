@@ -15,6 +15,7 @@ mod serve;
 mod signals;
 mod target;
 mod token;
+mod trace;
 mod transfer;
 
 fn main() -> std::process::ExitCode {

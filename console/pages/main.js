@@ -5,9 +5,12 @@ import { database, openSession, session } from './lib/store.js';
 import { nextTheme, theme } from './lib/theme.js';
 import { go, link, location } from './lib/router.js';
 import { Messages, notify, Question } from './lib/ui.js';
+import { Blocks } from './views/blocks.js';
 import { Commands } from './views/commands.js';
 import { Data } from './views/data.js';
+import { Live } from './views/live.js';
 import { Locked } from './views/locked.js';
+import { Metrics } from './views/metrics.js';
 import { isOpen, Palette } from './views/palette.js';
 import { Start } from './views/start.js';
 
@@ -16,6 +19,9 @@ const VIEWS = [
   ['start', 'Start', Start],
   ['data', 'Data', Data],
   ['commands', 'Commands', Commands],
+  ['live', 'Live', Live],
+  ['blocks', 'Building blocks', Blocks, true],
+  ['metrics', 'Metrics', Metrics],
 ];
 
 const shown = () => VIEWS.filter(([, , , needsFunctions]) => !needsFunctions || session.value.functions);

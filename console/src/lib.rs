@@ -23,6 +23,7 @@
 mod access;
 mod host;
 mod pages;
+mod requests;
 mod session;
 mod store;
 
@@ -34,8 +35,11 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::{any, get, post};
 use restis_server::Connector;
+use tokio::sync::watch;
 
 use access::Access;
+use requests::Requests;
+pub use requests::{Trip, note_trip};
 
 /// A database that the console shows.
 #[derive(Clone)]
@@ -88,6 +92,19 @@ pub struct Console {
     functions: Option<Functions>,
     hosts: Vec<String>,
     access: Arc<Access>,
+    requests: Arc<Requests>,
+    stop: Arc<watch::Sender<bool>>,
+}
+
+/// Ends the streams of a console, so that its listener can stop.
+#[derive(Clone, Debug)]
+pub struct StopHandle(Arc<watch::Sender<bool>>);
+
+impl StopHandle {
+    /// Ends every stream that a page reads.
+    pub fn stop(&self) {
+        self.0.send_replace(true);
+    }
 }
 
 impl Console {
@@ -104,6 +121,8 @@ impl Console {
             functions: None,
             hosts: Vec::new(),
             access: Arc::new(Access::new()?),
+            requests: Arc::new(Requests::new()),
+            stop: Arc::new(watch::Sender::new(false)),
         })
     }
 
@@ -152,11 +171,35 @@ impl Console {
         format!("#token={}", self.access.one_time_token())
     }
 
+    /// Ends the streams of the pages.
+    pub fn stop_handle(&self) -> StopHandle {
+        StopHandle(Arc::clone(&self.stop))
+    }
+
+    /// Ready when the streams are to end.
+    fn stopped(&self) -> impl Future<Output = ()> + use<> {
+        let mut stop = self.stop.subscribe();
+        async move {
+            // An error: the console is gone.
+            let _ = stop.wait_for(|stop| *stop).await;
+        }
+    }
+
+    /// Notes the requests to a router, which the pages show with their commands.
+    pub fn observe(&self, router: Router) -> Router {
+        let console = Arc::new(self.clone());
+        router.layer(axum::middleware::from_fn_with_state(
+            console,
+            requests::note,
+        ))
+    }
+
     /// The pages at `/` and `/console/`, and what they call.
     pub fn router(self) -> Router {
         let console = Arc::new(self);
         let guarded = Router::new()
             .route("/console/api/session", get(session::show))
+            .route("/console/api/requests", get(requests::follow))
             .route("/console/api/store/{database}", any(store::forward))
             .route("/console/api/store/{database}/{*path}", any(store::forward))
             .route_layer(axum::middleware::from_fn_with_state(

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
+use futures_util::StreamExt as _;
 use http::header::{
     ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, TRANSFER_ENCODING,
 };
@@ -67,7 +68,9 @@ async fn send(console: &Console, token: &str, request: Request) -> Result<Respon
     let (mut parts, body) = response.into_parts();
     parts.headers.remove(TRANSFER_ENCODING);
     parts.headers.remove(CONTENT_LENGTH);
-    Ok(Response::from_parts(parts, Body::new(body)))
+    let body = Body::new(body).into_data_stream();
+    let body = Body::from_stream(body.take_until(console.stopped()));
+    Ok(Response::from_parts(parts, body))
 }
 
 /// What follows `/console/api/store/{database}`, escaped as it came.

@@ -199,38 +199,82 @@ impl Builder {
         self
     }
 
+    /// Puts a transport of one's own around the one that the settings so far describe.
+    ///
+    /// It sees every request that is sent, after merging and with each retry. Settings of the
+    /// transport (certificates, encoding, connect timeout, largest reply) come before this call.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use restis::transport::{BoxFuture, Exchange, Transport, TransportResponse};
+    /// use restis::{Redis, Result};
+    ///
+    /// /// Prints the names of the commands of each request.
+    /// #[derive(Debug)]
+    /// struct Printed(Arc<dyn Transport>);
+    ///
+    /// impl Transport for Printed {
+    ///     fn execute<'a>(&'a self, exchange: &'a Exchange) -> BoxFuture<'a, Result<TransportResponse>> {
+    ///         let names: Vec<_> = exchange.commands.iter().map(|args| args.name()).collect();
+    ///         println!("{names:?}");
+    ///         self.0.execute(exchange)
+    ///     }
+    /// }
+    ///
+    /// # fn main() -> Result<()> {
+    /// let redis = Redis::builder("https://example.upstash.io", "TOKEN")
+    ///     .wrap_transport(Printed)?
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    pub fn wrap_transport<T: Transport>(
+        mut self,
+        wrap: impl FnOnce(Arc<dyn Transport>) -> T,
+    ) -> Result<Self> {
+        let policy = std::mem::take(&mut self.policy);
+        let mut builder = Self::over(wrap(self.transport()?));
+        builder.policy = policy;
+        Ok(builder)
+    }
+
     /// Builds the client; sends nothing.
     ///
     /// # Errors
     /// `Config` when URL or token cannot be right, or a root certificate is malformed.
-    pub fn build(self) -> Result<Redis> {
-        let transport: Arc<dyn Transport> = match self.target {
-            Target::Own(transport) => transport,
-            Target::Rest { url, token } => {
-                let base = parse_rest_url(url.trim()).ok_or_else(|| {
-                    Error::config("the REST URL must be like https://example.upstash.io")
-                })?;
-                if token.trim().is_empty() {
-                    return Err(Error::config("the REST token is empty"));
-                }
-                let telemetry = if self.telemetry {
-                    telemetry::headers()
-                } else {
-                    http::HeaderMap::new()
-                };
-                Arc::new(HttpTransport::new(Parts {
-                    #[cfg(any(feature = "reqwest", target_family = "wasm"))]
-                    http: self.http,
-                    base: &base,
-                    token: token.trim(),
-                    encoding: self.encoding,
-                    telemetry,
-                    connect_timeout: self.connect_timeout,
-                    max_reply_bytes: self.max_reply_bytes,
-                    root_certificates: self.root_certificates,
-                })?)
-            }
+    pub fn build(mut self) -> Result<Redis> {
+        let policy = std::mem::take(&mut self.policy);
+        Ok(Redis::over(Dispatcher::new(self.transport()?, policy)))
+    }
+
+    fn transport(self) -> Result<Arc<dyn Transport>> {
+        let (url, token) = match self.target {
+            Target::Own(transport) => return Ok(transport),
+            Target::Rest { url, token } => (url, token),
         };
-        Ok(Redis::over(Dispatcher::new(transport, self.policy)))
+        let base = parse_rest_url(url.trim())
+            .ok_or_else(|| Error::config("the REST URL must be like https://example.upstash.io"))?;
+        if token.trim().is_empty() {
+            return Err(Error::config("the REST token is empty"));
+        }
+        let telemetry = if self.telemetry {
+            telemetry::headers()
+        } else {
+            http::HeaderMap::new()
+        };
+        Ok(Arc::new(HttpTransport::new(Parts {
+            #[cfg(any(feature = "reqwest", target_family = "wasm"))]
+            http: self.http,
+            base: &base,
+            token: token.trim(),
+            encoding: self.encoding,
+            telemetry,
+            connect_timeout: self.connect_timeout,
+            max_reply_bytes: self.max_reply_bytes,
+            root_certificates: self.root_certificates,
+        })?))
     }
 }

@@ -153,5 +153,58 @@ await withPage(async (page) => {
   await page.wait(() => document.querySelector(".messages")?.textContent.includes("3 keys are deleted"));
   assert.equal(await store("EXISTS", "many:1", "many:2", "many:[3]", "manymore"), 1);
 
+  // Live: commands of others, requests with their commands beneath, messages.
+  await go("#/live", () => document.querySelector("main h1")?.textContent === "Live");
+  await page.wait(() => document.querySelector(".live") !== null);
+  const again = setInterval(() => store("SET", "seen:now", MARKUP).then(() => store("PUBLISH", "news:1", MARKUP)), 100);
+  await page.wait(() => document.querySelector(".live")?.textContent.includes('"SET" "seen:now" "<img'));
+  await checkAccess("live-commands");
+  await go("#/live?part=messages", () => document.querySelector("ul.live")?.textContent.includes("news:1"));
+  clearInterval(again);
+  await go("#/live?part=requests", () => document.querySelector(".live") !== null);
+  await fetch(`${origin}/api/nowhere`);
+  await page.wait(() => document.querySelector(".live")?.textContent.includes("not-found"));
+
+  // Building blocks: a limit that refuses, a session that ends, an event that is sent again, an entry that is gone.
+  await go("#/blocks", () => document.querySelector(".fields") !== null);
+  const fill = (label, value) => page.run((label, value) => {
+    const input = [...document.querySelectorAll("main label, main input, main textarea")].find((one) => (one.getAttribute("aria-label") ?? one.textContent.trim()) === label);
+    const field = input.matches("label") ? input.control : input;
+    field.value = value;
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+  }, label, value);
+  await fill("Cost", "60");
+  await press("Fire one");
+  await page.wait(() => document.querySelector("main [role=status]")?.textContent.includes("1 allowed, 0 refused"));
+  await press("Fire one");
+  await page.wait(() => document.querySelector("main [role=status]")?.textContent.includes("1 allowed, 1 refused"));
+  await checkAccess("blocks-limits");
+  await go("#/live?part=requests", () => document.querySelector(".live")?.textContent.includes("POST /api/ratelimit"));
+  await page.run(() => [...document.querySelectorAll(".live button")].find((one) => one.textContent.includes("/api/ratelimit")).click());
+  await page.wait(() => document.querySelector(".live pre")?.textContent.includes("EVALSHA"));
+  await checkAccess("live-requests");
+  await go("#/blocks?part=sessions&user=ada", () => document.querySelector("main")?.textContent.includes("no session"));
+  await press("Sign ada in");
+  await page.wait(() => document.querySelectorAll("tbody tr").length === 1);
+  await checkAccess("blocks-sessions");
+  await press("End all");
+  await page.wait(() => document.querySelector("dialog")?.textContent.includes("Every session of ada"));
+  await press("End them", "dialog");
+  await page.wait(() => document.querySelector("main")?.textContent.includes("no session"));
+  await go("#/blocks?part=events", () => document.querySelector("#payload") !== null);
+  await fill("Data", JSON.stringify({ text: MARKUP }));
+  await press("Publish");
+  await page.wait(() => document.querySelector(".live")?.textContent.includes("<img"));
+  await checkAccess("blocks-events");
+  await press("Send again with changes");
+  await page.wait(() => document.querySelector("#payload")?.value.includes("<img"));
+  await go("#/blocks?part=cache", () => document.querySelector("main")?.textContent.includes("Hits"));
+  await checkAccess("blocks-cache");
+
+  await go("#/metrics", () => document.querySelectorAll(".chart").length === 6);
+  await page.wait(() => document.querySelector("main table.pairs")?.textContent.includes("Keys"));
+  await checkAccess("metrics");
+  assert.equal(await page.run((tag) => document.querySelectorAll(tag).length, "main img, main script"), 0);
+
   assert.deepEqual(page.problems, []);
 });

@@ -1,0 +1,19 @@
+// Calls the functions, which the same origin serves, with the service token of `restis dev`.
+
+import { CallError, session } from './store.js';
+
+/** The JSON of an answer; throws the problem that a function tells. */
+export async function api(method, path, { query = {}, body } = {}) {
+  const given = Object.entries(query).filter(([, value]) => value !== undefined && value !== '');
+  const search = new URLSearchParams(given).toString();
+  const { token } = session.value.functions;
+  const headers = { ...(token && { authorization: `Bearer ${token}` }), ...(body !== undefined && { 'content-type': 'application/json' }) };
+  // Without cookies: a session of the browser must not decide.
+  const response = await fetch(`/api/${path}${search && `?${search}`}`, { method, headers, credentials: 'omit', body: body === undefined ? undefined : JSON.stringify(body) });
+  const answer = response.status === 204 ? null : await response.json().catch(() => null);
+  if (!response.ok) {
+    const error = new CallError([answer?.title, answer?.detail].filter(Boolean).join(': ') || `status ${response.status}`, response.status);
+    throw Object.assign(error, { code: answer?.code, answer });
+  }
+  return answer;
+}
