@@ -1,6 +1,6 @@
 //! Reads that load what is missing: one load at a time, early refresh, stale values meanwhile.
 
-use std::{future::Future, time::Duration};
+use std::future::Future;
 
 use bytes::Bytes;
 use futures_util::{
@@ -10,18 +10,16 @@ use futures_util::{
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    entry::{Age, Entry, Head},
+    entry::{Age, Head},
     error::LoadError,
     fetch::{Found, Snapshot},
     key::Key,
-    keyspace::Lifetime,
     lease::Lease,
     loading::{Loaded, Loading},
     read::{Cached, Source},
     single_flight::{Caller, Lead, Turn},
-    store::{Cache, millis},
-    value::{self, Written},
-    write::Load,
+    store::Cache,
+    value,
 };
 use crate::transport::time;
 
@@ -130,6 +128,35 @@ impl Cache {
             }
             _ => self.run_or_serve(running, cached).await,
         }
+    }
+
+    /// What the loader finds now, which is then cached, whatever is cached already: for a caller that
+    /// asks for the present value. It shares a load that another caller of this process has begun.
+    ///
+    /// # Errors
+    /// The loader's error, or that it took too long.
+    pub async fn reload<V, F, L, T, E>(&self, key: &Key<V>, load: F) -> Result<Cached<V>, LoadError>
+    where
+        V: Serialize + DeserializeOwned + Send + 'static,
+        F: FnOnce(Loading) -> L + Send + 'static,
+        L: Future<Output = Result<T, E>> + Send + 'static,
+        T: Into<Loaded<V>> + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+    {
+        let caller = self.0.loads.enter(&key.names.entry);
+        let (snapshot, _) = self.look(key).await;
+        let lead = match self.turn(&caller).await {
+            Some(Turn::Lead(lead)) => Some(lead),
+            Some(Turn::Shared(Outcome::Failed(error))) => return Err(error),
+            Some(Turn::Shared(outcome)) => match self.shared(key, outcome, None) {
+                Ok(cached) => return Ok(cached),
+                Err(_) => None,
+            },
+            None => None,
+        };
+        let running = self.start(key, snapshot, lead, Lease::None, load);
+        let (value, head) = running.await?;
+        Ok(Cached::new(value, Source::Loaded, &head, self.now_ms()))
     }
 
     /// What can be served, even in its `on_error` time; nothing while the store is away.
@@ -241,7 +268,7 @@ impl Cache {
         })
     }
 
-    fn stale<V>(&self, cached: Cached<V>) -> Cached<V> {
+    pub(super) fn stale<V>(&self, cached: Cached<V>) -> Cached<V> {
         let counter = match cached.source() {
             Source::Fresh => "cache_hits",
             _ => "cache_stale_hits",
@@ -322,202 +349,5 @@ impl Cache {
             Ok((loaded.value, head))
         }
         .boxed()
-    }
-
-    pub(super) fn begin(&self) -> Began {
-        Began {
-            unix_ms: self.now_ms(),
-            monotonic: self.0.clock.monotonic(),
-        }
-    }
-
-    /// Runs a loader for as long as it may take.
-    pub(super) async fn time_limited<T, E>(
-        &self,
-        load: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, LoadError>
-    where
-        E: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
-        let end = time::after(time::Instant::now(), self.0.config.load_timeout);
-        let counted = Counted::new(self);
-        let loaded = match time::sleep_until(end) {
-            None => Some(load.await),
-            Some(timer) => match select(Box::pin(load), timer).await {
-                Either::Left((loaded, _)) => Some(loaded),
-                Either::Right(_) => None,
-            },
-        };
-        match loaded {
-            Some(Ok(value)) => {
-                counted.ended("cache_loads");
-                Ok(value)
-            }
-            Some(Err(error)) => {
-                counted.ended("cache_load_errors");
-                Err(LoadError::failed(error.into()))
-            }
-            None => {
-                counted.ended("cache_load_timeouts");
-                Err(LoadError::timed_out())
-            }
-        }
-    }
-
-    /// Stores what was loaded.
-    pub(super) fn keep<'a, V: Serialize>(
-        &'a self,
-        key: &'a Key<V>,
-        snapshot: Option<&'a Snapshot>,
-        loading: &'a Loading,
-        began: Began,
-        loaded: &Loaded<V>,
-    ) -> impl Future<Output = Kept> + Send + use<'a, V> {
-        let written = value::write(&loaded.value, key.settings.codec, self.limits());
-        let lifetime = loaded.lifetime.unwrap_or(key.settings.lifetime);
-        self.keep_written(key, snapshot, loading, began, lifetime, written)
-    }
-
-    async fn keep_written<V>(
-        &self,
-        key: &Key<V>,
-        snapshot: Option<&Snapshot>,
-        loading: &Loading,
-        began: Began,
-        lifetime: Lifetime,
-        written: crate::Result<Written>,
-    ) -> Kept {
-        let took = began.elapsed(self);
-        let mut head = Head {
-            form: value::Form::UNWRITTEN,
-            schema: key.settings.schema,
-            loaded_at_ms: began.unix_ms,
-            fresh_ms: 0,
-            stale_ms: 0,
-            on_error_ms: 0,
-            cost_ms: millis(took),
-        };
-        head.live_for(self.cut(lifetime));
-        let Ok(written) = written else {
-            self.count("cache_unwritable", 1);
-            return Kept::Unshared(head);
-        };
-        let lifetime = self.lifetime_of(key, &written, lifetime);
-        head.form = written.form;
-        head.live_for(lifetime);
-        let payload = written.payload;
-        let shared = |payload: String| Kept::Shared(head, payload.into());
-        let Some(snapshot) = snapshot else {
-            return shared(payload);
-        };
-        let (Some(mut seen), Some((tags, of_tags))) = (snapshot.seen(), loading.seen()) else {
-            return Kept::Unshared(head);
-        };
-        seen.extend(of_tags);
-        let kept = lifetime.kept().saturating_sub(took);
-        if took > self.0.config.max_load || kept.is_zero() {
-            return Kept::Unshared(head);
-        }
-        let load = Load {
-            head,
-            seen: &seen,
-            tags: &tags,
-            payload: &payload,
-            kept_ms: millis(kept),
-        };
-        let verified = self.0.clock.monotonic();
-        match self.store_load(&key.names, &load).await {
-            Ok(true) => {
-                self.count("cache_written_bytes", payload.len() as u64);
-                let entry = Entry {
-                    head,
-                    seen: seen.iter().copied().collect(),
-                    tags,
-                    payload: payload.into(),
-                };
-                self.hold(key, snapshot.mark, verified, &entry);
-                Kept::Shared(head, entry.payload)
-            }
-            Ok(false) => {
-                self.count("cache_voided_loads", 1);
-                Kept::Void(head)
-            }
-            Err(_) => {
-                self.count("cache_store_errors", 1);
-                shared(payload)
-            }
-        }
-    }
-}
-
-/// Counts a load by its outcome, also one that is dropped or panics.
-struct Counted<'a> {
-    cache: &'a Cache,
-    began: Began,
-    outcome: &'static str,
-}
-
-impl<'a> Counted<'a> {
-    fn new(cache: &'a Cache) -> Self {
-        Self {
-            cache,
-            began: cache.begin(),
-            outcome: "cache_dropped_loads",
-        }
-    }
-
-    fn ended(mut self, outcome: &'static str) {
-        self.outcome = outcome;
-    }
-}
-
-impl Drop for Counted<'_> {
-    fn drop(&mut self) {
-        let took = self.began.elapsed(self.cache);
-        self.cache.count(self.outcome, 1);
-        self.cache.0.redis.metrics().observe("cache_load", took);
-    }
-}
-
-/// What became of a loaded value.
-#[derive(Debug)]
-pub(super) enum Kept {
-    /// Those who wait get it too.
-    Shared(Head, Bytes),
-    /// It was invalidated meanwhile; those who wait may have come later.
-    Void(Head),
-    /// It cannot be shared.
-    Unshared(Head),
-}
-
-impl Kept {
-    /// Tells those who wait.
-    pub(super) fn finish(self, lead: Option<Lead<Outcome>>) -> Head {
-        let (head, outcome) = match self {
-            Self::Shared(head, payload) => (head, Some(Outcome::Loaded { head, payload })),
-            Self::Void(head) => (head, None),
-            Self::Unshared(head) => (head, Some(Outcome::Unshared)),
-        };
-        match (lead, outcome) {
-            (Some(lead), Some(outcome)) => lead.finish(outcome),
-            (lead, _) => drop(lead),
-        }
-        head
-    }
-}
-
-/// When a load began, by both clocks.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Began {
-    unix_ms: u64,
-    monotonic: Duration,
-}
-
-impl Began {
-    /// The longer time of both clocks: one may have stood still while the process was frozen.
-    fn elapsed(self, cache: &Cache) -> Duration {
-        let wall = Duration::from_millis(cache.now_ms().saturating_sub(self.unix_ms));
-        let monotonic = cache.0.clock.monotonic().saturating_sub(self.monotonic);
-        wall.max(monotonic)
     }
 }

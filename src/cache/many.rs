@@ -2,20 +2,26 @@
 
 use std::future::Future;
 
-use futures_util::future::join_all;
+use futures_util::{
+    FutureExt as _,
+    future::{BoxFuture, Either, join_all, select},
+};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     entry::Age,
     error::LoadError,
     fetch::Snapshot,
+    keep::Began,
     key::{Key, Names},
+    lease::Lease,
     load::Outcome,
     loading::{Loaded, Loading},
     read::{Cached, Source, check_count},
     single_flight::{Caller, Lead, Turn},
     store::Cache,
 };
+use crate::transport::time;
 
 /// How often keys are tried whose loads others began and did not end.
 const MAX_ROUNDS: usize = 8;
@@ -25,8 +31,34 @@ struct Missing<V> {
     place: usize,
     snapshot: Option<Snapshot>,
     /// What is served when the load fails.
-    stale: Option<Cached<V>>,
+    old: Option<Old<V>>,
 }
+
+struct Old<V> {
+    cached: Cached<V>,
+    /// Kept for errors: it is served when the load fails and not before.
+    for_errors: bool,
+}
+
+impl<V> Missing<V> {
+    /// Whether it is served while somebody loads.
+    fn is_served(&self) -> bool {
+        self.old.as_ref().is_some_and(|old| !old.for_errors)
+    }
+}
+
+/// One key that this call loads.
+struct Leading<V> {
+    place: usize,
+    key: Key<V>,
+    snapshot: Option<Snapshot>,
+    lead: Lead<Outcome>,
+    lease: Lease,
+    loading: Loading,
+}
+
+/// Values that were loaded, by their places.
+type Running<V> = BoxFuture<'static, Result<Vec<(usize, Cached<V>)>, LoadError>>;
 
 impl Cache {
     /// What is cached under each of up to [`MAX_KEYS`](super::MAX_KEYS) keys, in their order, and what the loader finds
@@ -34,9 +66,11 @@ impl Cache {
     /// missing or stale.
     ///
     /// The loader returns one value for each place, in their order. Keys that another caller of this
-    /// process loads are waited for; should that load end without a value, the loader is called
-    /// once more. Stale values are loaded with the missing ones; alone they are served as they are
-    /// while another caller loads them.
+    /// process, or the holder of a [lease](super::Keyspace::lease), loads are waited for; should that
+    /// load end without a value, the loader is called once more. Stale values are served as they are
+    /// while another caller loads them, or where loads are [deferred](super::CacheBuilder::defer):
+    /// then the loader is called for them in a call of its own. Else they are loaded with the
+    /// missing ones.
     ///
     /// # Errors
     /// The loader's error, that it took longer than it may or returned another number of values, when
@@ -75,7 +109,7 @@ impl Cache {
             let mut others = Vec::new();
             for one in missing {
                 let turn = callers.get(one.place).and_then(Caller::try_turn);
-                match (turn, one.stale.is_some()) {
+                match (turn, one.is_served()) {
                     (Some(Turn::Lead(lead)), _) => leads.push((one, lead)),
                     (Some(Turn::Shared(outcome)), _) => {
                         self.take_shared(keys, one, outcome, &mut found)?;
@@ -106,6 +140,7 @@ impl Cache {
                         drop(lead);
                         again.push(one.place);
                     }
+                    None if one.old.is_some() => self.serve(one, &mut found),
                     None => return Err(LoadError::timed_out()),
                 }
             }
@@ -164,7 +199,10 @@ impl Cache {
                 other => missing.push(Missing {
                     place: *place,
                     snapshot,
-                    stale: other.map(|(cached, _)| cached),
+                    old: other.map(|(cached, age)| Old {
+                        cached,
+                        for_errors: age == Age::OnError,
+                    }),
                 }),
             }
         }
@@ -177,9 +215,9 @@ impl Cache {
     }
 
     fn serve<V>(&self, one: Missing<V>, found: &mut [Option<Cached<V>>]) {
-        if let Some(cached) = one.stale {
+        if let Some(old) = one.old {
             self.count("cache_stale_hits", 1);
-            put(found, one.place, cached);
+            put(found, one.place, old.cached);
         }
     }
 
@@ -191,7 +229,8 @@ impl Cache {
         found: &mut [Option<Cached<V>>],
     ) -> Result<(), LoadError> {
         if let Some(key) = keys.get(one.place) {
-            put(found, one.place, self.shared(key, outcome, one.stale)?);
+            let old = one.old.map(|old| old.cached);
+            put(found, one.place, self.shared(key, outcome, old)?);
         }
         Ok(())
     }
@@ -204,59 +243,166 @@ impl Cache {
         found: &mut [Option<Cached<V>>],
     ) -> Result<(), LoadError>
     where
-        V: Serialize + Send + 'static,
+        V: Serialize + DeserializeOwned + Send + 'static,
         F: Fn(Vec<usize>) -> L,
         L: Future<Output = Result<Vec<T>, E>> + Send + 'static,
         T: Into<Loaded<V>> + 'static,
         E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
     {
-        self.count("cache_misses", leads.len() as u64);
+        let mut leading = Vec::new();
+        let mut old = Vec::new();
+        let mut later = Vec::new();
         let began = self.begin();
-        let loadings = leads.iter().filter_map(|(one, _)| keys.get(one.place));
+        let leased = self.lease_many(keys, leads, found).await;
+        // Tags are read before the loader begins.
+        let loadings = leased.iter().filter_map(|(one, ..)| keys.get(one.place));
         let loadings = join_all(loadings.map(|key| Loading::of(self, key))).await;
-        let places: Vec<usize> = leads.iter().map(|(one, _)| one.place).collect();
-        let expected = places.len();
-        let loaded = self.time_limited(load(places)).await.and_then(|values| {
-            if values.len() == expected {
-                Ok(values)
-            } else {
-                Err(LoadError::miscounted())
+        for ((one, lead, lease), loading) in leased.into_iter().zip(loadings) {
+            let Some(key) = keys.get(one.place).cloned() else {
+                continue;
+            };
+            let is_later = self.0.defer.is_some() && one.is_served();
+            let leading = if is_later { &mut later } else { &mut leading };
+            leading.push(Leading {
+                place: one.place,
+                key,
+                snapshot: one.snapshot,
+                lead,
+                lease,
+                loading,
+            });
+            match one.old {
+                Some(stale) if is_later => put(found, one.place, self.stale(stale.cached)),
+                stale => old.push((one.place, stale)),
             }
-        });
-        let values = match loaded {
-            Ok(values) => values,
+        }
+        if let Some(defer) = self.0.defer.as_ref().filter(|_| !later.is_empty()) {
+            let places = places_of(&later);
+            let running = self.start_many(later, began, load(places));
+            defer(running.map(drop).boxed());
+        }
+        if leading.is_empty() {
+            return Ok(());
+        }
+        let waits = |old: &Option<Old<V>>| old.as_ref().is_none_or(|old| old.for_errors);
+        let must_wait = old.iter().any(|(_, old)| waits(old));
+        let missing = old.iter().filter(|(_, old)| old.is_none()).count();
+        self.count("cache_misses", missing as u64);
+        let places = places_of(&leading);
+        let running = self.start_many(leading, began, load(places));
+        let patience = self.0.config.stale_after.filter(|_| !must_wait);
+        let loaded = match patience
+            .and_then(|time| time::sleep_until(time::after(time::Instant::now(), time)))
+        {
+            None => running.await,
+            Some(timer) => match select(running, timer).await {
+                Either::Left((loaded, _)) => loaded,
+                Either::Right(_) => {
+                    self.count("cache_slow_loads", 1);
+                    Err(LoadError::timed_out())
+                }
+            },
+        };
+        match loaded {
+            Ok(loaded) => {
+                for (place, cached) in loaded {
+                    put(found, place, cached);
+                }
+                Ok(())
+            }
             Err(error) => {
                 let mut failed = None;
-                for (one, lead) in leads {
-                    if let Some(key) = keys.get(one.place) {
-                        self.throttle(&key.names.entry);
-                    }
-                    lead.finish(Outcome::Failed(error.clone()));
-                    if one.stale.is_some() {
-                        self.serve(one, found);
-                    } else {
-                        failed = Some(error.clone());
+                for (place, old) in old {
+                    match old {
+                        Some(old) => put(found, place, self.stale(old.cached)),
+                        None => failed = Some(error.clone()),
                     }
                 }
-                return failed.map_or(Ok(()), Err);
+                failed.map_or(Ok(()), Err)
             }
-        };
-        // They leave in one request.
-        let kept = leads.into_iter().zip(loadings).zip(values).map(
-            async |(((one, lead), loading), value)| {
-                let loaded: Loaded<V> = value.into();
-                let key = keys.get(one.place)?;
-                let kept = self.keep(key, one.snapshot.as_ref(), &loading, began, &loaded);
-                let head = kept.await.finish(Some(lead));
-                let cached = Cached::new(loaded.value, Source::Loaded, &head, self.now_ms());
-                Some((one.place, cached))
-            },
-        );
-        for (place, cached) in join_all(kept).await.into_iter().flatten() {
-            put(found, place, cached);
         }
-        Ok(())
     }
+
+    /// Takes the leases of the keys that have one. What another process loads is served as it is, or
+    /// waited for; it is left out when there is something to serve.
+    async fn lease_many<V: DeserializeOwned>(
+        &self,
+        keys: &[Key<V>],
+        leads: Vec<(Missing<V>, Lead<Outcome>)>,
+        found: &mut [Option<Cached<V>>],
+    ) -> Vec<(Missing<V>, Lead<Outcome>, Lease)> {
+        let leased = leads.into_iter().map(async |(mut one, lead)| {
+            let Some(key) = keys.get(one.place) else {
+                return (one, lead, Lease::None, None);
+            };
+            let lease = self.lease(key).await;
+            if !matches!(lease, Lease::Held) || one.is_served() {
+                return (one, lead, lease, None);
+            }
+            let (snapshot, newer) = self.wait_for_other(key).await;
+            one.snapshot = snapshot;
+            (one, lead, Lease::None, newer)
+        });
+        let mut left = Vec::new();
+        for (one, lead, lease, newer) in join_all(leased).await {
+            match (newer, lease) {
+                (Some(newer), _) => put(found, one.place, newer),
+                (None, Lease::Held) => self.serve(one, found),
+                (None, lease) => left.push((one, lead, lease)),
+            }
+        }
+        left
+    }
+
+    /// Starts one load of several keys.
+    fn start_many<V, L, T, E>(&self, leading: Vec<Leading<V>>, began: Began, load: L) -> Running<V>
+    where
+        V: Serialize + Send + 'static,
+        L: Future<Output = Result<Vec<T>, E>> + Send + 'static,
+        T: Into<Loaded<V>> + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+    {
+        let cache = self.clone();
+        async move {
+            let load = load.map(|loaded| {
+                let each = |values: Vec<T>| values.into_iter().map(Into::into).collect();
+                loaded.map(each)
+            });
+            let loaded: Result<Vec<Loaded<V>>, _> = cache.time_limited(load).await;
+            let values = loaded.and_then(|values| match values.len() == leading.len() {
+                true => Ok(values),
+                false => Err(LoadError::miscounted()),
+            });
+            let values = match values {
+                Ok(values) => values,
+                Err(error) => {
+                    let ended = leading.into_iter().map(async |one| {
+                        cache.throttle(&one.key.names.entry);
+                        one.lease.release(&cache, &one.key).await;
+                        one.lead.finish(Outcome::Failed(error.clone()));
+                    });
+                    join_all(ended).await;
+                    return Err(error);
+                }
+            };
+            // They leave in one request.
+            let kept = leading.into_iter().zip(values).map(async |(one, loaded)| {
+                let snapshot = one.snapshot.as_ref();
+                let kept = cache.keep(&one.key, snapshot, &one.loading, began, &loaded);
+                let kept = kept.await;
+                one.lease.release(&cache, &one.key).await;
+                let head = kept.finish(Some(one.lead));
+                let cached = Cached::new(loaded.value, Source::Loaded, &head, cache.now_ms());
+                (one.place, cached)
+            });
+            Ok(join_all(kept).await)
+        }
+        .boxed()
+    }
+}
+
+fn places_of<V>(leading: &[Leading<V>]) -> Vec<usize> {
+    leading.iter().map(|one| one.place).collect()
 }
 
 fn put<V>(found: &mut [Option<Cached<V>>], place: usize, cached: Cached<V>) {

@@ -66,6 +66,7 @@ mod env;
 mod error;
 mod fetch;
 mod invalidate;
+mod keep;
 mod key;
 mod keyspace;
 mod lease;

@@ -144,7 +144,7 @@ impl Cache {
         &self.0.config
     }
 
-    pub(super) fn now_ms(&self) -> u64 {
+    pub(crate) fn now_ms(&self) -> u64 {
         self.0.clock.now_ms()
     }
 

@@ -7,6 +7,8 @@ pub mod ratelimit_headers;
 mod ratelimit_layer;
 #[cfg(all(feature = "tower", feature = "ratelimit", feature = "session"))]
 mod request_guard;
+#[cfg(all(feature = "tower", feature = "cache"))]
+mod response_cache;
 #[cfg(all(feature = "tower", any(feature = "ratelimit", feature = "session")))]
 pub mod service;
 #[cfg(all(feature = "axum", feature = "session"))]
@@ -20,6 +22,8 @@ pub use problem::Refusal;
 pub use ratelimit_layer::{RateLimitLayer, Subject};
 #[cfg(all(feature = "tower", feature = "ratelimit", feature = "session"))]
 pub use request_guard::{Prefetched, RequestGuard};
+#[cfg(all(feature = "tower", feature = "cache"))]
+pub use response_cache::{CacheLayer, CachedService};
 #[cfg(all(feature = "axum", feature = "session"))]
 pub use session_extract::SessionRejection;
 #[cfg(all(feature = "tower", feature = "session"))]

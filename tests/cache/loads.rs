@@ -375,3 +375,96 @@ async fn what_cannot_be_shared_each_caller_loads_for_itself() {
     assert_eq!(task.await.unwrap(), "of the first caller");
     assert_eq!(other.await.unwrap().into_value(), "of the other caller");
 }
+
+#[tokio::test(start_paused = true)]
+async fn many_keys_respect_leases_and_deferral() {
+    const LEASED: Keyspace<(String,), String> = Keyspace::new("balances:{orgId}")
+        .lifetime(Lifetime::new(Duration::from_secs(10)).stale(Duration::from_secs(20)))
+        .lease(Duration::from_secs(5));
+    let world = World::engine();
+    let (cache, other) = (world.cache(), world.cache());
+    let keys = ["a", "b"].map(|name| LEASED.key((name,)));
+    let many = async |cache: &Cache, text: &'static str| {
+        let found = cache.get_or_load_many(&keys, |places| async move {
+            let each = places.iter().map(|place| format!("{text}{place}"));
+            Ok::<_, restis::Error>(each.collect::<Vec<_>>())
+        });
+        let found = found.await.unwrap();
+        found
+            .into_iter()
+            .map(Cached::into_value)
+            .collect::<Vec<_>>()
+    };
+    // Another process loads one of them: it is waited for, and its value is taken.
+    let (end, task) = paused(&other, &keys[0]).await;
+    let both = many(&cache, "own ");
+    tokio::pin!(both);
+    assert!(tokio::time::timeout(SECOND, &mut both).await.is_err());
+    end.send("other").unwrap();
+    assert_eq!(task.await.unwrap(), "other");
+    assert_eq!(both.await, ["other", "own 1"]);
+    let left: Vec<String> = world.redis.keys("cache:#lease:*").await.unwrap();
+    assert_eq!(left, Vec::<String>::new());
+    // What is stale is served while another process holds the lease.
+    world.advance(11 * SECOND);
+    let (end, task) = paused(&other, &keys[0]).await;
+    assert_eq!(many(&cache, "new ").await, ["other", "new 1"]);
+    end.send("later").unwrap();
+    task.await.unwrap();
+    assert_eq!(many(&cache, "x").await, ["later", "new 1"]);
+    // Deferred, stale values are answered at once and loaded by one call.
+    let later = Later::default();
+    let kept = Arc::clone(&later);
+    let deferring = Cache::builder(world.redis.clone(), CacheConfig::new())
+        .clock(world.clock.clone())
+        .defer(move |load| kept.lock().unwrap().push(load))
+        .build()
+        .unwrap();
+    world.advance(11 * SECOND);
+    for _ in 0..3 {
+        assert_eq!(many(&deferring, "third ").await, ["later", "new 1"]);
+    }
+    let deferred = std::mem::take(&mut *later.lock().unwrap());
+    assert_eq!(deferred.len(), 1);
+    join_all(deferred).await;
+    assert_eq!(many(&cache, "x").await, ["third 0", "third 1"]);
+}
+
+#[tokio::test]
+async fn a_value_that_is_kept_for_errors_is_not_served_while_another_caller_loads() {
+    const KEPT: Keyspace<(String,), String> = Keyspace::new("kept:{orgId}")
+        .lifetime(Lifetime::new(Duration::from_secs(10)).on_error(Duration::from_secs(60)));
+    let world = World::engine();
+    let cache = world.cache();
+    let keys = [KEPT.key(("a",))];
+    load(&cache, &keys[0], "old").await.unwrap();
+    world.advance(11 * SECOND);
+    let (end, task) = paused(&cache, &keys[0]).await;
+    let many = cache.get_or_load_many(&keys, |_| async { Err::<Vec<String>, _>("down") });
+    tokio::pin!(many);
+    for _ in 0..100 {
+        assert!((&mut many).now_or_never().is_none());
+        tokio::task::yield_now().await;
+    }
+    end.send("new").unwrap();
+    task.await.unwrap();
+    assert_eq!(many.await.unwrap().pop().unwrap().into_value(), "new");
+    // Its own load fails: now it is.
+    world.advance(11 * SECOND);
+    let many = cache.get_or_load_many(&keys, |_| async { Err::<Vec<String>, _>("down") });
+    assert_eq!(many.await.unwrap().pop().unwrap().source(), Source::Stale);
+}
+
+#[tokio::test]
+async fn a_reload_brings_and_stores_the_present_value() {
+    let world = World::engine();
+    let cache = world.cache();
+    let key = report("acme", "p1");
+    load(&cache, &key, "1").await.unwrap();
+    let reloaded = cache.reload(&key, |_| async { Ok::<_, restis::Error>("2".to_owned()) });
+    assert_eq!(reloaded.await.unwrap().source(), Source::Loaded);
+    assert_eq!(cached_only(&cache, &key).await, "2");
+    let failed = cache.reload(&key, |_| async { Err::<String, _>("down") });
+    failed.await.unwrap_err();
+    assert_eq!(cached_only(&cache, &key).await, "2");
+}
