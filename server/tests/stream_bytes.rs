@@ -60,7 +60,8 @@ fn channels(numbers: &mut Numbers) -> Vec<Vec<u8>> {
 }
 
 fn escaped(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("%{byte:02X}")).collect()
+    let each = bytes.iter();
+    each.fold(String::new(), |text, byte| text + &format!("%{byte:02X}"))
 }
 
 /// A command of any bytes.
@@ -114,10 +115,8 @@ fn by_resp(server: &Running, command: &[u8], names: &[Vec<u8>]) -> impl FnMut() 
 
 /// A subscriber by REST, in the form that loses nothing.
 fn by_rest(server: &Running, route: &str, names: &[Vec<u8>]) -> impl FnMut() -> Message + use<> {
-    let path: String = names
-        .iter()
-        .map(|name| format!("/{}", escaped(name)))
-        .collect();
+    let names = names.iter();
+    let path = names.fold(String::new(), |path, name| path + "/" + &escaped(name));
     let headers = [A, ACCEPT, LOSSLESS];
     let mut events = Events::open(
         server.addr(),
