@@ -115,8 +115,8 @@ fn by_resp(server: &Running, command: &[u8], names: &[Vec<u8>]) -> impl FnMut() 
 
 /// A subscriber by REST, in the form that loses nothing.
 fn by_rest(server: &Running, route: &str, names: &[Vec<u8>]) -> impl FnMut() -> Message + use<> {
-    let names = names.iter();
-    let path = names.fold(String::new(), |path, name| path + "/" + &escaped(name));
+    let all = names.iter();
+    let path = all.fold(String::new(), |path, name| path + "/" + &escaped(name));
     let headers = [A, ACCEPT, LOSSLESS];
     let mut events = Events::open(
         server.addr(),
