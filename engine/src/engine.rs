@@ -462,7 +462,12 @@ impl Engine {
     pub fn expire_some(&self) {
         const LEAST: usize = 1024;
         const MOST_STEPS: usize = 4096;
-        let mut left = self.lock().db.volatile_len().div_ceil(64).max(LEAST);
+        let state = self.lock();
+        if !state.side.expires_actively {
+            return;
+        }
+        let mut left = state.db.volatile_len().div_ceil(64).max(LEAST);
+        drop(state);
         for _ in 0..MOST_STEPS {
             let step = self.with(|state| state.db.expire_some());
             if !step.many {

@@ -32,6 +32,7 @@ fn it_opens_without_a_token_and_again_after_reset() {
     assert_eq!(resp.line("SET k v"), "+OK");
     assert_eq!(resp.line("RESET"), "+RESET");
     assert_eq!(resp.line("GET k"), "$v");
+    assert_eq!(resp.line("DEBUG SET-ACTIVE-EXPIRE 1"), "+OK");
     assert_eq!(resp.line("CONFIG SET hash-max-listpack-entries 7"), "+OK");
     assert_eq!(
         resp.line("CONFIG GET hash-max-ziplist-entries"),
@@ -40,9 +41,14 @@ fn it_opens_without_a_token_and_again_after_reset() {
 }
 
 #[test]
-fn settings_that_change_nothing_are_refused_elsewhere() {
+fn what_is_for_tests_is_offered_nowhere_else() {
     let server = one_store();
     let mut resp = Resp::open(&server, TOKEN);
     let reply = resp.line("CONFIG SET hash-max-listpack-entries 7");
     assert!(reply.starts_with("-ERR Unknown option"), "{reply}");
+    for words in ["DEBUG JMAP", "PFDEBUG ENCODING k"] {
+        let reply = resp.line(words);
+        assert!(reply.starts_with("-ERR unknown command"), "{reply}");
+    }
+    assert_eq!(resp.line("COMMAND INFO debug"), "*1 nil-array");
 }

@@ -29,6 +29,7 @@ fn command(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         [sub, names @ ..] if is(sub, "INFO") => {
             let known = |name: &&[u8]| {
                 let spec = ctx.side.table.find(name);
+                let spec = spec.filter(|spec| ctx.side.offers(&spec.command));
                 spec.map_or(Reply::NilArray, |spec| info(&spec.command))
             };
             Ok(Reply::array(names.iter().map(known)))

@@ -10,6 +10,7 @@ mod bitfield;
 mod bitmap;
 mod blocking;
 mod connection;
+mod debug;
 mod dump;
 mod expire;
 mod function;
@@ -67,6 +68,7 @@ const GROUPS: &[&[Spec]] = &[
     bitmap::COMMANDS,
     blocking::COMMANDS,
     connection::COMMANDS,
+    debug::COMMANDS,
     dump::COMMANDS,
     expire::COMMANDS,
     function::COMMANDS,

@@ -45,6 +45,8 @@ pub(crate) struct Side {
     pub(crate) scripting: Scripting,
     /// Settings of Redis that Redis' tests make; none unless there are debug commands.
     pub(crate) settings: Settings,
+    /// Whether keys that are due go before they are touched.
+    pub(crate) expires_actively: bool,
     /// What the running call follows.
     pub(crate) dialect: Dialect,
     /// What the running command may still do.
@@ -73,6 +75,7 @@ impl Side {
             started,
             scripting: Scripting::default(),
             settings,
+            expires_actively: true,
             dialect: Dialect::default(),
             budget,
             damaged: None,

@@ -373,6 +373,12 @@ impl Db {
         at
     }
 
+    /// Removes a key if it is due.
+    pub(crate) fn remove_due(&mut self, key: &[u8]) {
+        self.position(key);
+        self.settle();
+    }
+
     /// Removes a key; says whether it was there.
     pub(crate) fn remove(&mut self, key: &[u8]) -> bool {
         let Some(at) = self.position(key) else {

@@ -143,6 +143,8 @@ impl Engine {
                 if watched.keys.iter().any(|(known, _)| *known == key) {
                     continue;
                 }
+                // A key that is due is gone already: that it is removed later changes nothing.
+                state.db.remove_due(&key);
                 watched.list.add(&key, &watched.changed);
                 let there = state.db.exists(&key);
                 watched.keys.push((key, there));

@@ -132,3 +132,19 @@ fn a_batch_without_end_lets_others_have_their_turn() {
     });
     assert_eq!(fixture.run("GET other"), "20");
 }
+
+#[test]
+fn the_removal_of_a_key_that_was_due_when_it_was_watched_is_no_change() {
+    for removal in ["DEL x", "FLUSHDB"] {
+        let fixture = Fixture::new();
+        fixture.run("SET x foo PX 1");
+        fixture.pass(2);
+        let watched = fixture.engine.watch(&["x"], None);
+        fixture.run(removal);
+        let outcome =
+            fixture
+                .engine
+                .transaction_if_unchanged(&Caller::default(), Some(watched), &[["PING"]]);
+        assert!(matches!(outcome, Ok(Some(_))), "{removal}: {outcome:?}");
+    }
+}
