@@ -1,12 +1,10 @@
 // `restis/next` in a built Next.js application, in front of `restis dev`.
 import assert from "node:assert/strict";
-import { createServer, request as forward } from "node:http";
-import { once } from "node:events";
-import type { AddressInfo } from "node:net";
 import { after, before, test } from "node:test";
 import type { Browser } from "playwright-core";
 import { createClient } from "restis";
 import { openBrowser, skipBrowser } from "./support/chromium.js";
+import { startForwarder, type Forwarder } from "./support/forward.js";
 import { buildNext, startNext, type NextServer } from "./support/next.js";
 import { skip as skipRestis, startRestis, type Restis } from "./support/restis.js";
 
@@ -18,34 +16,29 @@ const policies = {
 let restis: Restis;
 let next: NextServer;
 let browser: Browser;
-/** Requests of Next.js to the functions. */
-const asked: string[] = [];
-let away = false;
-const counter = createServer((request, response) => {
-  asked.push(`${request.method} ${request.url}`);
-  if (away) return void response.destroy();
-  const out = forward(new URL(request.url ?? "", restis.url), { method: request.method, headers: request.headers }, (inner) => {
-    response.writeHead(inner.statusCode ?? 502, inner.headers);
-    inner.pipe(response);
-  });
-  request.pipe(out);
-});
+/** In front of the functions, and of the store. */
+let functions: Forwarder;
+let store: Forwarder;
+/** Another process of the same build. */
+let other: NextServer;
 
 before(async () => {
   if (skip) return;
   restis = await startRestis({ env: { RATE_LIMIT_POLICIES: JSON.stringify(policies) } });
-  counter.listen(0, "127.0.0.1");
-  await once(counter, "listening");
-  const env = { API_URL: `http://127.0.0.1:${(counter.address() as AddressInfo).port}`, RESTIS_SERVICE_TOKEN: restis.token };
+  functions = await startForwarder(() => restis.url);
+  store = await startForwarder(() => restis.store.url);
+  const env = { API_URL: functions.url, RESTIS_SERVICE_TOKEN: restis.token };
   await buildNext(env);
-  next = await startNext(env);
+  const stored = { ...env, UPSTASH_REDIS_REST_URL: store.url, UPSTASH_REDIS_REST_TOKEN: restis.store.token };
+  [next, other] = await Promise.all([startNext(stored), startNext(stored)]);
   browser = await openBrowser();
 });
 after(async () => {
   await browser?.close();
   await next?.stop();
-  counter.closeAllConnections();
-  counter.close();
+  await other?.stop();
+  functions?.stop();
+  store?.stop();
   await restis?.stop();
 });
 
@@ -59,14 +52,14 @@ const login = async (user: string) => {
 const page = async (path: string, cookie?: string) => (await fetch(next.url + path, { headers: cookie ? { cookie } : {} })).text();
 
 test("the session is asked for once per request, and not without a cookie", { skip }, async () => {
-  asked.length = 0;
+  functions.asked.length = 0;
   assert.equal((await page("/")).match(/>nobody</g)?.length, 3);
-  assert.deepEqual(asked, []);
+  assert.deepEqual(functions.asked, []);
   const cookie = await login("ada");
-  asked.length = 0;
+  functions.asked.length = 0;
   const html = await page("/", cookie);
   assert.equal(html.match(/>ada</g)?.length, 3);
-  assert.deepEqual(asked, ["GET /api/session"]);
+  assert.deepEqual(functions.asked, ["GET /api/session"]);
   // The next visitor gets nothing of the last one.
   assert.match(await page("/", await login("eve")), />eve</);
   assert.match(await page("/"), />nobody</);
@@ -143,13 +136,77 @@ test("a grant is for whoever is signed in, and its types are theirs", { skip }, 
 
 test("while the functions are away: nobody seems signed out, limits let pass, grants say 503", { skip }, async () => {
   const cookie = await login("ada");
-  away = true;
+  functions.away = true;
   try {
     assert.doesNotMatch(await page("/", cookie), />nobody</);
     assert.equal((await fetch(`${next.url}/search?q=away`, { headers: { "x-test": "away" } })).status, 200);
     assert.equal((await post("/auth/grant", { cookie })).status, 503);
   } finally {
-    away = false;
+    functions.away = false;
   }
   assert.match(await page("/", cookie), />ada</);
+});
+
+const report = async (of: NextServer): Promise<string> => (await fetch(`${of.url}/report`)).json() as Promise<string>;
+/** A value that is kept: the next read of the process that loads it waits until it is. */
+async function kept(of: NextServer): Promise<string> {
+  const value = await report(of);
+  assert.equal(await report(of), value);
+  return value;
+}
+const renew = async (body: object) => assert.equal((await post("/renew", {}, body)).status, 204);
+
+test("two processes cache one value, until a tag is revalidated, by either or by a Rust function", { skip }, async () => {
+  const first = await kept(next);
+  assert.equal(await report(other), first);
+
+  await renew({ tag: "report", profile: { expire: 0 } });
+  const second = await kept(other);
+  assert.notEqual(second, first);
+  assert.equal(await report(next), second);
+
+  const rust = createClient({ url: restis.url, token: restis.token });
+  await rust.cache.invalidate({ organisation: "acme", tags: ["report"] });
+  const third = await kept(next);
+  assert.notEqual(third, second);
+  assert.equal(await report(other), third);
+
+  // With a profile the old value is served while a new one is loaded, and then cached again.
+  await renew({ tag: "report", profile: "max" });
+  const served = await report(other);
+  assert.equal(served, third);
+  // Reads at the same time may each begin a load.
+  let fourth = third;
+  while (fourth === third || fourth !== (await report(other))) fourth = await report(other);
+  assert.equal(await report(next), fourth);
+});
+
+test("updateTag in a Server Action shows the new value at once, in the other process too", { skip }, async () => {
+  const tab = await browser.newPage();
+  await tab.goto(`${next.url}/page-with-life`);
+  const before = await tab.textContent("#report");
+  await tab.click("#update");
+  await tab.waitForFunction((before) => document.getElementById("report")?.textContent !== before, before);
+  const now = await tab.textContent("#report");
+  await tab.goto(`${other.url}/page-with-life`);
+  assert.equal(await tab.textContent("#report"), now);
+  assert.equal(await report(other), now);
+  await tab.close();
+});
+
+test("while the store is away pages render, and afterwards nothing old is served", { skip }, async () => {
+  const before = await report(next);
+  store.away = true;
+  try {
+    const response = await fetch(`${next.url}/report`);
+    assert.equal(response.status, 200);
+    assert.equal((await fetch(`${other.url}/page-with-life`)).status, 200);
+  } finally {
+    store.away = false;
+  }
+  await createClient({ url: restis.url, token: restis.token }).cache.invalidate({ organisation: "acme", tags: ["report"] });
+  let after = before;
+  // The handler leaves the store alone for two seconds: each of these is loaded, none is old.
+  for (let last = ""; after !== last; last = after, after = await report(next)) assert.ok(last === "" || after !== before);
+  assert.equal(await report(next), after);
 });
