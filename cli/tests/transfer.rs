@@ -65,7 +65,7 @@ impl Store {
                 "--port",
                 "0",
                 "--save",
-                "",
+                "900 1",
                 "--unixsocket",
                 &socket,
                 "--dir",
@@ -651,4 +651,63 @@ fn an_export_can_be_piped_into_an_import() {
     let (before, after) =
         block_on(async { (contents(&from.client()).await, contents(&to.client()).await) });
     assert!(before == after);
+}
+
+#[test]
+fn an_rdb_file_of_redis_is_imported() {
+    let Some(mut from) = Store::redis() else {
+        return;
+    };
+    block_on(fill(&from.client(), 1000));
+    let before = block_on(contents(&from.client()));
+    // It saves when it is stopped.
+    let (mut child, directory) = from.redis.take().unwrap();
+    support::signal("TERM", child.id());
+    assert!(child.wait().unwrap().success());
+    let file = directory.file("dump.rdb");
+    let to = Store::engine();
+    let said = to.succeeds(&["import", &file, "--verify"]);
+    assert!(
+        said.contains(&format!("{} keys imported", before.len())),
+        "{said}"
+    );
+    assert!(said.contains(", 0 differ"), "{said}");
+    let after = block_on(contents(&to.client()));
+    for (key, value) in &before {
+        assert!(
+            after.get(key) == Some(value),
+            "{}: {value:?} {:?}",
+            key.escape_ascii(),
+            after.get(key)
+        );
+    }
+    let said = to.succeeds(&["import", &file, "--rdb-database", "7"]);
+    assert!(said.contains("0 keys imported"), "{said}");
+    let whole = std::fs::read(&file).unwrap();
+    let mut damaged = whole.clone();
+    damaged[whole.len() / 2] ^= 1;
+    let mut old = whole.clone();
+    old[5..9].copy_from_slice(b"0009");
+    for (bytes, parts) in [
+        (&whole[..whole.len() - 9], &["cut off"][..]),
+        (
+            &damaged[..],
+            &[
+                "checksum",
+                "cut off",
+                "damaged",
+                "form that is not known",
+                "not read",
+                "512 MB",
+            ],
+        ),
+        (&old[..], &["version 9"]),
+    ] {
+        std::fs::write(&file, bytes).unwrap();
+        let to = Store::engine();
+        let said = to.fails(&["import", &file]);
+        assert!(parts.iter().any(|part| said.contains(part)), "{said}");
+        assert!(said.contains("nothing is written"), "{said}");
+        assert!(block_on(contents(&to.client())).is_empty());
+    }
 }

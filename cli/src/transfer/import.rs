@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::probe::{Probe, Summary};
 use super::progress::Progress;
 use super::record::{Bytes, Header, Line, Lines, Record, VERSION};
-use super::{ImportArgs, client, refused, runtime, target, verify};
+use super::{ImportArgs, client, rdb, refused, runtime, target, verify};
 use crate::args::Failure;
 
 /// About how many bytes are written at once, and how many records.
@@ -36,15 +36,15 @@ pub(crate) fn run(args: &ImportArgs) -> Result<(), Failure> {
         let import = Import::new(&redis, args, probe, None);
         return runtime.block_on(import.all(lines, Progress::new("import", args.progress, None)));
     }
-    let path = &args.file;
-    let failed = |error: io::Error| Failure::new(format!("{}: {error}", path.display()));
-    let mut file = File::open(path).map_err(failed)?;
-    let length = file.metadata().map_err(failed)?.len();
+    let input = Input::of(args)?;
     let damaged = |problem: String| {
-        Failure::new(format!("{}: {problem}; nothing is written", path.display()))
+        Failure::new(format!(
+            "{}: {problem}; nothing is written",
+            args.file.display()
+        ))
     };
     // The whole file is read before anything is written.
-    let summary = Summary::read(Lines::new(BufReader::new(&file), 0)).map_err(damaged)?;
+    let summary = Summary::read(input.lines(0)?).map_err(damaged)?;
     let probe = runtime
         .block_on(Probe::of(&redis, &summary))
         .map_err(refused)?;
@@ -55,21 +55,68 @@ pub(crate) fn run(args: &ImportArgs) -> Result<(), Failure> {
         )));
     }
     if !args.verify_only {
-        let state = State::open(path, &summary.header, args.resume)?;
-        let start = state.saved.as_ref().map_or(0, |saved| saved.offset);
-        file.seek(SeekFrom::Start(start)).map_err(failed)?;
-        let lines = Lines::new(BufReader::new(&file), start);
-        let progress = Progress::new("import", args.progress, Some(length));
-        let import = Import::new(&redis, args, probe.clone(), Some(state));
+        let state = match input.is_rdb {
+            true => None,
+            false => Some(State::open(&args.file, &summary.header, args.resume)?),
+        };
+        let saved = state.as_ref().and_then(|state| state.saved.as_ref());
+        let lines = input.lines(saved.map_or(0, |saved| saved.offset))?;
+        let progress = Progress::new("import", args.progress, input.length);
+        let import = Import::new(&redis, args, probe.clone(), state);
         runtime.block_on(import.all(lines, progress))?;
     }
     if args.verify || args.verify_only {
-        file.seek(SeekFrom::Start(0)).map_err(failed)?;
-        let lines = Lines::new(BufReader::new(&file), 0);
-        let progress = Progress::new("verify", args.progress, Some(length));
-        runtime.block_on(verify::all(&redis, lines, probe.abilities, progress))?;
+        let progress = Progress::new("verify", args.progress, input.length);
+        runtime.block_on(verify::all(
+            &redis,
+            input.lines(0)?,
+            probe.abilities,
+            progress,
+        ))?;
     }
     Ok(())
+}
+
+/// The file that is imported, read once for each step.
+struct Input<'a> {
+    args: &'a ImportArgs,
+    is_rdb: bool,
+    /// Bytes of its lines, if that is known.
+    length: Option<u64>,
+}
+
+impl<'a> Input<'a> {
+    fn of(args: &'a ImportArgs) -> Result<Self, Failure> {
+        let path = &args.file;
+        let failed = |error: io::Error| Failure::new(format!("{}: {error}", path.display()));
+        let is_rdb = rdb::is_rdb(path).map_err(failed)?;
+        if is_rdb && args.resume {
+            return Err(Failure::usage(
+                "--resume is for exports; import the RDB file again, with --replace",
+            ));
+        }
+        let length = std::fs::metadata(path).map_err(failed)?.len();
+        Ok(Self {
+            args,
+            is_rdb,
+            length: (!is_rdb).then_some(length),
+        })
+    }
+
+    /// The lines from an offset on.
+    fn lines(&self, offset: u64) -> Result<Lines<Box<dyn BufRead>>, Failure> {
+        let path = &self.args.file;
+        let open = || -> io::Result<Box<dyn BufRead>> {
+            if self.is_rdb {
+                return Ok(Box::new(rdb::lines(path, self.args.rdb_database)?));
+            }
+            let mut file = File::open(path)?;
+            file.seek(SeekFrom::Start(offset))?;
+            Ok(Box::new(BufReader::new(file)))
+        };
+        let input = open().map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
+        Ok(Lines::new(input, offset))
+    }
 }
 
 /// The first line, if it can be read.

@@ -4,6 +4,7 @@ mod export;
 mod import;
 mod probe;
 mod progress;
+mod rdb;
 mod record;
 mod source;
 mod target;
@@ -49,6 +50,7 @@ Examples:
   restis import backup.jsonl --replace --verify
   restis import backup.jsonl --resume             go on where it was interrupted
   gunzip < backup.jsonl.gz | restis import -
+  restis import dump.rdb                          an RDB file of Redis 7 or 8
 
 Exit codes:
   0  every key is there     1  a key is left out, differs or failed, or nothing is written
@@ -78,7 +80,7 @@ pub(crate) struct ExportArgs {
 /// Options of `restis import`.
 #[derive(Args, Debug)]
 pub(crate) struct ImportArgs {
-    /// The file to read, or - for standard input
+    /// The file to read, an export or an RDB file of Redis; - for an export on standard input
     pub(crate) file: PathBuf,
     #[command(flatten)]
     pub(crate) database: DatabaseArgs,
@@ -94,6 +96,9 @@ pub(crate) struct ImportArgs {
     /// Compare every key, and write nothing
     #[arg(long, conflicts_with_all = ["replace", "resume", "verify"])]
     pub(crate) verify_only: bool,
+    /// Which database of an RDB file is read
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    pub(crate) rdb_database: u64,
     /// Leave out what the database cannot hold
     #[arg(long)]
     pub(crate) skip_unsupported: bool,

@@ -1,12 +1,14 @@
 //! One value in the format of Redis' DUMP and RESTORE.
 //!
-//! Strings, lists, sets, sorted sets and hashes go to and from a real Redis (7 and later). Streams
-//! and JSON documents are written under types of our own, which only this engine reads.
+//! Strings, lists, sets, sorted sets and hashes go to and from a real Redis (7 and later). Its
+//! streams are read; ours, and JSON documents, are written under types of our own, which only this
+//! engine reads.
 
 mod crc64;
 mod listpack;
 mod lzf;
 mod read;
+mod stream;
 
 use bytes::Bytes;
 
@@ -25,7 +27,10 @@ const SET_INTSET: u8 = 11;
 const HASH_LISTPACK: u8 = 16;
 const ZSET_LISTPACK: u8 = 17;
 const LIST_QUICKLIST: u8 = 18;
+const STREAM: u8 = 15;
+const STREAM_NUMBERS: u8 = 19;
 const SET_LISTPACK: u8 = 20;
+const STREAM_ACTIVE: u8 = 21;
 const HASH_EXPIRY: u8 = 24;
 const HASH_LISTPACK_EXPIRY: u8 = 25;
 /// The code of a library of functions.

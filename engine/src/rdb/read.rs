@@ -3,9 +3,11 @@
 use bytes::Bytes;
 
 use super::listpack;
+use super::stream::{Form, stream};
 use super::{
     HASH, HASH_EXPIRY, HASH_LISTPACK, HASH_LISTPACK_EXPIRY, LIBRARY, LIST, LIST_QUICKLIST, OWN,
-    SET, SET_INTSET, SET_LISTPACK, STRING, ZSET, ZSET_LISTPACK, ZSET_TEXT, lzf,
+    SET, SET_INTSET, SET_LISTPACK, STREAM, STREAM_ACTIVE, STREAM_NUMBERS, STRING, ZSET,
+    ZSET_LISTPACK, ZSET_TEXT, lzf,
 };
 use crate::encoding::{Reader, read_value};
 use crate::hash::Hash;
@@ -23,16 +25,16 @@ pub(crate) struct Malformed;
 const MOST_UNFOLDED: usize = 512 << 20;
 
 /// Takes a payload apart; never reads past the end. Knows how much may yet be unfolded.
-struct Input<'a>(&'a [u8], usize);
+pub(super) struct Input<'a>(&'a [u8], usize);
 
 impl<'a> Input<'a> {
-    fn take(&mut self, count: usize) -> Result<&'a [u8], Malformed> {
+    pub(super) fn take(&mut self, count: usize) -> Result<&'a [u8], Malformed> {
         let (taken, rest) = self.0.split_at_checked(count).ok_or(Malformed)?;
         self.0 = rest;
         Ok(taken)
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
         self.take(N)?.try_into().map_err(|_| Malformed)
     }
 
@@ -56,22 +58,32 @@ impl<'a> Input<'a> {
         })
     }
 
-    fn number(&mut self) -> Result<u64, Malformed> {
+    pub(super) fn number(&mut self) -> Result<u64, Malformed> {
         match self.length_or_encoding()? {
             (number, false) => Ok(number),
             _ => Err(Malformed),
         }
     }
 
-    /// A count of elements that take at least one byte each; never zero.
-    fn count(&mut self) -> Result<usize, Malformed> {
-        usize::try_from(self.number()?)
-            .ok()
-            .filter(|&count| count > 0 && count <= self.0.len())
-            .ok_or(Malformed)
+    /// A count of elements that take at least one byte each.
+    pub(super) fn count_or_none(&mut self) -> Result<usize, Malformed> {
+        let count = usize::try_from(self.number()?).map_err(|_| Malformed)?;
+        (count <= self.0.len()).then_some(count).ok_or(Malformed)
     }
 
-    fn string(&mut self) -> Result<Bytes, Malformed> {
+    /// The same, and never zero.
+    fn count(&mut self) -> Result<usize, Malformed> {
+        let count = self.count_or_none()?;
+        (count > 0).then_some(count).ok_or(Malformed)
+    }
+
+    /// Counts what becomes larger than it is written.
+    pub(super) fn unfold(&mut self, bytes: usize) -> Result<(), Malformed> {
+        self.1 = self.1.checked_sub(bytes).ok_or(Malformed)?;
+        Ok(())
+    }
+
+    pub(super) fn string(&mut self) -> Result<Bytes, Malformed> {
         let integer = |value: i64| Bytes::from(itoa::Buffer::new().format(value).to_owned());
         match self.length_or_encoding()? {
             (len, false) => {
@@ -84,7 +96,7 @@ impl<'a> Input<'a> {
             (3, true) => {
                 let size = |number: u64| usize::try_from(number).map_err(|_| Malformed);
                 let (packed, len) = (size(self.number()?)?, size(self.number()?)?);
-                self.1 = self.1.checked_sub(len).ok_or(Malformed)?;
+                self.unfold(len)?;
                 lzf::decompress(self.take(packed)?, len)
                     .map(Bytes::from)
                     .ok_or(Malformed)
@@ -169,6 +181,13 @@ pub(super) fn value(bytes: &[u8], now: u64, most: usize) -> Result<Value, Malfor
                 put_field(&mut hash, &triple[0], triple[1].clone(), expiry, now);
             }
             hash.into_value()
+        }
+        kind @ (STREAM | STREAM_NUMBERS | STREAM_ACTIVE) => {
+            let form = Form {
+                numbers: kind != STREAM,
+                active: kind == STREAM_ACTIVE,
+            };
+            Value::Stream(Box::new(stream(&mut input, form)?))
         }
         OWN => {
             if json::most_bytes(input.0) > most {
