@@ -1,11 +1,15 @@
 //! Configuration of the functions from the environment.
 
 use crate::{
-    Host, auth::ServiceTokens, policies::PolicySet, schemas::EventSchemas, webhooks::Webhooks,
+    Host,
+    auth::ServiceTokens,
+    policies::PolicySet,
+    schemas::EventSchemas,
+    webhooks::{Webhooks, parse_endpoint},
 };
 use http::HeaderValue;
 use restis::{
-    events::{Environment, EventsConfig, GrantKeys, TypeFilter},
+    events::{Endpoint, Environment, EventsConfig, GrantKeys, TypeFilter},
     session::AssertionKeys,
     variables::{Unit, Variables, get},
 };
@@ -79,6 +83,11 @@ pub struct Config {
     pub login_keys: Option<AssertionKeys>,
     /// `SESSION_MAX_INVALID_COOKIES`: a minute and client, in each instance, 0–1000000; 0 = any number. Default 30.
     pub invalid_cookies: u32,
+    /// `METRICS_FLUSH_SECONDS`: at most so often counters are written into the store, 10–86400; 0 = never.
+    /// Default 60 on Vercel and Lambda, else 0.
+    pub metrics_flush: Option<Duration>,
+    /// `METRICS_ALERT_WEBHOOK`: endpoint that is told of alerts, JSON. Default none.
+    pub alert_endpoint: Option<Endpoint>,
     /// `REQUEST_TIMEOUT`: time for one answer in milliseconds, 100–900000. Default 9000.
     pub request_timeout: Duration,
 }
@@ -101,6 +110,8 @@ impl Default for Config {
             stream_time: Duration::from_secs(240),
             login_keys: None,
             invalid_cookies: 30,
+            metrics_flush: None,
+            alert_endpoint: None,
             request_timeout: Duration::from_secs(9),
         }
     }
@@ -121,8 +132,10 @@ impl Config {
     /// Lists every variable that is wrong.
     pub fn from_vars(vars: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut vars = Variables::new(&vars);
+        let host = Host::from_vars(|name| vars.text(name));
         let mut config = Self {
-            stream_time: Host::from_vars(|name| vars.text(name)).stream_time(),
+            stream_time: host.stream_time(),
+            metrics_flush: (host != Host::Http).then_some(Duration::from_secs(60)),
             ..Self::default()
         };
         let tokens = vars.parsed("RESTIS_SERVICE_TOKENS", ServiceTokens::parse);
@@ -172,6 +185,8 @@ impl Config {
         if let Some(n) = vars.number("SESSION_MAX_INVALID_COOKIES", 0..=1_000_000) {
             config.invalid_cookies = n as u32;
         }
+        config.flush_from_vars(&mut vars);
+        config.alert_endpoint = vars.parsed("METRICS_ALERT_WEBHOOK", parse_endpoint);
         let secrets = "use secrets of at least 32 bytes, by comma";
         config.login_keys = vars.parsed("SESSION_LOGIN_SECRETS", |list| {
             AssertionKeys::new(list.split(',').map(str::trim)).map_err(|_| secrets)
@@ -193,6 +208,21 @@ impl Config {
         config.schemas = EventSchemas::from_vars(&mut vars);
         config.policies = PolicySet::from_vars(&mut vars);
         ConfigError::from_problems(vars.into_problems()).map_or(Ok(config), Err)
+    }
+}
+
+impl Config {
+    fn flush_from_vars(&mut self, vars: &mut Variables<'_>) {
+        let range = Duration::ZERO..=Duration::from_secs(86_400);
+        let time = vars.duration("METRICS_FLUSH_SECONDS", Unit::Seconds, range);
+        match time {
+            None => {}
+            Some(Duration::ZERO) => self.metrics_flush = None,
+            Some(time) if time < Duration::from_secs(10) => {
+                vars.problem("METRICS_FLUSH_SECONDS", "use 0, or 10 to 86400 seconds");
+            }
+            Some(time) => self.metrics_flush = Some(time),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use restis::{
     Clock, Redis, SystemClock,
     cache::{Cache, CacheConfig},
     events::{Events, WebhookClient},
+    metrics::alerts::AlertMemory,
     ratelimit::RateLimiter,
     session::{SessionConfig, Sessions},
     variables::get,
@@ -32,6 +33,7 @@ struct Inner {
     sessions: Option<Sessions>,
     guesses: Guesses,
     webhook_client: OnceLock<WebhookClient>,
+    alerts: tokio::sync::Mutex<AlertMemory>,
 }
 
 impl AppState {
@@ -129,6 +131,11 @@ impl AppState {
         Ok(self.0.webhook_client.get_or_init(|| client))
     }
 
+    /// What the last evaluation of alerts left in this instance.
+    pub(crate) fn alert_memory(&self) -> &tokio::sync::Mutex<AlertMemory> {
+        &self.0.alerts
+    }
+
     /// The time of day, in unix milliseconds.
     pub(crate) fn now_ms(&self) -> u64 {
         self.0.clock.now_ms()
@@ -199,6 +206,10 @@ impl AppStateBuilder {
     /// # Errors
     /// Lists every setting that is wrong.
     pub fn build(self) -> Result<AppState, ConfigError> {
+        if let Some(every) = self.config.metrics_flush {
+            let environment = self.config.environment;
+            self.redis.metrics().flush(environment, every);
+        }
         let limiters = self.config.policies.limiters(&self.redis, &self.clock);
         Ok(AppState(Arc::new(Inner {
             limiters,
@@ -212,6 +223,7 @@ impl AppStateBuilder {
             hub: Hub::default(),
             guesses: Guesses::new(self.config.invalid_cookies),
             webhook_client: OnceLock::new(),
+            alerts: tokio::sync::Mutex::default(),
             sessions: self
                 .sessions
                 .map(|config| {

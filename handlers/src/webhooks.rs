@@ -169,3 +169,29 @@ mod tests {
         }
     }
 }
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Single {
+    url: String,
+    secrets: Vec<String>,
+    #[serde(default)]
+    private: bool,
+}
+
+/// One endpoint: `{"url":"https://…","secrets":["whsec_…"]}`.
+pub(crate) fn parse_endpoint(json: &str) -> Result<Endpoint, String> {
+    // serde_json's text quotes the input, which may hold a secret.
+    let single: Single = serde_json::from_str(json).map_err(|e| {
+        format!(
+            "not an endpoint at column {}: url, secrets, private",
+            e.column()
+        )
+    })?;
+    let wrong = |e: restis::Error| e.to_string();
+    let keys = WebhookKeys::new(single.secrets).map_err(wrong)?;
+    match single.private {
+        true => Endpoint::private(&single.url, keys).map_err(wrong),
+        false => Endpoint::new(&single.url, keys).map_err(wrong),
+    }
+}

@@ -78,7 +78,9 @@ export interface NewCacheEntry extends Omit<api.EntryRequest, "value"> {
 /** Every function, by subject. */
 export interface Calls {
   health: Operation<api.GetHealthData, api.GetHealthResponses>;
-  metrics: Operation<api.GetMetricsData, api.GetMetricsResponses>;
+  /** Prometheus text, or JSON with `format: "json"`. */
+  metrics: Operation<api.GetMetricsData, api.GetMetricsResponses, string | api.MetricsBody>;
+  alerts: Operation<api.GetMetricsAlertsData, api.GetMetricsAlertsResponses>;
   ratelimit: {
     check: Operation<api.PostRatelimitData, api.PostRatelimitResponses, Decision>;
     peek: Operation<api.GetRatelimitData, api.GetRatelimitResponses>;

@@ -8,6 +8,7 @@
 export const routes = {
   health: "GET health",
   metrics: "GET metrics",
+  alerts: "GET metrics/alerts",
   ratelimit: {
     check: "POST ratelimit",
     peek: "GET ratelimit",

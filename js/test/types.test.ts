@@ -13,7 +13,7 @@ export async function typed(): Promise<void> {
   const one: Verdict = await client.events.publish({ type: "a.b", extension: 1 });
   const many: Verdict[] = await client.events.publish([{ type: "a.b" }]);
   const nothing: void = await client.session.end();
-  const text: string = await client.metrics();
+  const text: string | { view: string } = await client.metrics();
   void [one, many, nothing, text];
   try {
     await client.session.list();

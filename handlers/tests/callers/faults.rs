@@ -115,6 +115,7 @@ fn needs_no_store(route: &Route) -> bool {
     let own = [
         "/api/openapi.json",
         "/api/metrics",
+        "/api/metrics/alerts",
         "/api/events/grants",
         // It tells that nobody answers.
         "/api/cache/metrics",

@@ -92,6 +92,7 @@ pub(crate) const ROUTES: &[Route] = &[
     route("GET", "/api/openapi.json", Anyone),
     route("GET", "/api/health", Anyone),
     route("GET", "/api/metrics", Token(&[Scope::Metrics], All)),
+    route("GET", "/api/metrics/alerts", Token(&[Scope::Metrics], All)),
     route(
         "POST",
         "/api/ratelimit",

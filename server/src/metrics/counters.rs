@@ -39,8 +39,9 @@ impl Kind {
 
 const CLASSES: [&str; 5] = ["2xx", "400", "401", "4xx", "5xx"];
 /// Upper bounds of the latency histogram in microseconds.
-const BOUNDS: [u64; 12] = [
-    50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 50_000, 250_000, 1_000_000, 10_000_000,
+const BOUNDS: [u64; 15] = [
+    50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,
+    1_000_000, 10_000_000,
 ];
 
 /// What went in and out of one database.

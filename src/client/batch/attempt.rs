@@ -11,7 +11,7 @@ use super::{
     script_batch,
 };
 use crate::{
-    client::script,
+    client::{metrics::Flusher, script},
     protocol::{
         command_table,
         error::{Delivery, Error, ErrorKind, Result},
@@ -31,21 +31,72 @@ pub(super) async fn run(core: &Arc<Dispatcher>, calls: &Arc<BatchCalls>, part: P
     let Part {
         mode,
         commands,
-        contexts,
+        mut contexts,
         places,
     } = part;
     let mut exchange = Exchange::new(mode, commands);
     if !calls.start(&places, exchange.sent_flag()) {
         return;
     }
+    let flush = PendingFlush::join(core, &mut exchange, &mut contexts);
     let mut tries = Tries {
         core,
         calls,
         attempts: 0,
     };
-    let results = tries.results(&mut exchange, &contexts).await;
+    let mut results = tries.results(&mut exchange, &contexts).await;
+    if let Some(flush) = flush {
+        exchange.commands.pop();
+        contexts.pop();
+        flush.done(results.pop());
+    }
     let results = tries.items(&exchange, &contexts, results).await;
     calls.deliver(&places, results.into_iter());
+}
+
+/// Most commands beside which counters travel: an exchange has a limit.
+const FLUSH_BESIDE: usize = 100;
+
+/// The command that writes the counters, as the last one of an exchange.
+struct PendingFlush<'c>(Option<&'c Flusher>);
+
+impl<'c> PendingFlush<'c> {
+    /// Adds the command if it is time for it.
+    fn join(
+        core: &'c Dispatcher,
+        exchange: &mut Exchange,
+        contexts: &mut Vec<CommandContext>,
+    ) -> Option<Self> {
+        let metrics = core.metrics();
+        let flusher = metrics.flusher()?;
+        if exchange.mode == Mode::Transaction || exchange.commands.len() > FLUSH_BESIDE {
+            return None;
+        }
+        exchange.commands.push(metrics.flush_due()?);
+        exchange.mode = Mode::Pipeline;
+        // It writes totals: twice is as good as once.
+        contexts.push(CommandContext {
+            repeatable: true,
+            script: None,
+        });
+        Some(Self(Some(flusher)))
+    }
+
+    fn done(mut self, result: Option<Result<Reply>>) {
+        if let (Some(flusher), Some(result)) = (self.0.take(), result) {
+            flusher.done(result);
+        }
+    }
+}
+
+impl Drop for PendingFlush<'_> {
+    fn drop(&mut self) {
+        if let Some(flusher) = self.0.take() {
+            let why = "the exchange was abandoned";
+            let error = Error::new(ErrorKind::Interrupted, Delivery::MaybeExecuted, why);
+            flusher.done(Err(error));
+        }
+    }
 }
 
 struct Tries<'a> {
@@ -168,6 +219,7 @@ impl Tries<'_> {
                 .as_deref(),
             attempt = self.attempts,
         );
+        let _in_flight = shared.metrics.begin_request();
         let start = Instant::now();
         let answer = self.answer(exchange).instrument(span).await;
         if answer.is_ok() {

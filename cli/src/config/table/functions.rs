@@ -39,6 +39,18 @@ pub(super) const FUNCTIONS: &[Variable] = &[
         "9000",
         "time until an answer's head",
     ),
+    plain(
+        "METRICS_FLUSH_SECONDS",
+        "s, 10–86400, 0 = never",
+        "60 on Vercel and Lambda, else 0",
+        "at most so often one more command of a batch writes the counters into the store, for `GET /api/metrics?view=all`",
+    ),
+    secret(
+        "METRICS_ALERT_WEBHOOK",
+        "JSON",
+        "",
+        r#"`{"url":"https://…","secrets":["whsec_…"]}`: the endpoint that is told what alerts fire and clear; `"private":true` for one in your own network"#,
+    ),
     plain("PORT", "0–65535", "3000", "the port of plain HTTP"),
     plain("HOST", "address", "0.0.0.0", "where plain HTTP listens"),
     plain(

@@ -1,17 +1,24 @@
 //! What a client did: counters and latency histograms, cheap enough to be always on.
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
-    fmt::{self, Write as _},
+    fmt,
     sync::{
-        Arc, OnceLock,
-        atomic::{AtomicU8, AtomicU64, Ordering},
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
+use super::{
+    flush::Flusher,
+    rate::Rate,
+    snapshot::{CommandStats, Snapshot, Timing},
+};
 use crate::{
-    client::batch::breaker::BreakerState,
+    client::{batch::breaker::BreakerState, variables::Environment},
     protocol::{
+        command::Args,
         command_table::{self, TABLE},
         error::{Error, ErrorKind, Result},
         reply::{FromReply, Reply},
@@ -23,9 +30,31 @@ use crate::{
     },
 };
 
-/// Latency buckets: below 128 µs, 256 µs, … 67 s, and the rest.
-const BUCKETS: usize = 21;
-const FIRST_BUCKET_BITS: u32 = 7;
+/// Upper bounds of the latency buckets but the last one, in microseconds. Thresholds of alerts are among
+/// them, so that a percentile is on the right side of them.
+pub(super) const BOUNDS_US: [u64; 20] = [
+    100,
+    250,
+    500,
+    1_000,
+    2_500,
+    5_000,
+    10_000,
+    25_000,
+    50_000,
+    100_000,
+    250_000,
+    500_000,
+    750_000,
+    1_000_000,
+    2_500_000,
+    5_000_000,
+    10_000_000,
+    25_000_000,
+    60_000_000,
+    120_000_000,
+];
+pub(super) const BUCKETS: usize = BOUNDS_US.len() + 1;
 
 /// The counters of a client; clones count together.
 #[derive(Clone, Default)]
@@ -45,8 +74,15 @@ struct Inner {
     breaker_opened: AtomicU64,
     /// Unix milliseconds, and in the last byte which of `ErrorKind::ALL`; 0 before the first.
     last_error: AtomicU64,
-    other: std::sync::Mutex<BTreeMap<&'static str, u64>>,
-    timings: std::sync::Mutex<BTreeMap<&'static str, Timing>>,
+    in_flight: AtomicU64,
+    connections_failed: AtomicU64,
+    /// The last request could not be sent or was cut off.
+    cut_off: AtomicBool,
+    reconnections: AtomicU64,
+    rate: Mutex<Rate>,
+    other: Mutex<BTreeMap<&'static str, u64>>,
+    timings: Mutex<BTreeMap<&'static str, Timing>>,
+    flusher: OnceLock<Flusher>,
 }
 
 #[derive(Default)]
@@ -72,8 +108,14 @@ impl Default for Inner {
             breaker: AtomicU8::new(0),
             breaker_opened: AtomicU64::new(0),
             last_error: AtomicU64::new(0),
-            other: std::sync::Mutex::default(),
-            timings: std::sync::Mutex::default(),
+            in_flight: AtomicU64::new(0),
+            connections_failed: AtomicU64::new(0),
+            cut_off: AtomicBool::new(false),
+            reconnections: AtomicU64::new(0),
+            rate: Mutex::default(),
+            other: Mutex::default(),
+            timings: Mutex::default(),
+            flusher: OnceLock::new(),
         }
     }
 }
@@ -92,6 +134,30 @@ fn add(to: &AtomicU64, n: u64) {
 
 fn get(from: &AtomicU64) -> u64 {
     from.load(Ordering::Relaxed)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A request that is in flight until this drops.
+#[derive(Debug)]
+pub(crate) struct InFlight<'m>(&'m AtomicU64);
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The bucket of so many microseconds.
+fn bucket_of(us: u64) -> usize {
+    BOUNDS_US.partition_point(|bound| *bound < us)
+}
+
+/// Upper bound of a bucket, in microseconds; that of the last one is only to have one.
+pub(super) fn upper_us(bucket: usize) -> u64 {
+    BOUNDS_US.get(bucket).copied().unwrap_or(600_000_000)
 }
 
 /// Those that occurred.
@@ -186,7 +252,66 @@ impl Metrics {
         result.map_err(|e| e.in_command(name).with_meta(meta))
     }
 
+    /// The time of day by the system's clock, in unix milliseconds.
+    pub(super) fn now_ms() -> u64 {
+        SystemClock::new().now_ms()
+    }
+
+    /// Writes the counters into the store, for [`Redis::metrics_of_all_instances`].
+    ///
+    /// For instances that may end at any time. At most once in `every` one command (`EVAL`) is added
+    /// to a batch that is sent anyway; it writes totals, so that sending it twice is harmless. No
+    /// request is made for it. Instances of one environment count together, under the keys
+    /// `{metrics:ENVIRONMENT}:…`. The first call counts.
+    ///
+    /// [`Redis::metrics_of_all_instances`]: crate::Redis::metrics_of_all_instances
+    pub fn flush(&self, environment: Environment, every: Duration) {
+        let prefix = format!("metrics:{}", environment.name());
+        let _ = self.0.flusher.set(Flusher::new(prefix, every));
+    }
+
+    /// Whether the counters are written into the store.
+    pub fn is_flushed(&self) -> bool {
+        self.flusher().is_some()
+    }
+
+    pub(crate) fn flusher(&self) -> Option<&Flusher> {
+        self.0.flusher.get()
+    }
+
+    /// The command that writes the counters, if it is time for it.
+    pub(crate) fn flush_due(&self) -> Option<Args> {
+        let flusher = self.flusher()?;
+        flusher.due(Self::now_ms(), || self.snapshot().totals())
+    }
+
+    /// Counts a request while it is in flight.
+    pub(crate) fn begin_request(&self) -> InFlight<'_> {
+        let inner = &*self.0;
+        add(&inner.in_flight, 1);
+        lock(&inner.rate).sample(Self::now_ms(), get(&inner.batched));
+        InFlight(&inner.in_flight)
+    }
+
+    /// Counts how a request ended, as far as its connection goes.
+    fn connection(&self, error: Option<ErrorKind>) {
+        match error {
+            None => {
+                if self.0.cut_off.swap(false, Ordering::Relaxed) {
+                    add(&self.0.reconnections, 1);
+                }
+            }
+            Some(kind @ (ErrorKind::Connect | ErrorKind::Interrupted)) => {
+                self.0.cut_off.store(true, Ordering::Relaxed);
+                let failed = u64::from(kind == ErrorKind::Connect);
+                add(&self.0.connections_failed, failed);
+            }
+            Some(_) => {}
+        }
+    }
+
     pub(crate) fn request(&self, commands: usize, answer: Result<&TransportResponse, &Error>) {
+        self.connection(answer.err().map(Error::kind));
         add(&self.0.requests, 1);
         add(&self.0.batched, commands as u64);
         let bits = (usize::BITS - commands.saturating_sub(1).leading_zeros()) as usize;
@@ -216,6 +341,7 @@ impl Metrics {
     /// The numbers of this moment.
     pub fn snapshot(&self) -> Snapshot {
         let inner = &*self.0;
+        let now_ms = Self::now_ms();
         let names = TABLE.iter().map(|p| p.name).chain(["other"]);
         let commands = names.zip(&inner.commands).filter_map(|(name, cell)| {
             let cell = cell.get()?;
@@ -251,8 +377,18 @@ impl Metrics {
                     kind.map(|kind| (*kind, last >> 8))
                 }
             },
-            counters: lock(&inner.other).clone(),
-            timings: lock(&inner.timings).clone(),
+            in_flight: get(&inner.in_flight),
+            connections_failed: get(&inner.connections_failed),
+            reconnections: get(&inner.reconnections),
+            ops_per_second: lock(&inner.rate).per_second(now_ms, get(&inner.batched)),
+            counters: lock(&inner.other)
+                .iter()
+                .map(|(name, n)| (Cow::Borrowed(*name), *n))
+                .collect(),
+            timings: lock(&inner.timings)
+                .iter()
+                .map(|(name, timing)| (Cow::Borrowed(*name), timing.clone()))
+                .collect(),
         }
     }
 
@@ -260,221 +396,6 @@ impl Metrics {
     pub fn prometheus(&self) -> String {
         self.snapshot().to_string()
     }
-}
-
-/// The numbers of one moment; its `Display` is the text format of Prometheus.
-#[derive(Debug, Clone, Default)]
-#[non_exhaustive]
-pub struct Snapshot {
-    /// By command name; `other` are commands without a method.
-    pub commands: BTreeMap<&'static str, CommandStats>,
-    /// Failed commands by kind of error, also unsent ones and replies that did not fit.
-    pub errors: Vec<(ErrorKind, u64)>,
-    /// Requests, retries included.
-    pub requests: u64,
-    /// Retries.
-    pub retries: u64,
-    /// Commands in all requests.
-    pub batched_commands: u64,
-    /// Requests with 1, 2, 3–4, 5–8, … more than 512 commands.
-    pub batch_sizes: Vec<u64>,
-    /// Bytes of request bodies that were answered.
-    pub request_bytes: u64,
-    /// Bytes of reply bodies.
-    pub reply_bytes: u64,
-    /// What the circuit breaker lets through.
-    pub breaker: BreakerState,
-    /// How often the circuit breaker opened.
-    pub breaker_opened: u64,
-    /// The last error of a command and when, unix milliseconds; an open circuit is none.
-    pub last_error: Option<(ErrorKind, u64)>,
-    /// Counters of building blocks.
-    pub counters: BTreeMap<&'static str, u64>,
-    /// Times of building blocks.
-    pub timings: BTreeMap<&'static str, Timing>,
-}
-
-/// How long something took.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Timing {
-    /// How often.
-    pub count: u64,
-    /// All of them together.
-    pub total: Duration,
-    /// Those below 128 µs, below 256 µs, and so on.
-    pub buckets: Vec<u64>,
-}
-
-impl Timing {
-    /// An upper bound of the time of this share of them, e.g. 0.99.
-    pub fn quantile(&self, share: f64) -> Duration {
-        quantile(self.count, &self.buckets, share)
-    }
-}
-
-/// The numbers of one command.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct CommandStats {
-    /// Calls that ended, without those that failed unsent.
-    pub count: u64,
-    /// Calls that failed, also unsent or because their reply did not fit.
-    pub errors: u64,
-    /// Failed commands by kind of error.
-    pub errors_by_kind: Vec<(ErrorKind, u64)>,
-    /// Time of all calls together, from submission to result.
-    pub total: Duration,
-    /// Calls below 128 µs, below 256 µs, and so on.
-    pub buckets: Vec<u64>,
-}
-
-impl CommandStats {
-    /// An upper bound of the latency of this share of the calls, e.g. 0.99.
-    pub fn quantile(&self, share: f64) -> Duration {
-        quantile(self.count, &self.buckets, share)
-    }
-}
-
-fn quantile(count: u64, buckets: &[u64], share: f64) -> Duration {
-    let wanted = (count as f64 * share).ceil() as u64;
-    let mut seen = 0;
-    for (i, n) in buckets.iter().enumerate() {
-        seen += n;
-        if seen >= wanted {
-            return Duration::from_micros(upper_us(i));
-        }
-    }
-    Duration::MAX
-}
-
-/// The bucket of so many microseconds.
-fn bucket_of(us: u64) -> usize {
-    let bits = u64::BITS - us.leading_zeros();
-    let bucket = bits.saturating_sub(FIRST_BUCKET_BITS) as usize;
-    bucket.min(BUCKETS - 1)
-}
-
-/// Upper bound of a bucket.
-const fn upper_us(bucket: usize) -> u64 {
-    1 << (FIRST_BUCKET_BITS as usize + bucket)
-}
-
-impl fmt::Display for Snapshot {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("# TYPE restis_command_seconds histogram\n")?;
-        for (name, stats) in &self.commands {
-            let label = format!("command=\"{}\"", name.to_ascii_lowercase());
-            let (count, buckets) = (stats.count, &stats.buckets);
-            write_histogram(f, "command", &label, count, stats.total, buckets)?;
-        }
-        for (name, timing) in &self.timings {
-            writeln!(f, "# TYPE restis_{name}_seconds histogram")?;
-            let (count, buckets) = (timing.count, &timing.buckets);
-            write_histogram(f, name, "", count, timing.total, buckets)?;
-        }
-        f.write_str("# TYPE restis_command_failures_total counter\n")?;
-        for (name, stats) in self.commands.iter().filter(|(_, s)| s.errors > 0) {
-            let name = name.to_ascii_lowercase();
-            for (kind, n) in &stats.errors_by_kind {
-                let kind = kind.as_str();
-                writeln!(
-                    f,
-                    "restis_command_failures_total{{command=\"{name}\",kind=\"{kind}\"}} {n}"
-                )?;
-            }
-        }
-        f.write_str("# TYPE restis_errors_total counter\n")?;
-        for (kind, n) in &self.errors {
-            writeln!(f, "restis_errors_total{{kind=\"{}\"}} {n}", kind.as_str())?;
-        }
-        f.write_str("# TYPE restis_batch_commands histogram\n")?;
-        let mut below = 0;
-        for (i, n) in self.batch_sizes.iter().enumerate().take(10) {
-            below += n;
-            writeln!(
-                f,
-                "restis_batch_commands_bucket{{le=\"{}\"}} {below}",
-                1_u32 << i
-            )?;
-        }
-        writeln!(
-            f,
-            "restis_batch_commands_bucket{{le=\"+Inf\"}} {}\n\
-             restis_batch_commands_sum {}\n\
-             restis_batch_commands_count {}",
-            self.requests, self.batched_commands, self.requests
-        )?;
-        let mut counters = String::new();
-        for (name, n) in [
-            ("retries", self.retries),
-            ("request_bytes", self.request_bytes),
-            ("reply_bytes", self.reply_bytes),
-            ("breaker_opened", self.breaker_opened),
-        ]
-        .into_iter()
-        .chain(self.counters.iter().map(|(name, n)| (*name, *n)))
-        {
-            writeln!(
-                counters,
-                "# TYPE restis_{name}_total counter\nrestis_{name}_total {n}"
-            )?;
-        }
-        f.write_str(&counters)?;
-        f.write_str("# TYPE restis_breaker_state gauge\n")?;
-        for state in [
-            BreakerState::Closed,
-            BreakerState::Open,
-            BreakerState::Probing,
-        ] {
-            let on = u8::from(state == self.breaker);
-            writeln!(
-                f,
-                "restis_breaker_state{{state=\"{}\"}} {on}",
-                state.as_str()
-            )?;
-        }
-        Ok(())
-    }
-}
-
-/// The lines of one histogram.
-fn write_histogram(
-    f: &mut fmt::Formatter<'_>,
-    name: &str,
-    label: &str,
-    count: u64,
-    total: Duration,
-    buckets: &[u64],
-) -> fmt::Result {
-    let comma = if label.is_empty() { "" } else { "," };
-    let braced = match label {
-        "" => String::new(),
-        label => format!("{{{label}}}"),
-    };
-    let mut below = 0;
-    for (i, n) in buckets.iter().enumerate().take(BUCKETS - 1) {
-        below += n;
-        // Every second bound is enough for a graph.
-        if i % 2 == 1 {
-            let le = upper_us(i) as f64 / 1e6;
-            writeln!(
-                f,
-                "restis_{name}_seconds_bucket{{{label}{comma}le=\"{le}\"}} {below}"
-            )?;
-        }
-    }
-    let sum = total.as_secs_f64();
-    writeln!(
-        f,
-        "restis_{name}_seconds_bucket{{{label}{comma}le=\"+Inf\"}} {count}\n\
-         restis_{name}_seconds_sum{braced} {sum}\n\
-         restis_{name}_seconds_count{braced} {count}"
-    )
-}
-
-fn lock<T>(of: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    of.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -496,8 +417,8 @@ mod tests {
             .unwrap_or_default();
         assert_eq!((stats.count, stats.errors), (4, 0));
         assert_eq!(&stats.buckets[..2], &[2, 1]);
-        assert_eq!(stats.quantile(0.5), Duration::from_micros(128));
-        assert_eq!(stats.quantile(1.0), Duration::from_micros(8192));
+        assert_eq!(stats.quantile(0.5), Duration::from_micros(100));
+        assert_eq!(stats.quantile(1.0), Duration::from_millis(5));
     }
 
     #[test]
@@ -508,8 +429,8 @@ mod tests {
         metrics.observe("cache_load", Duration::from_millis(3));
         let text = metrics.prometheus();
         assert!(text.contains("restis_errors_total{kind=\"decode\"} 1\n"));
-        assert!(text.contains("restis_ratelimit_refused_total 3\n"));
-        assert!(text.contains("restis_cache_load_seconds_bucket{le=\"0.004096\"} 1\n"));
+        assert!(text.contains("redis_ratelimit_blocked_total 3\n"));
+        assert!(text.contains("restis_cache_load_seconds_bucket{le=\"0.005\"} 1\n"));
         assert!(text.contains("restis_cache_load_seconds_sum 0.003\n"));
         assert!(text.contains("restis_breaker_state{state=\"closed\"} 1\n"));
         let mut types: Vec<_> = text.lines().filter(|l| l.starts_with("# TYPE")).collect();
