@@ -17,9 +17,6 @@ use crate::{check, config, dev, inspect, repair, serve, token, transfer};
 
 /// Where the REST server listens unless told otherwise.
 pub(crate) const REST_ADDR: &str = "127.0.0.1:8079";
-/// Where the functions listen unless told otherwise.
-pub(crate) const FUNCTIONS_ADDR: &str = "127.0.0.1:3000";
-
 /// Where `restis serve --console` shows its pages unless told otherwise.
 const CONSOLE_ADDR: &str = "127.0.0.1:8070";
 
@@ -112,7 +109,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the REST server and the functions, in memory, for development (the default)
+    /// Run the REST server and the functions for development (the default)
     Dev(DevArgs),
     /// Run the REST server alone
     #[command(after_long_help = SERVE_EXAMPLES, after_help = "More, with examples: restis serve --help")]
@@ -239,9 +236,12 @@ pub(crate) struct TokenArgs {
 /// Options of `restis dev`.
 #[derive(Debug, Args)]
 pub(crate) struct DevArgs {
-    /// Where the functions listen
-    #[arg(long, value_name = "HOST:PORT", default_value = FUNCTIONS_ADDR, env = "RESTIS_FUNCTIONS_ADDR", value_parser = address)]
-    pub(crate) functions_addr: String,
+    /// Where the functions listen; 127.0.0.1:3030 or the next port that is free by default
+    #[arg(long, value_name = "HOST:PORT", env = "RESTIS_FUNCTIONS_ADDR", value_parser = address)]
+    pub(crate) functions_addr: Option<String>,
+    /// Keep neither secrets nor data: without this both are in .restis/ of this directory
+    #[arg(long, env = "RESTIS_EPHEMERAL")]
+    pub(crate) ephemeral: bool,
     #[command(flatten)]
     pub(crate) serve: ServeArgs,
 }

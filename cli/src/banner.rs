@@ -14,6 +14,8 @@ pub(crate) struct Banner<'b> {
     pub(crate) functions: Option<(&'b str, Secret<'b>)>,
     /// The link that opens the console once.
     pub(crate) console: Option<&'b str>,
+    /// Variables with more secrets that were made.
+    pub(crate) secrets: &'b [(&'static str, String)],
     /// Where the data lives, in words.
     pub(crate) store: &'b str,
 }
@@ -150,6 +152,16 @@ fn render(banner: &Banner<'_>, paint: &Paint) -> String {
                 "export REDIS_URL={}",
                 token.redis_url(scheme, addr)
             ));
+        }
+        if let Some((functions, token)) = banner.functions {
+            lines.push(format!(
+                "export API_URL={} RESTIS_SERVICE_TOKEN={}",
+                quoted(functions),
+                token.word()
+            ));
+        }
+        for (name, secret) in banner.secrets {
+            lines.push(format!("export {name}={}", quoted(secret)));
         }
         lines.push(String::new());
         let auth = token.header();

@@ -1,5 +1,6 @@
 //! `restis dev`: the REST server and the functions in one process.
 
+use std::path::Path;
 use std::thread::JoinHandle;
 
 use restis::Redis;
@@ -8,12 +9,14 @@ use restis::session::SessionConfig;
 use restis::variables::get;
 use restis_handlers::{AppState, Config};
 use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
 use crate::args::{DevArgs, Failure};
 use crate::banner::{self, Banner, Secret};
-use crate::serve::Started;
+use crate::serve::{Defaults, Started};
 use crate::signals::Signals;
+use crate::state::{DevState, Secrets};
 use crate::trace::Traced;
 use crate::{console, docs, logs, serve};
 
@@ -25,9 +28,22 @@ pub(crate) fn run(args: &DevArgs) -> Result<(), Failure> {
     }
     logs::start(&args.serve.log, args.serve.log_json)?;
     let signals = Signals::install()?;
-    let started = serve::start(&args.serve, &serve::LOCAL_REDIS)?;
+    let kept = match args.ephemeral {
+        true => None,
+        false => Some(DevState::open(Path::new(""))?),
+    };
+    let secrets = match &kept {
+        Some(kept) => kept.secrets.clone(),
+        None => Secrets::random()?,
+    };
+    let defaults = Defaults {
+        redis: &serve::local(6379),
+        token: Some(&secrets.token),
+        data: kept.as_ref().map(|kept| kept.data.as_path()),
+    };
+    let started = serve::start(&args.serve, &defaults)?;
     let functions = match &started.token {
-        Some(token) => Some(Functions::start(args, &started, token)?),
+        Some(token) => Some(Functions::start(args, &started, token, &secrets)?),
         None => None,
     };
     if !args.serve.quiet {
@@ -36,6 +52,7 @@ pub(crate) fn run(args: &DevArgs) -> Result<(), Failure> {
             token: started.secret(),
             functions: functions.as_ref().map(|f| (f.url.as_str(), f.secret())),
             console: functions.as_ref().and_then(|f| f.console_link()),
+            secrets: functions.as_ref().map_or(&[], |f| &f.secrets),
             store: &started.store,
         });
     }
@@ -47,13 +64,12 @@ pub(crate) fn run(args: &DevArgs) -> Result<(), Failure> {
     stopped
 }
 
-/// Sessions as the environment says, with defaults for a laptop: secrets that live as long as the
-/// process, cookies over plain HTTP (a browser would drop those that need HTTPS), open fields.
-fn session_config() -> Result<SessionConfig, Failure> {
-    let secret = restis_server::random_token().map_err(Failure::new)?;
+/// Sessions as the environment says, with defaults for a laptop: a secret that was made, cookies
+/// over plain HTTP (a browser would drop those that need HTTPS), open fields.
+fn session_config(secret: &str) -> Result<SessionConfig, Failure> {
     SessionConfig::from_lookup(|name| {
         get(name).or_else(|| match name {
-            "SESSION_SECRETS" => Some(secret.clone()),
+            "SESSION_SECRETS" => Some(secret.to_owned()),
             "SESSION_COOKIE_INSECURE" => Some("true".to_owned()),
             "SESSION_CLIENT_FIELDS" => Some("*".to_owned()),
             _ => None,
@@ -62,10 +78,28 @@ fn session_config() -> Result<SessionConfig, Failure> {
     .map_err(|problems| Failure::usage(problems.join("\n")))
 }
 
-/// Secrets that live as long as the process, so that grants work.
-fn grant_keys(environment: Environment) -> Result<GrantKeys, Failure> {
-    let secret = restis_server::random_token().map_err(Failure::new)?;
-    GrantKeys::new([secret], environment).map_err(Failure::new)
+/// Keys of a secret that was made, so that grants work.
+fn grant_keys(secret: &str, environment: Environment) -> Result<GrantKeys, Failure> {
+    GrantKeys::new([secret.to_owned()], environment).map_err(Failure::new)
+}
+
+/// Listens where the options say, or at the first port that is free.
+fn listen(runtime: &Runtime, args: &DevArgs) -> Result<TcpListener, Failure> {
+    const OPTION: &str = "--functions-addr";
+    let bind = |addr: &str| runtime.block_on(TcpListener::bind(addr));
+    if let Some(addr) = &args.functions_addr {
+        return bind(addr).map_err(|error| Failure::bind(addr, OPTION, &error));
+    }
+    let mut failure = None;
+    // 3000 is where Next.js listens.
+    for addr in serve::local(3030) {
+        let addr = addr.to_string();
+        match bind(&addr) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => failure = Some(Failure::bind(&addr, OPTION, &error)),
+        }
+    }
+    Err(failure.unwrap_or_else(|| Failure::new("no address for the functions")))
 }
 
 /// The functions on a thread of their own, with the REST server as their store.
@@ -75,12 +109,19 @@ struct Functions {
     console: Option<(String, restis_console::StopHandle)>,
     /// The service token that was made, unless the environment has one.
     token: Option<String>,
+    /// Variables with the other secrets that were made.
+    secrets: Vec<(&'static str, String)>,
     stop: oneshot::Sender<()>,
     thread: JoinHandle<std::io::Result<()>>,
 }
 
 impl Functions {
-    fn start(args: &DevArgs, started: &Started, store_token: &str) -> Result<Self, Failure> {
+    fn start(
+        args: &DevArgs,
+        started: &Started,
+        store_token: &str,
+        made: &Secrets,
+    ) -> Result<Self, Failure> {
         let redis = Redis::builder(started.running.url(), store_token)
             .wrap_transport(Traced)
             .and_then(restis::config::Builder::build)
@@ -89,17 +130,22 @@ impl Functions {
         let token = match get("RESTIS_SERVICE_TOKEN") {
             Some(token) if !token.trim().is_empty() => None,
             _ => {
-                let token = restis_server::random_token().map_err(Failure::new)?;
+                let token = made.service_token.clone();
                 config.tokens = config.tokens.with_full_access("dev", &token);
                 Some(token)
             }
         };
+        let mut secrets = Vec::new();
+        if get("SESSION_SECRETS").is_none() {
+            secrets.push(("SESSION_SECRETS", made.session_secret.clone()));
+        }
         if config.grant_keys.is_none() {
-            config.grant_keys = Some(grant_keys(config.environment)?);
+            config.grant_keys = Some(grant_keys(&made.grant_secret, config.environment)?);
+            secrets.push(("EVENTS_GRANT_SECRETS", made.grant_secret.clone()));
         }
         let state = AppState::builder(redis)
             .config(config)
-            .sessions(session_config()?)
+            .sessions(session_config(&made.session_secret)?)
             .build()
             .map_err(Failure::usage)?;
         let mut app = restis_handlers::app(state).merge(docs::routes());
@@ -107,9 +153,7 @@ impl Functions {
             .enable_all()
             .build()
             .map_err(|error| Failure::new(format!("no event loop for the functions: {error}")))?;
-        let listener = runtime
-            .block_on(TcpListener::bind(&args.functions_addr))
-            .map_err(|error| Failure::bind(&args.functions_addr, "--functions-addr", &error))?;
+        let listener = listen(&runtime, args)?;
         let address = listener.local_addr().map_err(Failure::new)?;
         let url = format!("http://{address}");
         let mut console = None;
@@ -130,6 +174,7 @@ impl Functions {
             url,
             console,
             token,
+            secrets,
             stop,
             thread,
         })

@@ -13,6 +13,7 @@ mod logs;
 mod repair;
 mod serve;
 mod signals;
+mod state;
 mod target;
 mod token;
 mod trace;

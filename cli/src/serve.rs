@@ -1,6 +1,7 @@
 //! `restis serve`: the REST server alone.
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, ToSocketAddrs as _};
+use std::path::Path;
 use std::time::Duration;
 
 use restis_server::{Cors, Limits, Running, Server, Tenants, TlsFiles};
@@ -15,7 +16,7 @@ use crate::signals::Signals;
 pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     logs::start(&args.log, args.log_json)?;
     let signals = Signals::install()?;
-    let started = start(args, &[])?;
+    let started = start(args, &Defaults::default())?;
     let pages = match &args.console {
         Some(addr) => Some(console::start(addr, console::of(args, &started)?)?),
         None => None,
@@ -26,6 +27,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
             token: started.secret(),
             functions: None,
             console: pages.as_ref().map(Pages::link),
+            secrets: &[],
             store: &started.store,
         });
     }
@@ -70,12 +72,22 @@ fn variable(args: &ServeArgs) -> Option<&'static str> {
     })
 }
 
+/// What holds unless the options say otherwise.
+#[derive(Default)]
+pub(crate) struct Defaults<'d> {
+    /// Where the Redis protocol is spoken.
+    pub(crate) redis: &'d [SocketAddr],
+    /// The token of the first database; random without it.
+    pub(crate) token: Option<&'d str>,
+    /// Where data is kept.
+    pub(crate) data: Option<&'d Path>,
+}
+
 /// Starts the server that the options describe.
-///
-/// `redis` is where the Redis protocol is spoken unless told otherwise.
-pub(crate) fn start(args: &ServeArgs, redis: &[SocketAddr]) -> Result<Started, Failure> {
+pub(crate) fn start(args: &ServeArgs, defaults: &Defaults<'_>) -> Result<Started, Failure> {
     files::raise_limit();
-    let (tenants, token) = tenants(args)?;
+    let (tenants, token) = tenants(args, defaults.token)?;
+    let data = args.data.as_deref().or(defaults.data);
     let databases = console::databases(&tenants);
     let mut builder = Server::builder()
         .tenants(tenants)
@@ -98,7 +110,7 @@ pub(crate) fn start(args: &ServeArgs, redis: &[SocketAddr]) -> Result<Started, F
     builder = match &args.resp {
         Some(RespAddr::Off) => builder,
         Some(RespAddr::At(addr)) => builder.redis_protocol(resolved(addr)?),
-        None => builder.redis_protocol(redis.iter().copied()),
+        None => builder.redis_protocol(defaults.redis.iter().copied()),
     };
     if args.resp_anonymous {
         builder = builder.anonymous_redis_protocol();
@@ -110,8 +122,8 @@ pub(crate) fn start(args: &ServeArgs, redis: &[SocketAddr]) -> Result<Started, F
     if let Some(bytes) = args.memory {
         builder = builder.memory(bytes);
     }
-    if let Some(dir) = &args.data {
-        builder = builder.data(dir.clone(), args.sync);
+    if let Some(dir) = data {
+        builder = builder.data(dir.to_owned(), args.sync);
     }
     Ok(Started {
         running: builder
@@ -120,23 +132,23 @@ pub(crate) fn start(args: &ServeArgs, redis: &[SocketAddr]) -> Result<Started, F
             .spawn()?,
         token,
         variable: variable(args),
-        store: store(args),
+        store: store(args, data),
         databases,
     })
 }
 
-/// Where `restis dev` speaks the Redis protocol: the usual port, one of the next, or any.
-pub(crate) const LOCAL_REDIS: [SocketAddr; 12] = {
+/// On this machine: a port, one of the next, or any.
+pub(crate) const fn local(first: u16) -> [SocketAddr; 12] {
     let any = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
     let mut addresses = [any; 12];
     let mut at = 0;
     while at + 1 < addresses.len() {
-        let port = 6379 + at as u16;
+        let port = first + at as u16;
         addresses[at] = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port));
         at += 1;
     }
     addresses
-};
+}
 
 fn resolved(addr: &str) -> Result<Vec<SocketAddr>, Failure> {
     let addresses = addr.to_socket_addrs();
@@ -144,14 +156,16 @@ fn resolved(addr: &str) -> Result<Vec<SocketAddr>, Failure> {
     Ok(addresses.collect())
 }
 
-fn tenants(args: &ServeArgs) -> Result<(Tenants, Option<String>), Failure> {
+fn tenants(args: &ServeArgs, kept: Option<&str>) -> Result<(Tenants, Option<String>), Failure> {
     let mut tenants = Tenants::new();
     let mut tokens = args.token.clone();
     let from_file = args.tenants.is_some() || args.tenants_json.is_some();
     if tokens.is_empty() && !from_file {
-        let token = restis_server::random_token()
-            .map_err(|error| Failure::new(format!("no random token: {error}")))?;
-        tokens.push(token);
+        tokens.push(match kept {
+            Some(token) => token.to_owned(),
+            None => restis_server::random_token()
+                .map_err(|error| Failure::new(format!("no random token: {error}")))?,
+        });
     }
     if tokens
         .iter()
@@ -203,10 +217,10 @@ fn limits(args: &ServeArgs) -> Limits {
     limits
 }
 
-fn store(args: &ServeArgs) -> String {
-    match (&args.redis, &args.data) {
+fn store(args: &ServeArgs, data: Option<&Path>) -> String {
+    match (&args.redis, data) {
         (Some(_), _) => "over Redis".to_owned(),
-        (None, Some(dir)) => format!("in memory, saved to {}", dir.display()),
+        (None, Some(dir)) => format!("kept in {}", dir.display()),
         (None, None) => "in memory".to_owned(),
     }
 }

@@ -90,9 +90,16 @@ fn a_taken_port_is_one_sentence_that_names_its_option() {
     let addr = taken.local_addr().unwrap().to_string();
     for (command, option) in [
         (&["serve", "--addr", &addr][..], "--addr"),
-        (&["dev", "--addr", &addr], "--addr"),
+        (&["dev", "--ephemeral", "--addr", &addr], "--addr"),
         (
-            &["dev", "--addr", "127.0.0.1:0", "--functions-addr", &addr],
+            &[
+                "dev",
+                "--ephemeral",
+                "--addr",
+                "127.0.0.1:0",
+                "--functions-addr",
+                &addr,
+            ],
             "--functions-addr",
         ),
     ] {
@@ -242,6 +249,7 @@ fn dev_serves_the_store_and_the_functions() {
     }
     let restis = Restis::start(&[
         "dev",
+        "--ephemeral",
         "--addr",
         "127.0.0.1:0",
         "--functions-addr",
@@ -339,6 +347,7 @@ fn a_variable_that_is_no_utf8_is_named() {
         (
             &[
                 "dev",
+                "--ephemeral",
                 "--addr",
                 "127.0.0.1:0",
                 "--functions-addr",
@@ -349,6 +358,7 @@ fn a_variable_that_is_no_utf8_is_named() {
         (
             &[
                 "dev",
+                "--ephemeral",
                 "--addr",
                 "127.0.0.1:0",
                 "--functions-addr",
@@ -377,6 +387,7 @@ fn tokens_of_the_environment_are_not_printed() {
         let mut child = support::binary()
             .args([
                 "dev",
+                "--ephemeral",
                 "--addr",
                 "127.0.0.1:0",
                 "--functions-addr",

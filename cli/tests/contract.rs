@@ -19,7 +19,7 @@ fn no_request_gets_a_server_error_or_an_answer_that_is_not_described() {
     }
     let restis = Restis::start_by(
         binary()
-            .args(["dev", "--addr", "127.0.0.1:0"])
+            .args(["dev", "--ephemeral", "--addr", "127.0.0.1:0"])
             .args(["--functions-addr", "127.0.0.1:0"])
             // A long poll without events takes most of it; a stream lasts that long.
             .env("REQUEST_TIMEOUT", "500")

@@ -9,8 +9,9 @@ use std::process::Command;
 
 use support::{Restis, binary, run, tool};
 
-const ANY_PORTS: [&str; 5] = [
+const ANY_PORTS: [&str; 6] = [
     "dev",
+    "--ephemeral",
     "--addr",
     "127.0.0.1:0",
     "--functions-addr",

@@ -52,6 +52,7 @@ fn the_site_signs_in_shows_live_notes_and_signs_out() {
     };
     let restis = Restis::start(&[
         "dev",
+        "--ephemeral",
         "--addr",
         "127.0.0.1:0",
         "--functions-addr",

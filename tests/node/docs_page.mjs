@@ -1,4 +1,4 @@
-// The page at /docs of `restis dev` in a real browser: node docs_page.mjs 'http://127.0.0.1:3000/docs#token=TOKEN'
+// The page at /docs of `restis dev` in a real browser: node docs_page.mjs 'http://127.0.0.1:3030/docs#token=TOKEN'
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";

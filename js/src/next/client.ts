@@ -9,7 +9,7 @@ let client: Client | undefined;
 export function functions(): Client {
   if (client) return client;
   const { API_URL: url, RESTIS_SERVICE_TOKEN: token } = process.env;
-  if (!url) throw new Error("API_URL is not set: write where the restis functions are, such as http://127.0.0.1:3000");
+  if (!url) throw new Error("API_URL is not set: write where the restis functions are, such as http://127.0.0.1:3030");
   // Next.js must keep no answer for another visitor.
   return (client = createClient({ url, token, fetch: (input, init) => fetch(input, { ...init, cache: "no-store" }) }));
 }

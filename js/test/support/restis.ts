@@ -29,7 +29,7 @@ export interface Options {
 /** Starts the program and reads its addresses from what it prints. */
 export async function startRestis({ env = {}, args = [] }: Options = {}): Promise<Restis> {
   const free = ["--addr", "--functions-addr"].filter((name) => !args.includes(name)).flatMap((name) => [name, "127.0.0.1:0"]);
-  const child = spawn(binary, ["dev", ...free, "--resp", "off", ...args], {
+  const child = spawn(binary, ["dev", "--ephemeral", ...free, "--resp", "off", ...args], {
     env: { ...process.env, ...env },
     stdio: ["ignore", "pipe", "inherit"],
   });

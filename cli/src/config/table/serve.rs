@@ -12,13 +12,19 @@ pub(super) const SERVE: &[Variable] = &[
     plain(
         "RESTIS_FUNCTIONS_ADDR",
         "host:port",
-        "127.0.0.1:3000",
+        "127.0.0.1:3030 or the next free port",
         "where `dev` serves the functions",
+    ),
+    plain(
+        "RESTIS_EPHEMERAL",
+        "`true`, `false`",
+        "`false`",
+        "`dev` keeps neither secrets nor data; else both are in `.restis/` of the working directory",
     ),
     secret(
         "RESTIS_TOKEN",
         "by commas",
-        "random, printed",
+        "random, printed; `dev` keeps it in `.restis/`",
         "tokens, each with a database of its own",
     ),
     secret(
