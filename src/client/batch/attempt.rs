@@ -35,7 +35,7 @@ pub(super) async fn run(core: &Arc<Dispatcher>, calls: &Arc<BatchCalls>, part: P
         places,
     } = part;
     let mut exchange = Exchange::new(mode, commands);
-    if !calls.start(&places, exchange.sent_flag()) {
+    if !calls.lock().start(&places, exchange.sent_flag()) {
         return;
     }
     let flush = PendingFlush::join(core, &mut exchange, &mut contexts);
@@ -51,7 +51,7 @@ pub(super) async fn run(core: &Arc<Dispatcher>, calls: &Arc<BatchCalls>, part: P
         flush.done(results.pop());
     }
     let results = tries.items(&exchange, &contexts, results).await;
-    calls.deliver(&places, results.into_iter());
+    calls.complete(&places, results.into_iter());
 }
 
 /// Most commands beside which counters travel: an exchange has a limit.
@@ -152,7 +152,7 @@ impl Tries<'_> {
             };
             if error.delivery() == Delivery::MaybeExecuted {
                 doubtful = true;
-                self.calls.doubt();
+                self.calls.lock().doubt();
             }
             // A later attempt that was not sent does not undo an earlier one that was.
             let error = if doubtful && error.delivery() == Delivery::NotSent {
@@ -186,6 +186,7 @@ impl Tries<'_> {
         let wait = asked.map_or(own, |asked| asked.saturating_add(own));
         let left = self
             .calls
+            .lock()
             .latest()?
             .saturating_duration_since(Instant::now());
         if wait >= left || !self.core.shared.budget.spend() {
@@ -201,10 +202,10 @@ impl Tries<'_> {
             shared.budget.earn();
         }
         self.attempts += 1;
-        self.calls.attempt(self.attempts);
+        self.calls.lock().attempt(self.attempts);
         let (token, mark) = self.core.sync_state.start();
         exchange.sync_token = token.filter(|_| shared.policy.read_your_writes);
-        exchange.timeout = self.calls.latest().map_or(Duration::MAX, |end| {
+        exchange.timeout = self.calls.lock().latest().map_or(Duration::MAX, |end| {
             end.saturating_duration_since(Instant::now())
         });
         exchange.rewind(shared.transport.sends_at_once());
@@ -231,7 +232,7 @@ impl Tries<'_> {
             .metrics
             .request(exchange.commands.len(), answer.as_ref());
         let answer = answer?;
-        self.calls.answered(answer.status);
+        self.calls.lock().answered(answer.status);
         if shared.policy.read_your_writes {
             let wrote = answer.sync_token.is_some() && plan::writes(&exchange.commands);
             self.core.sync_state.advance(mark, answer.sync_token, wrote);

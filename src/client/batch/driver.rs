@@ -18,10 +18,7 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    Dispatcher, Results, attempt,
-    calls::{BatchCalls, BatchedCall},
-};
+use super::{Dispatcher, Results, attempt, calls::BatchCalls, state::BatchedCall};
 use crate::{
     protocol::{error::Error, response_meta::ResponseMeta},
     transport::{
@@ -66,7 +63,7 @@ impl Batcher {
             return None;
         }
         self.has_waiting.store(false, Ordering::Release);
-        state.expected = calls.count();
+        state.expected = calls.lock().count();
         let number = state.next;
         state.next += 1;
         if let Some(batch) = state.open.take_if(|batch| Arc::ptr_eq(&batch.calls, calls)) {
@@ -108,7 +105,7 @@ impl Batcher {
             .open
             .as_ref()
             .is_some_and(|open| Arc::ptr_eq(open, batch))
-            && batch.calls.earliest().is_none()
+            && batch.calls.lock().is_deserted()
         {
             return state.open.take();
         }
@@ -225,7 +222,7 @@ async fn run(core: Arc<Dispatcher>, calls: Arc<BatchCalls>) {
             if work.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(());
             }
-            let Some(deadline) = calls.earliest() else {
+            let Some(deadline) = calls.lock().earliest() else {
                 return Poll::Ready(());
             };
             let (_, sleep) = match &mut timer {
@@ -322,7 +319,7 @@ impl PendingCall {
                 opened_on: time::current_thread(),
             })
         });
-        let (batch, number) = (Arc::clone(batch), batch.calls.push(call));
+        let (batch, number) = (Arc::clone(batch), batch.calls.join(call));
         drop(state);
         let joined = Joined {
             core: Arc::clone(core),
@@ -353,7 +350,7 @@ impl Future for PendingCall {
             (false, 0) => Turn::Opening,
             (false, _) => Turn::Joining,
         };
-        let mut done = joined.batch.calls.take(joined.number, cx.waker());
+        let mut done = joined.batch.calls.poll(joined.number, cx.waker());
         if done.is_none() {
             let mut driven = joined.batch.drive(&joined.core, turn, cx.waker());
             if joined.core.batcher.has_waiting.load(Ordering::Acquire) {
@@ -361,7 +358,7 @@ impl Future for PendingCall {
                 driven = true;
             }
             if driven {
-                done = joined.batch.calls.take(joined.number, cx.waker());
+                done = joined.batch.calls.poll(joined.number, cx.waker());
             }
         }
         match done {

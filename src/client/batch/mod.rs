@@ -27,16 +27,17 @@ mod driver;
 mod in_flight;
 pub(crate) mod plan;
 mod script_batch;
+mod state;
 mod sync_state;
 #[cfg(test)]
 mod tests;
 
 use breaker::Breaker;
 use budget::Budget;
-use calls::BatchedCall;
 use driver::Batcher;
 pub(crate) use driver::PendingCall;
 use in_flight::InFlightLimit;
+use state::BatchedCall;
 use sync_state::SyncState;
 
 /// What the caller of one call asked for.
@@ -204,6 +205,7 @@ impl Dispatcher {
                 repeatable: options.idempotent,
                 script,
             },
+            time::Instant::now(),
             timeout,
         );
         PendingCall::join(self, call)
