@@ -158,7 +158,7 @@ impl TokenEntry {
         });
         let entry = Self {
             name: name.to_owned(),
-            sha256: Some(encode_hex(&Sha256::digest(token))),
+            sha256: Some(hex::encode(Sha256::digest(token))),
             secrets: None,
             scopes: scopes.collect(),
             organisations: (!organisations.is_empty()).then(|| organisations.to_vec()),
@@ -178,7 +178,7 @@ impl TokenEntry {
             return Err("a token needs a name".to_owned());
         }
         let proof = match (&self.sha256, &self.secrets) {
-            (Some(hex), None) => Proof::Token(decode_hex(hex).ok_or_else(|| {
+            (Some(digest), None) => Proof::Token(decode_hex(digest).ok_or_else(|| {
                 format!("token `{name}`: `sha256` must be 64 hexadecimal digits")
             })?),
             (None, Some(secrets)) => Proof::Signature(
@@ -310,20 +310,9 @@ impl ServiceTokens {
     }
 }
 
-fn encode_hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
-}
-
 fn decode_hex(text: &str) -> Option<[u8; 32]> {
-    if text.len() != 64 || !text.is_ascii() {
-        return None;
-    }
     let mut out = [0; 32];
-    for (i, byte) in out.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(text.get(i * 2..i * 2 + 2)?, 16).ok()?;
-    }
+    hex::decode_to_slice(text, &mut out).ok()?;
     Some(out)
 }
 
@@ -437,9 +426,9 @@ mod tests {
 
     #[test]
     fn a_token_is_found_by_its_digest_and_carries_its_scopes() {
-        let hex = encode_hex(&Sha256::digest("TOKEN"));
+        let digest = hex::encode(Sha256::digest("TOKEN"));
         let json = format!(
-            r#"[{{"name":"web","sha256":"{hex}","scopes":["session:*"],"organisations":["acme"]}}]"#
+            r#"[{{"name":"web","sha256":"{digest}","scopes":["session:*"],"organisations":["acme"]}}]"#
         );
         let tokens = ServiceTokens::parse(&json).unwrap();
         let caller = tokens.caller(&headers("bearer TOKEN")).unwrap();

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
+
 use super::keyspace::Lifetime;
 
 /// Most steps of a table.
@@ -89,7 +91,7 @@ impl AgeTable {
     pub fn lifetime(&self, newest: &str, minutes_ahead_of_utc: i16, now_ms: u64) -> Lifetime {
         let now = i64::try_from(now_ms).unwrap_or(i64::MAX);
         let local = now.saturating_add(i64::from(minutes_ahead_of_utc) * 60_000);
-        self.since(newest, local.div_euclid(86_400_000))
+        self.since(newest, TimeZone::UTC, local)
     }
 
     /// The same where the day begins by the clocks of a place such as `Europe/Zurich`, also on the
@@ -99,56 +101,29 @@ impl AgeTable {
     #[cfg(feature = "time-zones")]
     pub fn lifetime_in(&self, newest: &str, zone: &str, now_ms: u64) -> Lifetime {
         let now = i64::try_from(now_ms).unwrap_or(i64::MAX);
-        let zone = jiff::tz::TimeZone::get(zone).unwrap_or(jiff::tz::TimeZone::UTC);
-        let Ok(now) = jiff::Timestamp::from_millisecond(now) else {
-            return self.shortest();
-        };
-        let today = now.to_zoned(zone).date();
-        let today = days_since_1970(
-            today.year().into(),
-            today.month().unsigned_abs().into(),
-            today.day().unsigned_abs().into(),
-        );
-        self.since(newest, today)
+        let zone = TimeZone::get(zone).unwrap_or(TimeZone::UTC);
+        self.since(newest, zone, now)
     }
 
-    fn since(&self, newest: &str, today: i64) -> Lifetime {
-        match parse_date(newest) {
-            Some(day) => self.of_days(today.saturating_sub(day)),
-            None => self.shortest(),
+    fn since(&self, newest: &str, zone: TimeZone, now_ms: i64) -> Lifetime {
+        let today = Timestamp::from_millisecond(now_ms).map(|now| now.to_zoned(zone).date());
+        match (parse_date(newest), today) {
+            (Some(day), Ok(today)) => self.of_days(i64::from(
+                day.until(today).map_or(0, |span| span.get_days()),
+            )),
+            _ => self.shortest(),
         }
     }
 }
 
-/// Days from 1970-01-01 to a date written `2026-01-31`.
-fn parse_date(text: &str) -> Option<i64> {
-    let digits = |from: usize, to: usize| -> Option<u32> {
-        let part = text.get(from..to)?;
-        let plain = part.bytes().all(|b| b.is_ascii_digit());
-        plain.then(|| part.parse().ok()).flatten()
+/// A date that is written `2026-01-31`.
+fn parse_date(text: &str) -> Option<Date> {
+    let shape = |(at, byte): (usize, u8)| match at {
+        4 | 7 => byte == b'-',
+        _ => byte.is_ascii_digit(),
     };
-    let separators = text.get(4..5)? == "-" && text.get(7..8)? == "-";
-    let (year, month, day) = (digits(0, 4)?, digits(5, 7)?, digits(8, 10)?);
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let length = match month {
-        2 if leap => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        1..=12 => 31,
-        _ => return None,
-    };
-    let valid = text.len() == 10 && separators && (1..=length).contains(&day);
-    valid.then(|| days_since_1970(year.into(), month, day))
-}
-
-/// In the proleptic Gregorian calendar (Hinnant: chrono-Compatible Low-Level Date Algorithms).
-fn days_since_1970(year: i64, month: u32, day: u32) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let of_era = year.rem_euclid(400);
-    let month = i64::from((month + 9) % 12);
-    let of_year = (153 * month + 2) / 5 + i64::from(day) - 1;
-    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
+    let is_date = text.len() == 10 && text.bytes().enumerate().all(shape);
+    text.parse().ok().filter(|_| is_date)
 }
 
 #[cfg(test)]

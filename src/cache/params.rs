@@ -136,9 +136,7 @@ impl Parts {
         let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
         if plain.len() > MAX_PART_BYTES {
             self.text.push_str("#sha256.");
-            for byte in Sha256::digest(plain) {
-                let _ = write!(self.text, "{byte:02x}");
-            }
+            self.text.push_str(&hex::encode(Sha256::digest(plain)));
         } else if !plain.is_empty() && plain.bytes().all(is_plain) {
             self.text.push_str(plain);
         } else {

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::{Event, Events, publish::hex};
+use super::{Event, Events};
 use crate::{Redis, Script, identity::join};
 
 static BREAKER: Script = script!("breaker.lua");
@@ -27,7 +27,7 @@ impl Events {
     /// The breaker of an endpoint, by its URL or any other name.
     pub fn endpoint_breaker(&self, endpoint: &str) -> EndpointBreaker {
         // The name may hold a secret path: only its hash becomes a key.
-        let digest = hex(&Sha256::digest(endpoint)[..12]);
+        let digest = hex::encode(&Sha256::digest(endpoint)[..12]);
         EndpointBreaker {
             redis: self.redis.clone(),
             key: self.keys.breaker(&digest),
@@ -61,7 +61,7 @@ impl EndpointBreaker {
 
     /// Tells how a try with an event ended.
     pub async fn tell(&self, event: &Event, ok: bool) {
-        let event = hex(&Sha256::digest(join([&event.source, &event.id]))[..12]);
+        let event = hex::encode(&Sha256::digest(join([&event.source, &event.id]))[..12]);
         self.run(if ok { "ok" } else { "failed" }, &event).await;
     }
 }

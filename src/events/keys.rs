@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::{Environment, Event, publish::hex};
+use super::{Environment, Event};
 use crate::{Error, ErrorKind, Result, identity::join};
 
 /// Checks an organisation's name: 1 to 64 letters, digits, `-` and `_`.
@@ -65,7 +65,7 @@ impl<'a> From<&'a String> for DedupKey<'a> {
 
 /// A fixed number of hexadecimal digits for a list of parts.
 fn digest(parts: &[&str]) -> String {
-    hex(&Sha256::digest(join(parts))[..20])
+    hex::encode(&Sha256::digest(join(parts))[..20])
 }
 
 impl Keys {

@@ -1,6 +1,7 @@
 //! Times as events carry them: RFC 3339.
 
-const DAY: i64 = 86_400;
+use jiff::{civil::Date, tz::Offset};
+
 const LONGEST: usize = 40;
 
 /// The unix time of an RFC 3339 text in milliseconds; `None` when it is none, or before 1970.
@@ -14,12 +15,16 @@ pub(super) fn is_time(text: &str) -> bool {
     unix_ms(text).is_some()
 }
 
+fn seconds(hours: i16, minutes: i16) -> i64 {
+    i64::from(hours) * 3600 + i64::from(minutes) * 60
+}
+
 fn unix_ms(text: &str) -> Option<i64> {
     let bytes = text.as_bytes();
     if bytes.len() > LONGEST || !text.is_ascii() {
         return None;
     }
-    let number = |from: usize, len: usize| -> Option<i64> {
+    let number = |from: usize, len: usize| -> Option<i16> {
         let digits = text.get(from..from + len)?;
         let plain = digits.bytes().all(|b| b.is_ascii_digit());
         plain.then(|| digits.parse().ok()).flatten()
@@ -28,11 +33,12 @@ fn unix_ms(text: &str) -> Option<i64> {
     let shape = is(4, b"-") && is(7, b"-") && is(10, b"Tt ") && is(13, b":") && is(16, b":");
     let (year, month, day) = (number(0, 4)?, number(5, 2)?, number(8, 2)?);
     let (hour, minute, second) = (number(11, 2)?, number(14, 2)?, number(17, 2)?);
-    let ranges = (1..=days_of(year, month)?).contains(&day) && hour < 24 && minute < 60;
     // 60 is a leap second.
-    if !shape || !ranges || second > 60 {
+    if !shape || hour > 23 || minute > 59 || second > 60 {
         return None;
     }
+    let date = Date::new(year, month as i8, day as i8).ok()?;
+    let midnight = Offset::UTC.to_timestamp(date.into()).ok()?.as_second();
     let mut rest = text.get(19..)?;
     let mut ms = 0_i64;
     if let Some(fraction) = rest.strip_prefix('.') {
@@ -52,35 +58,13 @@ fn unix_ms(text: &str) -> Option<i64> {
             if hours > 23 || minutes > 59 {
                 return None;
             }
-            let seconds = hours * 3600 + minutes * 60;
+            let seconds = seconds(hours, minutes);
             if *sign == b'-' { -seconds } else { seconds }
         }
         _ => return None,
     };
-    let days = days_before(year, month) + day - 1;
-    let seconds = days * DAY + hour * 3600 + minute * 60 + second - offset;
+    let seconds = midnight + seconds(hour, minute) + i64::from(second) - offset;
     Some(seconds * 1000 + ms)
-}
-
-fn is_leap(year: i64) -> bool {
-    year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
-}
-
-fn days_of(year: i64, month: i64) -> Option<i64> {
-    match month {
-        2 => Some(28 + i64::from(is_leap(year))),
-        4 | 6 | 9 | 11 => Some(30),
-        1..=12 => Some(31),
-        _ => None,
-    }
-}
-
-/// Days from 1970-01-01 to the first of a month.
-fn days_before(year: i64, month: i64) -> i64 {
-    let whole = year - 1;
-    let leaps = |y: i64| y / 4 - y / 100 + y / 400;
-    let months = (1..month).filter_map(|m| days_of(year, m)).sum::<i64>();
-    (year - 1970) * 365 + leaps(whole) - leaps(1969) + months
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! Days and months: their names and their ends, wherever midnight is.
 
+use jiff::{Timestamp, civil::Date, tz::Offset};
+
 use crate::{Error, Result};
 
-const DAY_MS: i64 = 86_400_000;
+const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: u64 = 3_600_000;
 
 /// A period of the calendar, in UTC unless told otherwise.
@@ -90,75 +92,52 @@ impl Calendar {
 
     /// The period's name and its end in unix milliseconds.
     pub(super) fn period(self, now_ms: u64) -> (String, u64) {
-        let (year, month, day) = self.date(now_ms);
+        let date = self.date(now_ms);
+        let (year, month, day) = (date.year(), date.month(), date.day());
         let (name, next) = match self.unit {
-            Unit::Day => (
-                format!("{year:04}-{month:02}-{day:02}"),
-                civil(days(year, month, day) + 1),
-            ),
-            Unit::Month if month == 12 => (format!("{year:04}-{month:02}"), (year + 1, 1, 1)),
-            Unit::Month => (format!("{year:04}-{month:02}"), (year, month + 1, 1)),
+            Unit::Day => (format!("{year:04}-{month:02}-{day:02}"), date.tomorrow()),
+            Unit::Month => {
+                let next = date.last_of_month().tomorrow();
+                (format!("{year:04}-{month:02}"), next)
+            }
         };
-        (name, self.start_of(next))
+        (name, self.start_of(next.unwrap_or(Date::MAX)))
     }
 
     /// The period's start in unix milliseconds.
     pub(super) fn start(self, now_ms: u64) -> u64 {
-        let (year, month, day) = self.date(now_ms);
+        let date = self.date(now_ms);
         self.start_of(match self.unit {
-            Unit::Day => (year, month, day),
-            Unit::Month => (year, month, 1),
+            Unit::Day => date,
+            Unit::Month => date.first_of_month(),
         })
     }
 
-    fn date(self, now_ms: u64) -> (i64, i64, i64) {
+    fn date(self, now_ms: u64) -> Date {
+        let now = i64::try_from(now_ms).unwrap_or(i64::MAX);
         match self.place {
             Place::Offset(minutes) => {
-                civil((now_ms as i64 + i64::from(minutes) * 60_000).div_euclid(DAY_MS))
+                let local = now.saturating_add(i64::from(minutes) * MINUTE_MS);
+                Timestamp::from_millisecond(local)
+                    .map_or(Date::MAX, |at| Offset::UTC.to_datetime(at).date())
             }
             #[cfg(feature = "time-zones")]
-            Place::Zone(zone) => zone.date(now_ms),
+            Place::Zone(zone) => zone.date(now),
         }
     }
 
     /// When a day starts.
-    fn start_of(self, date: (i64, i64, i64)) -> u64 {
+    fn start_of(self, date: Date) -> u64 {
         let start = match self.place {
-            Place::Offset(minutes) => {
-                days(date.0, date.1, date.2) * DAY_MS - i64::from(minutes) * 60_000
-            }
+            Place::Offset(minutes) => Offset::UTC
+                .to_timestamp(date.into())
+                .map_or(i64::MAX, Timestamp::as_millisecond)
+                .saturating_sub(i64::from(minutes) * MINUTE_MS),
             #[cfg(feature = "time-zones")]
             Place::Zone(zone) => zone.start_of(date),
         };
         start.max(0) as u64
     }
-}
-
-/// Year, month and day of a day counted from 1970-01-01.
-///
-/// Source: <https://howardhinnant.github.io/date_algorithms.html>.
-fn civil(day: i64) -> (i64, i64, i64) {
-    let z = day + 719_468;
-    let era = z.div_euclid(146_097);
-    let doe = z.rem_euclid(146_097);
-    let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
-    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    let mp = (5 * doy + 2) / 153;
-    let month = if mp < 10 { mp + 3 } else { mp - 9 };
-    (
-        yoe + era * 400 + i64::from(month <= 2),
-        month,
-        doy - (153 * mp + 2) / 5 + 1,
-    )
-}
-
-/// A day of a month, counted from 1970-01-01.
-fn days(year: i64, month: i64, day: i64) -> i64 {
-    let y = year - i64::from(month <= 2);
-    let era = y.div_euclid(400);
-    let yoe = y.rem_euclid(400);
-    let doy = (153 * (if month > 2 { month - 3 } else { month + 9 }) + 2) / 5 + day - 1;
-    era * 146_097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719_468
 }
 
 #[cfg(feature = "time-zones")]
@@ -195,21 +174,15 @@ mod zone {
             Ok(Self(zone))
         }
 
-        pub(super) fn date(self, now_ms: u64) -> (i64, i64, i64) {
-            let date = Timestamp::from_millisecond(now_ms as i64)
-                .map_or(Date::MAX, |at| self.0.to_datetime(at).date());
-            (
-                i64::from(date.year()),
-                i64::from(date.month()),
-                i64::from(date.day()),
-            )
+        pub(super) fn date(self, now_ms: i64) -> Date {
+            Timestamp::from_millisecond(now_ms)
+                .map_or(Date::MAX, |at| self.0.to_datetime(at).date())
         }
 
         /// When a day starts, in unix milliseconds; not always at midnight.
-        pub(super) fn start_of(self, (year, month, day): (i64, i64, i64)) -> i64 {
-            Date::new(year as i16, month as i8, day as i8)
-                .and_then(|date| self.0.to_ambiguous_zoned(date.into()).compatible())
-                .map_or(i64::MAX, |start| start.timestamp().as_millisecond())
+        pub(super) fn start_of(self, date: Date) -> i64 {
+            let start = self.0.to_ambiguous_zoned(date.into()).compatible();
+            start.map_or(i64::MAX, |start| start.timestamp().as_millisecond())
         }
     }
 

@@ -1,6 +1,6 @@
 //! Identifiers: assumed hostile, turned into key parts.
 
-use std::{borrow::Cow, fmt::Write as _, net::IpAddr};
+use std::{borrow::Cow, net::IpAddr};
 
 use sha2::{Digest, Sha256};
 
@@ -80,12 +80,7 @@ pub(super) fn tagged(part: &str) -> String {
 }
 
 fn hashed(identifier: &str) -> String {
-    let mut hashed = String::with_capacity(65);
-    hashed.push('#');
-    for byte in Sha256::digest(identifier) {
-        let _ = write!(hashed, "{byte:02x}");
-    }
-    hashed
+    format!("#{}", hex::encode(Sha256::digest(identifier)))
 }
 
 /// The identifier of a client's address: IPv4 whole, IPv6 by its /64 network.

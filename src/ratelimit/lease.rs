@@ -1,6 +1,6 @@
 //! Limiting how many run at once: leases that expire.
 
-use std::{fmt::Write as _, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use super::{ClockSource, identifier::key_part};
 use crate::{Clock, Error, Redis, Result, SystemClock};
@@ -80,13 +80,9 @@ impl LeaseLimiter {
     pub async fn acquire(&self, identifier: &str) -> Result<Option<Lease>> {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes).map_err(|_| Error::no_randomness())?;
-        let mut id = String::with_capacity(32);
-        for byte in bytes {
-            let _ = write!(id, "{byte:02x}");
-        }
         let lease = Lease {
             key: format!("{}:lease:{}", self.prefix, key_part(identifier)?),
-            id,
+            id: hex::encode(bytes),
         };
         Ok(self.call("acquire", &lease).await?.then_some(lease))
     }

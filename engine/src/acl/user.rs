@@ -9,7 +9,6 @@ use crate::budget::Budget;
 use crate::command::Command;
 use crate::error::Error;
 use crate::glob;
-use crate::num::hex;
 
 /// What a command does with a key.
 #[derive(Clone, Copy, Debug)]
@@ -327,7 +326,7 @@ impl User {
 
     /// Hashes of the tokens, in hexadecimal digits.
     pub(crate) fn password_hashes(&self) -> impl Iterator<Item = String> {
-        self.passwords.iter().map(|digest| hex(digest))
+        self.passwords.iter().map(hex::encode)
     }
 
     /// The rules for commands, on one line.
@@ -450,11 +449,6 @@ fn bounded(count: usize) -> Result<(), &'static str> {
 
 fn parse_digest(digits: &[u8]) -> Option<Digested> {
     let mut digest = Digested::default();
-    if digits.len() != 2 * digest.len() {
-        return None;
-    }
-    for (byte, pair) in digest.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
+    hex::decode_to_slice(digits, &mut digest).ok()?;
     Some(digest)
 }

@@ -4,7 +4,7 @@ use crate::acl::{Acl, CATEGORIES, RuleScope, Token, User, in_category};
 use crate::command::{Args, Category, Outcome};
 use crate::ctx::{Ctx, Side, Spec};
 use crate::error::{Error, NOT_INTEGER};
-use crate::num::{self, hex};
+use crate::num;
 use crate::parse::is;
 use crate::reply::Reply;
 
@@ -114,7 +114,7 @@ fn generate_password(bits: Option<&[u8]>) -> Outcome {
     let digits = (bits as usize).div_ceil(4);
     let mut bytes = vec![0; digits.div_ceil(2)];
     getrandom::fill(&mut bytes).map_err(|_| NO_RANDOM)?;
-    Ok(Reply::bulk(&hex(&bytes)[..digits]))
+    Ok(Reply::bulk(&hex::encode(&bytes)[..digits]))
 }
 
 /// Refusals are not kept.

@@ -121,7 +121,7 @@ fn run(ctx: &mut Ctx<'_>, sha: &Sha, script: &Script, args: Args<'_>, read_only:
     check_read_only(ctx, script.flags, read_only)?;
     let vm = ctx.side.vm()?;
     let mode = mode(script.flags, read_only, keys);
-    Ok(vm.run(ctx, &script.compiled, mode, keys, argv, || num::hex(sha)))
+    Ok(vm.run(ctx, &script.compiled, mode, keys, argv, || hex::encode(sha)))
 }
 
 fn script(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
@@ -140,7 +140,7 @@ fn script(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         arity(args.len() == 3)?;
         ctx.make_room(Scripting::cost(args[2].len()))?;
         let (sha, _) = ctx.side.script(args[2], true)?;
-        Ok(Reply::bulk(num::hex(&sha)))
+        Ok(Reply::bulk(hex::encode(sha)))
     } else if is(sub, "EXISTS") {
         arity(args.len() >= 3)?;
         Ok(Reply::array(args[2..].iter().map(|text| {

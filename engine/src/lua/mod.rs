@@ -59,5 +59,5 @@ pub(crate) fn sha1(text: &[u8]) -> [u8; 20] {
 
 /// The SHA-1 of a text in hexadecimal digits.
 pub(crate) fn sha1_hex(text: &[u8]) -> String {
-    crate::num::hex(&sha1(text))
+    hex::encode(sha1(text))
 }

@@ -18,7 +18,6 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use std::fmt::Write as _;
 use utoipa::{IntoParams, ToSchema};
 
 /// Whose entries are meant.
@@ -114,12 +113,8 @@ fn cache_status(left: u64, stale: u64) -> String {
 /// A weak tag: a hash of the value, beside which the answer tells its age.
 fn etag(value: &Value) -> Result<String> {
     let text = serde_json::to_vec(value).map_err(|_| Problem::internal())?;
-    let mut etag = String::from("W/\"");
-    for byte in Sha256::digest(&text).iter().take(16) {
-        // Writing to a `String` does not fail.
-        let _ = write!(etag, "{byte:02x}");
-    }
-    Ok(etag + "\"")
+    let digest = Sha256::digest(&text);
+    Ok(format!("W/\"{}\"", hex::encode(&digest[..16])))
 }
 
 /// Whether `If-None-Match` names the value.

@@ -87,13 +87,7 @@ fn strip(script: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn sha1_hex(text: &[u8]) -> String {
-    use std::fmt::Write as _;
-    Sha1::digest(text)
-        .iter()
-        .fold(String::with_capacity(40), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+    hex::encode(Sha1::digest(text))
 }
 
 #[cfg(test)]
