@@ -1,7 +1,9 @@
 //! Injected faults, to test how clients cope.
 
+use std::fmt;
 use std::str::FromStr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 /// Faults to inject: latency, error answers, dropped connections, panics.
@@ -70,6 +72,13 @@ impl FromStr for FaultPlan {
 }
 
 impl FaultPlan {
+    /// Whether it injects nothing.
+    pub fn is_off(&self) -> bool {
+        let shares = self.error + self.panic + self.drop_before + self.drop_after;
+        let slow = self.latency.is_some_and(|(_, high)| !high.is_zero());
+        shares == 0.0 && !slow
+    }
+
     /// The fate of request number `n`; the same for the same seed and number.
     pub(crate) fn roll(&self, n: u64) -> Fault {
         let random = |salt: u64| unit(mix(self.seed ^ salt.rotate_left(32) ^ mix(n)));
@@ -90,27 +99,82 @@ impl FaultPlan {
     }
 }
 
+/// The form that [`FaultPlan::from_str`] reads.
+impl fmt::Display for FaultPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts = Vec::new();
+        if let Some((low, high)) = self.latency {
+            let [low, high] = [low, high].map(|time| time.as_secs_f64() * 1000.0);
+            parts.push(format!("latency={low}ms..{high}ms"));
+        }
+        for (name, share) in [
+            ("error", self.error),
+            ("panic", self.panic),
+            ("drop-before", self.drop_before),
+            ("drop-after", self.drop_after),
+        ] {
+            if share > 0.0 {
+                parts.push(format!("{name}={share}"));
+            }
+        }
+        if parts.is_empty() {
+            return f.write_str("off");
+        }
+        if self.seed != 0 {
+            parts.push(format!("seed={}", self.seed));
+        }
+        f.write_str(&parts.join(","))
+    }
+}
+
 /// Numbers the requests of a server and decides their fate.
 #[derive(Debug)]
 pub(crate) struct Faults {
-    plan: FaultPlan,
+    /// Whether requests may ask for faults while no plan is on.
+    takes_header: bool,
+    is_on: AtomicBool,
+    plan: RwLock<FaultPlan>,
     next: AtomicU64,
 }
 
 impl Faults {
-    pub(crate) fn new(plan: FaultPlan) -> Self {
-        Self {
-            plan,
+    pub(crate) fn new(plan: Option<FaultPlan>) -> Self {
+        let takes_header = plan.is_some();
+        let faults = Self {
+            takes_header,
+            is_on: AtomicBool::new(false),
+            plan: RwLock::default(),
             next: AtomicU64::new(0),
-        }
+        };
+        faults.replace(plan.unwrap_or_default());
+        faults
+    }
+
+    pub(crate) fn plan(&self) -> FaultPlan {
+        let plan = self.plan.read().unwrap_or_else(PoisonError::into_inner);
+        plan.clone()
+    }
+
+    pub(crate) fn replace(&self, plan: FaultPlan) {
+        let is_on = !plan.is_off();
+        *self.plan.write().unwrap_or_else(PoisonError::into_inner) = plan;
+        self.is_on.store(is_on, Ordering::Relaxed);
     }
 
     /// The fate of the next request; its own header goes before the server's plan.
     pub(crate) fn next(&self, header: Option<&str>) -> Result<Fault, String> {
+        let is_on = self.is_on.load(Ordering::Relaxed);
+        if !is_on && !self.takes_header {
+            return Ok(Fault::default());
+        }
         let n = self.next.fetch_add(1, Ordering::Relaxed);
         match header {
             Some(text) => Ok(text.parse::<FaultPlan>()?.roll(n)),
-            None => Ok(self.plan.roll(n)),
+            None if is_on => {
+                let plan = self.plan.read().unwrap_or_else(PoisonError::into_inner);
+                Ok(plan.roll(n))
+            }
+            None => Ok(Fault::default()),
         }
     }
 }
@@ -201,6 +265,30 @@ mod tests {
             (0..64).map(|n| plan.roll(n).error).collect()
         };
         assert_ne!(fates(1), fates(2));
+    }
+
+    #[test]
+    fn a_plan_is_replaced_while_requests_come() {
+        let faults = Faults::new(None);
+        assert_eq!(faults.next(Some("error=100%")), Ok(Fault::default()));
+        faults.replace("error=100%".parse().unwrap());
+        assert!(faults.next(None).unwrap().error);
+        assert!(!faults.next(Some("off")).unwrap().error);
+        faults.replace(FaultPlan::default());
+        assert_eq!(faults.next(None), Ok(Fault::default()));
+    }
+
+    #[test]
+    fn a_plan_is_written_as_it_is_read() {
+        for text in [
+            "latency=20ms..80ms,error=25%,drop=10%,seed=7",
+            "panic=1",
+            "off",
+        ] {
+            let plan: FaultPlan = text.parse().unwrap();
+            assert_eq!(plan.to_string().parse(), Ok(plan));
+        }
+        assert_eq!("seed=7".parse::<FaultPlan>().unwrap().to_string(), "off");
     }
 
     #[test]

@@ -125,12 +125,10 @@ fn kind(endpoint: &Endpoint<'_>) -> Kind {
 }
 
 fn fault(shared: &Shared, parts: &Parts) -> Result<Fault, Failure> {
-    let Some(faults) = &shared.faults else {
-        return Ok(Fault::default());
-    };
     let header = parts.headers.get(headers::FAULT);
     let header = header.and_then(|value| value.to_str().ok());
-    faults
+    shared
+        .faults
         .next(header)
         .map_err(|error| Failure::bad_request(format!("ERR {}: {error}", headers::FAULT)))
 }

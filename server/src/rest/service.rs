@@ -41,7 +41,7 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) backlog: Arc<Pool>,
     pub(crate) cors: Option<Cors>,
-    pub(crate) faults: Option<Faults>,
+    pub(crate) faults: Faults,
     pub(crate) metrics: Metrics,
     /// Connections of the Redis protocol.
     pub(crate) clients: Arc<Clients>,

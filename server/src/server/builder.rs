@@ -285,7 +285,7 @@ impl Builder {
                 backlog: Pool::new(&self.limits),
                 limits: self.limits,
                 cors: self.cors,
-                faults: self.faults.map(Faults::new),
+                faults: Faults::new(self.faults),
                 metrics: Metrics::default(),
                 clients: Arc::default(),
                 ids,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::io::DuplexStream;
 
 use super::connection;
+use crate::fault::FaultPlan;
 use crate::rest::Shared;
 
 /// Bytes that may be on their way in each direction.
@@ -32,5 +33,17 @@ impl Connector {
             Arc::clone(&self.0),
         ));
         Some(ours)
+    }
+
+    /// The faults that the server injects now.
+    pub fn faults(&self) -> FaultPlan {
+        self.0.faults.plan()
+    }
+
+    /// Injects other faults into requests over REST from now on; [`FaultPlan::default`] injects none.
+    ///
+    /// While faults are injected, the `restis-fault` request header works, too.
+    pub fn set_faults(&self, plan: FaultPlan) {
+        self.0.faults.replace(plan);
     }
 }
