@@ -159,7 +159,9 @@ impl Functions {
         let mut console = None;
         // Pages that may do everything are for this machine, unless they are asked for.
         if address.ip().is_loopback() || args.serve.console.is_some() {
-            let pages = console::of(&args.serve, started)?.functions(&url, token.clone());
+            let pages = console::of(&args.serve, started)?
+                .functions(&url, token.clone())
+                .sets_faults();
             console = Some((format!("{url}/{}", pages.fragment()), pages.stop_handle()));
             app = pages.observe(app).merge(pages.router());
         }

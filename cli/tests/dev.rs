@@ -167,3 +167,20 @@ fn the_console_works_in_a_browser() {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
 }
+
+#[test]
+fn the_console_stands_hostile_names_and_a_lost_server() {
+    let chromium = std::env::var("CHROMIUM").unwrap_or_else(|_| "chromium".to_owned());
+    if !tool("node") || !tool(&chromium) {
+        return;
+    }
+    let restis = Restis::start(&ANY_PORTS);
+    let output = Command::new("node")
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/node/console_hostile.mjs"))
+        .arg(word(&restis.banner, "/#token="))
+        .args([restis.url(), restis.token()])
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+}

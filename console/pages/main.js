@@ -1,11 +1,12 @@
 // The frame around every view.
 
 import { html, render, useEffect } from './vendor/preact.js';
-import { database, openSession, session } from './lib/store.js';
+import { database, session, trouble, watch } from './lib/store.js';
 import { nextTheme, theme } from './lib/theme.js';
 import { go, link, location } from './lib/router.js';
-import { Messages, notify, Question } from './lib/ui.js';
+import { Messages, Question } from './lib/ui.js';
 import { Blocks } from './views/blocks.js';
+import { Chaos } from './views/chaos.js';
 import { Commands } from './views/commands.js';
 import { Data } from './views/data.js';
 import { Live } from './views/live.js';
@@ -14,17 +15,18 @@ import { Metrics } from './views/metrics.js';
 import { isOpen, Palette } from './views/palette.js';
 import { Start } from './views/start.js';
 
-/** Views in the order of the menu: id, name, component, and whether they need the functions. */
+/** Views in the order of the menu: id, name, component, and what of the session they need. */
 const VIEWS = [
   ['start', 'Start', Start],
   ['data', 'Data', Data],
   ['commands', 'Commands', Commands],
   ['live', 'Live', Live],
-  ['blocks', 'Building blocks', Blocks, true],
+  ['blocks', 'Building blocks', Blocks, 'functions'],
   ['metrics', 'Metrics', Metrics],
+  ['chaos', 'Chaos', Chaos, 'faults'],
 ];
 
-const shown = () => VIEWS.filter(([, , , needsFunctions]) => !needsFunctions || session.value.functions);
+const shown = () => VIEWS.filter(([, , , needs]) => !needs || session.value[needs]);
 
 function Menu() {
   const { view, query } = location.value;
@@ -69,10 +71,17 @@ function skip(event) {
 
 const NotFound = () => html`<h1>Not found</h1><p>There is no such view. <a href=${link('start')}>Start</a></p>`;
 
+/** What every view must say: restis is away, or fails on purpose. */
+function Notices() {
+  const faults = session.value?.faults;
+  return html`${trouble.value && html`<p class="notice error" role="alert">${trouble.value} The page goes on by itself when it is back.</p>`}
+    ${faults && faults !== 'off' && html`<p class="notice" role="status">Faults are injected: <code>${faults}</code> <a href=${link('chaos', { db: location.value.query.db })}>Change</a></p>`}`;
+}
+
 function App() {
   const frame = session.value === null ? html`<p class="wait">Connecting…</p>` : session.value === false ? html`<${Locked} />` : html`<${Frame} />`;
-  return html`${frame}<${Messages} /><${Question} />`;
+  return html`${frame}<${Notices} /><${Messages} /><${Question} />`;
 }
 
 render(html`<${App} />`, document.getElementById('app'));
-openSession().catch((error) => notify(error, 'error'));
+watch();

@@ -21,6 +21,7 @@
 //! ```
 
 mod access;
+mod faults;
 mod host;
 mod pages;
 mod requests;
@@ -90,6 +91,7 @@ pub struct Console {
     rest_url: String,
     redis_addr: Option<SocketAddr>,
     functions: Option<Functions>,
+    sets_faults: bool,
     hosts: Vec<String>,
     access: Arc<Access>,
     requests: Arc<Requests>,
@@ -119,6 +121,7 @@ impl Console {
             rest_url: String::new(),
             redis_addr: None,
             functions: None,
+            sets_faults: false,
             hosts: Vec::new(),
             access: Arc::new(Access::new()?),
             requests: Arc::new(Requests::new()),
@@ -154,6 +157,13 @@ impl Console {
             url: url.into(),
             token,
         });
+        self
+    }
+
+    /// Lets the pages set the faults that the server injects. Their own requests meet none.
+    #[must_use]
+    pub fn sets_faults(mut self) -> Self {
+        self.sets_faults = true;
         self
     }
 
@@ -200,6 +210,10 @@ impl Console {
         let guarded = Router::new()
             .route("/console/api/session", get(session::show))
             .route("/console/api/requests", get(requests::follow))
+            .route(
+                "/console/api/faults",
+                get(faults::show).put(faults::set).delete(faults::clear),
+            )
             .route("/console/api/store/{database}", any(store::forward))
             .route("/console/api/store/{database}/{*path}", any(store::forward))
             .route_layer(axum::middleware::from_fn_with_state(

@@ -1,16 +1,72 @@
 //! The files of the pages.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io::Write as _;
+use std::sync::OnceLock;
+
+use axum::body::{Body, Bytes};
 use axum::extract::Path;
 use axum::response::{IntoResponse as _, Response};
-use http::StatusCode;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http::header::{
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY,
+};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 const SCRIPT: &str = "text/javascript; charset=utf-8";
+
+/// A file, and what browsers are sent of it.
+struct File {
+    path: &'static str,
+    text: &'static str,
+    packed: OnceLock<Packed>,
+}
+
+struct Packed {
+    gzip: Bytes,
+    etag: HeaderValue,
+}
+
+impl File {
+    const fn new(path: &'static str, text: &'static str) -> Self {
+        Self {
+            path,
+            text,
+            packed: OnceLock::new(),
+        }
+    }
+
+    fn packed(&self) -> &Packed {
+        self.packed.get_or_init(|| {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+            let written = encoder.write_all(self.text.as_bytes());
+            // Memory takes every byte.
+            let gzip = written.and_then(|()| encoder.finish()).unwrap_or_default();
+            let mut hasher = DefaultHasher::new();
+            self.text.hash(&mut hasher);
+            let etag = format!("\"{:016x}\"", hasher.finish());
+            Packed {
+                gzip: gzip.into(),
+                etag: HeaderValue::try_from(etag).unwrap_or(HeaderValue::from_static("\"0\"")),
+            }
+        })
+    }
+
+    fn kind(&self) -> &'static str {
+        match self.path.rsplit_once('.') {
+            Some((_, "css")) => "text/css; charset=utf-8",
+            Some((_, "html")) => "text/html; charset=utf-8",
+            _ => SCRIPT,
+        }
+    }
+}
 
 macro_rules! files {
     ($($path:literal),+ $(,)?) => {
         /// Every file by its path.
-        const FILES: &[(&str, &str)] = &[$(($path, include_str!(concat!("../pages/", $path)))),+];
+        static FILES: [File; [$($path),+].len()] =
+            [$(File::new($path, include_str!(concat!("../pages/", $path)))),+];
     };
 }
 
@@ -21,8 +77,10 @@ files!(
     "lib/chart.js",
     "lib/commandline.js",
     "lib/commandtable.js",
+    "lib/edit.js",
     "lib/functions.js",
     "lib/info.js",
+    "lib/json.js",
     "lib/keys.js",
     "lib/router.js",
     "lib/store.js",
@@ -35,6 +93,7 @@ files!(
     "views/blocks/limits.js",
     "views/blocks/sessions.js",
     "views/commands.js",
+    "views/chaos.js",
     "views/data.js",
     "views/data/collections.js",
     "views/data/conflict.js",
@@ -45,6 +104,7 @@ files!(
     "views/data/rows.js",
     "views/data/stream.js",
     "views/data/string.js",
+    "views/data/vectors.js",
     "views/live.js",
     "views/locked.js",
     "views/metrics.js",
@@ -52,28 +112,47 @@ files!(
     "views/start.js",
 );
 
-const INDEX: &str = include_str!("../pages/index.html");
+static INDEX: File = File::new("index.html", include_str!("../pages/index.html"));
 
 /// `GET /`: the page.
-pub(crate) async fn index() -> Response {
-    answer("text/html; charset=utf-8", INDEX)
+pub(crate) async fn index(headers: HeaderMap) -> Response {
+    answer(&INDEX, &headers)
 }
 
 /// `GET /console/assets/…`: a file of the page.
-pub(crate) async fn asset(Path(path): Path<String>) -> Response {
-    let Some((path, text)) = FILES.iter().find(|(known, _)| *known == path) else {
-        return (StatusCode::NOT_FOUND, "no such file").into_response();
-    };
-    let kind = if *path == "style.css" {
-        "text/css; charset=utf-8"
-    } else {
-        SCRIPT
-    };
-    answer(kind, text)
+pub(crate) async fn asset(Path(path): Path<String>, headers: HeaderMap) -> Response {
+    match FILES.iter().find(|known| known.path == path) {
+        Some(file) => answer(file, &headers),
+        None => (StatusCode::NOT_FOUND, "no such file").into_response(),
+    }
 }
 
-fn answer(kind: &'static str, text: &'static str) -> Response {
-    ([(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-cache")], text).into_response()
+fn answer(file: &'static File, headers: &HeaderMap) -> Response {
+    let packed = file.packed();
+    let names = |name, wanted: &str| {
+        let values = headers.get_all(name).iter();
+        let mut values = values.filter_map(|value| value.to_str().ok());
+        values.any(|value| value.split(',').any(|one| one.trim() == wanted))
+    };
+    let is_known = names(IF_NONE_MATCH, packed.etag.to_str().unwrap_or_default());
+    let takes_gzip = names(ACCEPT_ENCODING, "gzip");
+    let mut response = if is_known {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else if takes_gzip {
+        let gzip = (CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        ([gzip], Body::from(packed.gzip.clone())).into_response()
+    } else {
+        Body::from(file.text).into_response()
+    };
+    for (name, value) in [
+        (CONTENT_TYPE, HeaderValue::from_static(file.kind())),
+        (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+        (VARY, HeaderValue::from_static("accept-encoding")),
+        (ETAG, packed.etag.clone()),
+    ] {
+        response.headers_mut().insert(name, value);
+    }
+    response
 }
 
 #[cfg(test)]
@@ -82,7 +161,7 @@ mod tests {
     use std::path::Path;
 
     /// Bytes that a browser loads for the first time.
-    const MOST_BYTES: usize = 150_000;
+    const MOST_BYTES: usize = 80_000;
 
     fn on_disk(directory: &Path, below: &str, found: &mut Vec<String>) {
         for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
@@ -104,10 +183,14 @@ mod tests {
             &mut found,
         );
         found.sort();
-        let mut served: Vec<_> = FILES.iter().map(|(path, _)| (*path).to_owned()).collect();
+        let mut served: Vec<_> = FILES.iter().map(|file| file.path.to_owned()).collect();
         served.sort();
         assert_eq!(found, served);
-        let bytes: usize = FILES.iter().map(|(_, text)| text.len()).sum();
-        assert!(bytes + INDEX.len() <= MOST_BYTES, "{bytes} bytes");
+        let sent = FILES
+            .iter()
+            .chain([&INDEX])
+            .map(|file| file.packed().gzip.len());
+        let bytes: usize = sent.sum();
+        assert!(bytes <= MOST_BYTES, "{bytes} bytes");
     }
 }

@@ -11,7 +11,7 @@ use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use crate::access::is_equal;
-use crate::{Console, Database};
+use crate::{Console, Database, faults};
 
 /// Who calls shows a token once; the answer's cookie is shown from then on.
 #[derive(Deserialize)]
@@ -108,6 +108,8 @@ struct Shown<'c> {
     redis_addr: Option<String>,
     databases: Vec<ShownDatabase<'c>>,
     functions: Option<ShownFunctions<'c>>,
+    /// What the server injects, where the pages may set it.
+    faults: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -145,6 +147,7 @@ pub(crate) async fn show(State(console): State<Arc<Console>>) -> impl IntoRespon
             url: &functions.url,
             token: functions.token.as_deref(),
         }),
+        faults: faults::plan(&console),
     };
     ([(CACHE_CONTROL, "no-store")], Json(shown)).into_response()
 }

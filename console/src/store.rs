@@ -48,6 +48,11 @@ async fn send(console: &Console, token: &str, request: Request) -> Result<Respon
             outgoing.headers_mut().insert(name, value.clone());
         }
     }
+    // What the pages show must not fail by the faults that they set.
+    let fault = HeaderName::from_static("restis-fault");
+    outgoing
+        .headers_mut()
+        .insert(fault, HeaderValue::from_static("off"));
     let bearer = HeaderValue::from_str(&format!("Bearer {token}"));
     let bearer = bearer.map_err(|_| "the token is no header value".to_owned())?;
     outgoing.headers_mut().insert(AUTHORIZATION, bearer);

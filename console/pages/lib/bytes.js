@@ -1,10 +1,12 @@
 // Bytes of keys and values: base64 from the server, text where they are UTF-8.
 
-const strict = new TextDecoder('utf-8', { fatal: true });
+// The mark at the beginning of a text is a part of it.
+const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const encoder = new TextEncoder();
 
 /** Bytes of a base64 text. */
 export function fromBase64(text) {
+  if (Uint8Array.fromBase64) return Uint8Array.fromBase64(text);
   const raw = atob(text);
   const bytes = new Uint8Array(raw.length);
   for (let at = 0; at < raw.length; at++) bytes[at] = raw.charCodeAt(at);
@@ -23,19 +25,28 @@ export function toText(bytes) {
 /** The bytes of a string or of bytes. */
 export const toBytes = (value) => (value instanceof Uint8Array ? value : encoder.encode(String(value)));
 
+// Control characters, and what changes the direction of the text around it or is not seen.
+const UNSEEN = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff]/g;
+
 /** How redis-cli would print it, without quotes: `\x00` for what is no printable text. */
 export function display(value) {
-  if (!(value instanceof Uint8Array)) return String(value).replace(/[\x00-\x08\x0b-\x1f\x7f]/g, escapeByte);
+  if (!(value instanceof Uint8Array)) return String(value).replace(UNSEEN, escaped);
   let text = '';
   for (const byte of value) {
-    text += byte >= 0x20 && byte < 0x7f && byte !== 0x5c ? String.fromCharCode(byte) : escapeByte(byte);
+    text += byte >= 0x20 && byte < 0x7f && byte !== 0x5c ? String.fromCharCode(byte) : escaped(byte);
   }
   return text;
 }
 
-function escapeByte(byte) {
-  const code = typeof byte === 'string' ? byte.charCodeAt(0) : byte;
-  return `\\x${code.toString(16).padStart(2, '0')}`;
+function escaped(letter) {
+  const code = typeof letter === 'string' ? letter.charCodeAt(0) : letter;
+  return code < 0x80 || letter === code ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u${code.toString(16).padStart(4, '0')}`;
+}
+
+/** The beginning of it, where only one line has room. */
+export function short(value, most = 200) {
+  const text = display(typeof value === 'string' || value instanceof Uint8Array ? value.slice(0, 4 * most) : value);
+  return text.length > most ? `${text.slice(0, most)}…` : text || '(empty)';
 }
 
 /** A key for maps and lists: equal bytes give equal texts, whatever they are. */

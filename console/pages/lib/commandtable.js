@@ -9,12 +9,13 @@ export async function commandTable() {
   const db = database.value;
   if (!tables.has(db)) {
     const table = new Map();
-    for (const [name, , flags, , , , categories = []] of await call(['COMMAND'])) {
+    // Who may not ask for the table can run commands all the same.
+    for (const [name, , flags, , , , categories = []] of await call(['COMMAND']).catch(() => [])) {
       table.set(String(name).toUpperCase(), { flags, categories });
     }
-    tables.set(db, table);
+    if (table.size > 0) tables.set(db, table);
   }
-  return tables.get(db);
+  return tables.get(db) ?? new Map();
 }
 
 const find = (args) => tables.get(database.value)?.get(String(args[0] ?? '').toUpperCase());
@@ -28,10 +29,12 @@ export const isWrite = (args) => {
 // `KEYS` and `INFO` are dangerous to Redis, but lose nothing.
 const HARMLESS = ['KEYS', 'INFO', 'SORT', 'SORT_RO', 'ROLE', 'LASTSAVE', 'MONITOR', 'SLOWLOG', 'LATENCY', 'CLIENT', 'RESTORE'];
 
+const DANGEROUS = ['FLUSHALL', 'FLUSHDB', 'SHUTDOWN', 'DEBUG', 'CONFIG', 'SWAPDB', 'ACL', 'REPLICAOF'];
+
 /** Whether a command deserves a question first. */
 export const isDangerous = (args) => {
   const name = String(args[0] ?? '').toUpperCase();
-  return !HARMLESS.includes(name) && (find(args)?.categories ?? []).includes('@dangerous');
+  return DANGEROUS.includes(name) || (!HARMLESS.includes(name) && (find(args)?.categories ?? []).includes('@dangerous'));
 };
 
 function form(argument) {

@@ -1,5 +1,6 @@
 // Calls the functions, which the same origin serves, with the service token of `restis dev`.
 
+import { exact, write } from './json.js';
 import { CallError, session } from './store.js';
 
 /** The JSON of an answer; throws the problem that a function tells. */
@@ -9,8 +10,11 @@ export async function api(method, path, { query = {}, body } = {}) {
   const { token } = session.value.functions;
   const headers = { ...(token && { authorization: `Bearer ${token}` }), ...(body !== undefined && { 'content-type': 'application/json' }) };
   // Without cookies: a session of the browser must not decide.
-  const response = await fetch(`/api/${path}${search && `?${search}`}`, { method, headers, credentials: 'omit', body: body === undefined ? undefined : JSON.stringify(body) });
-  const answer = response.status === 204 ? null : await response.json().catch(() => null);
+  const options = { method, headers, credentials: 'omit', body: body === undefined ? undefined : write(body) };
+  const response = await fetch(`/api/${path}${search && `?${search}`}`, options).catch(() => {
+    throw new CallError('The functions do not answer.', 0);
+  });
+  const answer = response.status === 204 ? null : await response.text().then(exact).catch(() => null);
   if (!response.ok) {
     const error = new CallError([answer?.title, answer?.detail].filter(Boolean).join(': ') || `status ${response.status}`, response.status);
     throw Object.assign(error, { code: answer?.code, answer });

@@ -1,10 +1,12 @@
 // Walks over the keys of a database and arranges them as a tree.
 
 import { call, each } from './store.js';
-import { display, identity } from './bytes.js';
+import { display, toBytes } from './bytes.js';
 
 /** Keys that one step of the walk asks for. */
 const STEP = 1000;
+/** Branches above a key at most: the rest of a name is one part. */
+const DEPTH = 64;
 
 /** Walks with SCAN until `most` keys are found; calls `onKeys` with each page. Returns the cursor, `'0'` at the end. */
 export async function walk({ match, type, cursor = '0', most = Infinity }, onKeys, options) {
@@ -21,33 +23,111 @@ export async function walk({ match, type, cursor = '0', most = Infinity }, onKey
   return cursor;
 }
 
-/** A node: `{ name, path, count, children, key }`; `key` is set where a key ends. */
-export const root = () => ({ name: '', path: '', count: 0, children: new Map() });
+/**
+ * A node: `{ name, path, prefix, count, children, fresh }`; a leaf has `key` instead of children.
+ * `prefix` is what its keys begin with: a text, or bytes where the keys are bytes.
+ */
+const branch = (name, path, prefix) => ({ name, path, prefix, count: 0, children: new Map(), fresh: [], sorted: [] });
+export const root = () => branch('', '', '');
+
+/** Bytes as letters of the same numbers, and back, so that both can be split. */
+const toLetters = (bytes) => {
+  let text = '';
+  for (const byte of bytes) text += String.fromCharCode(byte);
+  return text;
+};
+const fromLetters = (text) => Uint8Array.from(text, (letter) => letter.charCodeAt(0));
+
+function split(text, separator) {
+  const parts = text.split(separator);
+  return parts.length > DEPTH ? [...parts.slice(0, DEPTH), parts.slice(DEPTH).join(separator)] : parts;
+}
 
 /** Adds keys; those of a page that are there already are left out (SCAN may give a key twice). */
 export function insert(tree, keys, separator) {
   for (const key of keys) {
-    const parts = separator ? display(key).split(separator) : [display(key)];
-    const leaf = `\0${identity(key)}`;
+    const isBytes = key instanceof Uint8Array;
+    const text = isBytes ? toLetters(key) : key;
+    const parts = separator ? split(text, separator) : [text];
+    const shown = (part) => (isBytes ? display(fromLetters(part)) : display(part));
+    // Bytes and texts that look alike are different nodes.
+    const kind = isBytes ? 'b' : 't';
     let node = tree;
+    let length = 0;
     const path = [tree];
     for (const part of parts.slice(0, -1)) {
-      let child = node.children.get(part);
+      length += part.length + separator.length;
+      let child = node.children.get(kind + part);
       if (!child) {
-        child = { name: part, path: `${node.path}${part}${separator}`, count: 0, children: new Map() };
-        node.children.set(part, child);
+        const prefix = text.slice(0, length);
+        child = branch(shown(part), `${node.path || kind}${part}${separator}`, isBytes ? fromLetters(prefix) : prefix);
+        node.children.set(kind + part, child);
+        node.fresh.push(child);
       }
       node = child;
       path.push(node);
     }
+    const leaf = `\0${kind}${text}`;
     if (node.children.has(leaf)) continue;
-    node.children.set(leaf, { name: parts[parts.length - 1], key, count: 1 });
+    const added = { name: shown(text.slice(length)), key, count: 1 };
+    node.children.set(leaf, added);
+    node.fresh.push(added);
     for (const one of path) one.count++;
   }
 }
 
-/** A text as the part of a glob that matches only itself. */
-export const literal = (text) => text.replace(/[\\*?[\]]/g, '\\$&');
+const order = (one, other) => (one.children ? 0 : 1) - (other.children ? 0 : 1) || (one.name < other.name ? -1 : one.name > other.name ? 1 : 0);
+
+/** The first of many, without sorting all. */
+export function best(all, most, order) {
+  let top = [];
+  for (let at = 0; at < all.length; at += 4000) {
+    const last = top.length === most ? top[most - 1] : null;
+    const page = all.slice(at, at + 4000);
+    top = [...top, ...(last ? page.filter((one) => order(one, last) < 0) : page)].sort(order).slice(0, most);
+  }
+  return top;
+}
+
+const KEPT = 1000;
+
+/** The first children in order: branches, then keys. Only what came since the last call is compared. */
+export function first(node, most) {
+  const isEnough = node.sorted.length >= Math.min(most, node.children.size - node.fresh.length);
+  if (!isEnough) node.sorted = best([...node.children.values()], Math.max(most, KEPT), order);
+  else if (node.fresh.length > 0) node.sorted = best([...node.sorted, ...node.fresh], Math.max(most, KEPT), order);
+  node.fresh = [];
+  return node.sorted.slice(0, most);
+}
+
+/** Keys of a tree, up to a number. */
+export function leaves(node, most, found = []) {
+  for (const child of first(node, most)) {
+    if (found.length >= most) break;
+    if (child.children) leaves(child, most, found);
+    else found.push(child.key);
+  }
+  return found;
+}
+
+/** A text, or bytes, as the part of a glob that matches only itself. */
+export function literal(value) {
+  if (typeof value === 'string') return value.replace(/[\\*?[\]]/g, '\\$&');
+  return Uint8Array.from([...value].flatMap((byte) => ('\\*?[]'.includes(String.fromCharCode(byte)) ? [0x5c, byte] : [byte])));
+}
+
+/** The pattern of the keys that begin with this. */
+export function below(prefix) {
+  const start = literal(prefix);
+  return typeof start === 'string' ? `${start}*` : Uint8Array.from([...start, 0x2a]);
+}
+
+/** Whether a key begins with this. */
+export function isBelow(key, prefix) {
+  if (typeof key === 'string' && typeof prefix === 'string') return key.startsWith(prefix);
+  const [bytes, start] = [toBytes(key), toBytes(prefix)];
+  return start.every((byte, at) => bytes[at] === byte);
+}
 
 /** Type, time to live and bytes of each key. */
 export async function details(keys, options) {

@@ -6,7 +6,9 @@ import { signal } from '../vendor/preact.js';
 export const location = signal(parse());
 
 function parse() {
-  const [path, query = ''] = globalThis.location.hash.replace(/^#\/?/, '').split('?', 2);
+  const text = globalThis.location.hash.replace(/^#\/?/, '');
+  const at = text.indexOf('?');
+  const [path, query] = at < 0 ? [text, ''] : [text.slice(0, at), text.slice(at + 1)];
   return { view: path || 'start', query: Object.fromEntries(new URLSearchParams(query)) };
 }
 

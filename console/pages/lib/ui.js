@@ -1,6 +1,7 @@
 // Parts that every view uses.
 
 import { html, signal, useEffect, useRef, useState } from '../vendor/preact.js';
+import { returns } from './store.js';
 
 /** Messages at the edge of the page. */
 const messages = signal([]);
@@ -114,5 +115,9 @@ export function useLoad(load, inputs) {
     );
     return () => abort.abort();
   }, [...inputs, round]);
+  // What failed while restis was away is read again when it is back.
+  useEffect(() => {
+    if (state.error) setRound((round) => round + 1);
+  }, [returns.value]);
   return { ...state, reload: () => setRound((round) => round + 1) };
 }

@@ -2,7 +2,8 @@
 
 import { html, signal, useEffect, useMemo, useRef, useState } from '../vendor/preact.js';
 import { call, database, session } from '../lib/store.js';
-import { display } from '../lib/bytes.js';
+import { display, short } from '../lib/bytes.js';
+import { write } from '../lib/json.js';
 import { copyAs, words } from '../lib/commandline.js';
 import { commandTable, isDangerous, isWrite, syntax } from '../lib/commandtable.js';
 import { location } from '../lib/router.js';
@@ -33,40 +34,68 @@ function remember(line) {
   }
 }
 
-/** A reply as redis-cli prints it. */
-function printed(value, indent = '') {
-  if (value === null || value === undefined) return '(nil)';
-  if (typeof value === 'number') return `(integer) ${value}`;
-  if (Array.isArray(value)) {
+/** Letters of a reply that are shown at once. */
+const SHOWN = 50_000;
+
+/** A text or bytes in quotes, as the command line takes them. */
+function quoted(value) {
+  if (value instanceof Uint8Array) return `"${display(value).replaceAll('"', '\\"')}"`;
+  const named = { '\n': '\\n', '\t': '\\t' };
+  return `"${value
+    .split('\\')
+    .map((part) => display(part).replaceAll('"', '\\"').replace(/[\n\t]/g, (letter) => named[letter]))
+    .join('\\\\')}"`;
+}
+
+/** A reply as redis-cli prints it, to its first letters. */
+function printed(value, room = { left: SHOWN }, indent = '') {
+  let text;
+  if (value === null || value === undefined) text = '(nil)';
+  else if (typeof value === 'number' || typeof value === 'bigint') text = `(integer) ${value}`;
+  else if (Array.isArray(value)) {
     if (value.length === 0) return '(empty array)';
     const width = String(value.length).length;
-    return value
-      .map((item, at) => `${at ? indent : ''}${String(at + 1).padStart(width)}) ${printed(item, `${indent}${' '.repeat(width + 2)}`)}`)
-      .join('\n');
-  }
-  if (value instanceof Uint8Array || typeof value === 'string') return JSON.stringify(display(value)).replaceAll('\\\\x', '\\x');
-  return JSON.stringify(value, null, 2);
+    const lines = [];
+    for (let at = 0; at < value.length && room.left > 0; at++) {
+      room.left -= width + 2 + indent.length;
+      lines.push(`${at ? indent : ''}${String(at + 1).padStart(width)}) ${printed(value[at], room, `${indent}${' '.repeat(width + 2)}`)}`);
+    }
+    if (lines.length < value.length) lines.push(`${indent}… ${(value.length - lines.length).toLocaleString('en')} more`);
+    return lines.join('\n');
+  } else if (value instanceof Uint8Array || typeof value === 'string') {
+    const most = Math.max(100, room.left);
+    text = quoted(value.slice(0, most)) + (value.length > most ? `… ${(value.length - most).toLocaleString('en')} more` : '');
+  } else text = write(value, 2).slice(0, Math.max(100, room.left));
+  room.left -= text.length;
+  return text;
 }
 
 const plain = (value) =>
   value instanceof Uint8Array ? display(value) : Array.isArray(value) ? value.map(plain) : value;
 
+/** What waits for its reply. */
+const running = signal([]);
+
 async function run(line) {
   remember(line);
   const started = performance.now();
-  const entry = { line, id: `${Date.now()}-${entries.value.length}`, db: database.value };
+  const entry = { line, id: ++number, db: database.value, abort: new AbortController() };
   try {
     entry.args = words(line);
     await commandTable();
     if (readOnly.value && isWrite(entry.args)) throw new Error('Only reads are switched on; this command writes.');
-    if (isDangerous(entry.args) && !(await confirmed(`${line.slice(0, 200)} may delete or stop much in ${database.value}.`, 'Run it'))) return;
-    entry.reply = await call(entry.args);
+    if (isDangerous(entry.args) && !(await confirmed(`${short(line)} may delete or stop much in ${database.value}.`, 'Run it'))) return;
+    running.value = [...running.value, entry];
+    entry.reply = await call(entry.args, { db: entry.db, signal: entry.abort.signal });
   } catch (error) {
-    entry.error = error.message;
+    entry.error = error.name === 'AbortError' ? 'It is no longer waited for.' : error.message;
   }
+  running.value = running.value.filter((one) => one !== entry);
   entry.ms = performance.now() - started;
   entries.value = [entry, ...entries.value].slice(0, KEPT);
 }
+
+let number = 0;
 
 function CopyAs({ entry }) {
   const [kind, setKind] = useState('curl');
@@ -82,11 +111,12 @@ function CopyAs({ entry }) {
 
 function Entry({ entry }) {
   const [form, setForm] = useState('text');
+  const text = useMemo(() => (entry.error ? '' : form === 'text' ? printed(entry.reply) : short(write(plain(entry.reply), 2), SHOWN)), [entry, form]);
   return html`<li class="entry">
-    <header><code>${entry.line}</code><span class="faint">${entry.ms.toFixed(1)} ms</span></header>
+    <header><code>${short(entry.line, 1000)}</code><span class="faint">${entry.ms.toFixed(1)} ms</span></header>
     ${entry.error
       ? html`<pre class="error" role="alert">(error) ${entry.error}</pre>`
-      : html`<pre tabindex="0">${form === 'text' ? printed(entry.reply) : JSON.stringify(plain(entry.reply), null, 2)}</pre>`}
+      : html`<pre tabindex="0">${text}</pre>`}
     <footer>
       ${!entry.error && html`<${Tabs} label="Form of the reply" choices=${[['text', 'Text'], ['json', 'JSON']]} value=${form} onChange=${setForm} />`}
       ${entry.args && html`<${CopyAs} entry=${entry} />`}
@@ -143,5 +173,6 @@ export function Commands() {
       <p id="syntax" class="faint">${hint || matches.join('  ') || 'Tab completes, the arrow keys go through the history.'}</p>
       <label class="inline"><input type="checkbox" checked=${readOnly.value} onChange=${(event) => (readOnly.value = event.target.checked)} /> Only reads</label>
     </form>
+    ${running.value.map((entry) => html`<p class="row wait" key=${entry.id}><code>${short(entry.line)}</code> waits for its reply. <button class="quiet small" onClick=${() => entry.abort.abort()}>Wait no longer</button></p>`)}
     <ol class="entries" aria-label="Replies, the newest first">${entries.value.map((entry) => html`<${Entry} key=${entry.id} entry=${entry} />`)}</ol>`;
 }

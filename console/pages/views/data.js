@@ -1,9 +1,9 @@
 // The keys of a database, and the value of one.
 
 import { html, useEffect, useRef, useState } from '../vendor/preact.js';
-import { call, database, each } from '../lib/store.js';
-import { identity, size } from '../lib/bytes.js';
-import { details, duration, insert, literal, root, walk } from '../lib/keys.js';
+import { call, database, each, returns } from '../lib/store.js';
+import { identity, short, size } from '../lib/bytes.js';
+import { below, details, duration, first, insert, isBelow, leaves, root, walk } from '../lib/keys.js';
 import { location, setQuery } from '../lib/router.js';
 import { confirmed, notify, Tabs, useLoad } from '../lib/ui.js';
 import { fromAddress, Key, toAddress } from './data/key.js';
@@ -44,62 +44,58 @@ function useKeys({ match, type, separator }) {
     call(['DBSIZE'], { signal: abort.signal }).then((total) => ((walked.total = total), draw(performance.now())), () => {});
     run(walked, abort.signal);
     return () => abort.abort();
-  }, [match, type, separator, database.value, round]);
+  }, [match, type, separator, database.value, round, returns.value]);
   return { ...(state.current ?? { tree: root(), busy: true }), more: () => run(state.current, state.current.abort.signal), reload: () => setRound((round) => round + 1) };
-}
-
-function ordered(node) {
-  return [...node.children.values()].sort((one, other) => (one.children ? 0 : 1) - (other.children ? 0 : 1) || (one.name < other.name ? -1 : 1));
 }
 
 function Node({ node, opened, toggle, selected, choose, removeBelow }) {
   const [most, setMost] = useState(SHOWN);
   const isOpen = node.path === '' || opened.has(node.path);
-  const children = isOpen ? ordered(node) : [];
+  const children = isOpen ? first(node, most) : [];
   const rows = html`<ul role=${node.path === '' ? undefined : 'group'}>
-    ${children.slice(0, most).map((child) =>
+    ${children.map((child) =>
       child.children
         ? html`<${Node} key=${child.path} ...${{ node: child, opened, toggle, selected, choose, removeBelow }} />`
-        : html`<li key=${identity(child.key)}><button class="leaf" aria-current=${identity(child.key) === selected ? 'true' : undefined} onClick=${() => choose(child.key)}>${child.name || '(empty)'}</button></li>`,
+        : html`<li key=${identity(child.key)}><button class="leaf" aria-current=${identity(child.key) === selected ? 'true' : undefined} onClick=${() => choose(child.key)}>${short(child.name)}</button></li>`,
     )}
-    ${children.length > most && html`<li><button class="quiet" onClick=${() => setMost(most + SHOWN)}>${children.length - most} more</button></li>`}
+    ${isOpen && node.children.size > most && html`<li><button class="quiet" onClick=${() => setMost(most + SHOWN)}>${(node.children.size - most).toLocaleString('en')} more</button></li>`}
   </ul>`;
   if (node.path === '') return rows;
   return html`<li><div class="branch">
-      <button class="leaf" aria-expanded=${String(isOpen)} onClick=${() => toggle(node.path)}>${isOpen ? '▾' : '▸'} ${node.name || '(empty)'} <span class="faint">${node.count.toLocaleString('en')}</span></button>
-      <button class="quiet small" aria-label=${`Delete all keys below ${node.path}`} onClick=${() => removeBelow(node)}>Delete</button>
+      <button class="leaf" aria-expanded=${String(isOpen)} onClick=${() => toggle(node.path)}>${isOpen ? '▾' : '▸'} ${short(node.name)} <span class="faint">${node.count.toLocaleString('en')}</span></button>
+      <button class="quiet small" aria-label=${`Delete all keys below ${short(node.prefix)}`} onClick=${() => removeBelow(node)}>Delete</button>
     </div>${isOpen && rows}</li>`;
 }
 
 /** Deletes the keys below a node, after they were counted. */
 async function removeBelow(node, reload) {
-  const keys = [];
+  const found = new Map();
   try {
-    await walk({ match: `${literal(node.path)}*` }, (page) => keys.push(...page));
-    const unique = [...new Map(keys.map((key) => [identity(key), key])).values()];
-    if (!(await confirmed(`${unique.length.toLocaleString('en')} keys below ${node.path} will be deleted from ${database.value}.`, 'Delete them'))) return;
-    for (let at = 0; at < unique.length; at += 1000) await each(unique.slice(at, at + 1000), (key) => ['UNLINK', key]);
-    notify(`${unique.length.toLocaleString('en')} keys are deleted.`);
+    await walk({ match: below(node.prefix) }, (page) => {
+      for (const key of page) if (isBelow(key, node.prefix)) found.set(identity(key), key);
+    });
+    const keys = [...found.values()];
+    if (!(await confirmed(`${keys.length.toLocaleString('en')} keys below ${short(node.prefix)} will be deleted from ${database.value}.`, 'Delete them'))) return;
+    let deleted = 0;
+    let refused = '';
+    for (let at = 0; at < keys.length && !refused; at += 1000) {
+      for (const { result, error } of await each(keys.slice(at, at + 1000), (key) => ['UNLINK', key])) {
+        if (error) refused = error;
+        else deleted += result;
+      }
+    }
+    notify(`${deleted.toLocaleString('en')} keys are deleted.`);
+    if (refused) notify(refused, 'error');
     reload();
   } catch (error) {
     notify(error, 'error');
   }
 }
 
-/** Leaves of a tree, up to a number. */
-function leaves(node, most, found = []) {
-  for (const child of ordered(node)) {
-    if (found.length >= most) break;
-    if (child.children) leaves(child, most, found);
-    else found.push(child.key);
-  }
-  return found;
-}
-
-function List({ tree, selected, choose }) {
+function List({ tree, busy, selected, choose }) {
   const [by, setBy] = useState('bytes');
-  const keys = leaves(tree, 1000);
-  const { value = [], loading, error } = useLoad((signal) => details(keys, { signal }), [tree, tree.count]);
+  // While keys are read, the first thousand are looked at once, not again with every page.
+  const { value = [], loading, error } = useLoad((signal) => details(leaves(tree, 1000), { signal }), [tree, busy, !busy || tree.count >= 1000]);
   const rank = { bytes: (one) => -(one.bytes ?? 0), ttl: (one) => (one.ttl < 0 ? Infinity : one.ttl), key: null }[by];
   const rows = rank ? [...value].sort((one, other) => (rank(one) < rank(other) ? -1 : rank(one) > rank(other) ? 1 : 0)) : value;
   const head = (id, name) => html`<th aria-sort=${by === id ? 'ascending' : undefined}><button class="quiet small" onClick=${() => setBy(id)}>${name}</button></th>`;
@@ -108,7 +104,7 @@ function List({ tree, selected, choose }) {
     <div class="scroll"><table aria-busy=${String(loading)}><thead><tr>${head('key', 'Key')}<th>Type</th>${head('ttl', 'Expires in')}${head('bytes', 'Size')}</tr></thead>
     <tbody>${rows.slice(0, 1000).map(
       (one) => html`<tr key=${identity(one.key)} aria-current=${identity(one.key) === selected ? 'true' : undefined}>
-        <td><button class="leaf" onClick=${() => choose(one.key)}>${toAddress(one.key).slice(0, 200) || '(empty)'}</button></td><td>${one.type}</td><td>${duration(one.ttl)}</td><td>${size(one.bytes)}</td></tr>`,
+        <td><button class="leaf" onClick=${() => choose(one.key)}>${short(one.key)}</button></td><td>${one.type}</td><td>${duration(one.ttl)}</td><td>${size(one.bytes)}</td></tr>`,
     )}</tbody></table></div>`;
 }
 
@@ -145,7 +141,7 @@ export function Data() {
         <p class="faint" role="status">${tree.count.toLocaleString('en')} keys found${total == null ? '' : ` of ${total.toLocaleString('en')} in ${database.value}`}${busy ? ', reading…' : ''}
           ${!busy && cursor !== '0' && html` <button class="quiet small" onClick=${more}>Read on</button>`}</p>
         ${error && html`<p class="error" role="alert">${error.message}</p>`}
-        ${form === 'list' ? html`<${List} tree=${tree} selected=${selected} choose=${choose} />` : html`<div class="tree scroll"><${Node} node=${tree} ...${shared} /></div>`}
+        ${form === 'list' ? html`<${List} tree=${tree} busy=${busy} selected=${selected} choose=${choose} />` : html`<div class="tree scroll"><${Node} node=${tree} ...${shared} /></div>`}
         ${!busy && tree.count === 0 && !error && html`<p>There is no such key. <button class="quiet" onClick=${() => setDialog('create')}>Make one</button></p>`}
       </section>
       ${key !== undefined && html`<section aria-label="Value" class="value-pane"><${Key} key=${`${database.value} ${selected}`} name=${key} close=${() => setQuery({ key: undefined })} changed=${reload} /></section>`}

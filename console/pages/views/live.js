@@ -1,7 +1,8 @@
 // What happens now: commands, requests to the functions, messages.
 
 import { html, useEffect, useRef, useState } from '../vendor/preact.js';
-import { call, database, follow, readEvents, request, session } from '../lib/store.js';
+import { call, database, follow, readEvents, request, segment, session } from '../lib/store.js';
+import { short } from '../lib/bytes.js';
 import { link, location, setQuery } from '../lib/router.js';
 import { Copy, notify, Tabs } from '../lib/ui.js';
 
@@ -18,15 +19,28 @@ function useStream(open, inputs) {
     Object.assign(it, { lines: [], count: 0, error: null, ended: false });
     const add = (line) => {
       it.count++;
+      if (it.ended) Object.assign(it, { error: null, ended: false });
       if (it.paused) return;
       it.lines.push(line);
       if (it.lines.length > 2 * KEPT) it.lines.splice(0, it.lines.length - KEPT);
     };
-    const done = (error) => !abort.signal.aborted && Object.assign(it, { error, ended: true });
-    open(add, abort.signal).then(() => done(null), done);
-    let seen = -1;
+    // A stream that ends, or breaks, is opened again.
+    const read = async () => {
+      while (!abort.signal.aborted) {
+        let error = null;
+        it.opened = performance.now();
+        await open(add, abort.signal).catch((reason) => (error = reason));
+        if (abort.signal.aborted) return;
+        Object.assign(it, { error, ended: true });
+        if (error?.status >= 400 && error.status < 500) return;
+        await new Promise((resolve) => setTimeout(resolve, 1000));
+      }
+    };
+    read();
+    let seen = '';
     const timer = setInterval(() => {
-      if (seen !== it.count || it.ended) draw((seen = it.count) + (it.ended ? 0.5 : 0));
+      const now = `${it.count} ${it.ended} ${it.error?.message}`;
+      if (seen !== now) draw((seen = now));
     }, 250);
     return () => (clearInterval(timer), abort.abort());
   }, inputs);
@@ -37,7 +51,7 @@ function Controls({ stream, filter, setFilter, label }) {
   return html`<p class="row wrap"><input aria-label=${label} placeholder=${label} value=${filter} onInput=${(event) => setFilter(event.target.value)} />
     <button class="quiet" aria-pressed=${String(stream.paused)} onClick=${() => stream.pause(!stream.paused)}>${stream.paused ? 'Go on' : 'Pause'}</button>
     <button class="quiet" onClick=${stream.clear}>Clear</button>
-    <span class="faint" role="status">${stream.count.toLocaleString('en')} since the page was opened${stream.ended ? '; the stream has ended' : ''}</span></p>
+    <span class="faint" role="status">${stream.count.toLocaleString('en')} since the page was opened${stream.ended ? '; the stream broke and is opened again' : ''}</span></p>
     ${stream.error && html`<p class="error" role="alert">${stream.error.message}</p>`}`;
 }
 
@@ -55,24 +69,26 @@ function CommandsNow() {
   return html`<${Controls} stream=${stream} filter=${filter} setFilter=${setFilter} label="Command, key or client" />
     <table class="live"><thead><tr><th>Time</th><th>Client</th><th>Command</th></tr></thead><tbody>${lines.map((line) => {
       const [, time, client, command] = /^(\d+\.\d+) \[(.*?)\] (.*)$/.exec(line) ?? [null, '', '', line];
-      return html`<tr><td>${time && new Date(time * 1000).toISOString().slice(11, 23)}</td><td class="faint">${client}</td><td><code class="value">${command.slice(0, 1000)}</code></td></tr>`;
+      return html`<tr><td>${time && new Date(time * 1000).toISOString().slice(11, 23)}</td><td class="faint">${client}</td><td><code class="value">${short(command, 1000)}</code></td></tr>`;
     })}</tbody></table>
     ${stream.count === 0 && !stream.error && html`<p class="wait">Commands appear here as they come.</p>`}`;
 }
 
+let number = 0;
+
 async function followRequests(add, signal) {
-  await readEvents(await request('requests', { signal }), (text) => add(JSON.parse(text)));
+  await readEvents(await request('requests', { signal }), (text) => add({ ...JSON.parse(text), number: ++number }));
 }
 
 function RequestRow({ entry }) {
   const [isOpen, setOpen] = useState(false);
   return html`<tr class=${entry.status >= 400 ? 'gone' : ''}><td>${new Date(entry.at).toISOString().slice(11, 23)}</td>
-      <td><button class="leaf" aria-expanded=${String(isOpen)} onClick=${() => setOpen(!isOpen)}>${isOpen ? '▾' : '▸'} ${entry.method} ${entry.path.slice(0, 300)}</button></td>
+      <td><button class="leaf" aria-expanded=${String(isOpen)} onClick=${() => setOpen(!isOpen)}>${isOpen ? '▾' : '▸'} ${entry.method} ${short(entry.path, 300)}</button></td>
       <td>${entry.status}</td><td>${entry.code && html`<code>${entry.code}</code>`}</td><td>${entry.millis.toFixed(1)} ms</td><td>${entry.trips.length}</td></tr>
     ${isOpen && html`<tr><td></td><td colspan="5">
       <p class="faint">Request id <code>${entry.id ?? '–'}</code> ${entry.id && html`<${Copy} text=${entry.id} label="Copy the request id" />`}</p>
       ${entry.trips.length === 0 && html`<p class="faint">It sent nothing to the store.</p>`}
-      ${entry.trips.map((trip) => html`<p class="faint">${trip.millis.toFixed(1)} ms${trip.error ? `, failed: ${trip.error}` : ''}</p><pre>${trip.commands.join('\n')}</pre>`)}
+      ${entry.trips.map((trip) => html`<p class="faint">${trip.millis.toFixed(1)} ms${trip.error ? `, failed: ${trip.error}` : ''}</p><pre tabindex="0">${short(trip.commands.join('\n'), 20_000)}</pre>`)}
     </td></tr>`}`;
 }
 
@@ -83,8 +99,17 @@ function Requests() {
   const entries = newest(stream.lines, (entry) => `${entry.method} ${entry.path} ${entry.status} ${entry.code ?? ''} ${entry.id}`.toLowerCase().includes(wanted));
   return html`<${Controls} stream=${stream} filter=${filter} setFilter=${setFilter} label="Path, status, code or request id" />
     <table class="live"><thead><tr><th>Time</th><th>Request</th><th>Status</th><th>Problem</th><th>Took</th><th>Trips</th></tr></thead>
-    <tbody>${entries.map((entry) => html`<${RequestRow} key=${`${entry.at} ${entry.id}`} entry=${entry} />`)}</tbody></table>
+    <tbody>${entries.map((entry) => html`<${RequestRow} key=${entry.number} entry=${entry} />`)}</tbody></table>
     ${stream.count === 0 && !stream.error && html`<p class="wait">Requests to ${session.value.functions.url} appear here as they come.</p>`}`;
+}
+
+/** Follows a channel, or a pattern of channels. */
+function listen(channel, add, signal) {
+  // A part of a path cannot be `..`; a pattern that matches only that can.
+  const isDots = /^\.{1,2}$/.test(channel);
+  const isPattern = isDots || /[*?[]/.test(channel);
+  const wanted = isDots ? channel.replaceAll('.', '[.]') : channel;
+  return follow(`${isPattern ? 'psubscribe' : 'subscribe'}/${segment(wanted)}`, (text) => /^p?message,/.test(text) && add(text), { signal });
 }
 
 function Messages() {
@@ -92,8 +117,7 @@ function Messages() {
   const [draft, setDraft] = useState(channel);
   const [filter, setFilter] = useState('');
   const [message, setMessage] = useState({ channel: '', text: '' });
-  const isPattern = /[*?[]/.test(channel);
-  const stream = useStream((add, signal) => follow(`${isPattern ? 'psubscribe' : 'subscribe'}/${encodeURIComponent(channel)}`, (text) => /^p?message,/.test(text) && add(text), { signal }), [channel, database.value]);
+  const stream = useStream((add, signal) => listen(channel, add, signal), [channel, database.value]);
   const publish = async (event) => {
     event.preventDefault();
     try {
@@ -107,15 +131,15 @@ function Messages() {
     <form class="row" onSubmit=${publish}><input aria-label="Channel to publish to" placeholder="channel" value=${message.channel} onInput=${(event) => setMessage({ ...message, channel: event.target.value })} />
       <input aria-label="Message" placeholder="message" value=${message.text} onInput=${(event) => setMessage({ ...message, text: event.target.value })} /><button>Publish</button></form>
     <${Controls} stream=${stream} filter=${filter} setFilter=${setFilter} label="Part of the message" />
-    <ul class="live">${newest(stream.lines, (line) => line.includes(filter)).map((line) => html`<li><code class="value">${line.slice(0, 2000)}</code></li>`)}</ul>`;
+    <ul class="live">${newest(stream.lines, (line) => line.includes(filter)).map((line) => html`<li><code class="value">${short(line, 2000)}</code></li>`)}</ul>`;
 }
 
 export function Live() {
   const { part = 'commands' } = location.value.query;
   const parts = [['commands', 'Commands'], ...(session.value.functions ? [['requests', 'Requests']] : []), ['messages', 'Messages']];
-  const View = { commands: CommandsNow, requests: Requests, messages: Messages }[part] ?? CommandsNow;
+  const View = (part === 'requests' && session.value.functions && Requests) || (part === 'messages' && Messages) || CommandsNow;
   return html`<h1>Live</h1>
-    <${Tabs} label="Part" choices=${parts} value=${part} onChange=${(id) => setQuery({ part: id })} />
+    <${Tabs} label="Part" choices=${parts} value=${parts.some(([id]) => id === part) ? part : 'commands'} onChange=${(id) => setQuery({ part: id })} />
     <${View} key=${part} />
     <p class="faint">A value is in <a href=${link('data')}>Data</a>, figures are in <a href=${link('metrics')}>Metrics</a>.</p>`;
 }

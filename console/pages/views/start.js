@@ -2,7 +2,7 @@
 
 import { html, useEffect, useState } from '../vendor/preact.js';
 import { call, database, session } from '../lib/store.js';
-import { display } from '../lib/bytes.js';
+import { short } from '../lib/bytes.js';
 import { link, location, setQuery } from '../lib/router.js';
 import { Code, Copy, Tabs } from '../lib/ui.js';
 
@@ -67,7 +67,7 @@ function Arrival() {
   }, [database.value]);
   return seen == null
     ? html`<p class="wait">Waiting for the key <code>greeting</code>…</p>`
-    : html`<p class="arrived" role="status">It arrived: <code>greeting</code> is <code>${display(seen).slice(0, 80)}</code>.</p>`;
+    : html`<p class="arrived" role="status">It arrived: <code>greeting</code> is <code>${short(seen, 80)}</code>.</p>`;
 }
 
 export function Start() {
@@ -75,7 +75,8 @@ export function Start() {
   const { token, readOnlyToken } = databases.find((one) => one.name === database.value) ?? {};
   const scheme = restUrl.startsWith('https') ? 'rediss' : 'redis';
   const redis = redisAddr && `${scheme}://default:${encodeURIComponent(token)}@${redisAddr}`;
-  const language = location.value.query.language ?? 'curl';
+  const wanted = location.value.query.language;
+  const language = LANGUAGES.some(([id]) => id === wanted) ? wanted : 'curl';
   const texts = snippets({ url: restUrl, token, redis });
   return html`<h1>Start</h1>
     <section aria-labelledby="addresses">
@@ -94,7 +95,7 @@ export function Start() {
       <ol class="steps">
         <li><p>Send it from your terminal or program:</p>
           <${Tabs} label="Language" choices=${LANGUAGES} value=${language} onChange=${(id) => setQuery({ language: id })} />
-          <${Code} text=${texts[language] ?? texts.curl} /></li>
+          <${Code} text=${texts[language]} /></li>
         <li><${Arrival} /></li>
         <li><p>Look at it in <a href=${link('data', { db: location.value.query.db, key: 'greeting' })}>Data</a>, or ask for it in the ${' '}
           <a href=${link('commands', { db: location.value.query.db, command: 'GET greeting' })}>command line</a>.</p></li>

@@ -2,6 +2,9 @@
 
 import { html, useState } from '../../vendor/preact.js';
 import { api } from '../../lib/functions.js';
+import { segment } from '../../lib/store.js';
+import { short } from '../../lib/bytes.js';
+import { write } from '../../lib/json.js';
 import { location, setQuery } from '../../lib/router.js';
 import { confirmed, notify, useLoad } from '../../lib/ui.js';
 
@@ -11,7 +14,7 @@ export function Cache() {
   const { organisation = '', entry = '' } = location.value.query;
   const [form, setForm] = useState({ organisation, entry, tags: '' });
   const { value: figures, reload } = useLoad(() => api('GET', 'cache/metrics'), []);
-  const { value: found, error } = useLoad(async () => (entry ? api('GET', `cache/entries/${encodeURIComponent(entry)}`, { query: { organisation } }) : null), [entry, organisation]);
+  const { value: found, error } = useLoad(async () => (entry ? api('GET', `cache/entries/${segment(entry)}`, { query: { organisation } }) : null), [entry, organisation]);
   const set = (name) => (event) => setForm({ ...form, [name]: event.target.value });
   const invalidate = async (what) => {
     if (!what.keys && !what.tags && !(await confirmed(`Every entry of ${form.organisation || 'the common cache'} will be invalid.`, 'Invalidate'))) return;
@@ -34,5 +37,5 @@ export function Cache() {
       <button class="quiet" disabled=${!form.tags} onClick=${() => invalidate({ tags: list(form.tags) })}>Invalidate the tags</button>
       <button class="danger" onClick=${() => invalidate({})}>Invalidate everything</button></p>
     ${error && html`<p class="error" role="alert">${error.message}</p>`}
-    ${found != null && html`<pre tabindex="0">${JSON.stringify(found, null, 2).slice(0, 100_000)}</pre>`}`;
+    ${found != null && html`<pre tabindex="0">${short(write(found, 2), 100_000)}</pre>`}`;
 }

@@ -2,6 +2,8 @@
 
 import { html, useState } from '../../vendor/preact.js';
 import { api } from '../../lib/functions.js';
+import { short } from '../../lib/bytes.js';
+import { exact, write } from '../../lib/json.js';
 import { location, setQuery } from '../../lib/router.js';
 import { confirmed, notify, useLoad } from '../../lib/ui.js';
 
@@ -19,7 +21,7 @@ function Publish({ initial, organisation, sent }) {
   const submit = async (event) => {
     event.preventDefault();
     try {
-      const data = JSON.parse(text);
+      const data = exact(text);
       const { id } = await api('POST', 'events/publish', { query: { organisation }, body: { type, data } });
       payloads.set(type, text);
       notify(`Published as ${id}.`);
@@ -46,8 +48,8 @@ function Letters() {
   if (error) return html`<p class="error" role="alert">${error.message}</p>`;
   if (value.total === 0) return html`<p class="faint">No event is left undelivered.</p>`;
   return html`<p><button onClick=${() => act('redrive', value.letters.map(({ id }) => id))}>Give all shown back</button></p>
-    <table><thead><tr><th>Letter</th><th>Subscriber</th><th>Reason</th><th>Event</th><th></th></tr></thead><tbody>${value.letters.map((one) => html`<tr key=${one.id}>
-      <td><code>${one.id}</code></td><td>${one.subscriber ?? '–'}</td><td>${one.reason ?? one.error ?? '–'}</td><td>${one.event?.type ?? one.type ?? '–'}</td>
+    <table><thead><tr><th>Letter</th><th>Subscriber</th><th>Reason</th><th>Attempts</th><th>Event</th><th><span class="hidden">Actions</span></th></tr></thead><tbody>${value.letters.map((one) => html`<tr key=${one.id}>
+      <td><code>${one.id}</code></td><td>${one.subscriber ?? '–'}</td><td>${short(one.reason ?? '–')}${(one.failures ?? []).slice(-3).map((failure) => html`<div class="faint">${short(typeof failure === 'string' ? failure : write(failure))}</div>`)}</td><td>${one.attempts ?? '–'}</td><td>${short(one.event?.type ?? '–')}</td>
       <td class="actions"><button class="quiet small" onClick=${() => act('redrive', [one.id])}>Give back</button> <button class="quiet small" onClick=${() => act('purge', [one.id], 'The letter will be deleted for good.')}>Delete</button></td></tr>`)}</tbody></table>`;
 }
 
@@ -67,8 +69,8 @@ export function Events() {
     <h2>Publish</h2><${Publish} key=${again.id} initial=${again} organisation=${organisation} sent=${reload} />
     <h2>History</h2>
     <table class="live"><thead><tr><th>Time</th><th>Type</th><th>Data</th><th><span class="hidden">Actions</span></th></tr></thead>
-    <tbody>${[...events].reverse().map((one) => html`<tr key=${one.id}><td>${new Date(one.at).toISOString().slice(11, 23)}</td><td>${one.type}</td><td><code class="value">${JSON.stringify(one.data ?? null).slice(0, 2000)}</code></td>
-      <td class="actions"><button class="quiet small" onClick=${() => setAgain({ type: one.type, text: JSON.stringify(one.data ?? null, null, 2), id: one.id })}>Send again with changes</button></td></tr>`)}</tbody></table>
+    <tbody>${[...events].reverse().map((one) => html`<tr key=${one.id}><td>${new Date(one.at).toISOString().slice(11, 23)}</td><td>${short(one.type)}</td><td><code class="value">${short(write(one.data ?? null), 2000)}</code></td>
+      <td class="actions"><button class="quiet small" onClick=${() => setAgain({ type: one.type, text: write(one.data ?? null, 2), id: one.id })}>Send again with changes</button></td></tr>`)}</tbody></table>
     ${events.length === 0 && !error && html`<p class="faint">Nothing was published in the last hour.</p>`}
     <h2>Dead letters</h2><${Letters} />`;
 }

@@ -9,7 +9,7 @@ import { Rows } from './rows.js';
 const PAGE = 100;
 
 const pairs = (flat) => Array.from({ length: flat.length / 2 }, (_, at) => [flat[2 * at], flat[2 * at + 1]]);
-const isSame = (one, other) => identity(one ?? null) === identity(other ?? null);
+const isSame = (one, other) => (one === null || other === null ? one === other : identity(one) === identity(other));
 
 /** A page of HSCAN, SSCAN or ZSCAN. */
 async function scan(command, name, cursor = '0', signal) {
@@ -39,6 +39,11 @@ export function Hash({ name, changed }) {
     remove=${(row) => call(['HDEL', name, row.id])} />`;
 }
 
+// An item is removed by its place: it is marked first, unless another one has taken the place.
+const REMOVE = `if redis.call('LINDEX', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
+redis.call('LSET', KEYS[1], ARGV[1], ARGV[3])
+return redis.call('LREM', KEYS[1], 1, ARGV[3])`;
+
 export function List({ name, changed }) {
   const page = async (from = 0, signal) => {
     const [items, length] = await Promise.all([call(['LRANGE', name, from, from + PAGE - 1], { signal }), call(['LLEN', name], { signal })]);
@@ -49,12 +54,8 @@ export function List({ name, changed }) {
     if (!isSame(now, base)) return now;
     await call(['LSET', name, row.id, text]);
   };
-  // An item is removed by its place: it is marked first, unless another one has taken the place.
   const remove = async (row) => {
-    const mark = `removed:${crypto.randomUUID()}`;
-    if (!isSame(await call(['LINDEX', name, row.id]), row.value)) throw new Error('The list changed meanwhile; reload it.');
-    await call(['LSET', name, row.id, mark]);
-    await call(['LREM', name, 1, mark]);
+    if (!(await call(['EVAL', REMOVE, 1, name, row.id, row.value, `removed:${crypto.randomUUID()}`]))) throw new Error('The list changed meanwhile; reload it.');
   };
   return html`<${Rows} heads=${['Place', 'Value']} page=${page} save=${save} changed=${changed} remove=${remove}
     fields=${[['value', 'Value, at the end']]} add=${async ({ value = '' }) => void (await call(['RPUSH', name, value]))} />`;
@@ -77,7 +78,7 @@ export function SortedSet({ name, changed }) {
   };
   const save = async (row, text, base) => {
     const now = await call(['ZSCORE', name, row.id]);
-    if (now === null || Number(now) !== Number(base)) return now === null ? 'removed' : String(now);
+    if (now === null || base === null ? now !== base : Number(now) !== Number(base)) return now === null ? null : String(now);
     await call(['ZADD', name, text, row.id]);
   };
   return html`<${Rows} heads=${['Member', 'Score']} page=${page} save=${save} changed=${changed} remove=${(row) => call(['ZREM', name, row.id])}

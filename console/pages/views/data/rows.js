@@ -1,7 +1,8 @@
 // A table of parts of a value that is read by pages, with a form that adds one.
 
 import { html, useEffect, useRef, useState } from '../../vendor/preact.js';
-import { display, identity } from '../../lib/bytes.js';
+import { display, identity, short } from '../../lib/bytes.js';
+import { fromDraft, toDraft } from '../../lib/edit.js';
 import { confirmed, notify } from '../../lib/ui.js';
 import { Conflict } from './conflict.js';
 
@@ -20,8 +21,8 @@ function Cell({ row, save }) {
   const [theirs, setTheirs] = useState(null);
   const submit = async (base) => {
     try {
-      const now = await save(row, draft, base);
-      if (now !== undefined) return setTheirs(now ?? '');
+      const now = await save(row, fromDraft(draft), base);
+      if (now !== undefined) return setTheirs({ now });
       setDraft(null);
       setTheirs(null);
     } catch (error) {
@@ -29,11 +30,12 @@ function Cell({ row, save }) {
     }
   };
   if (draft === null) {
-    return html`<${Shown} value=${row.value} />${save && typeof row.value === 'string' && html` <button class="quiet small" aria-label=${`Edit ${display(row.id).slice(0, 60)}`} onClick=${() => setDraft(row.value)}>Edit</button>`}`;
+    const next = save && typeof row.value === 'string' ? toDraft(row.value) : null;
+    return html`<${Shown} value=${row.value} />${next && html` <button class="quiet small" aria-label=${`Edit ${short(row.id, 60)}`} onClick=${() => setDraft(next)}>Edit</button>`}`;
   }
-  return html`<form onSubmit=${(event) => (event.preventDefault(), submit(row.value))}><textarea aria-label="New value" class="short" value=${draft} onInput=${(event) => setDraft(event.target.value)}></textarea>
+  return html`<form onSubmit=${(event) => (event.preventDefault(), submit(draft.base))}><textarea aria-label="New value" class="short" value=${draft.text} onInput=${(event) => setDraft({ ...draft, text: event.target.value })}></textarea>
     <span class="row"><button class="small">Save</button><button type="button" class="quiet small" onClick=${() => setDraft(null)}>Cancel</button></span></form>
-    ${theirs !== null && html`<${Conflict} mine=${draft} theirs=${theirs} close=${() => setTheirs(null)} overwrite=${() => submit(theirs)} discard=${() => (setDraft(null), setTheirs(null))} />`}`;
+    ${theirs !== null && html`<${Conflict} mine=${fromDraft(draft)} theirs=${theirs.now} close=${() => setTheirs(null)} overwrite=${() => submit(theirs.now)} discard=${() => (setDraft(null), setTheirs(null))} />`}`;
 }
 
 function Add({ fields, add }) {
@@ -84,7 +86,7 @@ export function Rows({ heads, page, save, remove, fields, add, changed }) {
     return now;
   };
   const gone = async (row) => {
-    if (!(await confirmed(`${display(row.name ?? row.id).slice(0, 200)} will be removed.`, 'Remove it'))) return;
+    if (!(await confirmed(`${short(row.name ?? row.id)} will be removed.`, 'Remove it'))) return;
     try {
       await remove(row);
       refresh();
@@ -99,7 +101,7 @@ export function Rows({ heads, page, save, remove, fields, add, changed }) {
       ${row.name !== undefined && html`<td><${Shown} value=${row.name} /></td>`}
       <td><${Cell} row=${row} save=${save && act(save)} /></td>
       ${row.extra !== undefined && html`<td>${row.extra}</td>`}
-      <td class="actions">${remove && html`<button class="quiet small" aria-label=${`Remove ${display(row.name ?? row.id).slice(0, 60)}`} onClick=${() => gone(row)}>Remove</button>`}</td></tr>`)}
+      <td class="actions">${remove && html`<button class="quiet small" aria-label=${`Remove ${short(row.name ?? row.id, 60)}`} onClick=${() => gone(row)}>Remove</button>`}</td></tr>`)}
     </tbody></table></div>
     <p class="faint" role="status">${state.rows.length.toLocaleString('en')} shown${state.loading ? ', reading…' : ''}
       ${!state.loading && state.next != null && html` <button class="quiet small" onClick=${() => load(state, state.next)}>More</button>`}</p>`;
