@@ -219,7 +219,17 @@ test("answers that are lost, tabs that are killed: nothing lost, nothing twice",
     });
     const most = kept.length + 1 + random(100);
     while (kept.length < most) await new Promise((resolve) => setImmediate(resolve));
-    await pages[random(2)]!.close();
+    const killed = pages[random(2)]!;
+    // A crash takes the other tab along, where they share a process.
+    if (round % 2) {
+      const crashed = killed.waitForEvent("crash");
+      const session = await context.newCDPSession(killed);
+      // The browser does not answer this.
+      session.send("Page.crash").catch(() => {});
+      await crashed;
+    } else {
+      await killed.close();
+    }
     await Promise.all(adding);
     for (const page of pages) if (!page.isClosed()) await page.close();
   }

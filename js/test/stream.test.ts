@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, test } from "node:test";
+import { createGzip } from "node:zlib";
 import { createClient } from "restis";
 import { EventStream, type EventStreamOptions, type LiveEvent, type StreamState } from "restis/browser";
 import { skip, startRestis } from "./support/restis.js";
@@ -14,11 +15,11 @@ afterEach(async () => {
 });
 
 /** A server whose n-th stream `open` writes; other routes are `other`'s. */
-async function streaming(open: (response: ServerResponse, request: IncomingMessage, count: number) => void): Promise<{ url: string; requests: IncomingMessage[] }> {
+async function streaming(open: (response: ServerResponse, request: IncomingMessage, count: number) => void, headers: Record<string, string> = {}): Promise<{ url: string; requests: IncomingMessage[] }> {
   const requests: IncomingMessage[] = [];
   const server = createServer((request, response) => {
     requests.push(request);
-    response.writeHead(200, { "content-type": "text/event-stream" });
+    response.writeHead(200, { "content-type": "text/event-stream", ...headers });
     open(response, request, requests.length);
   });
   server.listen(0, "127.0.0.1");
@@ -96,6 +97,22 @@ test("bytes that are cut inside of characters, and events of a megabyte and more
   await heard.until(() => heard.events.length === 3);
   assert.deepEqual(heard.events.map(({ data }) => data), ["🦀é", large, 4]);
   assert.deepEqual(heard.unreadable, ["e.3.t"]);
+});
+
+test("a proxy that compresses delays nothing that it flushes", async () => {
+  let zip = createGzip();
+  const { url } = await streaming((response) => {
+    zip = createGzip();
+    zip.pipe(response);
+    zip.write(event(1));
+    zip.flush();
+  }, { "content-encoding": "gzip" });
+  const heard = hear({ url });
+  await heard.until(() => heard.events.length === 1);
+  zip.write(event(2));
+  zip.flush();
+  await heard.until(() => heard.events.length === 2);
+  zip.destroy();
 });
 
 test("subscribers share a connection; the last one ends it, and the cursor stays", async () => {
