@@ -13,7 +13,7 @@ use restis_engine::Eviction;
 use restis_server::{FaultPlan, SyncPolicy};
 
 use crate::repair::RepairArgs;
-use crate::{check, config, dev, inspect, repair, serve, token, transfer};
+use crate::{check, config, dev, inspect, repair, run, serve, token, transfer};
 
 /// Where the REST server listens unless told otherwise.
 pub(crate) const REST_ADDR: &str = "127.0.0.1:8079";
@@ -76,6 +76,21 @@ Examples:
   restis serve --tls-cert cert.pem --tls-key key.pem --addr 0.0.0.0:8443
   curl -H 'Authorization: Bearer secret' http://127.0.0.1:8079/set/greeting/hello";
 
+const RUN_EXAMPLES: &str = "\
+The command gets UPSTASH_REDIS_REST_URL and _TOKEN, KV_REST_API_URL and _TOKEN, REDIS_URL and KV_URL.
+
+Between tests, with the token:
+  POST $UPSTASH_REDIS_REST_URL/__restis/reset                          back to the seed
+  POST $UPSTASH_REDIS_REST_URL/__restis/clock  {\"advance_ms\":60000}    a minute later
+
+Examples:
+  restis run -- npm test
+  restis run --seed fixtures.redis -- cargo test
+
+Exit codes:
+  that of the command; 128 and the number of the signal that ended it
+  1  the store could not start     2  wrong usage     126  it cannot be run     127  it is not found";
+
 const TOKEN_EXAMPLES: &str = "\
 Examples:
   restis token new --name web --scope ratelimit,session --org acme
@@ -111,6 +126,9 @@ struct Cli {
 enum Command {
     /// Run the REST server and the functions for development (the default)
     Dev(DevArgs),
+    /// Run a command with a store of its own, and end with it
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(RunArgs),
     /// Run the REST server alone
     #[command(after_long_help = SERVE_EXAMPLES, after_help = "More, with examples: restis serve --help")]
     Serve(ServeArgs),
@@ -217,6 +235,25 @@ fn seconds(text: &str) -> Result<f64, String> {
     seconds
         .filter(|seconds| *seconds > 0.0 && *seconds <= 3600.0)
         .ok_or_else(|| "expected seconds above 0 and up to 3600, such as 2.5".to_owned())
+}
+
+/// Options of `restis run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// Commands that the store begins with, one a line as redis-cli takes them
+    #[arg(long, value_name = "FILE")]
+    pub(crate) seed: Option<PathBuf>,
+    /// What to log to standard error: a level, `access`, or a tracing filter
+    #[arg(
+        long,
+        value_name = "FILTER",
+        default_value = "warn",
+        env = "RESTIS_LOG"
+    )]
+    pub(crate) log: String,
+    /// The command and its arguments
+    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<std::ffi::OsString>,
 }
 
 /// Options of `restis token new`.
@@ -408,6 +445,13 @@ impl Failure {
         }
     }
 
+    pub(crate) fn with_code(text: impl std::fmt::Display, code: u8) -> Self {
+        Self {
+            text: text.to_string(),
+            code,
+        }
+    }
+
     /// What has been told already.
     pub(crate) fn told(code: u8) -> Self {
         Self {
@@ -543,6 +587,10 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Serve(args)) => serve::run(&args),
         Some(Command::Check(args)) => match check::run(&args) {
             Ok(code) => return code,
+            Err(failure) => Err(failure),
+        },
+        Some(Command::Run(args)) => match run::run(&args) {
+            Ok(code) => return ExitCode::from(code),
             Err(failure) => Err(failure),
         },
         Some(Command::Export(args)) => transfer::export(&args),

@@ -2,12 +2,15 @@
 
 use std::path::Path;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use restis::Redis;
+use restis::clock::{Clock, SystemClock};
 use restis::events::{Environment, GrantKeys};
 use restis::session::SessionConfig;
 use restis::variables::get;
 use restis_handlers::{AppState, Config};
+use restis_server::TestControl;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
@@ -40,6 +43,7 @@ pub(crate) fn run(args: &DevArgs) -> Result<(), Failure> {
         redis: &serve::local(6379),
         token: Some(&secrets.token),
         data: kept.as_ref().map(|kept| kept.data.as_path()),
+        control: Some(TestControl::default()),
     };
     let started = serve::start(&args.serve, &defaults)?;
     let functions = match &started.token {
@@ -102,6 +106,35 @@ fn listen(runtime: &Runtime, args: &DevArgs) -> Result<TcpListener, Failure> {
     Err(failure.unwrap_or_else(|| Failure::new("no address for the functions")))
 }
 
+/// The machine's clock, as far ahead as the store's.
+#[derive(Debug)]
+struct ShiftedClock {
+    machine: SystemClock,
+    control: TestControl,
+}
+
+impl ShiftedClock {
+    fn new(control: TestControl) -> Self {
+        Self {
+            machine: SystemClock::default(),
+            control,
+        }
+    }
+}
+
+impl Clock for ShiftedClock {
+    fn now_ms(&self) -> u64 {
+        let ahead = u64::try_from(self.control.ahead().as_millis());
+        self.machine
+            .now_ms()
+            .saturating_add(ahead.unwrap_or(u64::MAX))
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.machine.monotonic() + self.control.ahead()
+    }
+}
+
 /// The functions on a thread of their own, with the REST server as their store.
 struct Functions {
     url: String,
@@ -146,6 +179,9 @@ impl Functions {
         let state = AppState::builder(redis)
             .config(config)
             .sessions(session_config(&made.session_secret)?)
+            .clock(ShiftedClock::new(
+                started.control.clone().unwrap_or_default(),
+            ))
             .build()
             .map_err(Failure::usage)?;
         let mut app = restis_handlers::app(state).merge(docs::routes());

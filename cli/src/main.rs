@@ -11,6 +11,7 @@ mod files;
 mod inspect;
 mod logs;
 mod repair;
+mod run;
 mod serve;
 mod signals;
 mod state;

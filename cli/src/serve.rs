@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, ToSocketAddrs as _};
 use std::path::Path;
 use std::time::Duration;
 
-use restis_server::{Cors, Limits, Running, Server, Tenants, TlsFiles};
+use restis_server::{Cors, Limits, Running, Server, Tenants, TestControl, TlsFiles};
 
 use crate::args::{Failure, RespAddr, ServeArgs};
 use crate::banner::{self, Banner, Secret};
@@ -49,6 +49,8 @@ pub(crate) struct Started {
     pub(crate) store: String,
     /// What the console shows.
     pub(crate) databases: Vec<restis_console::Database>,
+    /// What tests may do with it.
+    pub(crate) control: Option<TestControl>,
 }
 
 impl Started {
@@ -81,6 +83,8 @@ pub(crate) struct Defaults<'d> {
     pub(crate) token: Option<&'d str>,
     /// Where data is kept.
     pub(crate) data: Option<&'d Path>,
+    /// Lets tests reset the store and move its clock.
+    pub(crate) control: Option<TestControl>,
 }
 
 /// Starts the server that the options describe.
@@ -97,6 +101,9 @@ pub(crate) fn start(args: &ServeArgs, defaults: &Defaults<'_>) -> Result<Started
         let cors =
             Cors::new(&args.cors).map_err(|error| Failure::usage(format!("--cors: {error}")))?;
         builder = builder.cors(cors);
+    }
+    if let Some(control) = defaults.control.clone() {
+        builder = builder.test_control(control);
     }
     if let Some(plan) = &args.fault {
         builder = builder.faults(plan.clone());
@@ -134,6 +141,7 @@ pub(crate) fn start(args: &ServeArgs, defaults: &Defaults<'_>) -> Result<Started
         variable: variable(args),
         store: store(args, data),
         databases,
+        control: defaults.control.clone(),
     })
 }
 

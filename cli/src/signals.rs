@@ -30,6 +30,12 @@ impl Signals {
         Ok(Self { runtime, stop })
     }
 
+    /// The signal that arrives within a time, if one does.
+    pub(crate) fn arrived_within(&mut self, time: Duration) -> Option<Kind> {
+        let Self { runtime, stop } = self;
+        runtime.block_on(async { tokio::time::timeout(time, stop.signal()).await.ok() })
+    }
+
     /// Serves until a signal arrives, then stops cleanly; a second signal ends at once.
     ///
     /// `before` stops what uses the server.
@@ -42,7 +48,7 @@ impl Signals {
         let handle = running.stop_handle();
         runtime.block_on(async {
             tokio::select! {
-                () = stop.signal() => {}
+                _ = stop.signal() => {}
                 () = handle.stopped() => {}
             }
         });
@@ -54,7 +60,7 @@ impl Signals {
             runtime.block_on(async {
                 while !stopping.is_finished() {
                     tokio::select! {
-                        () = stop.signal() => std::process::exit(130),
+                        _ = stop.signal() => std::process::exit(130),
                         () = tokio::time::sleep(Duration::from_millis(5)) => {}
                     }
                 }
@@ -63,6 +69,15 @@ impl Signals {
         let failed = running.save_error();
         failed.map_or(Ok(()), |error| Err(Failure::new(error)))
     }
+}
+
+/// Which signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Ctrl-C, which every program of the terminal gets.
+    Interrupt,
+    #[cfg_attr(windows, expect(dead_code, reason = "no such signal on Windows"))]
+    Terminate,
 }
 
 #[cfg(unix)]
@@ -82,10 +97,10 @@ impl Stop {
         })
     }
 
-    async fn signal(&mut self) {
+    async fn signal(&mut self) -> Kind {
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => Kind::Interrupt,
+            _ = self.terminate.recv() => Kind::Terminate,
         }
     }
 }
@@ -100,7 +115,8 @@ impl Stop {
         tokio::signal::windows::ctrl_c().map(Self)
     }
 
-    async fn signal(&mut self) {
+    async fn signal(&mut self) -> Kind {
         self.0.recv().await;
+        Kind::Interrupt
     }
 }

@@ -17,6 +17,7 @@
 mod backend;
 mod backlog;
 mod config;
+mod control;
 mod database;
 mod durability;
 mod fault;
@@ -34,6 +35,7 @@ mod tls;
 mod tokens;
 
 pub use config::Limits;
+pub use control::TestControl;
 pub use durability::{Repaired, SyncPolicy, repair};
 pub use fault::FaultPlan;
 pub use rest::Cors;

@@ -19,6 +19,8 @@ pub(crate) enum Endpoint<'t> {
     PSubscribe(Vec<Cow<'t, [u8]>>),
     /// `/monitor`
     Monitor,
+    /// `/__restis/…`: what tests may do, where the server allows it.
+    Control(&'t str),
     /// `/CMD/a1/a2`: the segments of a command.
     Path(Vec<Cow<'t, [u8]>>),
 }
@@ -87,6 +89,9 @@ fn endpoint(path: &str) -> Endpoint<'_> {
         if is("monitor") {
             return Endpoint::Monitor;
         }
+    }
+    if let ("__restis", Some(rest)) = (name, rest) {
+        return Endpoint::Control(rest);
     }
     let mut segments = rest.into_iter().flat_map(|rest| rest.split('/'));
     if is("subscribe") {

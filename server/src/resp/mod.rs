@@ -17,3 +17,4 @@ mod waiting;
 
 pub(crate) use clients::{Clients, Pause};
 pub(crate) use connection::{refuse, serve};
+pub(crate) use parser::split;

@@ -269,7 +269,7 @@ fn number(text: &[u8]) -> Option<i64> {
 }
 
 /// The words of an inline command; `None`: quotes are not closed.
-fn split(line: &[u8]) -> Option<Command> {
+pub(crate) fn split(line: &[u8]) -> Option<Command> {
     let mut words = Command::new();
     let mut at = 0;
     loop {

@@ -117,7 +117,7 @@ pub(super) async fn answer(
 
 fn kind(endpoint: &Endpoint<'_>) -> Kind {
     match endpoint {
-        Endpoint::Body | Endpoint::Path(_) => Kind::Command,
+        Endpoint::Body | Endpoint::Path(_) | Endpoint::Control(_) => Kind::Command,
         Endpoint::Pipeline => Kind::Pipeline,
         Endpoint::Transaction => Kind::Transaction,
         Endpoint::Subscribe(_) | Endpoint::PSubscribe(_) | Endpoint::Monitor => Kind::Stream,
@@ -175,7 +175,24 @@ impl Request<'_> {
             Endpoint::Subscribe(channels) => self.subscribe("subscribe", &channels, &[]).await,
             Endpoint::PSubscribe(patterns) => self.subscribe("psubscribe", &[], &patterns).await,
             Endpoint::Monitor => self.monitor().await,
+            Endpoint::Control(path) => self.control(path, &body),
         }
+    }
+
+    /// What tests may do with the server.
+    fn control(&self, path: &str, body: &Bytes) -> Result<Answer, Failure> {
+        let Some(control) = &self.shared.control else {
+            return Err(Failure::new(
+                StatusCode::NOT_FOUND,
+                "ERR /__restis is served by `restis dev` and `restis run` only",
+            ));
+        };
+        let result = control.answer(path, &self.parts.method, body, self.access)?;
+        let mut out = BytesMut::with_capacity(result.len() + 16);
+        out.extend_from_slice(b"{\"result\":");
+        out.extend_from_slice(result.as_bytes());
+        out.extend_from_slice(b"}");
+        Ok(Answer::full(StatusCode::OK, Format::Json, out))
     }
 
     /// Parses a body; a large one takes its time on a thread of its own.

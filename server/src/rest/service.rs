@@ -19,6 +19,7 @@ use super::cors::Cors;
 use super::{Ids, headers};
 use crate::backlog::Pool;
 use crate::config::Limits;
+use crate::control::TestControl;
 use crate::database::{Access, Database};
 use crate::fault::Faults;
 use crate::metrics::{Kind, Metrics};
@@ -42,6 +43,7 @@ pub(crate) struct Shared {
     pub(crate) backlog: Arc<Pool>,
     pub(crate) cors: Option<Cors>,
     pub(crate) faults: Faults,
+    pub(crate) control: Option<TestControl>,
     pub(crate) metrics: Metrics,
     /// Connections of the Redis protocol.
     pub(crate) clients: Arc<Clients>,

@@ -15,6 +15,7 @@ use crate::backend::Local;
 use crate::backend::redis::{RULES, RedisBackend};
 use crate::backlog::Pool;
 use crate::config::Limits;
+use crate::control::TestControl;
 use crate::database::{Access, Backend, Database};
 use crate::durability::{Stores, SyncPolicy};
 use crate::fault::{FaultPlan, Faults};
@@ -66,6 +67,7 @@ pub struct Builder {
     limits: Limits,
     cors: Option<Cors>,
     faults: Option<FaultPlan>,
+    control: Option<TestControl>,
     tls: Option<TlsFiles>,
     admin: Option<SocketAddr>,
     resp: Vec<SocketAddr>,
@@ -130,6 +132,13 @@ impl Builder {
     #[must_use]
     pub fn faults(mut self, plan: FaultPlan) -> Self {
         self.faults = Some(plan);
+        self
+    }
+
+    /// Lets tests reset the databases and move their clock; they begin with the seed.
+    #[must_use]
+    pub fn test_control(mut self, control: TestControl) -> Self {
+        self.control = Some(control);
         self
     }
 
@@ -214,12 +223,22 @@ impl Builder {
             databases.push(Arc::new(database(
                 spec,
                 given,
-                (self.memory, self.eviction),
+                (self.memory, self.eviction, self.control.as_ref()),
                 self.limits.request_time,
                 self.resp_anonymous && index == 0,
             )?));
         }
         check_apart(&databases)?;
+        if let Some(control) = self.control.as_ref().filter(|control| control.has_seed()) {
+            for database in &databases {
+                let access = Access {
+                    database: Arc::clone(database),
+                    caller: Caller::default(),
+                };
+                let outcome = control.reset(&access);
+                outcome.map_err(|error| StartError::new(format!("the seed: {error}")))?;
+            }
+        }
         let mut tokens = TokenTable::new();
         for spec in &self.tenants.tokens {
             let caller = if spec.read_only {
@@ -286,6 +305,7 @@ impl Builder {
                 limits: self.limits,
                 cors: self.cors,
                 faults: Faults::new(self.faults),
+                control: self.control,
                 metrics: Metrics::default(),
                 clients: Arc::default(),
                 ids,
@@ -300,7 +320,7 @@ impl Builder {
 fn database(
     spec: &DatabaseSpec,
     engine: Option<&Engine>,
-    (memory, eviction): (Option<u64>, Eviction),
+    (memory, eviction, control): (Option<u64>, Eviction, Option<&TestControl>),
     request_time: Duration,
     debug_commands: bool,
 ) -> Result<Database, StartError> {
@@ -317,6 +337,9 @@ fn database(
                 .script_time_limit(request_time)
                 .debug_commands(debug_commands)
                 .eviction(eviction);
+            if let Some(control) = control {
+                options = options.clock(control.clock());
+            }
             if let Some(bytes) = spec.memory.or(memory) {
                 options = options.memory_limit(usize::try_from(bytes).unwrap_or(usize::MAX));
             }
