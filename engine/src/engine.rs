@@ -80,6 +80,14 @@ fn list<A: AsRef<[u8]>>(args: &[A]) -> ArgList<'_> {
     args.iter().map(AsRef::as_ref).collect()
 }
 
+/// Which arguments of a command are keys, by position; `None` for a command that is not known.
+pub fn key_positions(args: &[&[u8]]) -> Option<Vec<usize>> {
+    let spec = args.first().and_then(|name| commands::table().find(name))?;
+    let mut positions = Vec::new();
+    spec.command.keys.each(args, |at| positions.push(at));
+    Some(positions)
+}
+
 /// Whether a command may change a database.
 pub fn may_write<A: AsRef<[u8]>>(args: &[A]) -> bool {
     let spec = args

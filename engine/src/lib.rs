@@ -63,7 +63,9 @@ mod zset;
 
 pub use acl::{Caller, DatabaseId};
 pub use changelog::{ChangeLog, LogStatus};
-pub use engine::{Called, Engine, Snapshot, Subscription, Watched, may_wait, may_write};
+pub use engine::{
+    Called, Engine, Snapshot, Subscription, Watched, key_positions, may_wait, may_write,
+};
 pub use error::Error;
 pub use hub::{Frame, Sink};
 pub use limits::{CallLimits, CancelToken};

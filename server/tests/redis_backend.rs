@@ -411,6 +411,31 @@ fn clusters() {
         }
     }
     assert_eq!(found.len(), 297);
+    // The commands of one key stay in order, whatever node it is on.
+    let mut rows = Vec::new();
+    for n in 0..300 {
+        let key = format!("s{n}");
+        rows.push(vec!["DEL".to_owned(), key.clone()]);
+        rows.push(vec![
+            "XADD".into(),
+            key.clone(),
+            "1-1".into(),
+            "f".into(),
+            "v".into(),
+        ]);
+        rows.push(vec![
+            "XGROUP".into(),
+            "CREATE".into(),
+            key.clone(),
+            "g".into(),
+            "0".into(),
+        ]);
+        rows.push(vec!["XLEN".into(), key.clone()]);
+        rows.push(vec!["DEL".into(), key]);
+    }
+    let response = post(addr, "/pipeline", serde_json::to_vec(&rows).unwrap());
+    let one = r#"{"result":0},{"result":"1-1"},{"result":"OK"},{"result":1},{"result":1}"#;
+    assert_eq!(response.text(), format!("[{}]", [one; 300].join(",")));
     let transaction = post(
         addr,
         "/multi-exec",

@@ -5,6 +5,7 @@ mod apart;
 mod cluster;
 mod convert;
 mod link;
+mod order;
 mod plan;
 mod reads;
 mod report;
@@ -226,23 +227,37 @@ impl RedisBackend {
         Ok(())
     }
 
-    /// A cluster has no common order; commands start in order, and those for one key stay in it.
+    /// A cluster has no common order: commands for one key run one after the other, others meanwhile.
     async fn run_on_cluster(&self, steps: Vec<Step>, list: &mut List) -> Result<(), Failure> {
         use futures_util::stream::{self, StreamExt as _};
-        let replies = stream::iter(steps)
-            .map(|step| async {
-                match step {
-                    Step::Refused(line) => Ok(Err(line)),
-                    Step::Here(reply) => Ok(Ok(reply)),
-                    Step::Send(cmd, after) => {
-                        self.send(&cmd).await.map(|reply| Ok(after.apply(reply)))
-                    }
+        let mut replies: Vec<Option<Result<Reply, String>>> = Vec::new();
+        replies.resize_with(steps.len(), || None);
+        let mut waves = order::Waves::default();
+        for (at, step) in steps.into_iter().enumerate() {
+            match step {
+                Step::Refused(line) => replies[at] = Some(Err(line)),
+                Step::Here(reply) => replies[at] = Some(Ok(reply)),
+                Step::Send(cmd, after) => waves.add(at, cmd, after),
+            }
+        }
+        for wave in waves.into_groups() {
+            let chains = wave.into_iter().map(|chain| async move {
+                let mut answered = Vec::with_capacity(chain.len());
+                for (at, cmd, after) in chain {
+                    let reply = self.send(&cmd).await?;
+                    answered.push((at, after.apply(reply)));
                 }
-            })
-            .buffered(CLUSTER_WINDOW);
-        let mut replies = std::pin::pin!(replies);
-        while let Some(reply) = replies.next().await {
-            match reply? {
+                Ok::<_, Failure>(answered)
+            });
+            let mut answers = stream::iter(chains).buffer_unordered(CLUSTER_WINDOW);
+            while let Some(answered) = answers.next().await {
+                for (at, reply) in answered? {
+                    replies[at] = Some(Ok(reply));
+                }
+            }
+        }
+        for reply in replies {
+            match reply.unwrap_or(Ok(Reply::Nil)) {
                 Ok(reply) => list.reply(&reply),
                 Err(line) => list.error(&line),
             }
