@@ -1,6 +1,7 @@
 // The frame around every view.
 
 import { html, render, useEffect } from './vendor/preact.js';
+import { short } from './lib/bytes.js';
 import { database, session, trouble, watch } from './lib/store.js';
 import { nextTheme, theme } from './lib/theme.js';
 import { go, link, location } from './lib/router.js';
@@ -49,6 +50,8 @@ function Frame() {
   const [, name, View] = found ?? ['', 'Not found', NotFound];
   useEffect(() => {
     document.title = `${name} · restis`;
+    // On a phone the menu is wider than the page.
+    document.querySelector('nav [aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
   }, [name]);
   return html`<a class="skip" href="#main" onClick=${skip}>Skip to the content</a>
     <header class="top">
@@ -74,7 +77,10 @@ const NotFound = () => html`<h1>Not found</h1><p>There is no such view. <a href=
 /** What every view must say: restis is away, or fails on purpose. */
 function Notices() {
   const faults = session.value?.faults;
+  const { db } = location.value.query;
+  const isUnknown = session.value && db !== undefined && db !== database.value;
   return html`${trouble.value && html`<p class="notice error" role="alert">${trouble.value} The page goes on by itself when it is back.</p>`}
+    ${isUnknown && html`<p class="notice" role="status">There is no database ${short(db)} here; ${short(database.value)} is shown.</p>`}
     ${faults && faults !== 'off' && html`<p class="notice" role="status">Faults are injected: <code>${faults}</code> <a href=${link('chaos', { db: location.value.query.db })}>Change</a></p>`}`;
 }
 

@@ -217,7 +217,7 @@ impl Engine {
         self.with(|_| -> () { panic!("injected fault") });
     }
 
-    /// Whether each change is compared with patterns or shown to monitors, which may take long.
+    /// Whether each change is compared with patterns or shown to many monitors, which may take long.
     pub fn is_followed(&self) -> bool {
         self.shared.hub.is_followed()
     }

@@ -11,6 +11,9 @@ use crate::budget::Budget;
 use crate::error::Error;
 use crate::glob;
 
+/// Monitors that hear of a command in some microseconds.
+const FEW_MONITORS: usize = 4;
+
 /// What a subscriber receives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -300,9 +303,10 @@ impl Hub {
         self.monitors.load(Ordering::Acquire) > 0
     }
 
-    /// Whether there are patterns or monitors.
+    /// Whether there are patterns, or more than a few monitors.
     pub(crate) fn is_followed(&self) -> bool {
-        self.patterns.load(Ordering::Acquire) > 0 || self.has_monitors()
+        self.patterns.load(Ordering::Acquire) > 0
+            || self.monitors.load(Ordering::Acquire) > FEW_MONITORS
     }
 
     pub(crate) fn has_subscriptions(&self) -> bool {

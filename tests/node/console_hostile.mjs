@@ -195,6 +195,8 @@ await withPage(async (page) => {
     await go(hash, () => document.querySelector("main h1") !== null);
   }
 
+  await go("#/data?db=nowhere", () => document.querySelector(".notice")?.textContent.includes("There is no database nowhere"));
+
   // Messages of several lines, and a channel that no path can carry.
   await go("#/live?part=messages&channel=..", () => document.querySelector("ul.live") !== null);
   const again = setInterval(() => store("PUBLISH", "..", `first\nmessage,..,second ${MARKUP}`), 100);
@@ -217,6 +219,23 @@ await withPage(async (page) => {
   const more = setInterval(() => store("SET", "seen:again", "1"), 100);
   await says("seen:again", "table.live");
   clearInterval(more);
+
+  // Faults meet other programs, are told on every page, and end.
+  await go("#/chaos", () => document.querySelector("#fault-error") !== null);
+  await type("#fault-error", "100");
+  await press("Switch on");
+  await says("Faults are injected", ".notice");
+  await page.wait(() => document.querySelector("main [role=status]")?.textContent.includes("error=1"));
+  await assert.rejects(store("PING"), /injected fault/);
+  await go("#/data?key=hash", () => document.querySelectorAll(".value-pane tbody tr").length === 4);
+  assert.ok(await page.run(() => document.querySelector(".notice") !== null));
+  await go("#/chaos", () => document.querySelector("#fault-error")?.value === "100");
+  await type("#fault-error", "101");
+  await press("Switch on");
+  await says("is not a share", ".messages");
+  await press("Switch off");
+  await page.wait(() => document.querySelector(".notice") === null);
+  assert.equal(await store("PING"), "PONG");
 
   // A session that ended; the link of the next one is opened in the same tab.
   await page.send("Network.clearBrowserCookies");

@@ -16,7 +16,7 @@ const SHOWN = 300;
 
 const TYPES = ['', 'string', 'hash', 'list', 'set', 'zset', 'stream', 'ReJSON-RL'];
 
-/** Walks over the keys that match; the page is drawn again at most every 100 ms. */
+/** Walks over the keys that match; the page is drawn again at most every 250 ms. */
 function useKeys({ match, type, separator }) {
   const [, draw] = useState(0);
   const [round, setRound] = useState(0);
@@ -29,7 +29,7 @@ function useKeys({ match, type, separator }) {
       walked.cursor = await walk({ match, type, cursor: walked.cursor, most: PAUSE }, (keys) => {
         if (signal.aborted) return;
         insert(walked.tree, keys, separator);
-        if (performance.now() - drawn > 100) draw((drawn = performance.now()));
+        if (performance.now() - drawn > 250) draw((drawn = performance.now()));
       }, { signal });
     } catch (error) {
       if (!signal.aborted) walked.error = error;
