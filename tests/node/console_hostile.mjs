@@ -155,7 +155,7 @@ await withPage(async (page) => {
   const printed = await enter("LRANGE many 0 -1");
   assert.ok(printed.length < 100_000 && /… [\d,]+ more$/.test(printed), printed.slice(-100));
   // A command that waits can be left.
-  await type("#line", "BLPOP nothing 0");
+  await type("#line", 'EVAL "while true do end" 0');
   await page.run(() => document.querySelector(".prompt").requestSubmit());
   await says("waits for its reply");
   await press("Wait no longer");
