@@ -60,6 +60,11 @@ struct Inner {
     limited: AtomicBool,
     /// Whether the command looked at the clock or was stopped.
     long: AtomicBool,
+    /// Whether the commands of the call are one step.
+    atomic: AtomicBool,
+    /// Whether something was written: a script or a transaction is not left half done then because
+    /// nobody waits for its reply any more.
+    written: AtomicBool,
     call: Mutex<Call>,
 }
 
@@ -86,6 +91,8 @@ impl Budget {
             scratch: AtomicUsize::new(SCRATCH),
             limited: AtomicBool::new(false),
             long: AtomicBool::new(false),
+            atomic: AtomicBool::new(false),
+            written: AtomicBool::new(false),
             call: Mutex::default(),
         }))
     }
@@ -96,6 +103,8 @@ impl Budget {
 
     /// Starts a call with these limits.
     pub(crate) fn open(&self, limits: &CallLimits) {
+        self.0.atomic.store(false, Relaxed);
+        self.0.written.store(false, Relaxed);
         let limited = !limits.is_default();
         if limited || self.0.limited.load(Relaxed) {
             self.0.limited.store(limited, Relaxed);
@@ -104,6 +113,23 @@ impl Budget {
             call.limits.clone_from(limits);
         }
         self.renew();
+    }
+
+    /// The commands of the call are one step from here on.
+    pub(crate) fn begin_transaction(&self) {
+        self.0.atomic.store(true, Relaxed);
+    }
+
+    /// A command has written.
+    pub(crate) fn wrote(&self) {
+        self.0.written.store(true, Relaxed);
+    }
+
+    fn ended(&self, limits: &CallLimits, now: Instant) -> Result<(), Ended> {
+        match limits.check(now) {
+            Err(Ended::Cancelled) if self.0.written.load(Relaxed) => limits.check_time(now),
+            outcome => outcome,
+        }
     }
 
     /// Forgets what was spent.
@@ -123,8 +149,11 @@ impl Budget {
         if !self.0.limited.load(Relaxed) {
             return Ok(());
         }
+        if !self.0.atomic.load(Relaxed) {
+            self.0.written.store(false, Relaxed);
+        }
         let limits = &self.lock().limits;
-        limits.check(Instant::now()).map_err(Ended::error)
+        self.ended(limits, Instant::now()).map_err(Ended::error)
     }
 
     /// Fails if the command was stopped.
@@ -184,7 +213,7 @@ impl Budget {
             return Err(self.error(stop));
         }
         self.0.long.store(true, Relaxed);
-        let stop = match (call.limits.check(now), call.deadline) {
+        let stop = match (self.ended(&call.limits, now), call.deadline) {
             (Err(ended), _) => Some(Stop::Call(ended)),
             (Ok(()), Some(deadline)) => (now > deadline).then_some(Stop::Time),
             (Ok(()), None) => {

@@ -416,6 +416,7 @@ impl Engine {
                 })?;
             queue.push((spec, args));
         }
+        state.side.budget.begin_transaction();
         let mut ctx = state.ctx(caller);
         let replies = queue.iter().map(|(spec, args)| ctx.run(spec, args));
         let replies = replies.collect();

@@ -80,6 +80,11 @@ impl CallLimits {
         if self.cancel.as_ref().is_some_and(CancelToken::is_cancelled) {
             return Err(Ended::Cancelled);
         }
+        self.check_time(now)
+    }
+
+    /// Fails if the time is over.
+    pub(crate) fn check_time(&self, now: Instant) -> Result<(), Ended> {
         match self.deadline {
             Some(deadline) if now > deadline => Err(Ended::OutOfTime),
             _ => Ok(()),
@@ -97,7 +102,8 @@ impl CallLimits {
 pub struct CancelToken(Arc<AtomicBool>);
 
 impl CancelToken {
-    /// Stops running commands soon, and all later ones.
+    /// Stops running commands soon, and all later ones; not a script or a transaction that has
+    /// written, which ends whole.
     pub fn cancel(&self) {
         self.0.store(true, Ordering::Release);
     }

@@ -5,9 +5,12 @@
     reason = "a failed unwrap is a failed test"
 )]
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use restis_engine::{CallLimits, Caller, CancelToken, Dialect, Engine, Options, Reply};
+use restis_engine::{
+    CallLimits, Caller, CancelToken, Dialect, Engine, Frame, Options, Reply, Sink,
+};
 
 const ENDLESS: &str = "while true do end";
 
@@ -382,6 +385,50 @@ fn sort_ends_when_its_time_is_over() {
     assert_eq!(engine.call(&["EXISTS", "s"]), Reply::Int(0));
     let reply = engine.call(&["SORT", "l", "BY", "none", "LIMIT", "7", "1"]);
     assert_eq!(reply, Reply::array([Reply::bulk("7")]));
+}
+
+/// Cancels a call when a message arrives, in the middle of what publishes it.
+struct CancelOnMessage(CancelToken);
+
+impl Sink for CancelOnMessage {
+    fn push(&self, frame: Frame) -> bool {
+        if matches!(frame, Frame::Message { .. }) {
+            self.0.cancel();
+        }
+        true
+    }
+}
+
+#[test]
+fn what_has_written_is_not_left_half_done_when_its_client_leaves() {
+    const SCRIPT: &str = "redis.call('SET', 'a', '1') redis.call('PUBLISH', 'ch', 'm') \
+                          for i = 1, 2000000 do end redis.call('SET', 'b', '2') return 'done'";
+    let publishing = |commands: &[Vec<&str>]| {
+        let engine = Engine::default();
+        let cancel = CancelToken::default();
+        let sink = Arc::new(CancelOnMessage(cancel.clone()));
+        let _subscription = engine.subscribe(&["ch"], &[] as &[&str], sink);
+        let call = engine.with_limits(CallLimits::default().cancel(cancel));
+        let replies = call.transaction(&Caller::default(), commands).unwrap();
+        // As Redis: once it has written, a script or a transaction runs to its end.
+        assert_eq!(
+            engine.call(&["MGET", "a", "b"]),
+            Reply::array([Reply::bulk("1"), Reply::bulk("2")])
+        );
+        // What comes later is over.
+        assert_eq!(code(&call.call(&["GET", "a"])), "ERR");
+        replies
+    };
+    let commands = [
+        vec!["SET", "a", "1"],
+        vec!["PUBLISH", "ch", "m"],
+        vec!["SET", "b", "2"],
+    ];
+    assert_eq!(publishing(&commands)[2], Reply::ok());
+    assert_eq!(
+        publishing(&[vec!["EVAL", SCRIPT, "0"]]),
+        [Reply::bulk("done")]
+    );
 }
 
 #[test]

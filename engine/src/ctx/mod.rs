@@ -213,6 +213,9 @@ impl Ctx<'_> {
             reply = Err(stopped);
         }
         let done = !reading && !matches!(reply, Err(_) | Ok(Reply::Error(_)));
+        if done {
+            self.side.budget.wrote();
+        }
         let command = done.then_some((self.side.dialect, args));
         self.db.end_effects(mark, command);
         let error = match &reply {
