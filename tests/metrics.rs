@@ -268,7 +268,10 @@ fn the_rules_are_those_of_the_table_and_promtool_takes_them() {
 fn the_dashboard_asks_for_metrics_that_exist() {
     let json: serde_json::Value =
         serde_json::from_str(&file("deploy/monitoring/grafana-dashboard.json")).unwrap();
-    let mut known: Vec<String> = METRICS.iter().map(|metric| metric.text_name()).collect();
+    let mut known: Vec<String> = METRICS
+        .iter()
+        .map(restis::metrics::Metric::text_name)
+        .collect();
     // Those of `restis serve`, which its own tests hold.
     known.extend(
         [

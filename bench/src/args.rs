@@ -23,6 +23,7 @@ Peers are used where they are found:
   node, bun         with @upstash/redis, @upstash/ratelimit, @upstash/realtime and zod:
                     npm install @upstash/redis @upstash/ratelimit @upstash/realtime zod bun
                     npm install connect-redis express-session redis, for sessions
+                    npm install bentocache cacheable ioredis @keyv/redis keyv, for the cache
   redis-server      apt install redis-server, for sessions
   valgrind          apt install valgrind, for --instructions
 
@@ -50,7 +51,8 @@ enum Benchmark {
     Ratelimit(Common),
     /// Events: publishing, live delivery, catching up, a thousand clients
     Events(Common),
-    /// The cache: loads of twenty processes by strategy, in simulated time
+    /// The cache: reads, loads, invalidations and memory beside bentocache and cacheable, and loads of
+    /// twenty processes by strategy, in simulated time
     Cache(cache::CacheArgs),
     /// Sessions: load, touch and update beside connect-redis and tower-sessions, memory
     Sessions(sessions::SessionsArgs),

@@ -1,4 +1,4 @@
-//! `restis-bench cache`: twenty processes that read one key, in simulated time.
+//! `restis-bench cache`: the contest, and twenty processes that read one key, in simulated time.
 
 use std::{
     sync::{
@@ -16,6 +16,7 @@ use restis::{
 use restis_engine::{Engine, Options};
 use tokio::time::{Instant, sleep, sleep_until};
 
+use crate::args::Common;
 use crate::contest::say;
 use crate::failure::Failure;
 
@@ -36,6 +37,14 @@ const LOADS: [(u64, f64, f64); 6] = [
 /// Options of `restis-bench cache`.
 #[derive(Debug, Args)]
 pub(crate) struct CacheArgs {
+    #[command(flatten)]
+    common: Common,
+    /// The most organisations that reads are measured with
+    #[arg(long, value_name = "N", default_value = "1000000", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    organisations: u64,
+    /// Leave out the peers and simulate alone
+    #[arg(long)]
+    simulate: bool,
     /// How many fresh times are simulated
     #[arg(long, value_name = "N", default_value = "40", value_parser = clap::value_parser!(u64).range(1..=1000))]
     windows: u64,
@@ -100,6 +109,10 @@ struct Counts {
 }
 
 pub(crate) fn run(args: &CacheArgs) -> Result<(), Failure> {
+    if !args.simulate {
+        crate::cache_contest::run(&args.common, args.organisations)?;
+        say("\n")?;
+    }
     say(
         "20 processes, simulated time: loads in a fresh time / share of reads that wait\n\
          fresh  load   reads/s   ",

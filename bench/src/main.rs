@@ -3,6 +3,7 @@
 mod args;
 mod bare;
 mod cache;
+mod cache_contest;
 mod client;
 mod contest;
 mod events;

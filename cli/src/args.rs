@@ -13,7 +13,7 @@ use restis_engine::Eviction;
 use restis_server::{FaultPlan, SyncPolicy};
 
 use crate::repair::RepairArgs;
-use crate::{check, config, dev, inspect, repair, run, serve, token, transfer};
+use crate::{cache, check, config, dev, inspect, repair, run, serve, token, transfer};
 
 /// Where the REST server listens unless told otherwise.
 pub(crate) const REST_ADDR: &str = "127.0.0.1:8079";
@@ -150,6 +150,12 @@ enum Command {
     /// Show what is configured, where it comes from and what is wrong
     #[command(after_help = CONFIG_EXAMPLES, args_conflicts_with_subcommands = true)]
     Config(ConfigArgs),
+    /// Count, fill and clear what is cached
+    #[command(after_help = cache::EXAMPLES)]
+    Cache {
+        #[command(subcommand)]
+        command: cache::CacheCommand,
+    },
     /// Make the damaged files of a store loadable again; says what is lost
     Repair(RepairArgs),
     /// Make service tokens for the functions
@@ -602,6 +608,7 @@ pub(crate) fn run() -> ExitCode {
             Some(ConfigCommand::Init(args)) => config::init(args),
             Some(ConfigCommand::List { json }) => config::list(*json),
         },
+        Some(Command::Cache { command }) => cache::run(&command),
         Some(Command::Repair(args)) => repair::run(&args),
         Some(Command::Token {
             command: TokenCommand::New(args),

@@ -2,6 +2,7 @@
 
 mod args;
 mod banner;
+mod cache;
 mod check;
 mod config;
 mod console;

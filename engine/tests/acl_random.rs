@@ -87,7 +87,7 @@ fn rule(numbers: &mut Numbers) -> Vec<u8> {
                 &b"#"[..],
                 &[b'a' + u8::try_from(numbers.below(6)).unwrap(); 64],
             ]
-            .concat()
+            .concat();
         }
         7 => rule.extend(vec![b'x'; [10, 5_000, 70_000][numbers.below(3)]]),
         _ => {}

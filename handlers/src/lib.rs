@@ -35,6 +35,11 @@ pub use schemas::EventSchemas;
 pub use state::{AppState, AppStateBuilder};
 pub use webhooks::{IncomingWebhook, Webhooks};
 
+/// The entries of `/api/cache`, for programs beside the routes.
+pub mod cache {
+    pub use crate::routes::cache::{WarmBody, WarmEntry, clear, warm};
+}
+
 use axum::Router;
 
 /// Builds the HTTP API: every route group under `/api`, problem answers, limits and CORS.

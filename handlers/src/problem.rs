@@ -162,6 +162,18 @@ impl Problem {
     }
 }
 
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let document = self.0.refusal.document();
+        let text = |name: &str| document.get(name).and_then(Value::as_str);
+        f.write_str(text("title").unwrap_or_default())?;
+        match text("detail") {
+            Some(detail) => write!(f, ": {detail}"),
+            None => Ok(()),
+        }
+    }
+}
+
 fn uri(code: &str) -> String {
     format!("urn:restis:problem:{code}")
 }

@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -16,9 +16,10 @@ use super::{
     entry::{Age, Entry},
     invalidate::Invalidation,
     key::Key,
-    memory::Mark,
+    memory::{Held, Mark},
     read::Cached,
     store::Cache,
+    value,
 };
 use crate::Result;
 
@@ -140,15 +141,23 @@ impl Cache {
             .min(Duration::from_millis(head.fresh_ms / 3))
             .min(Duration::from_millis(left));
         let until = verified + time;
-        let entry = Entry {
-            payload: bytes::Bytes::copy_from_slice(&entry.payload),
-            ..entry.clone()
-        };
+        let mut entry = entry.clone();
+        // As the codec wrote it, so that reads need not unpack it, and apart from the reply's buffer.
+        match value::unpacked(entry.head.form, &entry.payload, self.limits()) {
+            Some((form, payload)) => (entry.head.form, entry.payload) = (form, payload),
+            None => entry.payload = bytes::Bytes::copy_from_slice(&entry.payload),
+        }
         self.0.memory.insert(&key.names, entry, until, mark);
     }
 
     /// A fresh value of this process.
     pub(super) fn local<V: DeserializeOwned>(&self, key: &Key<V>) -> Option<Cached<V>> {
+        let held = self.held(key)?;
+        self.decode_entry(key, &held.entry, Age::Fresh)
+    }
+
+    /// A fresh entry of this process.
+    pub(super) fn held<V>(&self, key: &Key<V>) -> Option<Arc<Held>> {
         if key.settings.local.is_zero() {
             return None;
         }
@@ -158,22 +167,27 @@ impl Cache {
             let is_fresh = head.age(self.now_ms(), false) == Age::Fresh;
             !is_over && is_fresh && head.schema == key.settings.schema
         });
-        let Some(held) = held else {
-            self.count("cache_local_misses", 1);
-            return None;
+        let counter = match held {
+            Some(_) => &self.0.local_hits,
+            None => &self.0.local_misses,
         };
-        self.0.local_hits.fetch_add(1, Ordering::Relaxed);
-        self.decode_entry(key, &held.entry, Age::Fresh)
+        counter.fetch_add(1, Ordering::Relaxed);
+        held
     }
 
     /// A value of this process that the store would serve, if it did answer.
     pub(super) fn local_while_away<V: DeserializeOwned>(&self, key: &Key<V>) -> Option<Cached<V>> {
+        let (held, age) = self.held_while_away(key)?;
+        self.decode_entry(key, &held.entry, age)
+    }
+
+    pub(super) fn held_while_away<V>(&self, key: &Key<V>) -> Option<(Arc<Held>, Age)> {
         let held = self.0.memory.get(&key.names)?;
         let age = held.entry.head.age(self.now_ms(), false);
         if age >= Age::OnError || held.entry.head.schema != key.settings.schema {
             return None;
         }
         self.count("cache_away_hits", 1);
-        self.decode_entry(key, &held.entry, age)
+        Some((held, age))
     }
 }

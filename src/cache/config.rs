@@ -42,6 +42,9 @@ pub struct CacheConfig {
     pub memory_bytes: u64,
     /// The most invalidations that wait for a store that does not answer; 0 by default: they fail.
     pub max_queued: usize,
+    /// Whether invalidations and puts are told to processes that
+    /// [follow](super::Cache::follow_hints) them; off by default. A put is then one command more.
+    pub hints: bool,
     /// The most bytes of a value before compression; 1 MiB by default.
     pub max_value_bytes: usize,
     /// Values of more bytes are compressed; 1 KiB by default.
@@ -62,6 +65,7 @@ impl Default for CacheConfig {
             early_refresh: 1.0,
             memory_bytes: 32 * 1024 * 1024,
             max_queued: 0,
+            hints: false,
             max_value_bytes: 1024 * 1024,
             compress_above: 1024,
         }

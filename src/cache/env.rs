@@ -58,6 +58,7 @@ impl CacheConfig {
         set(&mut config.memory_bytes, memory);
         let queued = env.number("CACHE_MAX_QUEUED", 0..=100_000);
         set(&mut config.max_queued, queued.map(size));
+        set(&mut config.hints, env.flag("CACHE_HINTS"));
         let problems = env.into_problems();
         if problems.is_empty() {
             Ok(config)
@@ -104,6 +105,7 @@ mod tests {
             ("CACHE_MAX_VALUE_BYTES", "1000"),
             ("CACHE_MEMORY_BYTES", "0"),
             ("CACHE_MAX_QUEUED", "7"),
+            ("CACHE_HINTS", "true"),
         ]);
         let expected = CacheConfig {
             prefix: "c:".to_owned(),
@@ -117,6 +119,7 @@ mod tests {
             max_value_bytes: 1000,
             memory_bytes: 0,
             max_queued: 7,
+            hints: true,
             ..CacheConfig::default()
         };
         assert_eq!(config, Ok(expected));

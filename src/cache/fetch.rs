@@ -89,6 +89,8 @@ impl Cache {
         self.flush().await?;
         let local_hits = self.0.local_hits.swap(0, Ordering::Relaxed);
         self.count("cache_local_hits", local_hits);
+        let local_misses = self.0.local_misses.swap(0, Ordering::Relaxed);
+        self.count("cache_local_misses", local_misses);
         let began = self.0.clock.monotonic();
         let marks = keys.iter().map(|key| self.0.memory.mark(&key.markers));
         let marks: Vec<_> = marks.collect();

@@ -103,6 +103,21 @@ impl Cache {
         self.invalidate_all(keyspace, Invalidation::Expire).await
     }
 
+    /// Removes or expires all values of the keyspaces whose pattern begins with this word, as
+    /// [`clear`](Self::clear) and [`expire_all`](Self::expire_all) do: for programs that do not know the
+    /// keyspaces.
+    ///
+    /// # Errors
+    /// `InvalidInput` for what no pattern begins with, else as [`delete`](Self::delete).
+    pub async fn invalidate_word(&self, word: &str, how: Invalidation) -> Result<Invalidated> {
+        let is_plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+        if word.len() > 200 || !word.bytes().all(is_plain) {
+            let text = "a keyspace is named by letters, digits, `_` and `-`";
+            return Err(Error::invalid_input(text));
+        }
+        self.invalidate(&namespace_marker(word), None, how).await
+    }
+
     async fn invalidate_all<P, V>(
         &self,
         of: &Keyspace<P, V>,
@@ -150,6 +165,8 @@ impl Cache {
             .arg(one.how.word())
             .arg(new.as_str())
             .arg(self.marker_ttl_ms())
+            .arg(self.hint_channel())
+            .arg(&one.marker)
             .run(&self.0.redis)
             .await?;
         Ok(())

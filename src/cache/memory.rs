@@ -10,6 +10,7 @@ use std::{
 };
 
 use quick_cache::{Weighter, sync::Cache as Map};
+use smallvec::SmallVec;
 
 use super::{entry::Entry, key::Names};
 
@@ -24,6 +25,8 @@ pub(super) struct Memory {
     map: Option<Map<Box<str>, Arc<Held>, Weight>>,
     hasher: RandomState,
     marks: Box<[AtomicU64]>,
+    /// How often all was forgotten.
+    forgotten: AtomicU64,
 }
 
 #[derive(Debug, Clone)]
@@ -32,8 +35,9 @@ struct Weight;
 impl Weighter<Box<str>, Arc<Held>> for Weight {
     fn weight(&self, name: &Box<str>, held: &Arc<Held>) -> u64 {
         let tags = held.entry.tags.iter().map(|tag| tag.len() as u64 + 24);
-        let markers = held.entry.seen.len() as u64 * 24 + tags.sum::<u64>();
-        OVERHEAD_BYTES + name.len() as u64 + held.entry.payload.len() as u64 + markers
+        let names = held.names.markers.iter().map(|name| name.len() as u64 + 24);
+        let markers = held.entry.seen.len() as u64 * 24 + tags.sum::<u64>() + names.sum::<u64>();
+        OVERHEAD_BYTES + 2 * name.len() as u64 + held.entry.payload.len() as u64 + markers
     }
 }
 
@@ -44,6 +48,9 @@ pub(super) struct Held {
     /// By the monotonic clock.
     pub(super) until: Duration,
     mark: Mark,
+    names: Arc<Names>,
+    /// The counters of its markers.
+    places: SmallVec<[u16; 8]>,
 }
 
 /// How often the markers of an entry were replaced by this process.
@@ -56,41 +63,51 @@ impl Memory {
         Self {
             map: (max_bytes > 0).then(|| Map::with_weighter(items.max(1), max_bytes, Weight)),
             hasher: RandomState::new(),
+            forgotten: AtomicU64::new(0),
             marks: (0..MARKS).map(|_| AtomicU64::new(0)).collect(),
         }
     }
 
-    fn count_of(&self, marker: &str) -> Option<&AtomicU64> {
-        let place = self.hasher.hash_one(marker) % MARKS as u64;
-        self.marks.get(place as usize)
+    fn place_of(&self, marker: &str) -> u16 {
+        (self.hasher.hash_one(marker) % MARKS as u64) as u16
+    }
+
+    fn sum(&self, places: impl IntoIterator<Item = u16>) -> Mark {
+        let counts = places
+            .into_iter()
+            .filter_map(|place| self.marks.get(usize::from(place)));
+        // Counts only grow: the sum is the same while each of them is.
+        let counts = counts.chain([&self.forgotten]);
+        let counts = counts.map(|count| count.load(Ordering::Acquire));
+        Mark(counts.fold(0, u64::wrapping_add))
     }
 
     /// The mark of a read that begins now.
     pub(super) fn mark<'n>(&self, markers: impl IntoIterator<Item = &'n String>) -> Mark {
-        let counts = markers
-            .into_iter()
-            .filter_map(|marker| self.count_of(marker));
-        // Counts only grow: the sum is the same while each of them is.
-        Mark(
-            counts
-                .map(|count| count.load(Ordering::Acquire))
-                .fold(0, u64::wrapping_add),
-        )
+        let places = markers.into_iter().map(|marker| self.place_of(marker));
+        self.sum(places)
     }
 
     /// Forgets all that has a marker.
     pub(super) fn invalidate(&self, marker: &str) {
-        if let Some(count) = self.count_of(marker) {
+        let place = usize::from(self.place_of(marker));
+        if let Some(count) = self.marks.get(place) {
             count.fetch_add(1, Ordering::Release);
         }
     }
 
+    /// Forgets everything.
+    pub(super) fn forget_all(&self) {
+        self.forgotten.fetch_add(1, Ordering::Release);
+    }
+
     /// An entry of this process that no invalidation of this process concerns.
-    pub(super) fn get(&self, names: &Names) -> Option<Arc<Held>> {
+    pub(super) fn get(&self, names: &Arc<Names>) -> Option<Arc<Held>> {
         let map = self.map.as_ref()?;
         let held = map.get(&*names.entry)?;
-        let markers = names.markers.iter().chain(&held.entry.tags);
-        if self.mark(markers) == held.mark {
+        // Another keyspace of the same pattern may have other tags.
+        let same = Arc::ptr_eq(&held.names, names) || held.names.markers == names.markers;
+        if same && self.sum(held.places.iter().copied()) == held.mark {
             return Some(held);
         }
         map.remove(&*names.entry);
@@ -98,12 +115,19 @@ impl Memory {
     }
 
     /// Holds an entry whose markers were read after `mark`.
-    pub(super) fn insert(&self, names: &Names, entry: Entry, until: Duration, mark: Mark) {
+    pub(super) fn insert(&self, names: &Arc<Names>, entry: Entry, until: Duration, mark: Mark) {
         // What a loader chose may have been invalidated since.
         if let Some(map) = &self.map
             && entry.tags.is_empty()
         {
-            let held = Held { entry, until, mark };
+            let places = names.markers.iter().map(|marker| self.place_of(marker));
+            let held = Held {
+                entry,
+                until,
+                mark,
+                names: Arc::clone(names),
+                places: places.collect(),
+            };
             map.insert(names.entry.as_str().into(), Arc::new(held));
         }
     }
@@ -115,11 +139,11 @@ mod tests {
     use super::*;
     use bytes::Bytes;
 
-    fn names(n: usize) -> Names {
-        Names {
+    fn names(n: usize) -> Arc<Names> {
+        Arc::new(Names {
             entry: format!("values:{{{n}}}"),
             markers: vec![format!("#key:{n}"), format!("#tag:{}", n % 2)],
-        }
+        })
     }
 
     fn entry(payload: String) -> Entry {

@@ -65,6 +65,7 @@ mod entry;
 mod env;
 mod error;
 mod fetch;
+mod hints;
 mod invalidate;
 mod keep;
 mod key;

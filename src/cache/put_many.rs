@@ -94,6 +94,8 @@ impl Cache {
             .into_iter()
             .map(|(kept, pairs)| self.set_all(pairs, kept));
         try_join(markers, try_join_all(entries)).await?;
+        let own: Vec<_> = names.iter().map(|names| names.own()).collect();
+        self.hint(&own).await;
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use std::{ops::Deref, time::Duration};
 
+use bytes::Bytes;
 use futures_util::future::try_join_all;
 use serde::de::DeserializeOwned;
 
@@ -146,6 +147,35 @@ impl Cache {
         Ok(all)
     }
 
+    /// The bytes of what is cached under a key, as its codec wrote them: JSON that can be sent on as it
+    /// is. Else as [`get`](Self::get).
+    ///
+    /// # Errors
+    /// That the store did not answer.
+    pub async fn get_bytes<V>(&self, key: &Key<V>) -> Result<Option<Cached<Bytes>>> {
+        if let Some(held) = self.held(key) {
+            return Ok(self.bytes_of(key, &held.entry, Age::Fresh));
+        }
+        let snapshot = match self.fetch_one(&key.names).await {
+            Ok(snapshot) => snapshot,
+            Err(error) => {
+                let (held, age) = self.held_while_away(key).ok_or(error)?;
+                return Ok(self.bytes_of(key, &held.entry, age));
+            }
+        };
+        let found = self.judge(key, &snapshot).await?;
+        let found = found.filter(|found| found.age < Age::OnError);
+        let served = found.and_then(|found| self.bytes_of(key, &found.entry, found.age));
+        self.count_served(served.as_ref());
+        Ok(served)
+    }
+
+    fn bytes_of<V>(&self, key: &Key<V>, entry: &Entry, age: Age) -> Option<Cached<Bytes>> {
+        let (head, payload) = (&entry.head, &entry.payload);
+        let bytes = value::written(head.form, payload, key.settings.codec, self.limits());
+        self.cached(head, bytes, age)
+    }
+
     async fn served<V: DeserializeOwned>(
         &self,
         key: &Key<V>,
@@ -153,13 +183,17 @@ impl Cache {
     ) -> Result<Option<Cached<V>>> {
         let found = self.judge(key, snapshot).await?;
         let served = self.decode_current(key, found);
-        let counter = match &served {
+        self.count_served(served.as_ref());
+        Ok(served)
+    }
+
+    fn count_served<V>(&self, served: Option<&Cached<V>>) {
+        let counter = match served {
             None => "cache_misses",
             Some(cached) if cached.source == Source::Stale => "cache_stale_hits",
             Some(_) => "cache_hits",
         };
         self.count(counter, 1);
-        Ok(served)
     }
 
     /// A found value that is not kept for errors alone.
@@ -188,7 +222,13 @@ impl Cache {
         age: Age,
     ) -> Option<Cached<V>> {
         let (head, payload) = (&entry.head, &entry.payload);
-        let Some(value) = value::read(head.form, payload, key.settings.codec, self.limits()) else {
+        let value = value::read(head.form, payload, key.settings.codec, self.limits());
+        self.cached(head, value, age)
+    }
+
+    /// What was read of an entry, if it could be.
+    fn cached<T>(&self, head: &Head, value: Option<T>, age: Age) -> Option<Cached<T>> {
+        let Some(value) = value else {
             self.count("cache_unreadable", 1);
             return None;
         };

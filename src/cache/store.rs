@@ -33,6 +33,7 @@ pub(super) struct Inner {
     pub(super) memory: Memory,
     /// Hits of this process that are not counted yet: the metrics' lock would cost more than the read.
     pub(super) local_hits: AtomicU64,
+    pub(super) local_misses: AtomicU64,
     pub(super) queue: Queue,
     /// Whether the store lacks `MSETEX`.
     pub(super) sets_one_by_one: AtomicBool,
@@ -109,6 +110,7 @@ impl CacheBuilder {
             redis: self.redis,
             memory: Memory::new(self.config.memory_bytes),
             local_hits: AtomicU64::default(),
+            local_misses: AtomicU64::default(),
             queue: Queue::new(self.config.max_queued),
             sets_one_by_one: AtomicBool::default(),
             config: self.config,

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use base64_simd::STANDARD_NO_PAD;
+use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{Delivery, Error, ErrorKind, Result};
@@ -165,6 +166,29 @@ pub(super) fn read<V: DeserializeOwned>(
     codec: Codec,
     limits: Limits,
 ) -> Option<V> {
+    let plain = plain(form, payload, codec, limits)?;
+    match codec {
+        Codec::Json => serde_json::from_slice(&plain).ok(),
+        #[cfg(feature = "postcard")]
+        Codec::Postcard => postcard::from_bytes(&plain).ok(),
+    }
+}
+
+/// The bytes that a codec wrote, without a copy where they are stored so.
+pub(super) fn written(form: Form, payload: &Bytes, codec: Codec, limits: Limits) -> Option<Bytes> {
+    match plain(form, payload, codec, limits)? {
+        Cow::Borrowed(_) => Some(payload.clone()),
+        Cow::Owned(plain) => Some(plain.into()),
+    }
+}
+
+/// The bytes that a codec wrote.
+pub(super) fn plain(
+    form: Form,
+    payload: &[u8],
+    codec: Codec,
+    limits: Limits,
+) -> Option<Cow<'_, [u8]>> {
     if form.codec != codec.letter() {
         return None;
     }
@@ -175,14 +199,26 @@ pub(super) fn read<V: DeserializeOwned>(
         (LZ4, _) => unpack(payload, limits.max_bytes)?.into(),
         _ => return None,
     };
-    if plain.len() > limits.max_bytes {
+    (plain.len() <= limits.max_bytes).then_some(plain)
+}
+
+/// Compressed JSON as it was before.
+pub(super) fn unpacked(form: Form, payload: &[u8], limits: Limits) -> Option<(Form, Bytes)> {
+    let codec = Codec::Json.letter();
+    if form
+        != (Form {
+            codec,
+            compression: LZ4,
+        })
+    {
         return None;
     }
-    match codec {
-        Codec::Json => serde_json::from_slice(&plain).ok(),
-        #[cfg(feature = "postcard")]
-        Codec::Postcard => postcard::from_bytes(&plain).ok(),
-    }
+    let plain = unpack(payload, limits.max_bytes)?;
+    let form = Form {
+        codec,
+        compression: PLAIN,
+    };
+    Some((form, plain.into()))
 }
 
 /// Never more than the limit, whatever the bytes claim.

@@ -88,6 +88,7 @@ impl Cache {
             .run(&self.0.redis)
             .await?;
         self.count("cache_puts", u64::try_from(stored).unwrap_or_default());
+        self.hint(&[names.own()]).await;
         self.count("cache_written_bytes", written.payload.len() as u64);
         Ok(())
     }

@@ -7,6 +7,7 @@
 )]
 
 mod cluster;
+mod hostile;
 mod invalidation;
 mod keys;
 mod lifetimes;

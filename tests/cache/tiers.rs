@@ -243,3 +243,100 @@ async fn jitter_only_shortens() {
     );
     assert!(times.len() > 10);
 }
+
+#[tokio::test]
+async fn hints_tell_a_process_at_once_what_another_one_invalidated() {
+    let redis = Redis::embedded(Engine::new(Options::default()));
+    let clock = ManualClock::new(NOON);
+    let made = |hints: bool| {
+        let mut config = CacheConfig::new();
+        config.early_refresh = 0.0;
+        config.hints = hints;
+        let cache = Cache::builder(redis.clone(), config);
+        cache.clock(clock.clone()).build().unwrap()
+    };
+    let (cache, other) = (made(false), made(true));
+    let (key, tag) = (HELD.key(("acme",)), ORGANISATION.of(("acme",)));
+    let follower = cache.clone();
+    let following = tokio::spawn(async move { follower.follow_hints().await });
+    // Until it listens, a hint reaches nobody.
+    loop {
+        assert!(!following.is_finished(), "it does not listen");
+        let ask = redis.command("PUBSUB").arg("NUMSUB").arg("cache:#hints");
+        let listeners: (String, i64) = ask.query().await.unwrap();
+        if listeners.1 == 1 {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    let heard = || {
+        let counters = redis.metrics().snapshot().counters;
+        counters.get("cache_hints").copied().unwrap_or_default()
+    };
+    for how in 0..6 {
+        load(&cache, &key, "1").await.unwrap();
+        assert_eq!(cached_only(&cache, &key).await, "1");
+        let before = heard();
+        match how {
+            0 => drop(other.remove_tag(&tag).await.unwrap()),
+            1 => drop(other.clear(&HELD).await.unwrap()),
+            2 => drop(other.delete(&key).await.unwrap()),
+            3 => other.put(&key, &"2".to_owned()).await.unwrap(),
+            4 => {
+                let value = [(key.clone(), "2".to_owned())];
+                other.put_many(&value).await.unwrap();
+            }
+            _ => drop(other.expire(&key).await.unwrap()),
+        }
+        while heard() == before {
+            assert!(!following.is_finished(), "it does not listen any more");
+            tokio::task::yield_now().await;
+        }
+        let found = cache.get(&key).await.unwrap();
+        let expected = match how {
+            0..=2 => None,
+            3 | 4 => Some(("2", Source::Fresh)),
+            _ => Some(("1", Source::Stale)),
+        };
+        let found = found.as_ref().map(|found| (found.as_str(), found.source()));
+        assert_eq!(found, expected, "{how}");
+        cache.delete(&key).await.unwrap();
+    }
+    following.abort();
+}
+
+#[tokio::test]
+async fn the_bytes_of_a_value_are_what_its_codec_wrote() {
+    for world in World::all() {
+        let cache = world.cache();
+        for text in ["short".to_owned(), "long ".repeat(1000)] {
+            for keys in [HELD, HELD.local(Duration::ZERO)] {
+                let key = keys.key((text.len().to_string(),));
+                assert!(cache.get_bytes(&key).await.unwrap().is_none());
+                cache.put(&key, &text).await.unwrap();
+                let expected = serde_json::to_vec(&text).unwrap();
+                for _ in 0..2 {
+                    let bytes = cache.get_bytes(&key).await.unwrap().unwrap();
+                    assert_eq!((&bytes[..], bytes.source()), (&expected[..], Source::Fresh));
+                    assert_eq!(cached_only(&cache, &key).await, text);
+                }
+                cache.delete(&key).await.unwrap();
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn keyspaces_of_one_pattern_do_not_share_what_is_held_under_other_tags() {
+    const UNTAGGED: Keyspace<(String,), String> =
+        Keyspace::new("held:{orgId}").local(Duration::from_secs(60));
+    let world = World::engine();
+    let cache = world.cache();
+    cache
+        .put(&UNTAGGED.key(("acme",)), &"v".to_owned())
+        .await
+        .unwrap();
+    assert_eq!(cached_only(&cache, &UNTAGGED.key(("acme",))).await, "v");
+    // The entry remembers nothing of the tag that this keyspace has.
+    assert!(cache.get(&HELD.key(("acme",))).await.unwrap().is_none());
+}

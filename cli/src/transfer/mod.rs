@@ -3,7 +3,7 @@
 mod export;
 mod import;
 mod probe;
-mod progress;
+pub(crate) mod progress;
 mod rdb;
 mod record;
 mod source;

@@ -8,7 +8,7 @@ const EVERY: Duration = Duration::from_millis(500);
 
 /// Shows how much is done, how fast, and how long the rest takes.
 #[derive(Debug)]
-pub(super) struct Progress {
+pub(crate) struct Progress {
     shown: bool,
     terminal: bool,
     what: &'static str,
@@ -20,7 +20,7 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    pub(super) fn new(what: &'static str, forced: bool, total: Option<u64>) -> Self {
+    pub(crate) fn new(what: &'static str, forced: bool, total: Option<u64>) -> Self {
         let terminal = std::io::stderr().is_terminal();
         let now = Instant::now();
         Self {
@@ -35,7 +35,7 @@ impl Progress {
     }
 
     /// So many keys are through, and so much of the total.
-    pub(super) fn at(&mut self, keys: u64, done: u64) {
+    pub(crate) fn at(&mut self, keys: u64, done: u64) {
         self.keys = keys;
         if self.shown && self.last.elapsed() >= EVERY {
             self.last = Instant::now();
@@ -65,7 +65,7 @@ impl Progress {
     }
 
     /// Ends the line.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         if self.shown && self.terminal {
             self.write("");
         }

@@ -28,7 +28,7 @@ macro_rules! group {
     };
 }
 
-mod cache;
+pub(crate) mod cache;
 mod events;
 mod health;
 mod metrics;

@@ -1,6 +1,6 @@
 -- Invalidates: gives a marker a new value.
 -- KEYS 1 marker 2 entry of a single key, or nothing
--- ARGV 1 remove | expire 2 new unique value 3 ttl ms
+-- ARGV 1 remove | expire 2 new unique value 3 ttl ms 4 channel of hints, or nothing 5 the marker's name in them
 -- Reply 1.
 -- TTL: the marker outlives every value that was loaded before.
 local none = '............'
@@ -20,5 +20,9 @@ end
 redis.call('SET', KEYS[1], removed .. expired, 'PX', ARGV[3])
 if ARGV[1] == 'remove' and KEYS[2] then
   redis.call('DEL', KEYS[2])
+end
+-- Those who hear it read anew; nothing relies on it.
+if ARGV[4] ~= '' then
+  redis.pcall('PUBLISH', ARGV[4], ARGV[5])
 end
 return 1

@@ -241,6 +241,7 @@ pub const COUNTERS: &[(&str, &str)] = &[
         "cache_expirations",
         "Invalidations that leave stale values.",
     ),
+    ("cache_hints", "Hints of other processes that were heard."),
     ("cache_hits", "Reads that found a fresh value in the store."),
     (
         "cache_leases_lost",

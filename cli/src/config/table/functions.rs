@@ -162,6 +162,12 @@ pub(super) const CACHE: &[Variable] = &[
         "0 = they fail",
         "invalidations that wait for a store that does not answer",
     ),
+    plain(
+        "CACHE_HINTS",
+        "`true`, `false`",
+        "`false`",
+        "invalidations are published for processes that follow them",
+    ),
 ];
 
 pub(super) const EVENTS: &[Variable] = &[

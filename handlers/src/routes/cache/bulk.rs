@@ -1,8 +1,10 @@
 //! `/api/cache/mget`, `/invalidate` and `/warm`: many entries at once.
 
 use super::{
-    EntryBody, MAX_KEYS, ORGANISATION, SHARED, allowed, entries::WriteProblems, keys, limited,
-    stored_key, tags,
+    EntryBody, MAX_KEYS, ORGANISATION, SHARED, allowed,
+    entries::WriteProblems,
+    keys, limited, tags,
+    warm::{WarmBody, WarmEntry, store, values},
 };
 use crate::{
     ApiJson, AppState,
@@ -90,35 +92,6 @@ pub(super) struct WarmRequest {
     /// The organisation, for tokens that are bound to some.
     #[schema(max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
     organisation: Option<String>,
-}
-
-/// One value to store.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct WarmEntry {
-    /// 1 to 512 bytes, each key once.
-    key: String,
-    /// Any JSON, 256 KiB at most.
-    #[schema(value_type = Object)]
-    value: Value,
-    /// How long it is fresh, in seconds; 60 when absent.
-    #[schema(minimum = 1, maximum = 86_400)]
-    fresh_seconds: Option<u64>,
-    /// How much longer it is served as a stale one, in seconds; 0 when absent.
-    #[schema(minimum = 0, maximum = 86_400)]
-    stale_seconds: Option<u64>,
-    /// Up to 16 names, by which it can be invalidated with others.
-    #[schema(max_items = 16)]
-    tags: Option<Vec<String>>,
-}
-
-/// What became of the entries.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct WarmBody {
-    /// How many were stored.
-    stored: usize,
-    /// How many were not: something fresh was there, or they were invalidated meanwhile.
-    kept: usize,
 }
 
 problems!(
@@ -224,37 +197,8 @@ pub(super) async fn warm(
 ) -> Result<Response> {
     let organisation = body.organisation.as_deref();
     allowed(&caller, Scope::CacheWrite, organisation)?;
-    if !(1..=MAX_KEYS).contains(&body.entries.len()) {
-        return Err(Problem::invalid("`entries` has 1 to 100 entries"));
-    }
-    let key_of = |entry: &WarmEntry| {
-        let lifetime = (entry.fresh_seconds, entry.stale_seconds);
-        let tags = entry.tags.as_deref();
-        stored_key(organisation, &entry.key, &entry.value, tags, lifetime)
-    };
-    let keys = body
-        .entries
-        .iter()
-        .map(key_of)
-        .collect::<Result<Vec<_>>>()?;
-    let mut names: Vec<_> = keys.iter().map(Key::name).collect();
-    names.sort_unstable();
-    if names.windows(2).any(|pair| pair.first() == pair.last()) {
-        return Err(Problem::invalid("`entries` has each key once"));
-    }
-    limited(&state, &caller, organisation, keys.len()).await?;
-    let count = keys.len();
-    let values = body.entries.into_iter().map(|entry| entry.value);
-    let values: Vec<_> = keys.into_iter().zip(values).collect();
-    let stored = if body.replace.unwrap_or_default() {
-        state.cache().put_many(&values).await?;
-        count
-    } else {
-        state.cache().put_missing(&values).await?
-    };
-    let body = WarmBody {
-        stored,
-        kept: count - stored.min(count),
-    };
+    let values = values(organisation, body.entries)?;
+    limited(&state, &caller, organisation, values.len()).await?;
+    let body = store(state.cache(), &values, body.replace.unwrap_or_default()).await?;
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response())
 }

@@ -3,6 +3,7 @@
 mod bulk;
 mod entries;
 mod metrics;
+mod warm;
 
 use crate::{
     AppState,
@@ -21,6 +22,8 @@ use serde::Serialize;
 use serde_json::Value;
 use std::time::Duration;
 use utoipa::ToSchema;
+
+pub use warm::{WarmBody, WarmEntry, clear, warm};
 
 group!(
     entries::read,
