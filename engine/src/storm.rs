@@ -17,7 +17,7 @@ use crate::db::Db;
 use crate::dict::Rng;
 use crate::encoding::write_value;
 use crate::hub::Hub;
-use crate::options::Options;
+use crate::options::{Dialect, Options};
 use crate::replay::replay;
 use crate::snapshot;
 use crate::value::Value;
@@ -276,9 +276,10 @@ struct Storm {
 
 impl Storm {
     fn new(commands: bool) -> Self {
-        let (mut db, side) = fresh();
+        let (mut db, mut side) = fresh();
         if commands {
             db.effects.start_with_commands();
+            side.dialect = Dialect::Redis;
         } else {
             db.effects.start();
         }
