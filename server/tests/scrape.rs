@@ -43,7 +43,16 @@ const DASHBOARDS: [&str; 18] = [
 const NOT_EMBEDDED: &[(&str, &str)] = &[
     ("redis_active_defrag_", "the allocator is not defragmented"),
     ("redis_allocator_", "numbers of jemalloc"),
-    ("redis_aof_", "there is no append-only file of Redis' kind"),
+    (
+        "redis_aof_current_rewrite_",
+        "how long a rewrite takes is not kept",
+    ),
+    ("redis_aof_last_cow_", "nothing forks"),
+    (
+        "redis_aof_last_rewrite_",
+        "how long a rewrite takes is not kept",
+    ),
+    ("redis_aof_rewrite_scheduled", "a rewrite begins at once"),
     (
         "redis_client_recent_max_",
         "buffers are bounded and not measured",
@@ -103,7 +112,15 @@ const NOT_EMBEDDED: &[(&str, &str)] = &[
     ),
     ("redis_migrate_cached_sockets_total", "there is no MIGRATE"),
     ("redis_module_fork_", "there are no modules"),
-    ("redis_rdb_", "there is no RDB file of Redis' kind"),
+    (
+        "redis_rdb_current_bgsave_",
+        "how long a rewrite takes is not kept",
+    ),
+    (
+        "redis_rdb_last_bgsave_duration_",
+        "how long a rewrite takes is not kept",
+    ),
+    ("redis_rdb_last_cow_", "nothing forks"),
     ("redis_repl", "there is no replication"),
     ("redis_second_repl_offset", "there is no replication"),
     (
@@ -413,6 +430,7 @@ fn no_form_tells_keys_values_or_tokens_of_a_tenant() {
         "return redis.error_reply('user:secretkey failed')",
         "0",
     ]);
+    resp.call(&["EVAL", "return redis.error_reply('SECRETKEY failed')", "0"]);
     resp.line("SECRETKEY");
     resp.line("SUBSCRIBE secretkey");
     for form in ["prometheus", "openmetrics", "json"] {

@@ -767,7 +767,7 @@ async fn s31_lifecycle_events_are_told() {
     let text = w.redis.metrics().prometheus();
     for line in [
         "restis_sessions_device_changed_total 1",
-        "restis_sessions_expired_total 1",
+        "redis_sessions_expired_total 1",
     ] {
         assert!(text.lines().any(|l| l == line), "{line}\n{text}");
     }

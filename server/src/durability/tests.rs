@@ -383,7 +383,7 @@ async fn a_full_disk_refuses_writes_serves_reads_and_recovers() {
             .wait_for(|progress| !progress.failed)
             .await
             .unwrap();
-        assert_eq!(engine.call(&["SET", "after", "v"]), Reply::ok());
+        written(&engine, "after").await;
         log.settled(true).await.unwrap();
         fixture.stop().unwrap();
         let loaded = fixture.loaded(0);
@@ -393,6 +393,17 @@ async fn a_full_disk_refuses_writes_serves_reads_and_recovers() {
     }
 }
 
+/// Writes a key as soon as writes are accepted: waiters wake just before the refusal is lifted.
+async fn written(engine: &Engine, key: &str) {
+    let accepted = async {
+        while engine.call(&["SET", key, "v"]) != Reply::ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let limit = std::time::Duration::from_secs(30);
+    tokio::time::timeout(limit, accepted).await.unwrap();
+}
+
 #[tokio::test]
 async fn after_a_failed_sync_nothing_counts_until_there_is_a_new_snapshot() {
     let mut fixture = Fixture::new(SyncPolicy::Always);
@@ -400,17 +411,16 @@ async fn after_a_failed_sync_nothing_counts_until_there_is_a_new_snapshot() {
     fixture.disk.no_sync.store(true, Ordering::SeqCst);
     engine.call(&["SET", "a", "v"]);
     assert!(log.settled(true).await.is_err());
-    let generation = log.queue().created;
     fixture.disk.no_sync.store(false, Ordering::SeqCst);
     let mut progress = log.progress.subscribe();
     progress
         .wait_for(|progress| !progress.failed)
         .await
         .unwrap();
-    assert!(log.queue().created > generation || generation > 0);
-    engine.call(&["SET", "b", "v"]);
+    written(&engine, "b").await;
     log.settled(true).await.unwrap();
     let generation = log.queue().created;
+    assert!(generation > 0, "there is no new snapshot");
     fixture.stop().unwrap();
     assert_eq!(
         fixture.loaded(generation).call(&["EXISTS", "b"]),
