@@ -105,7 +105,7 @@ pub use transport::clock::{self, Clock, SystemClock};
 
 /// Everything for everyday use: `use restis::prelude::*;`.
 ///
-/// [`Json`](crate::Json) is not part of it, since web frameworks have a `Json` too.
+/// [`Json`] is not part of it, since web frameworks have a `Json` too.
 pub mod prelude {
     pub use crate::{
         client::{
