@@ -114,12 +114,16 @@ impl Snapshot {
         if reads > 0 {
             all.number("restis_cache_hit_rate", found as f64 / reads as f64);
         }
-        let compiled = |name: &str| match name.split('_').next() {
-            Some("cache") => cfg!(feature = "cache"),
-            Some("events") => cfg!(feature = "events"),
-            Some("ratelimit") => cfg!(feature = "ratelimit"),
-            Some("sessions") => cfg!(feature = "session"),
-            _ => true,
+        let blocks = [
+            ("cache", cfg!(feature = "cache")),
+            ("events", cfg!(feature = "events")),
+            ("ratelimit", cfg!(feature = "ratelimit")),
+            ("sessions", cfg!(feature = "session")),
+        ];
+        let compiled = |name: &str| {
+            let block = name.split('_').next();
+            let known = blocks.iter().find(|(known, _)| Some(*known) == block);
+            known.is_none_or(|(_, compiled)| *compiled)
         };
         let named = |name: &str| NAMED.iter().any(|(counted, _)| *counted == name);
         for (name, _) in COUNTERS.iter().filter(|(name, _)| compiled(name)) {
