@@ -83,7 +83,7 @@ require("node:readline").createInterface({ input: process.stdin }).on("line", as
   }
   if (work === "fill") {
     for (let n = 0; n < count; n += 500) {
-      await Promise.all(Array.from({ length: 500 }, (_, i) => peer.store(`filled:${n + i}`)));
+      await Promise.all(Array.from({ length: 500 }, (_, i) => peer.store(`filled:${process.pid}:${n + i}`)));
     }
     return console.log(count);
   }

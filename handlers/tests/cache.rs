@@ -451,3 +451,99 @@ async fn each_caller_and_organisation_has_a_limit_of_keys() {
     world.clock.advance(minute);
     assert_eq!(read("ACME", "acme", 5).await.0, StatusCode::OK);
 }
+
+/// As in a path.
+fn encoded(text: &str) -> String {
+    let byte = |text: String, byte: &u8| text + &format!("%{byte:02X}");
+    text.as_bytes().iter().fold(String::new(), byte)
+}
+
+#[tokio::test]
+async fn hostile_keys_are_keys_of_their_organisation_or_refused() {
+    let world = World::new();
+    let long = "x".repeat(512);
+    let keys = [
+        ":",
+        ",",
+        "*",
+        "a/b",
+        "...",
+        "{}",
+        "{acme}",
+        "%",
+        "#",
+        "a\0b",
+        "a\r\nb",
+        "é",
+        "🦀",
+        "acme:k",
+        "?organisation=zeta",
+        &long,
+    ];
+    for key in keys {
+        for (organisation, token) in [("acme", "ACME"), ("zeta", "ZETA")] {
+            let path = format!("entries/{}?organisation={organisation}", encoded(key));
+            let body = json!({ "value": [organisation, key] });
+            assert_eq!(
+                world.put(&path, token, body).await,
+                StatusCode::NO_CONTENT,
+                "{key:?}"
+            );
+        }
+    }
+    for key in keys {
+        let path = format!("entries/{}?organisation=acme", encoded(key));
+        assert_eq!(
+            world.get(&path, "ACME").await,
+            (StatusCode::OK, json!(["acme", key]))
+        );
+        assert_eq!(world.get(&path, "ZETA").await.0, StatusCode::FORBIDDEN);
+        // By the body it is the same key.
+        let ask = json!({ "keys": [key], "organisation": "acme" });
+        let (_, found) = world.post("mget", "ACME", ask.clone()).await;
+        assert_eq!(found["entries"][0]["entry"]["value"], json!(["acme", key]));
+        assert_eq!(
+            world.post("mget", "ZETA", ask).await.0,
+            StatusCode::FORBIDDEN
+        );
+    }
+    let one = json!({ "keys": ["*"], "organisation": "acme" });
+    world.post("invalidate", "ACME", one).await;
+    let ask = json!({ "keys": keys, "organisation": "acme" });
+    let (_, found) = world.post("mget", "ACME", ask).await;
+    let left = found["entries"].as_array().unwrap().iter();
+    assert_eq!(
+        left.filter(|one| one["entry"].is_object()).count(),
+        keys.len() - 1
+    );
+    let too_long = "x".repeat(20_000);
+    let ask = json!({ "keys": ["x".repeat(65_536)] });
+    assert_eq!(
+        world.post("mget", "ROOT", ask).await.0,
+        StatusCode::BAD_REQUEST
+    );
+    // Neither a directory for a proxy, however often it decodes, nor nothing, nor too long.
+    let longer = "x".repeat(513);
+    for key in [
+        ".", "..", "a/../b", "%2e", "/", "\0", "\r\n", &too_long, &longer,
+    ] {
+        let path = format!("entries/{}", encoded(key));
+        assert_eq!(
+            world.put(&path, "ROOT", json!({ "value": 1 })).await,
+            StatusCode::BAD_REQUEST
+        );
+    }
+    for path in [
+        "entries/%FF",
+        "entries/%2E%2E",
+        "entries/k?organisation=",
+        "entries/k?organisation=a%2Fb",
+        "entries/k?organisation=acme&organisation=zeta",
+    ] {
+        assert_eq!(
+            world.get(path, "ROOT").await.0,
+            StatusCode::BAD_REQUEST,
+            "{path}"
+        );
+    }
+}

@@ -95,6 +95,22 @@ impl Lifetime {
 /// ```
 ///
 /// ```compile_fail
+/// # use restis::{cache::Keyspace, key_params};
+/// struct Balance {
+///     organisation: String,
+///     account: u64,
+/// }
+/// // The fields are not in the order of the pattern.
+/// key_params!(Balance { account, organisation });
+/// const BALANCES: Keyspace<Balance, i64> = Keyspace::new("balances:{organisation}:{account}");
+/// ```
+///
+/// ```compile_fail
+/// # use restis::cache::Tag;
+/// const TAG: Tag<(String, String)> = Tag::new("org:{orgId}");
+/// ```
+///
+/// ```compile_fail
 /// # use restis::cache::Keyspace;
 /// const ONE: Keyspace<(u64,), u64> = Keyspace::new("reports:{orgId}");
 /// let key = ONE.key(("acme",));

@@ -340,3 +340,22 @@ async fn keyspaces_of_one_pattern_do_not_share_what_is_held_under_other_tags() {
     // The entry remembers nothing of the tag that this keyspace has.
     assert!(cache.get(&HELD.key(("acme",))).await.unwrap().is_none());
 }
+
+#[tokio::test]
+async fn a_store_that_goes_away_during_a_load_costs_the_entry_alone() {
+    let (cache, other, away, _) = switched(0);
+    let key = report("acme", "p1");
+    let goes = Arc::clone(&away);
+    let first = cache.get_or_load(&key, |_| async move {
+        goes.store(true, Ordering::SeqCst);
+        tokio::task::yield_now().await;
+        Ok::<_, Error>("1".to_owned())
+    });
+    let waits = load(&cache, &key, "2");
+    let (first, second) = futures_util::future::join(first, waits).await;
+    assert_eq!((&**first.unwrap(), &**second.unwrap()), ("1", "1"));
+    away.store(false, Ordering::SeqCst);
+    assert!(other.get(&key).await.unwrap().is_none());
+    assert_eq!(load(&cache, &key, "3").await.unwrap().into_value(), "3");
+    assert_eq!(cached_only(&other, &key).await, "3");
+}
