@@ -137,7 +137,7 @@ impl Ours {
         Ok(1)
     }
 
-    /// Stores entries of so many organisations, one each.
+    /// Stores one entry for each of a number of organisations.
     async fn fill(&self, from: u64, to: u64) -> Result<(), Failure> {
         let all: Vec<u64> = (from..to).collect();
         for part in all.chunks(1000) {

@@ -605,7 +605,7 @@ fn what_was_interrupted_goes_on() {
     child.kill().unwrap();
     child.wait().unwrap();
     let bytes = std::fs::read(&file).unwrap();
-    // A part of a line, as a full disk leaves it; where the kill came too late the end is cut off.
+    // A full disk leaves a part of a line. Where the export had ended before it was killed, its end is cut off.
     std::fs::write(&file, &bytes[..bytes.len() - 30]).unwrap();
     from.succeeds(&["export", &file, "--resume"]);
     let said = from.succeeds(&["export", &file, "--resume"]);

@@ -78,7 +78,7 @@ async fn send(console: &Console, token: &str, request: Request) -> Result<Respon
     Ok(Response::from_parts(parts, body))
 }
 
-/// What follows `/console/api/store/{database}`, escaped as it came.
+/// The path after `/console/api/store/{database}`, with its escapes unchanged.
 fn target(uri: &Uri) -> Result<Uri, String> {
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     let rest = path.splitn(6, '/').nth(5).unwrap_or_default();

@@ -134,7 +134,7 @@ impl<'a> Request<'a> {
         Ok(request)
     }
 
-    /// The places of so many elements that are asked for.
+    /// The range of positions that LIMIT asks for among `len` elements.
     fn range(&self, len: usize) -> Range<usize> {
         let start = usize::try_from(self.start.max(0)).map_or(len, |start| start.min(len));
         let end = match usize::try_from(self.count) {

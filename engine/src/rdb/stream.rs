@@ -13,7 +13,7 @@ const SAME_FIELDS: i64 = 2;
 /// How many entries a group has read is not known.
 const UNKNOWN: u64 = u64::MAX;
 
-/// What came with Redis 7.0 and 7.2.
+/// Fields that Redis 7.0 and 7.2 added.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Form {
     /// The first id, the highest deleted one, entries added, entries read by groups.

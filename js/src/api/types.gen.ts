@@ -40,7 +40,7 @@ export type AlertBody = {
      */
     since_ms?: number | null;
     /**
-     * `ok`, `pending` (bad for less than it has to be), `firing`, or `unknown` when nobody tells.
+     * `ok`, `pending` (bad for less than it has to be), `firing`, or `unknown` without a figure.
      */
     status: string;
     /**

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::families::{Families, Value, quantile};
 
-/// How soon somebody should look.
+/// How soon an operator should look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -77,7 +77,7 @@ impl Bad {
 pub struct Alert {
     /// Its name, also that of the Prometheus rule.
     pub name: &'static str,
-    /// How soon somebody should look.
+    /// How soon an operator should look.
     pub severity: Severity,
     /// What is compared; `None`: only Prometheus evaluates it.
     pub measure: Option<Measure>,
@@ -212,11 +212,11 @@ pub struct AlertMemory {
     bad_since: BTreeMap<String, u64>,
     /// Since when an alert fires, in unix milliseconds.
     firing_since: BTreeMap<String, u64>,
-    /// Alerts that somebody was told of, and since when they fired.
-    told: BTreeMap<String, u64>,
+    /// Alerts whose firing was delivered, and since when they fired.
+    delivered: BTreeMap<String, u64>,
 }
 
-/// That an alert fires or fires no more, which nobody was told yet.
+/// An alert that began or ended to fire, for delivery.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct AlertChange {
@@ -229,13 +229,13 @@ pub struct AlertChange {
 }
 
 impl AlertMemory {
-    /// What nobody was told yet.
-    pub fn untold(&self) -> Vec<AlertChange> {
+    /// Returns the changes that are not delivered yet.
+    pub fn undelivered(&self) -> Vec<AlertChange> {
         let change = |alert: &'static Alert| {
             let firing = self.firing_since.get(alert.name);
-            let told = self.told.get(alert.name);
-            let (fires, since_ms) = match (firing, told) {
-                (Some(since), told) if Some(since) != told => (true, *since),
+            let delivered = self.delivered.get(alert.name);
+            let (fires, since_ms) = match (firing, delivered) {
+                (Some(since), delivered) if Some(since) != delivered => (true, *since),
                 (None, Some(since)) => (false, *since),
                 _ => return None,
             };
@@ -248,13 +248,13 @@ impl AlertMemory {
         ALERTS.iter().filter_map(change).collect()
     }
 
-    /// Notes that somebody was told.
-    pub fn tell(&mut self, change: &AlertChange) {
+    /// Notes that a change was delivered.
+    pub fn mark_delivered(&mut self, change: &AlertChange) {
         let name = change.alert.name;
         if change.fires {
-            self.told.insert(name.to_owned(), change.since_ms);
+            self.delivered.insert(name.to_owned(), change.since_ms);
         } else {
-            self.told.remove(name);
+            self.delivered.remove(name);
         }
     }
 }
@@ -486,7 +486,7 @@ mod tests {
     }
 
     #[test]
-    fn what_must_last_is_pending_before_and_told_once() {
+    fn what_must_last_is_pending_before_and_delivered_once() {
         let down = |up: bool| {
             let families = Snapshot::default().families();
             match up {
@@ -497,12 +497,12 @@ mod tests {
         let mut memory = AlertMemory::default();
         let mut ask = |up, at| {
             let states = evaluate(&down(up), &mut memory, at);
-            let untold = memory.untold();
-            for change in &untold {
-                memory.tell(change);
+            let changes = memory.undelivered();
+            for change in &changes {
+                memory.mark_delivered(change);
             }
-            let told: Vec<bool> = untold.iter().map(|change| change.fires).collect();
-            (status(&states, "RestisStoreDown"), told)
+            let delivered: Vec<bool> = changes.iter().map(|change| change.fires).collect();
+            (status(&states, "RestisStoreDown"), delivered)
         };
         assert_eq!(ask(false, 1_000), (AlertStatus::Pending, vec![]));
         assert_eq!(ask(false, 301_000), (AlertStatus::Firing, vec![true]));

@@ -135,7 +135,7 @@ pub(super) const SESSIONS: &[Variable] = &[
         "SESSION_MAX_INVALID_COOKIES",
         "0–1000000, 0 = any number",
         "30",
-        "cookies nobody was given, a minute and client in each instance; then 429",
+        "cookies of no session that a client may present in a minute to one instance; then 429",
     ),
     plain(
         "SESSION_ALLOWED_ORIGINS",

@@ -39,7 +39,7 @@ pub(super) struct AlertBody {
     /// `critical` or `warning`.
     #[schema(value_type = String)]
     severity: Severity,
-    /// `ok`, `pending` (bad for less than it has to be), `firing`, or `unknown` when nobody tells.
+    /// `ok`, `pending` (bad for less than it has to be), `firing`, or `unknown` without a figure.
     #[schema(value_type = String)]
     status: AlertStatus,
     /// What was compared.
@@ -109,7 +109,7 @@ async fn step(state: &AppState) -> Result<(View, Vec<AlertState>)> {
         && let Ok(families) = gather(state, View::All).await
     {
         let states = evaluate(&families, &mut memory, state.now_ms());
-        tell(state, &mut memory).await?;
+        deliver(state, &mut memory).await?;
         // Another evaluation was first: its memory counts, and its messages have the same ids.
         let saved = redis.save_alerts(&memory, &before).await;
         if let Err(error) = saved {
@@ -120,15 +120,15 @@ async fn step(state: &AppState) -> Result<(View, Vec<AlertState>)> {
     let families = gather(state, View::Instance).await?;
     let mut memory = state.alert_memory().lock().await;
     let states = evaluate(&families, &mut memory, state.now_ms());
-    tell(state, &mut memory).await?;
+    deliver(state, &mut memory).await?;
     Ok((View::Instance, states))
 }
 
-/// Tells the endpoint what changed; what it does not take is told at the next evaluation.
-async fn tell(state: &AppState, memory: &mut AlertMemory) -> Result<()> {
-    for change in memory.untold() {
+/// Delivers the changes to the endpoint; what it does not accept is sent again at the next evaluation.
+async fn deliver(state: &AppState, memory: &mut AlertMemory) -> Result<()> {
+    for change in memory.undelivered() {
         let Some(endpoint) = &state.config().alert_endpoint else {
-            memory.tell(&change);
+            memory.mark_delivered(&change);
             continue;
         };
         let client = state.webhook_client()?;
@@ -137,13 +137,21 @@ async fn tell(state: &AppState, memory: &mut AlertMemory) -> Result<()> {
             .deliver(client, &event, state.now_ms() / 1000)
             .await
         {
-            WebhookOutcome::Delivered => memory.tell(&change),
+            WebhookOutcome::Delivered => memory.mark_delivered(&change),
             WebhookOutcome::Gone(why) => {
-                tracing::error!(alert = change.alert.name, why, "nobody is told of an alert");
-                memory.tell(&change);
+                tracing::error!(
+                    alert = change.alert.name,
+                    why,
+                    "the endpoint refuses alerts for good"
+                );
+                memory.mark_delivered(&change);
             }
             WebhookOutcome::Retry { why, .. } => {
-                tracing::warn!(alert = change.alert.name, why, "an alert could not be told");
+                tracing::warn!(
+                    alert = change.alert.name,
+                    why,
+                    "an alert could not be delivered"
+                );
             }
             _ => {}
         }
