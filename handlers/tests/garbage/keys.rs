@@ -26,6 +26,12 @@ pub(crate) fn unwritten() -> Vec<String> {
         "signed:signer:m1",
         "cache:#lease:entries:{acme}:report",
         "cache:#all:entries",
+        "cache:#next:page:build:/report",
+        "cache:#next-tags:page:build:/report",
+        "{metrics:development}:instances",
+        "{metrics:development}:instance:of-another",
+        "{metrics:development}:ended",
+        "{metrics:development}:alerts",
     ];
     let mut names: Vec<_> = names.map(str::to_owned).into();
     names.push(format!("events:development:failed:{this_hour}"));

@@ -134,6 +134,11 @@ async fn garbage_under_a_key_of_the_cache_fails_no_route_and_nobody_else() {
 }
 
 #[tokio::test]
+async fn garbage_under_a_key_of_metrics_fails_no_route() {
+    damage(|key| key.starts_with("{metrics:"), "/api/metrics").await;
+}
+
+#[tokio::test]
 async fn garbage_under_a_key_of_sessions_fails_no_route_and_nobody_else() {
     let prefixes = ["session:", "user:", "org:", "signed:"];
     let ours = |key: &str| prefixes.iter().any(|prefix| key.starts_with(prefix));

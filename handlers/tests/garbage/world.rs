@@ -48,6 +48,7 @@ impl World {
             ),
             ("RATE_LIMIT_POLICIES", policies.to_string()),
             ("REQUEST_TIMEOUT", "3000".to_owned()),
+            ("METRICS_FLUSH_SECONDS", "10".to_owned()),
         ];
         let of = |name: &str| vars.iter().find(|(n, _)| *n == name).map(|v| v.1.clone());
         let sessions = SessionConfig::new(Secrets::random().unwrap()).client_fields(["*"]);
@@ -108,6 +109,8 @@ impl World {
         let mut requests = vec![
             token("GET", "/api/health", &Value::Null),
             token("GET", "/api/metrics", &Value::Null),
+            token("GET", "/api/metrics?view=all", &Value::Null),
+            token("GET", "/api/metrics/alerts", &Value::Null),
             browser("GET", "/api/session", Value::Null),
             browser("PATCH", "/api/session", json!({ "theme": "dark" })),
             browser("POST", "/api/session/refresh", Value::Null),
