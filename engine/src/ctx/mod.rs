@@ -213,7 +213,8 @@ impl Ctx<'_> {
             reply = Err(stopped);
         }
         let done = !reading && !matches!(reply, Err(_) | Ok(Reply::Error(_)));
-        if done {
+        // A message alone is no reason to let a script run on: Redis calls it unwritten, too.
+        if done && spec.command.flags.has(Flags::WRITE) {
             self.side.budget.wrote();
         }
         let command = done.then_some((self.side.dialect, args));
