@@ -126,7 +126,7 @@ async fn what_there_is_can_be_taken() {
     let up_to = |most| json!({ "identifier": "u", "policy": "tiny", "up_to": most });
     assert_eq!(take(up_to(1)).await, (200, json!(1)));
     assert_eq!(take(up_to(5)).await, (200, json!(1)));
-    assert_eq!(take(up_to(5)).await.0, 429);
+    assert_eq!(take(up_to(5)).await, (429, json!(0)));
     assert_eq!(take(up_to(0)).await.0, 400);
     let both = json!({ "identifier": "u", "up_to": 1, "cost": 1 });
     assert_eq!(take(both).await.0, 400);

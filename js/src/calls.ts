@@ -63,18 +63,6 @@ export interface Page extends Omit<api.Page, "events"> {
   events: Placed[];
 }
 
-/** A cached value: any JSON. */
-export interface CacheEntry extends Omit<api.EntryBody, "value"> {
-  value: unknown;
-}
-
-/** A value to cache, and where. */
-export interface NewCacheEntry extends Omit<api.EntryRequest, "value"> {
-  key: string;
-  organisation?: string;
-  value: unknown;
-}
-
 /** Every function, by subject. */
 export interface Calls {
   health: Operation<api.GetHealthData, api.GetHealthResponses>;
@@ -131,12 +119,12 @@ export interface Calls {
     purge: Operation<api.PostEventsDlqPurgeData, api.PostEventsDlqPurgeResponses>;
   };
   cache: {
-    get: Operation<api.GetCacheEntriesKeyData, api.GetCacheEntriesKeyResponses, CacheEntry | null>;
-    put(entry: NewCacheEntry, options?: CallOptions): Call<void>;
+    get: Operation<api.GetCacheEntriesKeyData, api.GetCacheEntriesKeyResponses, api.EntryBody | null>;
+    put: Operation<api.PutCacheEntriesKeyData, api.PutCacheEntriesKeyResponses>;
     delete: Operation<api.DeleteCacheEntriesKeyData, api.DeleteCacheEntriesKeyResponses>;
-    getMany: Operation<api.PostCacheMgetData, api.PostCacheMgetResponses, { entries: { key: string; entry?: CacheEntry | null }[] }>;
+    getMany: Operation<api.PostCacheMgetData, api.PostCacheMgetResponses>;
     invalidate: Operation<api.PostCacheInvalidateData, api.PostCacheInvalidateResponses>;
-    warm(warm: { entries: (Omit<api.WarmEntry, "value"> & { value: unknown })[]; replace?: boolean; organisation?: string }, options?: CallOptions): Call<api.WarmBody>;
+    warm: Operation<api.PostCacheWarmData, api.PostCacheWarmResponses>;
     metrics: Operation<api.GetCacheMetricsData, api.GetCacheMetricsResponses>;
   };
 }

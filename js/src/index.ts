@@ -1,5 +1,5 @@
 export { createClient, type Client } from "./client.js";
-export type { CacheEntry, Call, Calls, Decision, NewCacheEntry, NewEvent, Page, Placed, StoredEvent } from "./calls.js";
+export type { Call, Calls, Decision, NewEvent, Page, Placed, StoredEvent } from "./calls.js";
 export { isRestisError, RestisError, type AnyRestisError, type ErrorCode, type ProblemCode, type ProblemDocument } from "./error.js";
 export type { Address, Answer, Exchange } from "./exchange.js";
 export type { CallOptions, ClientConfig, RequestInput } from "./request.js";

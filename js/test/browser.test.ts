@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
 import type { Browser, BrowserContext, Page } from "playwright-core";
+import { createClient } from "restis";
 import { openBrowser, skipBrowser } from "./support/chromium.js";
 import { skip as skipRestis, startRestis, type Restis } from "./support/restis.js";
 import { startSite, type Site } from "./support/site.js";
@@ -15,6 +16,12 @@ window.follow = (subject, after) => {
   window.stream = new EventStream({ grant: "/auth/grant?subject=" + subject, subject, types: ["note.*"], after });
   window.stream.subscribe({ event: () => { if (window.throws) throw new Error("a fault of the page"); } });
   window.stream.subscribe({ event: ({ data, cursor }) => window.seen.push([data, cursor]), reset: ({ reason }) => window.resets.push(reason) });
+};
+window.reach = (url, granted) => {
+  const grant = async () => granted;
+  window.stream = new EventStream({ url, grant, types: ["note.*"] });
+  window.stream.subscribe({ event: ({ data, cursor }) => window.seen.push([data, cursor]) });
+  window.outbox = new Outbox({ url, grant, subject: "ada" });
 };
 window.openOutbox = (subject) => {
   window.outbox = new Outbox({
@@ -38,6 +45,7 @@ declare global {
     outbox: import("restis/browser").Outbox;
     follow(subject: string, after?: string): void;
     openOutbox(subject: string): void;
+    reach(url: string, granted: { grant: string; expires_ms: number }): void;
   }
 }
 
@@ -295,6 +303,24 @@ test("a refused event is told and does not keep the others back", { skip }, asyn
   await sent(page);
   assert.equal((await page.evaluate(() => window.rejected)).length, 1);
   assert.equal((await stored(subject, from)).length, 1);
+});
+
+test("on another origin, which CORS_ORIGINS allows, events come and go with a grant", { skip }, async () => {
+  const far = await startRestis({ env: { CORS_ORIGINS: site.url } });
+  try {
+    const client = createClient({ url: far.url, token: far.token });
+    const grant = await client.events.grant({ types: ["note.*"], publish: ["note.*"], subject: "ada" });
+    context = await browser.newContext();
+    const page = await tab();
+    await page.evaluate(([url, grant]) => window.reach(url as string, grant as { grant: string; expires_ms: number }), [far.url, grant]);
+    await page.waitForFunction(() => window.stream.state === "live");
+    await add(page, "far");
+    await sent(page);
+    await until(page, 1);
+    assert.deepEqual(await dataIn(page), ["far"]);
+  } finally {
+    await far.stop();
+  }
 });
 
 test("the functions are started anew: the stream recovers without a reload", { skip }, async () => {

@@ -7,7 +7,7 @@ use crate::{
     extract::{self, at_most},
     policies::DEFAULT_POLICY,
     problem::{
-        Problem, Result,
+        Problem, ProblemDocument, Result,
         responses::{JsonProblems, QueryProblems, ServiceProblems},
     },
 };
@@ -105,7 +105,7 @@ struct DecisionBody {
     remaining: u64,
     /// When the tightest limit resets, in unix milliseconds.
     reset_ms: u64,
-    /// How long to wait until the same cost fits, in milliseconds.
+    /// How long to wait until the same cost fits, in milliseconds; `null` where it never does.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_ms: Option<u64>,
     /// Whether shadow mode lets a request go on that was refused.
@@ -172,11 +172,23 @@ fn counted(pairs: Vec<(String, u64)>) -> Vec<Counted> {
     each.map(|(name, count)| Counted { name, count }).collect()
 }
 
+/// A refusal: a problem with the members of the decision.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "describes the body")]
+struct RefusedBody {
+    #[serde(flatten)]
+    problem: ProblemDocument,
+    #[serde(flatten)]
+    decision: DecisionBody,
+    /// The limits that refused, named as in the headers.
+    #[schema(rename = "violated-policies")]
+    violated_policies: Option<Vec<String>>,
+}
+
 problems!(
     CheckProblems:
-    403 "The token lacks `ratelimit:check` or the organisation",
-    404 "No such policy",
-    429 "The request must wait"
+    403 "The token lacks `ratelimit:check` or the organisation, or a deny list names the caller",
+    404 "No such policy"
 );
 
 /// Takes the cost from a limit and says whether the request may go on.
@@ -184,6 +196,7 @@ problems!(
     request_body = CheckRequest,
     responses(
         (status = 200, description = "The request may go on", body = DecisionBody),
+        (status = 429, description = "The request must wait", body = RefusedBody, content_type = "application/problem+json"),
         CheckProblems, ServiceProblems, JsonProblems, QueryProblems,
     ))]
 async fn check(
@@ -411,6 +424,7 @@ fn answer(
         .member("allowed", false)
         .member("policy", policy)
         .member("reason", body.reason)
+        .member("taken", body.taken)
         .member("limit", body.limit)
         .member("remaining", body.remaining)
         .member("reset_ms", body.reset_ms)

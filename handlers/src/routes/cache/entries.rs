@@ -35,7 +35,6 @@ pub(super) struct Owner {
 #[serde(deny_unknown_fields)]
 pub(super) struct EntryRequest {
     /// Any JSON, 256 KiB at most.
-    #[schema(value_type = Object)]
     value: Value,
     /// How long it is fresh, in seconds; 60 when absent.
     #[schema(minimum = 1, maximum = 86_400)]

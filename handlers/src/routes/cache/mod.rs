@@ -56,7 +56,6 @@ const MAX_SECONDS: u64 = 86_400;
 #[derive(Debug, Serialize, ToSchema)]
 struct EntryBody {
     /// The value.
-    #[schema(value_type = Object)]
     value: Value,
     /// Whether it is served beyond its fresh time.
     stale: bool,

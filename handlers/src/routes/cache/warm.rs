@@ -14,7 +14,6 @@ pub struct WarmEntry {
     /// 1 to 512 bytes, each key once.
     key: String,
     /// Any JSON, 256 KiB at most.
-    #[schema(value_type = Object)]
     value: Value,
     /// How long it is fresh, in seconds; 60 when absent.
     #[schema(minimum = 1, maximum = 86_400)]

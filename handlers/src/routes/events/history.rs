@@ -119,7 +119,7 @@ pub(super) struct Page {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     unreadable: Vec<Unreadable>,
-    /// What to send as `after` next.
+    /// What to send as `after` next, as it is: its parts are no part of the API.
     cursor: String,
     /// Whether more events follow.
     has_more: bool,

@@ -2,6 +2,7 @@
 
 mod batch;
 mod coordination;
+mod described;
 mod dlq;
 mod grants;
 mod health;

@@ -1,6 +1,6 @@
 //! `POST /api/events/publish`.
 
-use super::{events_of, origin::Origin};
+use super::{described::PublishBody, events_of, origin::Origin};
 use crate::{
     AppState,
     auth::{Caller, Scope},
@@ -37,26 +37,6 @@ pub(super) struct PublishQuery {
     /// The organisation whose history it is; none is the history that all share.
     #[param(max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
     organisation: Option<String>,
-}
-
-/// One event: a CloudEvent of version 1.0; only `type` is needed.
-#[derive(Debug, ToSchema)]
-#[expect(dead_code, reason = "describes the body; the library reads it")]
-pub(super) struct EventBody {
-    /// Words of letters, digits and `_`, joined by dots.
-    #[schema(
-        rename = "type",
-        max_length = 128,
-        pattern = r"^[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*$",
-        example = "booking.created"
-    )]
-    kind: String,
-    /// Unique for its source; made when absent.
-    id: Option<String>,
-    /// Where it comes from; `/` when absent.
-    source: Option<String>,
-    /// Any JSON.
-    data: Option<Value>,
 }
 
 /// What happened to one event.
@@ -156,7 +136,7 @@ problems!(
 /// is sent; a key of a batch holds for each of its places. CloudEvents come structured, batched, or binary (`ce-*` headers). Types of `EVENTS_BEST_EFFORT_TYPES` are told
 /// to this instance's clients while the store is away, and the answer says so.
 #[utoipa::path(post, path = "/api/events/publish", tag = "events", security(("service_token" = [])), params(PublishQuery),
-    request_body(content = EventBody, content_type = "application/json"),
+    request_body(content = PublishBody, content_type = "application/json"),
     responses(
         (status = 200, description = "It was published before with the same key", body = Verdict),
         (status = 201, description = "It is published", body = Verdict),

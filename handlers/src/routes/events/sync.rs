@@ -1,6 +1,7 @@
 //! `POST /api/events/sync`: a client's outbox in, what it missed out, in one request.
 
 use super::{
+    described::EventBody,
     grants::{Access, Credential},
     history::{Page, switched_off},
     origin::{Origin, put_below, segment},
@@ -35,7 +36,7 @@ pub(super) struct SyncRequest {
     first: Option<u64>,
     /// CloudEvents of the outbox in the order of their numbers, 100 at most. Each has an `id` of its own.
     #[serde(default)]
-    #[schema(max_items = 100, value_type = Vec<Object>)]
+    #[schema(max_items = 100, value_type = Vec<EventBody>)]
     events: Vec<Value>,
     /// The cursor of the last event that the client has; without it nothing is given but the end.
     after: Option<String>,

@@ -57,7 +57,7 @@ pub(super) struct CreateRequest {
     #[schema(max_items = 64)]
     keep: Vec<String>,
     /// What the session holds, by field.
-    #[schema(value_type = Object)]
+    #[schema(value_type = std::collections::HashMap<String, Value>)]
     data: Map<String, Value>,
 }
 

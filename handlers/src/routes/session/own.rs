@@ -69,7 +69,7 @@ problems!(
 ///
 /// `If-Match` with the `ETag` of a read, or with several, refuses the change when the session changed meanwhile.
 #[utoipa::path(patch, path = "/api/session", tag = "session", security(("session_cookie" = [])),
-    request_body(content = Object, content_type = "application/json"),
+    request_body(content = std::collections::HashMap<String, Value>, content_type = "application/json"),
     responses(
         (status = 200, description = "Changed", body = SessionView),
         ChangeProblems, CookieProblems,

@@ -32,7 +32,7 @@ pub(super) struct SessionView {
     /// Rises with every change; the number in `ETag`.
     version: u64,
     /// What the session holds, by field.
-    #[schema(value_type = Object)]
+    #[schema(value_type = std::collections::HashMap<String, Value>)]
     data: Map<String, Value>,
 }
 
