@@ -190,6 +190,8 @@ test("what is added without a network is kept across a reload and sent once, in 
   const ids: string[] = [];
   for (let count = 0; count < 150; count++) ids.push(...(await add(page, count)));
   await page.waitForFunction(() => window.outbox.status.pending === 150 && window.outbox.status.state === "waiting");
+  const waiting = await page.evaluate(async () => (await window.outbox.waiting()).map(({ id }) => id));
+  assert.deepEqual(waiting, ids.slice(0, 100));
   await page.reload();
   await page.waitForFunction(() => typeof window.openOutbox === "function");
   await page.evaluate((subject) => window.openOutbox(subject), subject);

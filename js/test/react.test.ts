@@ -33,6 +33,10 @@ function Who({ id }) {
   window.renders.session++;
   return <p id={id} onClick={signOut}>{session === undefined ? "loading" : session?.user ?? "nobody"}</p>;
 }
+function Rendered({ initial }) {
+  const { session } = useSession({ initial });
+  return <p id="rendered">{session?.user ?? "nobody"}</p>;
+}
 function Notes({ id, types }) {
   const [notes, setNotes] = useState([]);
   const state = useEvents(stream, { types, onEvent: ({ data }) => setNotes((known) => [...known, data]) });
@@ -61,9 +65,11 @@ function Tanstack() {
 function App() {
   const [shown, show] = useState(true);
   const [adapters, showAdapters] = useState(false);
+  const [initial, render] = useState(undefined);
   window.show = show;
+  window.render = render;
   window.showAdapters = showAdapters;
-  return <><Who id="one" /><Who id="two" />{shown && <Notes id="first" types={["note.a"]} />}<Notes id="second" /><Box /><Limit />{adapters && <><Swr /><Tanstack /></>}</>;
+  return <><Who id="one" /><Who id="two" />{shown && <Notes id="first" types={["note.a"]} />}<Notes id="second" /><Box /><Limit />{initial !== undefined && <Rendered initial={initial} />}{adapters && <><Swr /><Tanstack /></>}</>;
 }
 const queries = new QueryClient();
 createRoot(document.getElementById("root")).render(<StrictMode><QueryClientProvider client={queries}><App /></QueryClientProvider></StrictMode>);
@@ -74,6 +80,7 @@ interface TestWindow {
   note(result: unknown): void;
   show(shown: boolean): void;
   showAdapters(shown: boolean): void;
+  render(initial: unknown): void;
   outbox: Outbox;
 }
 const inPage = <A, R>(page: Page, action: (window: TestWindow, of: A) => R, of?: A) =>
@@ -203,6 +210,29 @@ test("a limit counts down the true time, second by second", { skip }, async () =
   await shows(page, "limit", "wait 15");
   await page.clock.fastForward(15_000);
   await shows(page, "limit", "go");
+});
+
+test("a session that a server rendered later, such as after a Server Action, is shown at once and read once", { skip }, async () => {
+  context = await browser.newContext();
+  const page = await tab("nobody-yet");
+  await shows(page, "one", "nobody");
+  const asked = () => site.requests.filter((path) => path === "/api/session").length;
+  // Somebody signed in without this script: the cookie is there, and a page that knows it.
+  await context.request.post(`${site.url}/auth/login?user=late`);
+  const { session } = await (await context.request.get(`${site.url}/api/session`)).json();
+  const before = asked();
+  await inPage(page, (window, session) => window.render(session), session);
+  await shows(page, "rendered", "late");
+  await shows(page, "one", "late");
+  await page.waitForFunction(() => performance.getEntriesByType("resource").filter(({ name }) => name.endsWith("/api/session")).length === 2);
+  assert.equal(asked(), before + 1);
+  // And out again; an old page that says otherwise does not stay.
+  await context.clearCookies();
+  await inPage(page, (window) => window.render(null));
+  await shows(page, "one", "nobody");
+  await inPage(page, (window, session) => window.render({ ...session, version: 0 }), session);
+  await shows(page, "rendered", "nobody");
+  await shows(page, "one", "nobody");
 });
 
 test("SWR and TanStack Query read by calls and anew after an event", { skip }, async () => {

@@ -114,6 +114,13 @@ export class Outbox {
     return named.map(({ id }) => id);
   }
 
+  /** The oldest events that wait to be sent, 100 at most, such as to show them; those of other tabs too. */
+  async waiting(): Promise<NewEvent[]> {
+    const stores = new Set([await this.#store(), this.#memory]);
+    const kept = await Promise.all([...stores].map((store) => store.read(MAX_EVENTS)));
+    return kept.flatMap(({ events }) => events.map(({ event }) => event)).slice(0, MAX_EVENTS);
+  }
+
   /** Sends what is kept, now and whenever the network or the page comes back. */
   start(): void {
     if (!this.#stop) {

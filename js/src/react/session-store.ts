@@ -12,6 +12,8 @@ export interface SessionSnapshot {
 
 /** A visit in the foreground asks again after so long, at the earliest. */
 const STALE_MS = 60_000;
+/** Rendered sessions that are remembered. */
+const MAX_SEEDS = 100;
 
 /**
  * The visitor's session in this browser, shared by all components and kept equal in all tabs.
@@ -22,6 +24,7 @@ const STALE_MS = 60_000;
 export class SessionStore {
   #snapshot: SessionSnapshot = { session: undefined };
   #listeners = new Set<() => void>();
+  #seeds = new Set<string>();
   #readAt = 0;
   #reading: Promise<void> | undefined;
   #channel: BroadcastChannel | undefined;
@@ -31,11 +34,29 @@ export class SessionStore {
 
   snapshot = (): SessionSnapshot => this.#snapshot;
 
-  /** What a server rendered, so that the browser begins with it. */
+  /** Whether nothing was read or rendered yet. */
+  get isNew(): boolean {
+    return !this.#readAt;
+  }
+
+  /** Whether what was read is newer than this rendered session. */
+  knows(session: SessionView | null): boolean {
+    return !!session && this.#seeds.has(JSON.stringify(session));
+  }
+
+  /**
+   * Takes what a server rendered, so that the browser begins with it. Where it differs from what was
+   * known, such as after a sign-in by a Server Action, it is read anew: the page may be an old one.
+   */
   seed(session: SessionView | null): void {
-    if (this.#readAt) return;
-    this.#readAt = Date.now();
-    this.#snapshot = { session };
+    if (this.knows(session)) return;
+    if (this.#seeds.size >= MAX_SEEDS) this.#seeds.clear();
+    if (session) this.#seeds.add(JSON.stringify(session));
+    const known = this.#readAt > 0;
+    if (!known) this.#readAt = Date.now();
+    if (JSON.stringify(session) === JSON.stringify(this.#snapshot.session)) return;
+    this.#set({ session });
+    if (known) void this.refresh();
   }
 
   subscribe = (listener: () => void): (() => void) => {
