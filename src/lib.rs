@@ -71,10 +71,12 @@
 
 #[macro_use]
 mod protocol;
-#[cfg(feature = "cache")]
-pub mod cache;
+// Before those that use its macros.
 #[macro_use]
 pub mod client;
+
+#[cfg(feature = "cache")]
+pub mod cache;
 pub mod commands;
 #[cfg(feature = "events")]
 pub mod events;

@@ -13,9 +13,13 @@ use super::{
     memory::Mark,
     store::Cache,
 };
-use crate::{Result, Script, commands::StringCommands as _};
+use crate::{Result, commands::StringCommands as _};
 
-static CREATE: Script = Script::new(include_str!("lua/create.lua")).key_locking();
+script_call! {
+    CreateMarkers<'a> = "lua/create.lua".key_locking()
+    keys {}
+    args { new_value: &'a str, ttl_ms: u64 }
+}
 
 /// What was read of one key.
 #[derive(Debug, Clone)]
@@ -184,9 +188,11 @@ impl Cache {
         };
         let calls = missing.chunks(at_once).map(|chunk| {
             let names: Vec<_> = chunk.iter().map(|(_, name)| self.stored(name)).collect();
-            let call = CREATE.call().keys(names).arg(new.as_str());
-            call.arg(self.marker_ttl_ms())
-                .run::<Vec<Bytes>>(&self.0.redis)
+            let call = CreateMarkers {
+                new_value: new.as_str(),
+                ttl_ms: self.marker_ttl_ms(),
+            };
+            call.call().keys(names).run::<Vec<Bytes>>(&self.0.redis)
         });
         let created = try_join_all(calls).await?.into_iter().flatten();
         for ((read, _), value) in missing.iter_mut().zip(created) {

@@ -7,9 +7,17 @@ use super::{
     marker::Unique,
     store::Cache,
 };
-use crate::{Error, Result, Script};
+use crate::{Error, Result};
 
-static MARKER: Script = Script::new(include_str!("lua/marker.lua")).key_locking();
+script_call! {
+    Invalidate<'a> = "lua/marker.lua".key_locking()
+    keys { marker_key }
+    args {
+        how: &'a str, new_value: &'a str, ttl_ms: u64,
+        // Both may be empty.
+        hint_channel: &'a str, hint: &'a str,
+    }
+}
 
 /// What becomes of the values that an invalidation concerns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,16 +167,16 @@ impl Cache {
     pub(super) async fn send(&self, one: &Queued) -> Result<()> {
         let new = Unique::new()?;
         self.count("cache_trips", 1);
-        let _: i64 = MARKER
-            .key(self.stored(&one.marker))
-            .keys(one.entry.iter().map(|entry| self.stored(entry)))
-            .arg(one.how.word())
-            .arg(new.as_str())
-            .arg(self.marker_ttl_ms())
-            .arg(self.hint_channel())
-            .arg(&one.marker)
-            .run(&self.0.redis)
-            .await?;
+        let call = Invalidate {
+            marker_key: &self.stored(&one.marker),
+            how: one.how.word(),
+            new_value: new.as_str(),
+            ttl_ms: self.marker_ttl_ms(),
+            hint_channel: &self.hint_channel(),
+            hint: &one.marker,
+        };
+        let entry = one.entry.iter().map(|entry| self.stored(entry));
+        let _: i64 = call.call().keys(entry).run(&self.0.redis).await?;
         Ok(())
     }
 }

@@ -7,12 +7,15 @@ use serde::de::DeserializeOwned;
 
 use super::{fetch::Snapshot, key::Key, marker::Unique, read::Cached, store::Cache};
 use crate::{
-    Script,
     commands::{SetOptions, StringCommands as _},
     transport::time,
 };
 
-static RELEASE: Script = Script::new(include_str!("lua/release.lua")).key_locking();
+script_call! {
+    Release<'a> = "lua/release.lua".key_locking()
+    keys { lease_key }
+    args { holder: &'a str }
+}
 
 /// The first pause between two looks for another process's value, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(25), Duration::from_millis(200));
@@ -34,9 +37,12 @@ impl Lease {
         if let Self::Won(holder) = self {
             let name = cache.stored(&lease_name(key));
             cache.count("cache_trips", 1);
-            let call = RELEASE.key(name).arg(holder.as_str()).idempotent();
+            let call = Release {
+                lease_key: &name,
+                holder: holder.as_str(),
+            };
             // It ends by itself.
-            let _ = call.run::<i64>(&cache.0.redis).await;
+            let _ = call.call().idempotent().run::<i64>(&cache.0.redis).await;
         }
     }
 }

@@ -10,9 +10,19 @@ use super::{
     store::{Cache, millis},
     value::{self, Written},
 };
-use crate::{Error, Result, Script};
+use crate::{Error, Result};
 
-static STORE: Script = Script::new(include_str!("lua/store.lua")).key_locking();
+script_call! {
+    Store<'a> = "lua/store.lua".key_locking()
+    keys { entry_key }
+    args {
+        verb: &'a str, ttl_ms: u64, marker_ttl_ms: u64, new_value: &'a str, creates: u8,
+        head: &'a str,
+        // Those of the keys first, 24 bytes each.
+        seen: &'a str,
+        payload: &'a str,
+    }
+}
 
 /// What a load stores.
 #[derive(Debug)]
@@ -74,19 +84,19 @@ impl Cache {
         seen.extend(far.iter().chain(&of_tags).map(Marker::as_str));
         let markers = names.markers.len() + of_tags.len();
         self.count("cache_trips", 1);
-        let stored: i64 = STORE
-            .key(self.stored(&names.entry))
-            .keys(near.iter().map(|name| self.stored(name)))
-            .arg("put")
-            .arg(millis(lifetime.kept()).max(1))
-            .arg(self.marker_ttl_ms())
-            .arg(new.as_str())
-            .arg(i64::from(self.0.config.evicts))
-            .arg(head.write(markers, tags.len()))
-            .arg(seen)
-            .arg(tags + &written.payload)
-            .run(&self.0.redis)
-            .await?;
+        let call = Store {
+            entry_key: &self.stored(&names.entry),
+            verb: "put",
+            ttl_ms: millis(lifetime.kept()).max(1),
+            marker_ttl_ms: self.marker_ttl_ms(),
+            new_value: new.as_str(),
+            creates: u8::from(self.0.config.evicts),
+            head: &head.write(markers, tags.len()),
+            seen: &seen,
+            payload: &(tags + &written.payload),
+        };
+        let near = near.iter().map(|name| self.stored(name));
+        let stored: i64 = call.call().keys(near).run(&self.0.redis).await?;
         self.count("cache_puts", u64::try_from(stored).unwrap_or_default());
         self.hint(&[names.own()]).await;
         self.count("cache_written_bytes", written.payload.len() as u64);
@@ -145,21 +155,21 @@ impl Cache {
         let tags = joined(load.tags);
         let seen: String = load.seen.iter().map(Marker::as_str).collect();
         self.count("cache_trips", 1);
-        let stored: i64 = STORE
-            .key(self.stored(&names.entry))
-            .keys(near.iter().map(|name| self.stored(name)))
-            .arg("load")
-            .arg(load.kept_ms.max(1))
-            .arg(self.marker_ttl_ms())
-            .arg("")
-            .arg("0")
-            .arg(load.head.write(load.seen.len(), tags.len()))
-            .arg(seen)
-            .arg(tags + load.payload)
-            // The second time finds what the first one left, or that the value is void.
-            .idempotent()
-            .run(&self.0.redis)
-            .await?;
+        let call = Store {
+            entry_key: &self.stored(&names.entry),
+            verb: "load",
+            ttl_ms: load.kept_ms.max(1),
+            marker_ttl_ms: self.marker_ttl_ms(),
+            new_value: "",
+            creates: 0,
+            head: &load.head.write(load.seen.len(), tags.len()),
+            seen: &seen,
+            payload: &(tags + load.payload),
+        };
+        let near = near.iter().map(|name| self.stored(name));
+        // The second time finds what the first one left, or that the value is void.
+        let call = call.call().keys(near).idempotent();
+        let stored: i64 = call.run(&self.0.redis).await?;
         Ok(stored == 1)
     }
 }

@@ -1,5 +1,10 @@
 //! The client: from a command to its reply.
-#[cfg(any(feature = "ratelimit", feature = "session"))]
+#[cfg(any(
+    feature = "cache",
+    feature = "events",
+    feature = "ratelimit",
+    feature = "session"
+))]
 #[macro_use]
 mod script_call;
 

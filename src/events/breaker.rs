@@ -4,9 +4,16 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::{Event, Events};
-use crate::{Redis, Script, identity::join};
+use crate::{Redis, identity::join};
 
-static BREAKER: Script = script!("breaker.lua");
+script_call! {
+    Breaker<'a> = "lua/own.lua" "lua/breaker.lua".key_locking()
+    keys { circuit_key }
+    args {
+        word: &'a str, failures: u32, open_ms: u64, most_open_ms: u64, ttl_ms: u64,
+        event: &'a str,
+    }
+}
 
 const FAILURES: u32 = 5;
 const OPEN: Duration = Duration::from_secs(10);
@@ -36,17 +43,17 @@ impl Events {
 }
 
 impl EndpointBreaker {
-    async fn run(&self, what: &str, event: &str) -> u64 {
-        let answer = BREAKER
-            .key(&self.key)
-            .arg(what)
-            .arg(FAILURES)
-            .arg(OPEN.as_millis() as u64)
-            .arg(MOST_OPEN.as_millis() as u64)
-            .arg(TTL.as_millis() as u64)
-            .arg(event)
-            .run::<u64>(&self.redis)
-            .await;
+    async fn run(&self, word: &str, event: &str) -> u64 {
+        let call = Breaker {
+            circuit_key: &self.key,
+            word,
+            failures: FAILURES,
+            open_ms: OPEN.as_millis() as u64,
+            most_open_ms: MOST_OPEN.as_millis() as u64,
+            ttl_ms: TTL.as_millis() as u64,
+            event,
+        };
+        let answer = call.call().run::<u64>(&self.redis).await;
         answer.unwrap_or_else(|error| {
             tracing::debug!(%error, "endpoint breaker without its store");
             0

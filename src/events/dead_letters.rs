@@ -8,9 +8,13 @@ use super::{
     Event, Events,
     keys::{check_scope, unless_lost},
 };
-use crate::{Error, FromReply, Reply, Result, Script};
+use crate::{Error, FromReply, Reply, Result};
 
-static REDRIVE: Script = script!("redrive.lua");
+script_call! {
+    Redrive<'a> = "lua/own.lua" "lua/redrive.lua".key_locking()
+    keys { dead_key, work_key }
+    args { subscriber: &'a str }
+}
 
 /// An event that a subscriber could not process.
 #[derive(Debug, Clone)]
@@ -92,13 +96,13 @@ impl Events {
         let mut moved = 0;
         for subscriber in subscribers {
             let ids = letters.iter().filter(|l| l.subscriber == subscriber);
-            moved += REDRIVE
-                .key(self.keys.dead_letters())
-                .key(self.keys.work(subscriber))
-                .arg(subscriber)
-                .args(ids.map(|l| l.id.as_str()))
-                .run::<u64>(&self.redis)
-                .await?;
+            let call = Redrive {
+                dead_key: &self.keys.dead_letters(),
+                work_key: &self.keys.work(subscriber),
+                subscriber,
+            };
+            let call = call.call().args(ids.map(|l| l.id.as_str()));
+            moved += call.run::<u64>(&self.redis).await?;
         }
         Ok(moved)
     }

@@ -6,10 +6,23 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::{Cursor, Event, Events, TypeFilter, cursor::Tag, event::random_id, publish::millis};
-use crate::{Error, Result, Script};
+use crate::{Error, Result};
 
-static HISTORY: Script = script!("history.lua");
-static BEGIN: Script = script!("begin.lua");
+script_call! {
+    ReadHistory<'a> = "lua/own.lua" "lua/history.lua".key_locking()
+    keys { history_key, meta_key }
+    args {
+        after: u64,
+        // Of the event at that offset; may be empty, as the times may.
+        after_tag: &'a str,
+        most_events: u32, since: &'a str, upto_ms: &'a str, most_bytes: usize,
+    }
+}
+script_call! {
+    Begin<'a> = "lua/own.lua" "lua/begin.lua".key_locking()
+    keys { history_key, meta_key }
+    args { new_epoch: &'a str, meta_ttl_ms: u64 }
+}
 
 /// How long a history's epoch and last offset outlive its events.
 pub(super) const OUTLIVES: Duration = Duration::from_secs(30 * 86_400);
@@ -203,18 +216,17 @@ impl Events {
     async fn read(&self, query: &HistoryQuery, limit: u32) -> Result<Read> {
         let time = |ms: Option<u64>| ms.map(|ms| ms.to_string()).unwrap_or_default();
         let after = query.after.as_ref();
-        HISTORY
-            .key(self.keys.history())
-            .key(self.keys.meta())
-            .arg(after.map_or(0, Cursor::offset))
-            .arg(after.map(Cursor::tag_text).unwrap_or_default())
-            .arg(limit)
-            .arg(time(query.since_ms))
-            .arg(time(query.until_ms))
-            .arg(query.bytes.unwrap_or(PAGE_BYTES).min(PAGE_BYTES))
-            .idempotent()
-            .run(&self.redis)
-            .await
+        let call = ReadHistory {
+            history_key: &self.keys.history(),
+            meta_key: &self.keys.meta(),
+            after: after.map_or(0, Cursor::offset),
+            after_tag: &after.map(Cursor::tag_text).unwrap_or_default(),
+            most_events: limit,
+            since: &time(query.since_ms),
+            upto_ms: &time(query.until_ms),
+            most_bytes: query.bytes.unwrap_or(PAGE_BYTES).min(PAGE_BYTES),
+        };
+        call.call().idempotent().run(&self.redis).await
     }
 
     /// The place of the newest event, where a new reader goes on from; a history that is empty
@@ -223,14 +235,16 @@ impl Events {
     /// # Errors
     /// Whatever the client returns.
     pub async fn begin(&self) -> Result<Cursor> {
-        let (epoch, offset, tag): (String, u64, String) = BEGIN
-            .key(self.keys.history())
-            .key(self.keys.meta())
-            .arg(random_id()?)
-            .arg(millis(self.config.retention + OUTLIVES))
-            .idempotent()
-            .run(&self.redis)
-            .await?;
+        let (epoch, offset, tag): (String, u64, String) = Begin {
+            history_key: &self.keys.history(),
+            meta_key: &self.keys.meta(),
+            new_epoch: &random_id()?,
+            meta_ttl_ms: millis(self.config.retention + OUTLIVES),
+        }
+        .call()
+        .idempotent()
+        .run(&self.redis)
+        .await?;
         Ok(Cursor {
             epoch: epoch.into(),
             offset,

@@ -19,17 +19,6 @@
 //! # }
 //! ```
 
-/// A script, with what all of them begin with.
-macro_rules! script {
-    ($file:literal) => {
-        crate::Script::new(concat!(
-            include_str!("lua/own.lua"),
-            include_str!(concat!("lua/", $file))
-        ))
-        .key_locking()
-    };
-}
-
 mod attributes;
 mod backlog;
 mod binary;

@@ -8,9 +8,17 @@ use super::{
     Cursor, DedupKey, Event, Events, Outcome, Published, Status, cursor::Tag, event::random_id,
     keys::check_scope, store::HOUR_MS, subscribers::Subscribers,
 };
-use crate::{Args, Error, FromReply, Reply, Result, Script, script::ScriptCall};
+use crate::{Args, Error, FromReply, Reply, Result, script::ScriptCall};
 
-static PUBLISH: Script = script!("publish.lua");
+script_call! {
+    /// Without a producer its key is the history's and its epoch is empty.
+    Publish<'a> = "lua/own.lua" "lua/publish.lua".key_locking()
+    keys { history_key, meta_key, stats_key, subscribers_key, producer_key }
+    args {
+        most_events: u64, retention_ms: u64, dedup_ms: u64, channel_prefix: &'a str,
+        known_version: &'a str, producer_epoch: &'a str, stream_count: usize,
+    }
+}
 
 /// Events of one batch.
 const MOST_IN_BATCH: usize = 100;
@@ -278,22 +286,21 @@ impl Events {
         let history = self.keys.history();
         let streams = subscribers.names().map(|name| self.keys.work(name));
         let dedup = drafts.iter().map(|d| d.dedup.as_ref().unwrap_or(&history));
-        let call = PUBLISH
-            .key(&history)
-            .key(self.keys.meta())
-            .key(self.keys.stats(self.clock.now_ms() / HOUR_MS * HOUR_MS))
-            .key(self.keys.subscribers())
-            .key(producer.map_or(history.clone(), |p| self.keys.producer(&p.client)))
-            .keys(streams)
-            .own_keys()
-            .keys(dedup)
-            .arg(self.config.max_events)
-            .arg(millis(self.config.retention))
-            .arg(millis(self.config.dedup_window))
-            .arg(self.keys.channel_prefix())
-            .arg(subscribers.version())
-            .arg(producer.map_or(String::new(), |p| p.epoch.to_string()))
-            .arg(subscribers.names().count());
+        let call = Publish {
+            history_key: &history,
+            meta_key: &self.keys.meta(),
+            stats_key: &self.keys.stats(self.clock.now_ms() / HOUR_MS * HOUR_MS),
+            subscribers_key: &self.keys.subscribers(),
+            producer_key: &producer.map_or(history.clone(), |p| self.keys.producer(&p.client)),
+            most_events: self.config.max_events,
+            retention_ms: millis(self.config.retention),
+            dedup_ms: millis(self.config.dedup_window),
+            channel_prefix: &self.keys.channel_prefix(),
+            known_version: subscribers.version(),
+            producer_epoch: &producer.map_or(String::new(), |p| p.epoch.to_string()),
+            stream_count: subscribers.names().count(),
+        };
+        let call = call.call().keys(streams).own_keys().keys(dedup);
         if producer.is_some() || drafts.iter().all(|d| d.dedup.is_some()) {
             call.idempotent()
         } else {

@@ -5,9 +5,17 @@ use std::{collections::BTreeMap, sync::PoisonError};
 use bytes::Bytes;
 
 use super::{Events, TypeFilter, keys::check_scope};
-use crate::{FromReply, Reply, Result, Script};
+use crate::{FromReply, Reply, Result};
 
-static REGISTER: Script = script!("register.lua");
+script_call! {
+    Register<'a> = "lua/own.lua" "lua/register.lua".key_locking()
+    keys { subscribers_key, work_key }
+    args {
+        name: &'a str,
+        // Separated by commas; empty ends the subscriber.
+        types: &'a str,
+    }
+}
 
 /// The subscribers as the store last told them.
 #[derive(Debug, Clone, Default)]
@@ -77,14 +85,13 @@ impl Events {
     }
 
     async fn registration(&self, subscriber: &str, types: &str) -> Result<()> {
-        REGISTER
-            .key(self.keys.subscribers())
-            .key(self.keys.work(subscriber))
-            .arg(subscriber)
-            .arg(types)
-            .idempotent()
-            .run(&self.redis)
-            .await
+        let call = Register {
+            subscribers_key: &self.keys.subscribers(),
+            work_key: &self.keys.work(subscriber),
+            name: subscriber,
+            types,
+        };
+        call.call().idempotent().run(&self.redis).await
     }
 
     pub(super) fn known_subscribers(&self) -> Subscribers {

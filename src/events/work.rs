@@ -4,7 +4,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{Event, Events, keys::check_scope, publish::millis, store::HOUR_MS};
-use crate::{Error, FromReply, Reply, Result, Script};
+use crate::{Error, FromReply, Reply, Result};
 
 const FAILURES_TTL_MS: u64 = 8 * 86_400_000;
 /// A receiver may ask for a pause of this length.
@@ -14,8 +14,22 @@ const MOST_DEAD_LETTERS: u64 = 10_000;
 /// How often one call asks again while nothing but unreadable work comes.
 const MOST_ROUNDS: usize = 100;
 
-static RECEIVE: Script = script!("receive.lua");
-static SETTLE: Script = script!("settle.lua");
+script_call! {
+    Receive<'a> = "lua/own.lua" "lua/receive.lua".key_locking()
+    keys { work_key, retry_key, tries_key, dead_key, failures_key }
+    args {
+        subscriber: &'a str, consumer: &'a str, lease_ms: u64, wanted: u32, max_deliveries: u32,
+        most_dead: u64, failures_ttl_ms: u64,
+    }
+}
+script_call! {
+    SettleWork<'a> = "lua/own.lua" "lua/settle.lua".key_locking()
+    keys { work_key, retry_key, tries_key, dead_key, failures_key }
+    args {
+        subscriber: &'a str, consumer: &'a str, id: &'a str, verb: &'a str, delay_ms: u64,
+        reason: &'a str, problem: &'a str, most_dead: u64, failures_ttl_ms: u64,
+    }
+}
 
 /// A consumer of one subscriber's work.
 #[derive(Debug, Clone)]
@@ -123,21 +137,23 @@ impl Worker {
 
     async fn receive_once(&self, count: u32) -> Result<(Vec<Work>, u64)> {
         let keys = &self.events.keys;
-        let (lost, poisoned, mut unreadable, handed): (u64, u64, u64, Vec<Handed>) = RECEIVE
-            .key(keys.work(&self.subscriber))
-            .key(keys.retry(&self.subscriber))
-            .key(keys.tries(&self.subscriber))
-            .key(keys.dead_letters())
-            .key(keys.failures(self.events.clock.now_ms() / HOUR_MS * HOUR_MS))
-            .arg(&self.subscriber)
-            .arg(&self.consumer)
-            .arg(millis(self.lease))
-            .arg(count.clamp(1, 100))
-            .arg(self.max_deliveries)
-            .arg(MOST_DEAD_LETTERS)
-            .arg(FAILURES_TTL_MS)
-            .run(&self.events.redis)
-            .await?;
+        let (lost, poisoned, mut unreadable, handed): (u64, u64, u64, Vec<Handed>) = Receive {
+            work_key: &keys.work(&self.subscriber),
+            retry_key: &keys.retry(&self.subscriber),
+            tries_key: &keys.tries(&self.subscriber),
+            dead_key: &keys.dead_letters(),
+            failures_key: &keys.failures(self.events.clock.now_ms() / HOUR_MS * HOUR_MS),
+            subscriber: &self.subscriber,
+            consumer: &self.consumer,
+            lease_ms: millis(self.lease),
+            wanted: count.clamp(1, 100),
+            max_deliveries: self.max_deliveries,
+            most_dead: MOST_DEAD_LETTERS,
+            failures_ttl_ms: FAILURES_TTL_MS,
+        }
+        .call()
+        .run(&self.events.redis)
+        .await?;
         let mut work = Vec::with_capacity(handed.len());
         for piece in handed {
             match Event::from_stored(&piece.event) {
@@ -191,23 +207,23 @@ impl Worker {
             }
             Settle::Dead(reason, error) => ("dead", 0, one_line(&reason, 64), error),
         };
-        SETTLE
-            .key(keys.work(&self.subscriber))
-            .key(keys.retry(&self.subscriber))
-            .key(keys.tries(&self.subscriber))
-            .key(keys.dead_letters())
-            .key(keys.failures(self.events.clock.now_ms() / HOUR_MS * HOUR_MS))
-            .arg(&self.subscriber)
-            .arg(&self.consumer)
-            .arg(id)
-            .arg(verb)
-            .arg(delay)
-            .arg(reason)
-            .arg(one_line(&error, 256))
-            .arg(MOST_DEAD_LETTERS)
-            .arg(FAILURES_TTL_MS)
-            .run(&self.events.redis)
-            .await
+        let call = SettleWork {
+            work_key: &keys.work(&self.subscriber),
+            retry_key: &keys.retry(&self.subscriber),
+            tries_key: &keys.tries(&self.subscriber),
+            dead_key: &keys.dead_letters(),
+            failures_key: &keys.failures(self.events.clock.now_ms() / HOUR_MS * HOUR_MS),
+            subscriber: &self.subscriber,
+            consumer: &self.consumer,
+            id,
+            verb,
+            delay_ms: delay,
+            reason: &reason,
+            problem: &one_line(&error, 256),
+            most_dead: MOST_DEAD_LETTERS,
+            failures_ttl_ms: FAILURES_TTL_MS,
+        };
+        call.call().run(&self.events.redis).await
     }
 
     /// Takes work and runs the handler on each piece, one after the other; says how many.

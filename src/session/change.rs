@@ -1,7 +1,7 @@
 //! Changing the values of a session, field by field.
 
 use super::{EventKind, Session, Sessions, codec, codec::check_name, error, state::field};
-use crate::{Error, FromReply, Reply, Result, Script};
+use crate::{Error, FromReply, Reply, Result};
 use http::HeaderMap;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
@@ -16,7 +16,11 @@ script_call! {
         most_fields: u32, set_count: usize, increment_count: usize
     }
 }
-static TAKE: Script = Script::new(include_str!("lua/take.lua"));
+script_call! {
+    Take<'a> = "lua/take.lua"
+    keys { session_key }
+    args {}
+}
 
 /// The most changes in one update.
 const MAX_CHANGES: usize = 256;
@@ -421,7 +425,11 @@ impl Sessions {
         let stored_name = format!("{}{name}", field::FLASH);
         for _ in 0..2 {
             let key = self.0.keys.session(session.token.tag, session.sid);
-            let reply: Reply = TAKE.key(key).arg(&stored_name).run(&self.0.redis).await?;
+            let reply: Reply = Take { session_key: &key }
+                .call()
+                .arg(&stored_name)
+                .run(&self.0.redis)
+                .await?;
             match answer(reply, |next| Vec::<String>::from_reply(next()))? {
                 ChangeReply::Ok(values) => {
                     session.set_stored(stored_name, None);

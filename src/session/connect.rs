@@ -10,7 +10,7 @@
 //! [`Sessions`](super::Sessions).
 
 use super::{error, secrets};
-use crate::{Redis, Result, Script};
+use crate::{Redis, Result};
 use base64::{
     Engine as _,
     engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD},
@@ -22,7 +22,11 @@ use serde_json::{Map, Value};
 use sha2::Sha256;
 use std::{fmt, sync::Arc, time::Duration};
 
-static SAVE: Script = Script::new(include_str!("lua/connect_save.lua"));
+script_call! {
+    Save<'a> = "lua/connect_save.lua"
+    keys { session_key }
+    args { seen: &'a str, new_text: &'a str, ttl_ms: u64 }
+}
 
 /// The most bytes of a session's JSON.
 const MAX_BYTES: usize = 1024 * 1024;
@@ -191,12 +195,13 @@ impl ConnectSessions {
     /// `TooLarge` above 1 MiB; otherwise when the store does not answer.
     pub async fn save(&self, session: &mut ConnectSession) -> Result<Saved> {
         let text = render(&session.values)?;
-        let call = SAVE
-            .key(self.key(&session.id))
-            .arg(&session.text)
-            .arg(&text)
-            .arg(self.ttl.as_millis() as u64);
-        let word: String = call.run(&self.redis).await?;
+        let call = Save {
+            session_key: &self.key(&session.id),
+            seen: &session.text,
+            new_text: &text,
+            ttl_ms: self.ttl.as_millis() as u64,
+        };
+        let word: String = call.call().run(&self.redis).await?;
         Ok(match word.as_str() {
             "OK" => {
                 session.text = text;

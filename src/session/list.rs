@@ -4,11 +4,15 @@ use super::{
     Authentication, Keys, Session, Sessions, Sid, User, config::Counting, new_session::check_id,
     revoke::users_in, state::field,
 };
-use crate::{ErrorKind, Result, Script};
+use crate::{ErrorKind, Result};
 use bytes::Bytes;
 use std::{collections::BTreeMap, time::Duration};
 
-static SWEEP: Script = Script::new(include_str!("lua/sweep.lua"));
+script_call! {
+    Sweep<'a> = "lua/sweep.lua"
+    keys { count_key }
+    args { now: u64, most: u32 }
+}
 
 /// The most sessions that a list shows.
 const MAX_LISTED: usize = 1000;
@@ -224,11 +228,12 @@ impl Sessions {
         let now = self.now_ms();
         let handles: Vec<_> = (0..Keys::COUNTS)
             .map(|shard| {
-                let call = SWEEP
-                    .key(inner.keys.count_at(shard))
-                    .arg(now)
-                    .arg(most.clamp(1, 5000));
-                call.queue::<u64>(&mut pipeline)
+                let call = Sweep {
+                    count_key: &inner.keys.count_at(shard),
+                    now,
+                    most: most.clamp(1, 5000),
+                };
+                call.call().queue::<u64>(&mut pipeline)
             })
             .collect();
         let mut replies = pipeline.exec().await?;

@@ -6,11 +6,15 @@ use super::{
     state::SessionState,
     user::{OwnedUser, User},
 };
-use crate::{Redis, Result, Script};
+use crate::{Redis, Result};
 use http::{HeaderMap, HeaderValue, header};
 use std::collections::BTreeMap;
 
-static LOAD: Script = Script::new(include_str!("lua/load.lua"));
+script_call! {
+    Load<'a> = "lua/load.lua"
+    keys { session_key }
+    args {}
+}
 
 /// A session so new may not have reached the replica that answers reads.
 const REPLICATION_S: u64 = 5;
@@ -168,7 +172,8 @@ impl Sessions {
         let fields = read_hash(&self.0.redis, &key).await?;
         let is_new = (self.now_ms() / 1000).saturating_sub(token.issued_s) < REPLICATION_S;
         if fields.is_empty() && is_new {
-            return SessionState::parse(LOAD.key(&key).idempotent().run(&self.0.redis).await?);
+            let call = Load { session_key: &key }.call().idempotent();
+            return SessionState::parse(call.run(&self.0.redis).await?);
         }
         SessionState::parse(fields)
     }

@@ -6,10 +6,17 @@ use super::{
     token::Tag,
     user::{OwnedUser, User},
 };
-use crate::{FromReply, Reply, Result, Script};
+use crate::{FromReply, Reply, Result};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-static REVOKE: Script = Script::new(include_str!("lua/revoke.lua"));
+script_call! {
+    Revoke<'a> = "lua/revoke.lua"
+    keys { index_key, set_key }
+    args {
+        // s set, x exact count.
+        flags: &'a str,
+    }
+}
 script_call! {
     /// Without a session to keep, its key is the epoch's and its sid is empty.
     MoveEpoch<'a> = "lua/epoch.lua"
@@ -236,17 +243,21 @@ impl Sessions {
         let user_keys = user.map(|u| inner.keys.user(u));
         let index = user_keys.as_ref().map_or(first, |k| &k.index);
         let set = user_keys.as_ref().map_or(first, |k| &k.set);
-        let mut call = REVOKE.key(index).key(set);
-        for (sid, name) in sids.iter().zip(&names) {
-            call = call.key(name).key(self.count_key(*sid, now, name));
-        }
         let flags = if user.is_some() {
             self.flags()
         } else {
             self.flags().replace('s', "")
         };
-        call.arg(flags)
-            .args(sids.iter().map(Sid::as_str))
+        let call = Revoke {
+            index_key: index,
+            set_key: set,
+            flags: &flags,
+        };
+        let mut call = call.call();
+        for (sid, name) in sids.iter().zip(&names) {
+            call = call.key(name).key(self.count_key(*sid, now, name));
+        }
+        call.args(sids.iter().map(Sid::as_str))
             .idempotent()
             .run(&inner.redis)
             .await

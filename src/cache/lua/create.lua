@@ -1,15 +1,15 @@
 -- Creates markers that are missing or are none.
--- KEYS markers
--- ARGV 1 new unique value 2 ttl ms
+-- KEYS and ARGV: as `CreateMarkers` names them; from `rest_keys` on the markers
 -- Reply the value of each.
--- TTL: a new marker ARGV 2.
+-- TTL: a new marker `ttl_ms`.
 local all = {}
-for i = 1, #KEYS do
-  local now = redis.pcall('GET', KEYS[i])
+for i = rest_keys, #KEYS do
+  local key = KEYS[i]
+  local now = redis.pcall('GET', key)
   if type(now) ~= 'string' or #now ~= 24 then
-    now = ARGV[1] .. '............'
-    redis.call('SET', KEYS[i], now, 'PX', ARGV[2])
+    now = new_value .. '............'
+    redis.call('SET', key, now, 'PX', ttl_ms)
   end
-  all[i] = now
+  all[#all + 1] = now
 end
 return all

@@ -1,10 +1,9 @@
 -- Invalidates: gives a marker a new value.
--- KEYS 1 marker 2 entry of a single key, or nothing
--- ARGV 1 remove | expire 2 new unique value 3 ttl ms 4 channel of hints, or nothing 5 the marker's name in them
+-- KEYS and ARGV: as `Invalidate` names them; `how` is remove | expire; at `rest_keys` the entry of a single key, or nothing
 -- Reply 1.
 -- TTL: the marker outlives every value that was loaded before.
 local none = '............'
-local old = redis.pcall('GET', KEYS[1])
+local old = redis.pcall('GET', marker_key)
 local removed, expired = none, none
 if type(old) == 'table' then
   removed = ''
@@ -12,17 +11,17 @@ elseif old then
   removed, expired = string.sub(old, 1, 12), string.sub(old, 13, 24)
 end
 -- What is no marker has voided everything; a removal keeps it void.
-if ARGV[1] == 'remove' or #removed + #expired ~= 24 then
-  removed, expired = ARGV[2], none
+if how == 'remove' or #removed + #expired ~= 24 then
+  removed, expired = new_value, none
 else
-  expired = ARGV[2]
+  expired = new_value
 end
-redis.call('SET', KEYS[1], removed .. expired, 'PX', ARGV[3])
-if ARGV[1] == 'remove' and KEYS[2] then
-  redis.call('DEL', KEYS[2])
+redis.call('SET', marker_key, removed .. expired, 'PX', ttl_ms)
+if how == 'remove' and KEYS[rest_keys] then
+  redis.call('DEL', KEYS[rest_keys])
 end
 -- Those who hear it read anew; nothing relies on it.
-if ARGV[4] ~= '' then
-  redis.pcall('PUBLISH', ARGV[4], ARGV[5])
+if hint_channel ~= '' then
+  redis.pcall('PUBLISH', hint_channel, hint)
 end
 return 1

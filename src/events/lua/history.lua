@@ -1,7 +1,5 @@
 -- Reads one page of the history together with what proves that nothing is missing.
--- KEYS 1 history 2 meta
--- ARGV 1 offset to read after 2 tag of the event there, or '' 3 most entries 4 received at or after, ms, or '' 5 received
---      before, ms, or '' 6 most bytes of the events, the first one aside
+-- KEYS and ARGV: as `ReadHistory` names them; the first event may be larger than `most_bytes`
 -- Reply {epoch or '', last offset, its tag, first kept offset or 0, last offset in range, 1 unless the tag is another's,
 --       id, tag and time of each entry by commas, their events by line breaks}: two texts travel lighter than their parts.
 --       An entry that no event can be read from has an empty line, or a line that is no event.
@@ -12,10 +10,10 @@ local function read(...)
   if failed(reply) and string.find(reply.err, 'WRONGTYPE', 1, true) then return {} end
   return failed(reply) and redis.call(...) or reply
 end
-local meta = read('HMGET', KEYS[2], 'epoch', 'offset', 'tag')
+local meta = read('HMGET', meta_key, 'epoch', 'offset', 'tag')
 local epoch, top = place(meta)
 if not epoch then return {'', 0, '', 0, 0, 1, '', ''} end
-local oldest = read('XRANGE', KEYS[1], '1-0', '+', 'COUNT', 1)[1]
+local oldest = read('XRANGE', history_key, '1-0', '+', 'COUNT', 1)[1]
 local first = oldest and tonumber(string.match(oldest[1], '^%d+')) or 0
 if first > top then first = 0 end
 -- When an entry was received; nil if that cannot be read.
@@ -25,7 +23,7 @@ local function before(ms, unknown)
   local low, high = first - 1, top
   while low < high do
     local middle = math.floor((low + high + 1) / 2)
-    local e = read('XRANGE', KEYS[1], text(middle), '+', 'COUNT', 1)[1]
+    local e = read('XRANGE', history_key, text(middle), '+', 'COUNT', 1)[1]
     local at = e and received(e[2])
     local is = e and unknown
     if at then is = at < tonumber(ms) end
@@ -33,16 +31,16 @@ local function before(ms, unknown)
   end
   return low
 end
-local from, upto, same = tonumber(ARGV[1]), top, 1
-local at = ARGV[2] ~= '' and read('XRANGE', KEYS[1], text(from), text(from))[1]
-if at and tag_of(at[2][4]) ~= '' and at[2][4] ~= ARGV[2] then same = 0 end
+local from, upto, same = tonumber(after), top, 1
+local at = after_tag ~= '' and read('XRANGE', history_key, text(from), text(from))[1]
+if at and tag_of(at[2][4]) ~= '' and at[2][4] ~= after_tag then same = 0 end
 -- Rather too many entries than too few: who reads looks at the times again.
-if first > 0 and ARGV[4] ~= '' then from = math.max(from, before(ARGV[4], false)) end
-if first > 0 and ARGV[5] ~= '' then upto = math.max(from, before(ARGV[5], true)) end
-local places, events, n, bytes, most, largest = {}, {}, 0, 0, tonumber(ARGV[3]), tonumber(ARGV[6])
+if first > 0 and since ~= '' then from = math.max(from, before(since, false)) end
+if first > 0 and upto_ms ~= '' then upto = math.max(from, before(upto_ms, true)) end
+local places, events, n, bytes, most, largest = {}, {}, 0, 0, tonumber(most_events), tonumber(most_bytes)
 local full = same == 0
 while not full and n < most and from < upto do
-  local part = read('XRANGE', KEYS[1], text(from + 1), text(upto), 'COUNT', math.min(50, most - n))
+  local part = read('XRANGE', history_key, text(from + 1), text(upto), 'COUNT', math.min(50, most - n))
   if #part == 0 then break end
   for i = 1, #part do
     local id, f = part[i][1], part[i][2]

@@ -1,9 +1,9 @@
 -- Replaces a JSON session if it is still what was read; never creates one.
--- KEYS 1 session   ARGV 1 text that was read 2 new text 3 TTL ms
+-- KEYS and ARGV: as `Save` names them
 -- Reply: OK | GONE | CONFLICT
 -- TTL: set anew.
-local text=redis.call('GET',KEYS[1])
+local text=redis.call('GET',session_key)
 if not text then return 'GONE' end
-if text~=ARGV[1] then return 'CONFLICT' end
-redis.call('SET',KEYS[1],ARGV[2],'PX',ARGV[3])
+if text~=seen then return 'CONFLICT' end
+redis.call('SET',session_key,new_text,'PX',ttl_ms)
 return 'OK'

@@ -1,5 +1,5 @@
 -- Reads a session where writes go: for a session so new that a replica may not have it yet.
--- KEYS 1 session
+-- KEYS and ARGV: as `Load` names them
 -- Reply: all fields and values
 -- TTL unchanged.
-return redis.call('HGETALL',KEYS[1])
+return redis.call('HGETALL',session_key)

@@ -1,7 +1,7 @@
 -- Removes ended sessions from one count.
--- KEYS 1 count   ARGV 1 now 2 most
+-- KEYS and ARGV: as `Sweep` names them
 -- Reply: how many were removed
 -- TTL unchanged.
-local dead=redis.call('ZRANGEBYSCORE',KEYS[1],'-inf',ARGV[1],'LIMIT',0,ARGV[2])
-if #dead>0 then redis.call('ZREM',KEYS[1],unpack(dead)) end
+local dead=redis.call('ZRANGEBYSCORE',count_key,'-inf',now,'LIMIT',0,most)
+if #dead>0 then redis.call('ZREM',count_key,unpack(dead)) end
 return #dead
