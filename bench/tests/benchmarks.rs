@@ -147,8 +147,42 @@ fn the_benchmark_of_the_server_compares_with_the_yardstick() {
 }
 
 #[test]
+fn the_benchmark_of_the_cache_compares_its_stores_and_counts_commands() {
+    if !tool("redis-server", "--version") {
+        return;
+    }
+    let output = run(&[
+        "cache",
+        "--seconds",
+        "0.05",
+        "--organisations",
+        "1000",
+        "--windows",
+        "1",
+        "--busiest",
+        "1",
+    ]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{text}");
+    for line in [
+        "100 get_or_load of keys that are not cached: 2 requests",
+        "memory of a key",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
+    let tag = text
+        .lines()
+        .find(|line| line.trim_start().starts_with("100000 keys"));
+    assert!(
+        tag.is_some_and(|line| line.ends_with("1 command")),
+        "{text}"
+    );
+    assert_eq!(text.matches("ratio").count(), 4, "{text}");
+}
+
+#[test]
 fn the_simulation_of_the_cache_drives_all_strategies() {
-    let output = run(&["cache", "--windows", "8", "--busiest", "10"]);
+    let output = run(&["cache", "--simulate", "--windows", "8", "--busiest", "10"]);
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{text}");
     let row = text.lines().find(|line| line.contains("10   "));
