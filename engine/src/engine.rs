@@ -2,18 +2,17 @@
 
 mod connection;
 mod persistence;
+mod subscription;
 
 pub use connection::{Called, Watched, may_wait};
 pub use persistence::Snapshot;
+pub use subscription::Subscription;
 
 use std::fmt;
-use std::io::{self, Read, Write};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
-use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::acl::{Caller, DatabaseId, Token, TokenIndex};
@@ -21,17 +20,14 @@ use crate::command::Flags;
 use crate::commands;
 use crate::ctx::{self, Ctx, Side, Spec};
 use crate::db::Db;
-use crate::error::{Error, OOM};
-use crate::hub::{Hub, Sink};
+use crate::error::Error;
+use crate::hub::Hub;
 use crate::limits::CallLimits;
 use crate::options::{Clock, Dialect, Options};
 use crate::reply::Reply;
-use crate::snapshot::{self, SnapshotError};
 
 /// How many commands of a batch run before others get their turn.
 const CHUNK: usize = 64;
-/// The longest that libraries of functions run while a snapshot is loaded.
-const LIBRARIES_LIMIT: Duration = Duration::from_secs(10);
 
 type ArgList<'a> = SmallVec<[&'a [u8]; 8]>;
 
@@ -69,11 +65,6 @@ impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Engine").finish_non_exhaustive()
     }
-}
-
-fn copied<A: AsRef<[u8]>>(names: &[A]) -> Vec<Bytes> {
-    let copy = |name: &A| Bytes::copy_from_slice(name.as_ref());
-    names.iter().map(copy).collect()
 }
 
 fn list<A: AsRef<[u8]>>(args: &[A]) -> ArgList<'_> {
@@ -268,47 +259,6 @@ impl Engine {
         name == Caller::default().name() || self.lock().side.acl.user(name).is_some()
     }
 
-    /// Shows a command that is answered elsewhere to those who watch all commands.
-    pub fn tell_monitors<A: AsRef<[u8]>>(&self, args: &[A]) {
-        if self.shared.hub.has_monitors() {
-            let line = ctx::monitor_line(&self.shared.clock, false, &list(args));
-            self.shared.hub.feed_monitors(&line);
-        }
-    }
-
-    /// Whether the caller may subscribe to these channels and patterns, and memory allows it.
-    pub fn check_channels<A: AsRef<[u8]>>(
-        &self,
-        caller: &Caller,
-        channels: &[A],
-        patterns: &[A],
-    ) -> Result<(), Error> {
-        self.may_listen(&mut self.lock(), caller, channels, patterns)
-    }
-
-    fn may_listen<A: AsRef<[u8]>>(
-        &self,
-        state: &mut State,
-        caller: &Caller,
-        channels: &[A],
-        patterns: &[A],
-    ) -> Result<(), Error> {
-        if let Some(reason) = &state.side.damaged {
-            return Err(reason.clone());
-        }
-        self.open(&mut state.side, &self.limits);
-        state.side.budget.begin()?;
-        let Side { acl, budget, .. } = &state.side;
-        acl.check_channels(budget, caller, channels, patterns)?;
-        budget.check()?;
-        let more = Hub::cost(channels) + Hub::cost(patterns);
-        if state.ctx(caller).fits(more) {
-            Ok(())
-        } else {
-            Err(OOM)
-        }
-    }
-
     /// Whether a command may be part of a transaction: known, well-formed and allowed.
     ///
     /// # Errors
@@ -424,46 +374,6 @@ impl Engine {
         Ok(replies)
     }
 
-    /// Delivers messages of these channels and patterns to `sink` until the subscription drops.
-    ///
-    /// The sink first gets one confirmation a channel and pattern, in this order.
-    pub fn subscribe<A: AsRef<[u8]>>(
-        &self,
-        channels: &[A],
-        patterns: &[A],
-        sink: Arc<dyn Sink>,
-    ) -> Subscription {
-        let hub = Arc::clone(&self.shared.hub);
-        let id = hub.join(None, &copied(channels), &copied(patterns), &sink);
-        Subscription { hub, id }
-    }
-
-    /// The same for a user, as long as it may listen to all of them.
-    ///
-    /// [`Sink::end`] tells that the user was removed, is off, lost a token or a right.
-    pub fn subscribe_as<A: AsRef<[u8]>>(
-        &self,
-        caller: &Caller,
-        channels: &[A],
-        patterns: &[A],
-        sink: Arc<dyn Sink>,
-    ) -> Result<Subscription, Error> {
-        // Locked until it is known to the hub: no change of the user comes between.
-        let mut state = self.lock();
-        self.may_listen(&mut state, caller, channels, patterns)?;
-        let hub = Arc::clone(&self.shared.hub);
-        let owner = caller.is_user().then(|| caller.name());
-        let id = hub.join(owner, &copied(channels), &copied(patterns), &sink);
-        Ok(Subscription { hub, id })
-    }
-
-    /// Delivers a line for every command to `sink` until the subscription drops.
-    pub fn monitor(&self, sink: Arc<dyn Sink>) -> Subscription {
-        let hub = Arc::clone(&self.shared.hub);
-        let id = hub.join_monitor(sink);
-        Subscription { hub, id }
-    }
-
     /// Removes keys that are due; call it about ten times a second.
     ///
     /// Works in short steps and lets other callers in between. One call looks at a sixty-fourth of
@@ -489,55 +399,6 @@ impl Engine {
         }
     }
 
-    /// Writes everything to `out`; returns [`Engine::changes`] as of what was written.
-    ///
-    /// The database is locked while it is encoded to memory, not while `out` is written.
-    pub fn save(&self, out: &mut dyn Write) -> io::Result<u64> {
-        let state = self.lock();
-        if let Some(reason) = &state.side.damaged {
-            return Err(io::Error::other(reason.message().to_owned()));
-        }
-        let changes = state.db.counters.changes;
-        let bytes = snapshot::encode(&state.db, &state.side);
-        drop(state);
-        snapshot::write(&bytes, out)?;
-        Ok(changes)
-    }
-
-    /// Replaces everything by what [`Engine::save`] wrote; returns the number of keys.
-    ///
-    /// On an error the database stays as it is. What was saved is loaded whatever the limits of
-    /// memory and time are now; a library of functions that cannot be run now is run when it is
-    /// first needed.
-    pub fn load(&self, input: &mut dyn Read) -> Result<u64, SnapshotError> {
-        let body = snapshot::read(input)?;
-        // The database before is freed with the result, outside the lock.
-        let (keys, _before) = self.with(|state| {
-            let deadline = Instant::now() + LIBRARIES_LIMIT;
-            let limits = CallLimits::default().deadline(deadline);
-            self.open(&mut state.side, &limits);
-            let (mut db, mut side) = snapshot::fresh(&state.db, &state.side);
-            let keys = snapshot::decode(&body, &mut db, &mut side)?;
-            db.set_notify_flags(state.db.notify_flags());
-            db.counters.changes = state.db.counters.changes + 1;
-            state.side.scripting = side.scripting;
-            state.side.acl.replace(side.acl);
-            state.side.end_refused_streams();
-            state.side.damaged = None;
-            // Who watches or waits does so of what is there now.
-            state.db.watch.cleared(|_| true);
-            db.watch = Arc::clone(&state.db.watch);
-            db.blocked = std::mem::take(&mut state.db.blocked);
-            db.blocked.all_changed();
-            db.effects = std::mem::take(&mut state.db.effects);
-            db.record_reset(&body);
-            let before = std::mem::replace(&mut state.db, db);
-            state.serve_blocked();
-            Ok::<_, SnapshotError>((keys, before))
-        })?;
-        Ok(keys)
-    }
-
     /// Roughly the bytes the data takes.
     pub fn used_memory(&self) -> usize {
         let state = self.lock();
@@ -547,26 +408,6 @@ impl Engine {
     /// How many changes the database has seen; tells whether a snapshot is due.
     pub fn changes(&self) -> u64 {
         self.lock().db.counters.changes
-    }
-}
-
-/// A subscription or monitor feed; dropping it ends it.
-pub struct Subscription {
-    hub: Arc<Hub>,
-    id: u64,
-}
-
-impl fmt::Debug for Subscription {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Subscription")
-            .field("id", &self.id)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Drop for Subscription {
-    fn drop(&mut self) {
-        self.hub.leave(self.id);
     }
 }
 

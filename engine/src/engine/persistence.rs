@@ -1,16 +1,21 @@
 //! Keeping what a database holds: its changes as records, all of it as a snapshot.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Read, Write};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::{Engine, State};
 use crate::changelog::ChangeLog;
+use crate::limits::CallLimits;
 use crate::replay;
 use crate::snapshot::{self, SnapshotError};
+
+/// The longest that libraries of functions run while a snapshot is loaded.
+const LIBRARIES_LIMIT: Duration = Duration::from_secs(10);
 
 impl State {
     /// Hands what was changed to the log. Before the lock is given back, so that the log has the
@@ -42,6 +47,55 @@ impl Engine {
     /// If the record makes no sense here; a part of its changes may have been made.
     pub fn replay(&self, record: Vec<u8>) -> Result<(), SnapshotError> {
         self.with(|state| replay::replay(Bytes::from(record), &mut state.db, &mut state.side))
+    }
+
+    /// Writes everything to `out`; returns [`Engine::changes`] as of what was written.
+    ///
+    /// The database is locked while it is encoded to memory, not while `out` is written.
+    pub fn save(&self, out: &mut dyn Write) -> io::Result<u64> {
+        let state = self.lock();
+        if let Some(reason) = &state.side.damaged {
+            return Err(io::Error::other(reason.message().to_owned()));
+        }
+        let changes = state.db.counters.changes;
+        let bytes = snapshot::encode(&state.db, &state.side);
+        drop(state);
+        snapshot::write(&bytes, out)?;
+        Ok(changes)
+    }
+
+    /// Replaces everything by what [`Engine::save`] wrote; returns the number of keys.
+    ///
+    /// On an error the database stays as it is. What was saved is loaded whatever the limits of
+    /// memory and time are now; a library of functions that cannot be run now is run when it is
+    /// first needed.
+    pub fn load(&self, input: &mut dyn Read) -> Result<u64, SnapshotError> {
+        let body = snapshot::read(input)?;
+        // The database before is freed with the result, outside the lock.
+        let (keys, _before) = self.with(|state| {
+            let deadline = Instant::now() + LIBRARIES_LIMIT;
+            let limits = CallLimits::default().deadline(deadline);
+            self.open(&mut state.side, &limits);
+            let (mut db, mut side) = snapshot::fresh(&state.db, &state.side);
+            let keys = snapshot::decode(&body, &mut db, &mut side)?;
+            db.set_notify_flags(state.db.notify_flags());
+            db.counters.changes = state.db.counters.changes + 1;
+            state.side.scripting = side.scripting;
+            state.side.acl.replace(side.acl);
+            state.side.end_refused_streams();
+            state.side.damaged = None;
+            // Who watches or waits does so of what is there now.
+            state.db.watch.cleared(|_| true);
+            db.watch = Arc::clone(&state.db.watch);
+            db.blocked = std::mem::take(&mut state.db.blocked);
+            db.blocked.all_changed();
+            db.effects = std::mem::take(&mut state.db.effects);
+            db.record_reset(&body);
+            let before = std::mem::replace(&mut state.db, db);
+            state.serve_blocked();
+            Ok::<_, SnapshotError>((keys, before))
+        })?;
+        Ok(keys)
     }
 
     /// Replaces everything by what can be read of a damaged snapshot; returns the number of keys.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::aggregate::{Run, aggregate, named};
 use super::date;
-use super::index::{Doc, path_and_ancestors};
+use super::index::Doc;
+use super::postings::path_and_ancestors;
 use super::schema::{Kind, Value};
 use crate::error::Error;
 use crate::json::Node;

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::RangeBounds;
 
-use super::index::{Doc, Index, Postings, TextPostings};
+use super::index::{Doc, Index};
+use super::postings::{Postings, TextPostings};
 use super::query::{Clauses, Query};
 use super::schema::Value;
 use crate::budget::{Budget, regex_steps};

@@ -13,6 +13,7 @@ mod filter;
 mod index;
 mod operand;
 mod pending;
+mod postings;
 mod query;
 mod retriever;
 mod schema;
