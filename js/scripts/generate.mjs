@@ -29,8 +29,13 @@ function problems() {
   return `${head}\n/** The problem types of the functions and the status of each. */\nexport type ProblemStatus = {\n${members.join("\n")}\n};\n`;
 }
 
+function problemList() {
+  const members = JSON.parse(text)["x-problem-types"].map(({ type, status, title }) => `  "${type.split(":").pop()}": { status: ${status}, title: ${JSON.stringify(title)} },`);
+  return `${head}\n/** The problem types of the functions as values. */\nexport const problemList = {\n${members.join("\n")}\n} as const;\n`;
+}
+
 let stale = false;
-for (const [name, made] of [["types.gen.ts", operations()], ["problems.gen.ts", problems()]]) {
+for (const [name, made] of [["types.gen.ts", operations()], ["problems.gen.ts", problems()], ["problem-list.gen.ts", problemList()]]) {
   const file = join(root, "src/api", name);
   if (process.argv.includes("--check")) {
     if (readFileSync(file, "utf8") === made) continue;

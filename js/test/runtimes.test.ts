@@ -1,4 +1,4 @@
-// The client in Node, Bun, edge-runtime and workerd against the functions of `restis dev`.
+// The client in Node, Bun, Deno, edge-runtime and workerd against the functions of `restis dev`.
 import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -39,6 +39,21 @@ for (const name of ["node", "bun"]) {
     assert.deepEqual(JSON.parse(stdout), expected);
   });
 }
+
+test("deno", { skip }, async () => {
+  const directory = mkdtempSync(join(tmpdir(), "restis-deno-"));
+  try {
+    const map = join(directory, "imports.json");
+    writeFileSync(map, JSON.stringify({ imports: { restis: new URL("../dist/index.js", import.meta.url).href } }));
+    const script = fileURLToPath(new URL("runtime/script.js", import.meta.url));
+    const launcher = require.resolve("deno/bin.cjs");
+    const args = [launcher, "run", "--no-config", "--no-remote", "--allow-net=127.0.0.1", `--import-map=${map}`, script, restis.url, restis.token, "deno"];
+    const { stdout } = await run(process.execPath, args, { env: { ...process.env, DENO_DIR: directory, DENO_NO_UPDATE_CHECK: "1" } });
+    assert.deepEqual(JSON.parse(stdout), expected);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});
 
 /** The program of the platform's package, or where that of `bun` moves it when it may. */
 function bun(): string {

@@ -1,4 +1,4 @@
-// What the client does in every runtime; the same module runs in Node, Bun, edge-runtime and workerd.
+// What the client does in every runtime; the same module runs in Node, Bun, Deno, edge-runtime and workerd.
 import { createClient, isRestisError } from "restis";
 
 export interface Seen {

@@ -1,27 +1,28 @@
-// The application in `test/next-app`: built once, started as often as a test wants.
+// An application of Next.js, that of `test/next-app` unless another one is named: built once, started as often as a test wants.
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
-const directory = fileURLToPath(new URL("../../test/next-app", import.meta.url));
-const program = createRequire(import.meta.url).resolve("next/dist/bin/next");
+const testApp = fileURLToPath(new URL("../../test/next-app", import.meta.url));
+/** The Next.js of the application. */
+const program = (directory: string) => createRequire(`${directory}/package.json`).resolve("next/dist/bin/next");
 
 export interface NextServer {
   url: string;
   stop(): Promise<void>;
 }
 
-export async function buildNext(env: Record<string, string>): Promise<void> {
+export async function buildNext(env: Record<string, string>, directory = testApp): Promise<void> {
   const options = { cwd: directory, env: { ...process.env, NEXT_TELEMETRY_DISABLED: "1", ...env } };
-  await promisify(execFile)(process.execPath, [program, "build"], options).catch((error: { stdout: string; stderr: string }) => {
+  await promisify(execFile)(process.execPath, [program(directory), "build"], options).catch((error: { stdout: string; stderr: string }) => {
     throw new Error(`${error.stdout}\n${error.stderr}`);
   });
 }
 
-export async function startNext(env: Record<string, string>): Promise<NextServer> {
-  const child = spawn(process.execPath, [program, "start", "--port", "0", "--hostname", "127.0.0.1"], {
+export async function startNext(env: Record<string, string>, directory = testApp): Promise<NextServer> {
+  const child = spawn(process.execPath, [program(directory), "start", "--port", "0", "--hostname", "127.0.0.1"], {
     cwd: directory,
     env: { ...process.env, NEXT_TELEMETRY_DISABLED: "1", ...env },
     stdio: ["ignore", "pipe", process.env.RESTIS_SHOW ? "inherit" : "ignore"],
