@@ -38,6 +38,11 @@ pub struct Limits {
     ///
     /// With several databases each may hold at most as many as are left.
     pub streams: usize,
+    /// Bytes of requests that have begun and of answers that are not taken yet, all together; 1 GB.
+    ///
+    /// With several databases each may hold at most as much as is left. Less than 64 KB counts for
+    /// nothing. Four of the largest requests and answers always have room.
+    pub in_flight_bytes: usize,
     /// Bytes that may wait for one slow subscriber; 16 MB.
     pub stream_backlog_bytes: usize,
     /// Bytes that may wait for all slow subscribers together; 256 MB.
@@ -68,6 +73,7 @@ impl Default for Limits {
             write_timeout: Duration::from_secs(60),
             connections: 10_000,
             streams: 5_000,
+            in_flight_bytes: 1 << 30,
             stream_backlog_bytes: 16 << 20,
             streams_backlog_bytes: 256 << 20,
             stream_keep_alive: Duration::from_secs(15),

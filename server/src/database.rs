@@ -1,6 +1,7 @@
 //! Databases, and who may use them.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use restis_engine::Caller;
 use tokio::sync::watch;
@@ -14,6 +15,8 @@ use crate::resp::Pause;
 #[derive(Debug)]
 pub(crate) struct Database {
     pub(crate) name: String,
+    /// Bytes of its requests that have begun and of its answers that are not taken yet.
+    pub(crate) in_flight: AtomicUsize,
     /// Event streams of this database.
     pub(crate) streams: Gauge,
     pub(crate) traffic: Traffic,

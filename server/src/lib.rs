@@ -22,6 +22,7 @@ mod database;
 mod durability;
 mod fault;
 mod gate;
+mod in_flight;
 mod metrics;
 mod reply;
 mod request;

@@ -23,6 +23,9 @@ pub(crate) const BODY_TIMEOUT: &str = "ERR request body was not received in time
 pub(crate) const BODY_BROKEN: &str = "ERR request body could not be read";
 pub(crate) const INTERNAL: &str =
     "ERR internal error of the server; the command may have been executed";
+pub(crate) const IN_FLIGHT: &str =
+    "ERR too many bytes of requests in flight for this database; nothing was executed, try again";
+pub(crate) const ANSWERS_IN_FLIGHT: &str = "ERR too many bytes of answers for this database are not read yet; the command was executed, its reply is lost";
 pub(crate) const STOPPING: &str = "ERR server is shutting down";
 pub(crate) const TOO_MANY_STREAMS: &str = "ERR too many subscriptions on this server";
 

@@ -13,9 +13,11 @@ use super::encode;
 use super::parser::{Bounds, Command, Parser};
 use super::session::{Flow, Session};
 use super::waiting::{End, Waiting};
+use crate::in_flight::{FREE, Held};
 use crate::rest::Shared;
 use crate::server::Peer;
 use crate::sse::stopped;
+use crate::texts;
 
 /// Bytes that are read at a time.
 const READ: usize = 16 << 10;
@@ -24,7 +26,7 @@ const READ_AHEAD: usize = 1 << 20;
 /// Commands that are taken off the input before they run.
 const BATCH: usize = 256;
 /// Replies that are written together, once they are so large.
-const WRITE: usize = 64 << 10;
+pub(super) const WRITE: usize = 64 << 10;
 /// Buffers that are larger are given back.
 const KEEP: usize = 1 << 20;
 /// The most arguments of a command, as in Redis.
@@ -54,6 +56,7 @@ pub(crate) async fn serve<I>(
         input: BytesMut::new(),
         parser: Parser::default(),
         session: Session::new(shared, peer, address, local),
+        held: None,
         write_timeout: limits.write_timeout,
         command_bytes: limits.redis_command_bytes,
     };
@@ -68,6 +71,8 @@ struct Connection<I> {
     input: BytesMut,
     parser: Parser,
     session: Session,
+    /// What has come of a command takes.
+    held: Option<Held>,
     write_timeout: Duration,
     command_bytes: usize,
 }
@@ -109,6 +114,11 @@ impl<I: AsyncRead + AsyncWrite + Unpin + Send> Connection<I> {
                         return Ok(());
                     }
                     self.session.received(read);
+                    if !self.hold() {
+                        self.session.error(texts::IN_FLIGHT);
+                        self.flush().await?;
+                        return Err(Over);
+                    }
                 }
                 frame = self.session.subscriptions.next() => {
                     let frame = frame.ok_or(Over)?;
@@ -122,7 +132,23 @@ impl<I: AsyncRead + AsyncWrite + Unpin + Send> Connection<I> {
                 () = patience => return Ok(()),
             }
             self.work().await?;
+            self.hold();
         }
+    }
+
+    /// Counts what has come of a command; `false`: there is no room for it.
+    fn hold(&mut self) -> bool {
+        let bytes = self.parser.bytes(&self.input);
+        if bytes <= FREE {
+            self.held = None;
+            return true;
+        }
+        let Some(login) = &self.session.login else {
+            return true;
+        };
+        let all = &self.session.shared.in_flight;
+        let new = || Held::new(all, &login.access.database);
+        self.held.get_or_insert_with(new).set(bytes)
     }
 
     /// Room for what is read next.
@@ -182,9 +208,11 @@ impl<I: AsyncRead + AsyncWrite + Unpin + Send> Connection<I> {
             }
             let more = commands.len() == batch;
             let mut flow = self.session.execute(&mut commands).await;
-            while let Flow::Wait(mut waiting) = flow {
+            while let Flow::Wait(_) | Flow::Full = flow {
                 self.flush().await?;
-                self.wait(&mut waiting).await?;
+                if let Flow::Wait(mut waiting) = flow {
+                    self.wait(&mut waiting).await?;
+                }
                 flow = self.session.execute(&mut commands).await;
             }
             if let (Flow::Next, Some(malformed)) = (&flow, malformed) {
@@ -198,7 +226,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin + Send> Connection<I> {
             match flow {
                 Flow::Close => return Err(Over),
                 Flow::Next if !more => return Ok(()),
-                Flow::Next | Flow::Wait(_) => {}
+                Flow::Next | Flow::Full | Flow::Wait(_) => {}
             }
         }
     }
@@ -276,37 +304,31 @@ impl<I: AsyncRead + AsyncWrite + Unpin + Send> Connection<I> {
             };
             // Not one of these replies may be sent: which of them would not be true is not known.
             if let Err(error) = settled {
-                session.out.clear();
+                session.forget_replies();
                 encode::error(&mut session.out, error.message());
                 lost = true;
             }
         }
-        let out = &mut session.out;
-        session.shared.metrics.bytes_out.add(out.len() as u64);
-        if let Some(login) = &session.login {
-            login
-                .access
-                .database
-                .traffic
-                .bytes_out
-                .add(out.len() as u64);
-        }
-        while !out.is_empty() {
-            tokio::select! {
-                written = timeout(*write_timeout, io.write_buf(out)) => {
-                    if written.map_err(|_| Over)?? == 0 {
-                        return Err(Over);
+        while !session.out.is_empty() || session.refill() {
+            session.sending();
+            let out = &mut session.out;
+            while !out.is_empty() {
+                tokio::select! {
+                    written = timeout(*write_timeout, io.write_buf(out)) => {
+                        if written.map_err(|_| Over)?? == 0 {
+                            return Err(Over);
+                        }
                     }
+                    () = client.killed() => return Err(Over),
                 }
-                () = client.killed() => return Err(Over),
+            }
+            if out.capacity() > KEEP {
+                *out = BytesMut::new();
             }
         }
         timeout(*write_timeout, io.flush())
             .await
             .map_err(|_| Over)??;
-        if out.capacity() > KEEP {
-            *out = BytesMut::new();
-        }
         if lost { Err(Over) } else { Ok(()) }
     }
 }

@@ -115,6 +115,16 @@ impl Parser {
         self.partial.is_none() && input.is_empty()
     }
 
+    /// Bytes that what has come of a command takes.
+    pub(crate) fn bytes(&self, input: &BytesMut) -> usize {
+        let partial = self.partial.as_ref();
+        let args = partial.map_or(0, |partial| {
+            let whole = partial.bytes - partial.bulk.unwrap_or(0);
+            whole + partial.args.len() * size_of::<Bytes>()
+        });
+        input.len() + args
+    }
+
     /// Bytes that the buffer should have room for, at least.
     pub(crate) fn wants(&self, input: &BytesMut) -> usize {
         let bulk = self.partial.as_ref().and_then(|partial| partial.bulk);

@@ -34,17 +34,17 @@ pub(super) fn is_short(command: &Command) -> bool {
 }
 
 impl Session {
-    /// Runs commands in order and answers them.
-    pub(super) async fn run(&mut self, commands: &[Command]) {
+    /// Runs commands in order and answers them, until enough is answered; returns how many ran.
+    pub(super) async fn run(&mut self, commands: &[Command]) -> usize {
         let Some(login) = &self.login else {
-            return;
+            return commands.len();
         };
         let database = std::sync::Arc::clone(&login.access.database);
         let caller = login.access.caller.clone();
         match &database.backend {
             Backend::Engine(local) => {
                 let mut rest = commands;
-                while !rest.is_empty() {
+                while !rest.is_empty() && !self.is_full() {
                     self.wait_for_pause(&rest[0]).await;
                     let plain = !caller.is_user() && !local.engine().is_followed();
                     if rest[0][0].eq_ignore_ascii_case(b"SAVE") {
@@ -69,9 +69,13 @@ impl Session {
                     }
                     rest = later;
                 }
+                commands.len() - rest.len()
             }
             Backend::Redis(redis) => {
-                for command in commands {
+                for (done, command) in commands.iter().enumerate() {
+                    if self.is_full() {
+                        return done;
+                    }
                     let args = args_of(command);
                     let reply = match gate::redis_refusal(&args) {
                         Some(_) => Err(not_passed_on(args[0])),
@@ -85,6 +89,7 @@ impl Session {
                         Err(line) => self.error(&line),
                     }
                 }
+                commands.len()
             }
         }
     }

@@ -8,6 +8,7 @@ use bytes::BytesMut;
 use restis_engine::{Error, Reply, Shape, Watched};
 
 use super::clients::{Client, Listed};
+use super::connection::WRITE;
 use super::encode::{self, Version};
 use super::names::Kind;
 use super::parser::Command;
@@ -16,8 +17,10 @@ use super::transaction::Transaction;
 use super::waiting::Waiting;
 use crate::backend::Local;
 use crate::database::{Access, Database};
+use crate::in_flight::{FREE, Held};
 use crate::rest::Shared;
 use crate::server::Peer;
+use crate::texts;
 
 const NOAUTH: &str = "NOAUTH Authentication required.";
 
@@ -28,6 +31,8 @@ pub(super) enum Flow {
     Next,
     /// The connection ends once what was answered is sent.
     Close,
+    /// Enough was answered: it is sent before the next commands follow.
+    Full,
     /// A command waits for its reply.
     Wait(Waiting),
 }
@@ -69,6 +74,10 @@ pub(super) struct Session {
     pub(super) version: Version,
     /// What is to be sent.
     pub(super) out: BytesMut,
+    /// Replies that follow what is in `out`, once that is sent.
+    unsent: VecDeque<(Shape, Reply)>,
+    /// What is in `out` takes.
+    out_held: Option<Held>,
     /// Databases of which `out` tells.
     pub(super) unsettled: Vec<Unsettled>,
     pub(super) heard: Heard,
@@ -93,6 +102,8 @@ impl Session {
             login: None,
             version: Version::default(),
             out: BytesMut::new(),
+            unsent: VecDeque::new(),
+            out_held: None,
             unsettled: Vec::new(),
             heard: Heard::On,
             transaction: None,
@@ -175,9 +186,60 @@ impl Session {
     /// Answers with a reply whose type in RESP3 is `shape`.
     pub(super) fn reply_of(&mut self, shape: Shape, reply: &Reply) {
         let version = self.version;
-        if let Some(out) = self.out_if_heard() {
-            encode::reply(out, version, shape, reply);
+        if self.out_if_heard().is_none() {
+            return;
         }
+        if self.is_full() {
+            self.unsent.push_back((shape, reply.clone()));
+        } else if self.holds(reply) {
+            encode::reply(&mut self.out, version, shape, reply);
+        } else {
+            encode::error(&mut self.out, texts::ANSWERS_IN_FLIGHT);
+        }
+    }
+
+    /// Whether what is answered has to be sent before more is.
+    pub(super) fn is_full(&self) -> bool {
+        self.out.len() >= WRITE || !self.unsent.is_empty()
+    }
+
+    /// Whether there is room for a reply until the client takes it.
+    fn holds(&mut self, reply: &Reply) -> bool {
+        let size = reply.size();
+        let Some(login) = self.login.as_ref().filter(|_| size > FREE) else {
+            return true;
+        };
+        let held = Held::new(&self.shared.in_flight, &login.access.database);
+        self.out_held.insert(held).set(size)
+    }
+
+    /// Counts what is sent now.
+    pub(super) fn sending(&self) {
+        let bytes = self.out.len() as u64;
+        self.shared.metrics.bytes_out.add(bytes);
+        if let Some(login) = &self.login {
+            login.access.database.traffic.bytes_out.add(bytes);
+        }
+    }
+
+    /// What was in `out` is sent: writes what follows; `false`: nothing does.
+    pub(super) fn refill(&mut self) -> bool {
+        self.out_held = None;
+        let mut rest = std::mem::take(&mut self.unsent);
+        while self.out.len() < WRITE
+            && let Some((shape, reply)) = rest.pop_front()
+        {
+            self.reply_of(shape, &reply);
+        }
+        self.unsent = rest;
+        !self.out.is_empty()
+    }
+
+    /// Nothing that was answered is sent.
+    pub(super) fn forget_replies(&mut self) {
+        self.out.clear();
+        self.unsent.clear();
+        self.out_held = None;
     }
 
     /// Answers with an error line.
@@ -206,8 +268,8 @@ impl Session {
             self.error("NOAUTH the token of this connection was taken away");
             return Flow::Close;
         }
-        self.shared.metrics.commands.add(commands.len() as u64);
         while let Some(command) = commands.pop_front() {
+            self.shared.metrics.commands.add(1);
             self.heard = match self.heard {
                 Heard::SkipNext => Heard::Skip,
                 Heard::Skip => Heard::On,
@@ -244,12 +306,22 @@ impl Session {
                     let more = commands.iter().take_while(|next| data(next)).count();
                     run.extend(commands.drain(..more));
                 }
-                self.run(&run).await;
+                let done = self.run(&run).await;
+                self.shared.metrics.commands.add(done as u64 - 1);
+                for command in run.drain(done..).rev() {
+                    commands.push_front(command);
+                }
+                if self.is_full() {
+                    return Flow::Full;
+                }
                 continue;
             }
             self.control(kind, &args).await;
             if self.closing {
                 return Flow::Close;
+            }
+            if self.is_full() {
+                return Flow::Full;
             }
         }
         Flow::Next

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use restis_engine::{Reply, Shape, Watched};
 
 use super::encode::Version;
@@ -10,6 +11,7 @@ use super::parser::Command;
 use super::run::{args_of, aside, internal_error, not_passed_on};
 use super::session::{Session, arity};
 use crate::database::Backend;
+use crate::in_flight::Held;
 use crate::reply::resp2;
 use crate::{gate, texts};
 
@@ -26,6 +28,8 @@ const MOST_WATCHED: usize = 10_000;
 pub(super) struct Transaction {
     commands: Vec<Command>,
     bytes: usize,
+    /// What the commands take.
+    held: Option<Held>,
     /// One was refused: EXEC runs none.
     failed: bool,
 }
@@ -77,17 +81,22 @@ impl Session {
     pub(super) async fn queue(&mut self, kind: Kind, command: Command) {
         let refused = self.check_queued(kind, &command).await;
         let limits = &self.shared.limits;
-        let Some(transaction) = &mut self.transaction else {
+        let (Some(transaction), Some(login)) = (&mut self.transaction, &self.login) else {
             return;
         };
-        let bytes: usize = command.iter().map(bytes::Bytes::len).sum();
+        let each = |arg: &Bytes| arg.len() + size_of::<Bytes>();
+        let bytes = transaction.bytes + command.iter().map(each).sum::<usize>();
         let full = transaction.commands.len() >= limits.pipeline_commands
-            || transaction.bytes + bytes > limits.redis_command_bytes;
-        if let Some(line) = refused.or(full.then(|| "ERR too large a transaction".to_owned())) {
+            || bytes > limits.redis_command_bytes;
+        let new = || Held::new(&self.shared.in_flight, &login.access.database);
+        let held = transaction.held.get_or_insert_with(new);
+        let refused = refused.or(full.then(|| "ERR too large a transaction".to_owned()));
+        let refused = refused.or_else(|| (!held.set(bytes)).then(|| texts::IN_FLIGHT.to_owned()));
+        if let Some(line) = refused {
             transaction.failed = true;
             return self.error(&line);
         }
-        transaction.bytes += bytes;
+        transaction.bytes = bytes;
         transaction.commands.push(command);
         let queued = transaction.commands.len();
         self.client().state().queued = Some(queued);

@@ -15,6 +15,7 @@ use super::service::{Record, Shared, Stop};
 use crate::backend;
 use crate::database::{Access, Database};
 use crate::fault::Fault;
+use crate::in_flight::Held;
 use crate::metrics::Kind;
 use crate::reply::Format;
 use crate::request::commands::Commands;
@@ -100,7 +101,9 @@ pub(super) async fn answer(
         }
         panic!("injected fault");
     }
-    let body = body::read(body, &shared.limits).await?;
+    let held = Held::new(&shared.in_flight, &access.database);
+    let held = record.held.insert(held);
+    let body = body::read(body, &shared.limits, held).await?;
     record.bytes_in = body.len();
     let request = Request {
         shared,

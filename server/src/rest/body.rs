@@ -11,8 +11,12 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 use crate::config::Limits;
+use crate::in_flight::Held;
 use crate::sse::EventStream;
 use crate::texts::{self, Failure};
+
+/// What of a body is handed over at a time: the rest counts until the client has room for it.
+const PIECE: usize = 256 << 10;
 
 /// The body of a response.
 #[derive(Debug)]
@@ -48,9 +52,11 @@ impl Body for ReplyBody {
         match this {
             Self::Empty => Poll::Ready(None),
             Self::Full(bytes) => {
-                let bytes = std::mem::take(bytes);
-                *this = Self::Empty;
-                Poll::Ready(Some(Ok(Frame::data(bytes))))
+                let piece = bytes.split_to(bytes.len().min(PIECE));
+                if bytes.is_empty() {
+                    *this = Self::Empty;
+                }
+                Poll::Ready(Some(Ok(Frame::data(piece))))
             }
             Self::Stream(events) => events
                 .poll_next(cx)
@@ -110,13 +116,17 @@ impl<T: Unpin> Body for Tracked<T> {
 /// A client that sends nothing for so long waits for its answer.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Reads a request's body; one piece is not copied.
-pub(crate) async fn read(body: Incoming, limits: &Limits) -> Result<Bytes, Failure> {
+/// Reads a request's body, as long as there is room for it; one piece is not copied.
+pub(crate) async fn read(
+    body: Incoming,
+    limits: &Limits,
+    held: &mut Held,
+) -> Result<Bytes, Failure> {
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }
     let limit = limits.request_bytes;
-    tokio::time::timeout(limits.body_timeout, collect(body, limit))
+    tokio::time::timeout(limits.body_timeout, collect(body, limit, held))
         .await
         .unwrap_or_else(|_| {
             Err(Failure::new(
@@ -126,7 +136,7 @@ pub(crate) async fn read(body: Incoming, limits: &Limits) -> Result<Bytes, Failu
         })
 }
 
-async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, Failure> {
+async fn collect(mut body: Incoming, limit: usize, held: &mut Held) -> Result<Bytes, Failure> {
     let declared = body.size_hint().exact();
     if let Some(length) = declared.filter(|length| *length > limit as u64) {
         return Err(too_large(body, limit, length).await);
@@ -138,13 +148,18 @@ async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, Failure> {
         return Ok(first);
     }
     let expected = declared.unwrap_or(0).max(first.len() as u64 * 2);
-    let mut all = BytesMut::with_capacity((expected as usize).min(limit));
+    let expected = (expected as usize).min(limit);
+    hold(held, expected)?;
+    let mut all = BytesMut::with_capacity(expected);
     all.extend_from_slice(&first);
     while let Some(piece) = next(&mut body).await? {
         let length = all.len() + piece.len();
         if length > limit {
             drop(all);
             return Err(too_large(body, limit, length as u64).await);
+        }
+        if length > all.capacity() {
+            hold(held, 2 * length)?;
         }
         all.extend_from_slice(&piece);
     }
@@ -155,6 +170,14 @@ async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, Failure> {
         )));
     }
     Ok(all.freeze())
+}
+
+fn hold(held: &mut Held, bytes: usize) -> Result<(), Failure> {
+    if held.set(bytes) {
+        return Ok(());
+    }
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    Err(Failure::new(status, texts::IN_FLIGHT))
 }
 
 async fn next(body: &mut Incoming) -> Result<Option<Bytes>, Failure> {

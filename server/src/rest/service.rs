@@ -22,6 +22,7 @@ use crate::config::Limits;
 use crate::control::TestControl;
 use crate::database::{Access, Database};
 use crate::fault::Faults;
+use crate::in_flight::{Held, InFlight};
 use crate::metrics::{Kind, Metrics};
 use crate::reply::Format;
 use crate::resp::Clients;
@@ -40,6 +41,7 @@ pub(crate) struct Shared {
     pub(crate) by_id: HashMap<DatabaseId, Arc<Database>>,
     pub(crate) peers: Arc<Peers>,
     pub(crate) limits: Limits,
+    pub(crate) in_flight: Arc<InFlight>,
     pub(crate) backlog: Arc<Pool>,
     pub(crate) cors: Option<Cors>,
     pub(crate) faults: Faults,
@@ -86,6 +88,8 @@ pub(super) struct Record {
     pub(super) bytes_in: usize,
     /// The format errors are written in.
     pub(super) format: Format,
+    /// What the request and its answer take.
+    pub(super) held: Option<Held>,
     /// What the token of the request opens, once it is known to be valid.
     pub(super) database: Option<Arc<Database>>,
 }
@@ -109,7 +113,7 @@ pub(crate) async fn handle(
     shared: Arc<Shared>,
     peer: Arc<Peer>,
     request: Request<Incoming>,
-) -> Result<Response<Tracked<InRequest>>, Dropped> {
+) -> Result<Response<Tracked<(InRequest, Option<Held>)>>, Dropped> {
     let in_request = peer.begin();
     let started = Instant::now();
     let id = shared.ids.next();
@@ -120,6 +124,7 @@ pub(crate) async fn handle(
         commands: 0,
         bytes_in: 0,
         format: Format::Json,
+        held: None,
         database: None,
     };
     let outcome = if parts.method == Method::OPTIONS && shared.cors.is_some() {
@@ -136,7 +141,7 @@ pub(crate) async fn handle(
         peer.authorised();
     }
     let answer = match outcome {
-        Ok(answer) => answer,
+        Ok(answer) => held(answer, &mut record),
         Err(Stop::Failure(failure)) => Answer::failure(&failure, record.format),
         Err(Stop::Dropped) => {
             shared.metrics.faults.add(1);
@@ -145,7 +150,18 @@ pub(crate) async fn handle(
     };
     let response = respond(&shared, &parts, answer, id);
     finish(&shared, &parts, &record, &response, started);
-    Ok(response.map(|body| Tracked::new(body, in_request)))
+    let until = (in_request, record.held);
+    Ok(response.map(|body| Tracked::new(body, until)))
+}
+
+/// The answer, if there is room for it until the client takes it.
+fn held(answer: Answer, record: &mut Record) -> Answer {
+    let fits = |held: &mut Held| held.set(answer.body.len());
+    if record.held.as_mut().is_none_or(fits) {
+        return answer;
+    }
+    let failure = Failure::bad_request(texts::ANSWERS_IN_FLIGHT);
+    Answer::failure(&failure, record.format)
 }
 
 /// After a panic: looks whether the database is whole, and says what the client gets.

@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use restis_engine::{Caller, Engine, Eviction, Options};
@@ -19,6 +20,7 @@ use crate::control::TestControl;
 use crate::database::{Access, Backend, Database};
 use crate::durability::{Stores, SyncPolicy};
 use crate::fault::{FaultPlan, Faults};
+use crate::in_flight::InFlight;
 use crate::metrics::{Gauge, Metrics, Traffic};
 use crate::rest::{Cors, Ids, Shared};
 use crate::tenants::{DatabaseSpec, Tenants};
@@ -296,6 +298,7 @@ impl Builder {
             threads: self.threads.clamp(1, 1024),
             tls: tls.map(TlsAcceptorDebug),
             shared: Arc::new(Shared {
+                in_flight: InFlight::new(&self.limits, databases.len()),
                 databases,
                 tokens,
                 anonymous,
@@ -348,6 +351,7 @@ fn database(
     };
     Ok(Database {
         name: spec.name.clone(),
+        in_flight: AtomicUsize::new(0),
         streams: Gauge::default(),
         traffic: Traffic::default(),
         backend,
