@@ -266,7 +266,9 @@ pub(crate) fn check_id(id: &str) -> Result<()> {
         return Err(error::invalid("an id must have 1 to 128 bytes"));
     }
     if !identity::is_path_segment(id) {
-        return Err(error::invalid("an id must not be `.` or `..`"));
+        return Err(error::invalid(
+            "an id must not be blank or have `.` or `..` between slashes",
+        ));
     }
     Ok(())
 }
