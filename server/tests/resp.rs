@@ -4,8 +4,8 @@
 
 mod support;
 
-use std::io::Read as _;
-use std::process::Command;
+use std::io::{Read as _, Write as _};
+use std::process::{Command, Stdio};
 
 use restis_server::{Server, Tenants};
 use support::redis::RedisProcess;
@@ -307,23 +307,34 @@ fn what_is_no_request_ends_the_connection_and_nothing_else() {
     assert_eq!(neighbour.line("PING"), "+PONG");
 }
 
+/// Whether a program is there; in CI it must be.
+fn has(program: &str) -> bool {
+    let found = Command::new(program).arg("--version").output().is_ok();
+    assert!(found || std::env::var_os("CI").is_none(), "no {program}");
+    found
+}
+
 /// `redis-cli` of Debian, as people use it.
 #[test]
 fn redis_cli_works_unmodified() {
-    if Command::new("redis-cli").arg("--version").output().is_err() {
+    if !has("redis-cli") {
         return;
     }
     let server = one_store();
     let port = server.redis_addr().unwrap().port().to_string();
-    let cli = |args: &[&str]| {
-        let url = format!("redis://default:{TOKEN}@127.0.0.1:{port}");
-        let output = Command::new("redis-cli")
-            .args(["-u", &url, "--no-auth-warning"])
-            .args(args)
-            .output()
-            .unwrap();
-        String::from_utf8(output.stdout).unwrap()
+    let url = format!("redis://default:{TOKEN}@127.0.0.1:{port}");
+    let command = |args: &[&str]| {
+        let mut command = Command::new("redis-cli");
+        command.args(["-u", &url, "--no-auth-warning"]).args(args);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.stderr(Stdio::piped());
+        command
     };
+    let text = |output: std::process::Output| {
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        String::from_utf8(output.stdout).unwrap() + &errors
+    };
+    let cli = |args: &[&str]| text(command(args).output().unwrap());
     assert_eq!(cli(&["SET", "key:1", "v"]), "OK\n");
     assert_eq!(cli(&["-3", "HSET", "h", "f", "1"]), "1\n");
     assert_eq!(cli(&["--json", "-3", "HGETALL", "h"]), "{\"f\":\"1\"}\n");
@@ -331,8 +342,60 @@ fn redis_cli_works_unmodified() {
     keys.sort();
     assert_eq!(keys, ["h", "key:1"]);
     assert!(cli(&["--bigkeys"]).contains("Biggest"));
+    assert!(cli(&["--memkeys"]).contains("1 hashs with"));
+    assert!(cli(&["--rdb", "/dev/null"]).contains("`restis export` copies a database"));
+    assert_eq!(cli(&["-r", "3", "INCR", "n"]), "1\n2\n3\n");
+    let fed = |args: &[&str], input: &str| {
+        let mut child = command(args).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(input.as_bytes()).unwrap();
+        drop(stdin);
+        text(child.wait_with_output().unwrap())
+    };
+    let lines: String = (0..1000)
+        .map(|n| format!("SET piped:{n} {n}\r\n"))
+        .collect();
+    assert!(fed(&["--pipe"], &lines).contains("errors: 0, replies: 1000"));
+    assert_eq!(fed(&[], "GET piped:999\nINCR n\n"), "999\n4\n");
+    // These two print until they are stopped.
+    for (mode, shown) in [("--stat", "1003"), ("--latency", "")] {
+        let mut child = command(&[mode, "-i", "1"]).spawn().unwrap();
+        let mut first = [0; 160];
+        let read = child.stdout.as_mut().unwrap().read(&mut first).unwrap();
+        let mut printed = String::from_utf8_lossy(&first[..read]).into_owned();
+        while mode == "--stat" && printed.lines().count() < 3 {
+            let read = child.stdout.as_mut().unwrap().read(&mut first).unwrap();
+            printed.push_str(&String::from_utf8_lossy(&first[..read]));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(
+            !printed.is_empty() && printed.contains(shown),
+            "{mode}: {printed}"
+        );
+    }
     assert!(cli(&["INFO", "server"]).contains("redis_version:"));
     assert_eq!(cli(&["EVAL", "return ARGV[1]", "0", "x"]), "x\n");
+}
+
+#[test]
+fn redis_benchmark_works_unmodified() {
+    if !has("redis-benchmark") {
+        return;
+    }
+    let server = one_store();
+    let port = server.redis_addr().unwrap().port().to_string();
+    for more in [&["-P", "1"][..], &["-P", "16"], &["-3"]] {
+        let output = Command::new("redis-benchmark")
+            .args(["-p", &port, "-a", TOKEN, "--csv", "-n", "100", "-c", "10"])
+            .args(more)
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{text}");
+        // The heading and the twenty tests of its own choice.
+        assert_eq!(text.lines().count(), 21, "{text}");
+    }
 }
 
 #[test]

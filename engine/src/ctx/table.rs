@@ -210,6 +210,16 @@ const NOT_FROM_SCRIPT: &[&str] = &[
     "SYNC",
 ];
 
+/// Commands between a server and its replicas.
+const REPLICATION: &[&str] = &[
+    "FAILOVER",
+    "PSYNC",
+    "REPLCONF",
+    "REPLICAOF",
+    "SLAVEOF",
+    "SYNC",
+];
+
 /// Whether a command that is not in the table may not be called by scripts of Redis either.
 pub(super) fn is_not_from_script(name: &[u8]) -> bool {
     CONNECTION_BOUND
@@ -238,6 +248,11 @@ pub(super) fn unknown_to_redis(args: Args<'_>) -> Error {
         String::from_utf8_lossy(&text[..text.len().min(most)]).into_owned()
     };
     let name = shown(args.first().copied().unwrap_or_default(), MOST);
+    if REPLICATION.contains(&name.to_uppercase().as_str()) {
+        return Error::new(format!(
+            "ERR {name} is not available: there is no replication here; `restis export` copies a database"
+        ));
+    }
     let mut text = format!("ERR unknown command '{name}', with args beginning with: ");
     let mut left = MOST;
     for arg in args.iter().skip(1) {
@@ -262,6 +277,11 @@ mod tests {
         assert_eq!(
             unknown_to_redis(&[b"foo", b"a", b"b"]).message(),
             "ERR unknown command 'foo', with args beginning with: 'a' 'b' "
+        );
+        assert!(
+            unknown_to_redis(&[b"Sync"])
+                .message()
+                .contains("restis export")
         );
         assert!(unknown(b"vadd").message().contains("not available: 'VADD'"));
     }
