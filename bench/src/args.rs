@@ -9,8 +9,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::failure::Failure;
 use crate::{
-    cache, client, contest, events, functions, instructions, latency, ours, ratelimit, server,
-    sessions,
+    cache, client, contest, events, functions, instructions, latency, memory, ours, ratelimit,
+    server, sessions,
 };
 
 const HELP: &str = "\
@@ -24,7 +24,7 @@ Peers are used where they are found:
                     npm install @upstash/redis @upstash/ratelimit @upstash/realtime zod bun
                     npm install connect-redis express-session redis, for sessions
                     npm install bentocache cacheable ioredis @keyv/redis keyv, for the cache
-  redis-server      apt install redis-server, for sessions
+  redis-server      apt install redis-server, for sessions and memory
   valgrind          apt install valgrind, for --instructions
 
 Examples:
@@ -47,6 +47,8 @@ enum Benchmark {
     Latency(Common),
     /// The REST server beside a minimal axum server
     Server(Common),
+    /// The store: resident bytes a key beside redis-server, by kind of value
+    Memory(memory::MemoryArgs),
     /// Rate limits: concurrent and single decisions, blocked clients, a million organisations
     Ratelimit(Common),
     /// Events: publishing, live delivery, catching up, a thousand clients
@@ -121,6 +123,7 @@ fn measure(benchmark: &Benchmark) -> Result<(), Failure> {
         Benchmark::Server(common) => server::run(common),
         Benchmark::Load { work, url, turns } => instructions::load(*work, url, *turns),
         Benchmark::Yardstick => server::yardstick(),
+        Benchmark::Memory(args) => memory::run(args),
         Benchmark::Ratelimit(common) => ratelimit::run(common),
         Benchmark::Events(common) => events::run(common),
         Benchmark::Cache(args) => cache::run(args),

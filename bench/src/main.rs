@@ -13,6 +13,7 @@ mod functions;
 mod instructions;
 mod javascript;
 mod latency;
+mod memory;
 mod ours;
 mod program;
 mod ratelimit;

@@ -51,6 +51,16 @@ impl RedisServer {
         }
     }
 
+    /// Host and port.
+    pub(crate) fn addr(&self) -> &str {
+        self.url.trim_start_matches("redis://")
+    }
+
+    /// The id of its process.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn url(&self) -> &str {
         &self.url
     }

@@ -14,6 +14,7 @@ pub(crate) const TOKEN: &str = "TOKEN";
 pub(crate) struct Store {
     child: Child,
     url: String,
+    resp: Option<String>,
 }
 
 impl Store {
@@ -41,6 +42,7 @@ impl Store {
         let mut store = Self {
             child,
             url: String::new(),
+            resp: None,
         };
         // All of the banner is read: the pipe must never fill.
         for line in banner.into_iter().flat_map(BufReader::lines) {
@@ -50,6 +52,9 @@ impl Store {
                     .next()
                     .unwrap_or_default()
                     .clone_into(&mut store.url);
+            }
+            if let Some((_, address)) = line.split_once("redis://127.") {
+                store.resp.get_or_insert_with(|| format!("127.{address}"));
             }
             if line.ends_with("Ctrl-C stops.") {
                 break;
@@ -68,6 +73,11 @@ impl Store {
     /// The id of its process.
     pub(crate) fn process(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Host and port of the Redis protocol, if it was asked for.
+    pub(crate) fn resp(&self) -> Option<&str> {
+        self.resp.as_deref()
     }
 
     /// Host and port.

@@ -24,8 +24,18 @@ use crate::value::Value;
 
 const KEYS: &[&str] = &["a", "b", "c", "d", "e"];
 
+/// Longer than an element of a small hash, set or sorted set.
+const LONG: &str = "longer than the sixty-four bytes that an element of a small collection has";
+/// Longer than a node of a list.
+const LONGER: &str = match std::str::from_utf8(&[b'x'; 8200]) {
+    Ok(text) => text,
+    Err(_) => "",
+};
+
 /// Words that mean something to some command, and numbers at the edges.
 const WORDS: &[&str] = &[
+    LONG,
+    LONGER,
     "0",
     "1",
     "2",
@@ -222,7 +232,7 @@ fn contents(db: &Db) -> Contents {
     };
     let items = |value: &Value| {
         let mut items: Vec<Vec<u8>> = match value {
-            Value::Set(set) => set.0.keys().map(<[u8]>::to_vec).collect(),
+            Value::Set(set) => set.iter().map(|member| member.to_vec()).collect(),
             Value::Hash(hash) => hash
                 .iter_with_expiry()
                 .map(|(field, value, expiry)| format!("{field:?} {value:?} {expiry}").into())

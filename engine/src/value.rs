@@ -1,37 +1,23 @@
 //! What a key can hold.
 
-use std::collections::VecDeque;
-
-use bytes::Bytes;
-
 use crate::array::Array;
-use crate::dict::Dict;
 use crate::hash::Hash;
 use crate::json::Json;
+use crate::list::List;
+use crate::set::Set;
 use crate::stream::Stream;
+use crate::text::Str;
 use crate::vectors::Vectors;
 use crate::zset::ZSet;
-
-/// A list of byte strings that knows its size in bytes.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct List {
-    pub(crate) items: VecDeque<Bytes>,
-    /// The sum of the items' lengths; whoever changes an item keeps it.
-    pub(crate) bytes: usize,
-}
-
-/// A set of byte strings.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Set(pub(crate) Dict<()>);
 
 /// What a key holds.
 #[derive(Clone, Debug)]
 pub(crate) enum Value {
-    Str(Bytes),
-    List(Box<List>),
-    Set(Box<Set>),
-    Hash(Box<Hash>),
-    ZSet(Box<ZSet>),
+    Str(Str),
+    List(List),
+    Set(Set),
+    Hash(Hash),
+    ZSet(ZSet),
     Stream(Box<Stream>),
     Json(Box<Json>),
     Vectors(Box<Vectors>),
@@ -57,8 +43,8 @@ impl Value {
     /// Whether the key must vanish: collections do when empty, others never.
     pub(crate) fn is_empty(&self) -> bool {
         match self {
-            Self::List(list) => list.items.is_empty(),
-            Self::Set(set) => set.0.is_empty(),
+            Self::List(list) => list.is_empty(),
+            Self::Set(set) => set.is_empty(),
             Self::Hash(hash) => hash.is_empty(),
             Self::ZSet(zset) => zset.is_empty(),
             Self::Array(array) => array.is_empty(),
@@ -69,11 +55,9 @@ impl Value {
     /// Roughly the bytes behind this value; constant time.
     pub(crate) fn weight(&self) -> usize {
         match self {
-            Self::Str(bytes) => bytes.len(),
-            Self::List(list) => {
-                size_of::<List>() + list.bytes + list.items.len() * (size_of::<Bytes>() + 16)
-            }
-            Self::Set(set) => size_of::<Set>() + set.0.weight(),
+            Self::Str(text) => text.weight(),
+            Self::List(list) => list.weight(),
+            Self::Set(set) => set.weight(),
             Self::Hash(hash) => hash.weight(),
             Self::ZSet(zset) => zset.weight(),
             Self::Stream(stream) => stream.weight(),
@@ -91,17 +75,17 @@ pub(crate) trait Typed: Sized + Default {
     fn into_value(self) -> Value;
 }
 
-impl Typed for Bytes {
+impl Typed for Str {
     fn of(value: &Value) -> Option<&Self> {
         match value {
-            Value::Str(bytes) => Some(bytes),
+            Value::Str(text) => Some(text),
             _ => None,
         }
     }
 
     fn of_mut(value: &mut Value) -> Option<&mut Self> {
         match value {
-            Value::Str(bytes) => Some(bytes),
+            Value::Str(text) => Some(text),
             _ => None,
         }
     }
@@ -112,7 +96,7 @@ impl Typed for Bytes {
 }
 
 macro_rules! typed {
-    ($($name:ident),*) => {$(
+    ($($name:ident by $into:expr),*) => {$(
         impl Typed for $name {
             fn of(value: &Value) -> Option<&Self> {
                 match value {
@@ -129,10 +113,19 @@ macro_rules! typed {
             }
 
             fn into_value(self) -> Value {
-                Value::$name(Box::new(self))
+                Value::$name($into(self))
             }
         }
     )*};
 }
 
-typed!(List, Set, Hash, ZSet, Stream, Json, Vectors, Array);
+typed!(
+    List by std::convert::identity,
+    Set by std::convert::identity,
+    Hash by std::convert::identity,
+    ZSet by std::convert::identity,
+    Stream by Box::new,
+    Json by Box::new,
+    Vectors by Box::new,
+    Array by Box::new
+);

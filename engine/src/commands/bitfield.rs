@@ -1,15 +1,14 @@
 //! BITFIELD: integers of any width inside a string.
 
-use bytes::Bytes;
-
 use super::bitmap::{BAD_OFFSET, bit_at};
-use super::string::{LONGEST, edit};
+use super::string::LONGEST;
 use crate::command::{Args, Category, Keys, Outcome};
 use crate::ctx::{Ctx, Spec};
 use crate::db::Event;
 use crate::error::{Error, NOT_INTEGER, SYNTAX};
 use crate::parse;
 use crate::reply::Reply;
+use crate::text::Str;
 
 /// The width and signedness of a bit field.
 #[derive(Clone, Copy, Debug)]
@@ -184,8 +183,8 @@ fn operations(args: Args<'_>) -> Result<Vec<Operation>, Error> {
 }
 
 fn field_reads(ctx: &Ctx<'_>, key: &[u8], operations: &[Operation]) -> Outcome {
-    let bytes = ctx.db.read::<Bytes>(key)?;
-    let bytes = bytes.map_or(&[][..], AsRef::as_ref);
+    let bytes = ctx.db.read::<Str>(key)?;
+    let bytes = bytes.map_or(&[][..], |text| text);
     Ok(Reply::array(operations.iter().map(|operation| {
         Reply::Int(operation.encoding.read(bytes, operation.at))
     })))
@@ -203,8 +202,8 @@ fn bitfield(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         return field_reads(ctx, args[1], &operations);
     };
     ctx.grow_string(args[1], (end >> 3) as usize + 1)?;
-    let bytes = ctx.db.create::<Bytes>(args[1])?;
-    let (replies, changed) = edit(bytes, |buffer| {
+    let bytes = ctx.db.create::<Str>(args[1])?;
+    let (replies, changed) = bytes.edit(|buffer| {
         let len = (end >> 3) as usize + 1;
         if buffer.len() < len {
             buffer.resize(len, 0);

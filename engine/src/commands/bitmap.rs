@@ -2,13 +2,14 @@
 
 use bytes::Bytes;
 
-use super::string::{LONGEST, edit};
+use super::string::LONGEST;
 use crate::command::{Args, Category, Keys, Outcome};
 use crate::ctx::{Ctx, Spec};
 use crate::db::Event;
 use crate::error::{Error, SYNTAX};
 use crate::parse;
 use crate::reply::Reply;
+use crate::text::Str;
 use crate::value::Value;
 
 pub(super) const BAD_OFFSET: Error =
@@ -43,8 +44,8 @@ fn setbit(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let byte = (at >> 3) as usize;
     let mask = 1u8 << (7 - (at & 7));
     ctx.grow_string(args[1], byte + 1)?;
-    let bytes = ctx.db.create::<Bytes>(args[1])?;
-    let old = edit(bytes, |buffer| {
+    let bytes = ctx.db.create::<Str>(args[1])?;
+    let old = bytes.edit(|buffer| {
         if buffer.len() <= byte {
             buffer.resize(byte + 1, 0);
         }
@@ -64,7 +65,7 @@ fn getbit(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let at = offset(args[2])?;
     let bit = ctx
         .db
-        .read::<Bytes>(args[1])?
+        .read::<Str>(args[1])?
         .is_some_and(|bytes| bit_at(bytes, at));
     Ok(Reply::bool(bit))
 }
@@ -111,7 +112,7 @@ fn bitcount(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         }
         _ => return Err(SYNTAX),
     };
-    let Some(bytes) = ctx.db.read::<Bytes>(args[1])? else {
+    let Some(bytes) = ctx.db.read::<Str>(args[1])? else {
         return Ok(Reply::Int(0));
     };
     let (start, end, bits) = range.unwrap_or((0, -1, false));
@@ -149,7 +150,7 @@ fn bitpos(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         }
         _ => return Err(SYNTAX),
     };
-    let Some(bytes) = ctx.db.read::<Bytes>(args[1])? else {
+    let Some(bytes) = ctx.db.read::<Str>(args[1])? else {
         return Ok(Reply::Int(if wanted { -1 } else { 0 }));
     };
     let Some((first, last)) = bit_range(start, end.unwrap_or(-1), bits, bytes.len()) else {
@@ -238,7 +239,12 @@ fn bitop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     }
     let mut sources = Vec::with_capacity(keys.len());
     for key in keys {
-        sources.push(ctx.db.read::<Bytes>(key)?.cloned().unwrap_or_default());
+        sources.push(
+            ctx.db
+                .read::<Str>(key)?
+                .map(Str::to_bytes)
+                .unwrap_or_default(),
+        );
     }
     let len = sources.iter().map(Bytes::len).max().unwrap_or(0);
     ctx.make_room(len)?;
@@ -258,7 +264,7 @@ fn bitop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
             ctx.db.notify(Event::GENERIC, "del", dest);
         }
     } else {
-        ctx.db.put(dest, Value::Str(Bytes::from(result)));
+        ctx.db.put(dest, Value::Str(result.into()));
         ctx.db.notify(Event::STRING, "set", dest);
     }
     Ok(Reply::len(len))

@@ -5,11 +5,12 @@
 
 use smallvec::SmallVec;
 
-use super::list::{End, lmpop, move_item, pop_one as pop_item};
+use super::list::{lmpop, move_item, pop_one as pop_item};
 use super::zset::{pop_one, zmpop};
 use crate::command::{Args, Category, Keys, Outcome};
 use crate::ctx::{Ctx, Spec};
 use crate::error::Error;
+use crate::list::End;
 use crate::reply::Reply;
 
 /// Fails unless this is a time to wait in seconds.

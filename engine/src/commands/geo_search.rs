@@ -280,7 +280,7 @@ impl<'a> Search<'a> {
                 },
             );
         }
-        let zset = Value::ZSet(Box::new(zset));
+        let zset = Value::ZSet(zset);
         ctx.keep(&zset)?;
         ctx.db.put(target, zset);
         ctx.db.notify(Event::ZSET, event, target);

@@ -7,15 +7,16 @@ use super::string::add_floats;
 use crate::command::{Args, Category, Keys, Outcome};
 use crate::ctx::{Ctx, Spec};
 use crate::db::Event;
+use crate::dict::{Positions, Rng};
 use crate::error::{Error, NOT_FLOAT, OUT_OF_RANGE, OVERFLOW, SYNTAX};
 use crate::hash::Hash;
 use crate::num;
 use crate::parse;
-use crate::reply::Reply;
+use crate::reply::{Bulks, Reply};
 
 fn hget(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let hash = ctx.db.read_hash(args[1])?;
-    Ok(Reply::opt(hash.and_then(|hash| hash.get(args[2]))))
+    Ok(Reply::text(hash.and_then(|hash| hash.get(args[2]))))
 }
 
 fn put_pairs(ctx: &mut Ctx<'_>, args: Args<'_>, name: &str) -> Result<usize, Error> {
@@ -25,7 +26,7 @@ fn put_pairs(ctx: &mut Ctx<'_>, args: Args<'_>, name: &str) -> Result<usize, Err
     let hash = ctx.db.create::<Hash>(args[1])?;
     let added = args[2..]
         .chunks_exact(2)
-        .filter(|pair| hash.set(pair[0], Bytes::copy_from_slice(pair[1])))
+        .filter(|pair| hash.set(pair[0], pair[1]))
         .count();
     ctx.db.notify(Event::HASH, "hset", args[1]);
     Ok(added)
@@ -48,7 +49,7 @@ fn hsetnx(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         return Ok(Reply::Int(0));
     }
     let hash = ctx.db.create::<Hash>(args[1])?;
-    hash.set(args[2], Bytes::copy_from_slice(args[3]));
+    hash.set(args[2], args[3]);
     ctx.db.notify(Event::HASH, "hset", args[1]);
     Ok(Reply::Int(1))
 }
@@ -79,13 +80,13 @@ fn hlen(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 fn hstrlen(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let hash = ctx.db.read_hash(args[1])?;
     let value = hash.and_then(|hash| hash.get(args[2]));
-    Ok(Reply::len(value.map_or(0, Bytes::len)))
+    Ok(Reply::len(value.map_or(0, |value| value.len())))
 }
 
 fn hmget(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let hash = ctx.db.read_hash(args[1])?;
     Ok(Reply::array(args[2..].iter().map(|field| {
-        Reply::opt(hash.and_then(|hash| hash.get(field)))
+        Reply::text(hash.and_then(|hash| hash.get(field)))
     })))
 }
 
@@ -93,26 +94,24 @@ fn hgetall(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let Some(hash) = ctx.db.read_hash(args[1])? else {
         return Ok(Reply::empty());
     };
-    let mut out = Vec::with_capacity(hash.len() * 2);
+    let mut out = Bulks::with_capacity(hash.len() * 2);
     for (field, value) in hash.iter() {
-        out.push(Reply::bulk(field));
-        out.push(Reply::Bulk(value.clone()));
+        out.push(&field);
+        out.push(&value);
     }
-    Ok(Reply::Array(out))
+    Ok(Reply::Array(out.into_replies()))
 }
 
 fn hkeys(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let hash = ctx.db.read_hash(args[1])?;
-    Ok(Reply::array(hash.into_iter().flat_map(|hash| {
-        hash.iter().map(|(field, _)| Reply::bulk(field))
-    })))
+    let fields = hash.into_iter().flat_map(Hash::iter);
+    Ok(Reply::texts(fields.map(|(field, _)| field)))
 }
 
 fn hvals(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let hash = ctx.db.read_hash(args[1])?;
-    Ok(Reply::array(hash.into_iter().flat_map(|hash| {
-        hash.iter().map(|(_, value)| Reply::Bulk(value.clone()))
-    })))
+    let values = hash.into_iter().flat_map(Hash::iter);
+    Ok(Reply::texts(values.map(|(_, value)| value)))
 }
 
 fn hincrby(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
@@ -124,14 +123,13 @@ fn hincrby(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     {
         None => 0,
         Some(text) => {
-            num::parse_i64(text).ok_or(Error::fixed("ERR hash value is not an integer"))?
+            num::parse_i64(&text).ok_or(Error::fixed("ERR hash value is not an integer"))?
         }
     };
     let new = old.checked_add(amount).ok_or(OVERFLOW)?;
-    let text = Bytes::copy_from_slice(itoa::Buffer::new().format(new).as_bytes());
     ctx.db
         .create::<Hash>(args[1])?
-        .set_keep_expiry(args[2], text);
+        .set_keep_expiry(args[2], itoa::Buffer::new().format(new).as_bytes());
     ctx.db.notify(Event::HASH, "hincrby", args[1]);
     Ok(Reply::Int(new))
 }
@@ -147,13 +145,13 @@ fn hincrbyfloat(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         .read_hash(args[1])?
         .and_then(|hash| hash.get(args[2]));
     let sum = Bytes::from(add_floats(
-        old.map(AsRef::as_ref),
+        old.as_deref(),
         args[3],
         Error::fixed("ERR hash value is not a float"),
     )?);
     ctx.db
         .create::<Hash>(args[1])?
-        .set_keep_expiry(args[2], sum.clone());
+        .set_keep_expiry(args[2], &sum);
     ctx.db.notify(Event::HASH, "hincrbyfloat", args[1]);
     Ok(Reply::Bulk(sum))
 }
@@ -189,21 +187,17 @@ impl Draw {
 /// The most elements one draw with repetition returns: they cost memory that nothing limits.
 const MOST_REPEATED: i64 = 1_000_000;
 
-/// Draws positions from a dictionary.
-pub(super) fn draw<V>(
-    dict: &crate::dict::Dict<V>,
-    rng: &mut crate::dict::Rng,
-    what: Draw,
-) -> Vec<u32> {
+/// Draws positions of elements.
+pub(super) fn draw<P: Positions>(from: &P, rng: &mut Rng, what: Draw) -> Vec<u32> {
     match what {
-        Draw::Repeated(count) => (0..count).map_while(|_| dict.random(rng)).collect(),
-        Draw::Distinct(count) if count >= dict.len() => dict.iter().map(|(at, _, _)| at).collect(),
+        Draw::Repeated(count) => (0..count).map_while(|_| from.random(rng)).collect(),
+        Draw::Distinct(count) if count >= from.len() => from.all(),
         // A few of many: draw until they differ. Else: shuffle as far as needed.
-        Draw::Distinct(count) if count * 3 < dict.len() => {
+        Draw::Distinct(count) if count * 3 < from.len() => {
             let mut seen = std::collections::HashSet::<u32>::with_capacity(count);
             let mut out = Vec::with_capacity(count);
             while out.len() < count {
-                match dict.random(rng) {
+                match from.random(rng) {
                     Some(at) if seen.insert(at) => out.push(at),
                     Some(_) => {}
                     None => break,
@@ -212,7 +206,7 @@ pub(super) fn draw<V>(
             out
         }
         Draw::Distinct(count) => {
-            let mut all: Vec<u32> = dict.iter().map(|(at, _, _)| at).collect();
+            let mut all = from.all();
             for at in 0..count {
                 let other = at + rng.below(all.len() - at);
                 all.swap(at, other);
@@ -229,7 +223,7 @@ fn hrandfield(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
             let mut rng = std::mem::take(&mut ctx.db.rng);
             let hash = ctx.db.read_hash(args[1])?;
             let reply = hash
-                .and_then(|hash| hash.random(&mut rng))
+                .and_then(|hash| hash.entry(hash.random(&mut rng)?))
                 .map_or(Reply::Nil, |(field, _)| Reply::bulk(field));
             ctx.db.rng = rng;
             return Ok(reply);
@@ -241,11 +235,11 @@ fn hrandfield(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let mut rng = std::mem::take(&mut ctx.db.rng);
     let mut out = Vec::new();
     if let Some(hash) = ctx.db.read_hash(args[1])? {
-        for at in draw(hash.dict(), &mut rng, what) {
-            if let Some((field, value)) = hash.dict().entry(at) {
+        for at in draw(hash, &mut rng, what) {
+            if let Some((field, value)) = hash.entry(at) {
                 out.push(Reply::bulk(field));
                 if with_values {
-                    out.push(Reply::Bulk(value.clone()));
+                    out.push(Reply::Bulk(value.to_bytes()));
                 }
             }
         }
@@ -266,18 +260,16 @@ fn hscan(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     };
     let mut found = Vec::new();
     let mut results = 0;
-    let cursor = hash
-        .dict()
-        .scan(options.cursor, SCAN_STEPS, |_, field, value| {
-            if options.fits(field, &ctx.side.budget) {
-                found.push(Reply::bulk(field));
-                if !options.no_values {
-                    found.push(Reply::Bulk(value.clone()));
-                }
-                results += 1;
+    let cursor = hash.scan(options.cursor, SCAN_STEPS, |field, value| {
+        if options.fits(&field, &ctx.side.budget) {
+            found.push(Reply::bulk(field));
+            if !options.no_values {
+                found.push(Reply::Bulk(value.to_bytes()));
             }
-            results < options.count
-        });
+            results += 1;
+        }
+        results < options.count
+    });
     Ok(scan_reply(cursor, found))
 }
 

@@ -1,7 +1,5 @@
 //! The expiry of hash fields: HEXPIRE and its relatives, HGETEX, HSETEX, HGETDEL.
 
-use bytes::Bytes;
-
 use super::expire::{Unit, invalid_expire};
 use crate::command::{Args, Category, Keys, Outcome};
 use crate::ctx::{Ctx, Spec};
@@ -263,7 +261,7 @@ fn hgetex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let values: Vec<Reply> = fields
         .iter()
         .map(|field| {
-            let value = Reply::opt(hash.get(field));
+            let value = Reply::text(hash.get(field));
             if value == Reply::Nil {
                 return value;
             }
@@ -369,7 +367,7 @@ fn hsetex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     }
     let hash = ctx.db.create::<Hash>(args[1])?;
     for pair in pairs.chunks_exact(2) {
-        let value = Bytes::copy_from_slice(pair[1]);
+        let value = pair[1];
         match options.at {
             Some(at) if at <= now => drop(hash.remove(pair[0])),
             Some(at) => {

@@ -1,7 +1,5 @@
 //! HyperLogLog: counting distinct elements in strings of a fixed size.
 
-use bytes::Bytes;
-
 use crate::command::{Args, Category, Keys, Outcome};
 use crate::ctx::{Ctx, Spec};
 use crate::db::Event;
@@ -9,6 +7,7 @@ use crate::error::Error;
 use crate::hll::{self, HllError, Union};
 use crate::parse::is;
 use crate::reply::Reply;
+use crate::text::Str;
 use crate::value::Value;
 
 fn error(error: HllError) -> Error {
@@ -19,8 +18,8 @@ fn error(error: HllError) -> Error {
 }
 
 /// The value of a key, checked; `None` if there is none.
-fn read<'c>(ctx: &'c Ctx<'_>, key: &[u8]) -> Result<Option<&'c Bytes>, Error> {
-    let value = ctx.db.read::<Bytes>(key)?;
+fn read<'c>(ctx: &'c Ctx<'_>, key: &[u8]) -> Result<Option<&'c Str>, Error> {
+    let value = ctx.db.read::<Str>(key)?;
     if let Some(value) = value {
         hll::check(value).map_err(error)?;
     }
@@ -33,14 +32,13 @@ fn change<T>(
     key: &[u8],
     change: impl FnOnce(&mut Vec<u8>) -> Result<T, HllError>,
 ) -> Result<T, Error> {
-    let slot = ctx.db.create::<Bytes>(key)?;
-    let mut value = Vec::from(std::mem::take(slot));
-    if value.is_empty() {
-        value = hll::empty();
-    }
-    let result = change(&mut value).map_err(error);
-    *slot = Bytes::from(value);
-    result
+    let slot = ctx.db.create::<Str>(key)?;
+    slot.edit(|value| {
+        if value.is_empty() {
+            *value = hll::empty();
+        }
+        change(value).map_err(error)
+    })
 }
 
 fn pfadd(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
@@ -109,8 +107,7 @@ fn pfmerge(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         hll::copy_cache(&mut merged, old);
         hll::set_cache(&mut merged, None);
     }
-    ctx.db
-        .put_keep_expiry(target, Value::Str(Bytes::from(merged)));
+    ctx.db.put_keep_expiry(target, Value::Str(merged.into()));
     // One event for both commands, as Redis names it.
     ctx.db.notify(Event::STRING, "pfadd", target);
     Ok(Reply::ok())

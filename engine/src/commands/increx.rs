@@ -13,6 +13,7 @@ use crate::longdouble::LongDouble;
 use crate::num;
 use crate::parse::{self, Walk};
 use crate::reply::Reply;
+use crate::text::Str;
 use crate::value::Value;
 
 const BOUNDS: Error = Error::fixed("ERR LBOUND can't be greater than UBOUND");
@@ -94,7 +95,7 @@ struct Change {
 }
 
 /// The change of an integer.
-fn add_int(old: Option<&Bytes>, by: Option<&[u8]>, options: &Options<'_>) -> Result<Change, Error> {
+fn add_int(old: Option<&Str>, by: Option<&[u8]>, options: &Options<'_>) -> Result<Change, Error> {
     let read = |text: Option<&[u8]>, default| text.map_or(Ok(default), parse::int);
     let by = read(by, 1)?;
     let (low, high) = (read(options.low, i64::MIN)?, read(options.high, i64::MAX)?);
@@ -126,7 +127,7 @@ fn float(text: &[u8]) -> Result<LongDouble, Error> {
 }
 
 /// The change of a floating point number.
-fn add_float(old: Option<&Bytes>, by: &[u8], options: &Options<'_>) -> Result<Change, Error> {
+fn add_float(old: Option<&Str>, by: &[u8], options: &Options<'_>) -> Result<Change, Error> {
     let by = float(by)?;
     let low = options.low.map_or(Ok(LongDouble::MAX.negate()), float)?;
     let high = options.high.map_or(Ok(LongDouble::MAX), float)?;
@@ -163,7 +164,7 @@ fn increx(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let key = args[1];
     let options = Options::parse(args)?;
     let expiry = options.expiry.at(ctx.now(), "increx")?;
-    let old = ctx.db.read::<Bytes>(key)?;
+    let old = ctx.db.read::<Str>(key)?;
     let change = match options.by {
         By::One => add_int(old, None, &options),
         By::Int(by) => add_int(old, Some(by), &options),
@@ -172,7 +173,7 @@ fn increx(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let Some(value) = change.value else {
         return Ok(change.reply);
     };
-    ctx.db.put_keep_expiry(key, Value::Str(value));
+    ctx.db.put_keep_expiry(key, Value::Str(value.into()));
     ctx.db.notify(Event::STRING, change.event, key);
     let volatile = ctx.db.expiry(key).is_some_and(|expiry| expiry != 0);
     match expiry {

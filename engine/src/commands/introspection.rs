@@ -5,6 +5,7 @@ use crate::acl::{CATEGORIES, in_category};
 use crate::command::{Args, Category, Command, Flags, Keys, Outcome};
 use crate::ctx::{Ctx, Spec};
 use crate::error::Error;
+use crate::num;
 use crate::options::Dialect;
 use crate::parse::{self, is};
 use crate::reply::Reply;
@@ -136,10 +137,14 @@ fn encoding(value: &Value) -> &'static str {
     /// The longest string that Redis keeps beside its header.
     const EMBEDDED: usize = 44;
     match value {
-        Value::Str(text) if crate::num::parse_i64(text).is_some() => "int",
+        Value::Str(text) if num::parse_i64(text).is_some() => "int",
         Value::Str(text) if text.len() <= EMBEDDED => "embstr",
+        Value::List(list) if list.is_packed() => "listpack",
         Value::List(_) => "quicklist",
-        Value::Hash(_) | Value::Set(_) => "hashtable",
+        Value::Hash(hash) if hash.is_packed() => "listpack",
+        Value::Hash(_) => "hashtable",
+        Value::Set(set) => set.encoding(),
+        Value::ZSet(zset) if zset.is_packed() => "listpack",
         Value::ZSet(_) => "skiplist",
         Value::Stream(_) => "stream",
         _ => "raw",

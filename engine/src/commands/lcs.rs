@@ -8,6 +8,7 @@ use crate::ctx::{Ctx, Spec};
 use crate::error::{Error, SYNTAX};
 use crate::parse::Walk;
 use crate::reply::Reply;
+use crate::text::Str;
 
 /// The most pairs of bytes that are compared, as in Redis, where each takes four bytes.
 const MOST_PAIRS: usize = (512 << 20) / 4;
@@ -109,9 +110,9 @@ impl<'s> Table<'s> {
 fn text(ctx: &Ctx<'_>, key: &[u8]) -> Result<Bytes, Error> {
     let text = ctx
         .db
-        .read::<Bytes>(key)
+        .read::<Str>(key)
         .map_err(|_| Error::fixed("ERR The specified keys must contain string values"))?;
-    Ok(text.cloned().unwrap_or_default())
+    Ok(text.map(Str::to_bytes).unwrap_or_default())
 }
 
 fn lcs(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {

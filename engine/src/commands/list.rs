@@ -1,22 +1,14 @@
 //! Lists.
 
-use bytes::Bytes;
-
 use crate::command::{Args, Category, Keys, Outcome};
 use crate::ctx::{Ctx, Spec};
 use crate::db::Event;
 use crate::error::{Error, INDEX_OUT_OF_RANGE, NO_SUCH_KEY, SYNTAX};
+use crate::list::{End, List};
 use crate::num;
 use crate::parse::{self, Walk};
 use crate::reply::Reply;
-use crate::value::List;
-
-/// An end of a list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
-    Left,
-    Right,
-}
+use crate::text::Text;
 
 impl End {
     pub(super) fn parse(text: &[u8]) -> Result<Self, Error> {
@@ -45,25 +37,8 @@ impl End {
 }
 
 impl List {
-    fn push(&mut self, end: End, item: Bytes) {
-        self.bytes += item.len();
-        match end {
-            End::Left => self.items.push_front(item),
-            End::Right => self.items.push_back(item),
-        }
-    }
-
-    fn pop(&mut self, end: End) -> Option<Bytes> {
-        let item = match end {
-            End::Left => self.items.pop_front(),
-            End::Right => self.items.pop_back(),
-        }?;
-        self.bytes -= item.len();
-        Some(item)
-    }
-
     fn pop_many(&mut self, end: End, count: usize) -> Vec<Reply> {
-        (0..count.min(self.items.len()))
+        (0..count.min(self.len()))
             .map_while(|_| self.pop(end))
             .map(Reply::Bulk)
             .collect()
@@ -72,13 +47,11 @@ impl List {
     /// The position of an index that may count from the end.
     fn position(&self, index: i64) -> Option<usize> {
         let index = if index < 0 {
-            index.checked_add(self.items.len() as i64)?
+            index.checked_add(self.len() as i64)?
         } else {
             index
         };
-        usize::try_from(index)
-            .ok()
-            .filter(|&at| at < self.items.len())
+        usize::try_from(index).ok().filter(|&at| at < self.len())
     }
 }
 
@@ -89,9 +62,9 @@ fn push(ctx: &mut Ctx<'_>, args: Args<'_>, end: End, only_existing: bool) -> Out
     }
     let list = ctx.db.create::<List>(key)?;
     for item in &args[2..] {
-        list.push(end, Bytes::copy_from_slice(item));
+        list.push(end, item);
     }
-    let len = list.items.len();
+    let len = list.len();
     ctx.db.notify(Event::LIST, end.push_event(), key);
     Ok(Reply::len(len))
 }
@@ -144,7 +117,7 @@ fn rpop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 
 fn llen(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let list = ctx.db.read::<List>(args[1])?;
-    Ok(Reply::len(list.map_or(0, |list| list.items.len())))
+    Ok(Reply::len(list.map_or(0, List::len)))
 }
 
 fn lindex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
@@ -152,8 +125,8 @@ fn lindex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         return Ok(Reply::Nil);
     };
     let index = parse::int(args[2])?;
-    Ok(Reply::opt(
-        list.position(index).and_then(|at| list.items.get(at)),
+    Ok(Reply::text(
+        list.position(index).and_then(|at| list.get(at)),
     ))
 }
 
@@ -164,10 +137,7 @@ fn lset(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let index = parse::int(args[2])?;
     let list = ctx.db.write::<List>(args[1])?.ok_or(NO_SUCH_KEY)?;
     let at = list.position(index).ok_or(INDEX_OUT_OF_RANGE)?;
-    if let Some(item) = list.items.get_mut(at) {
-        let old = std::mem::replace(item, Bytes::copy_from_slice(args[3]));
-        list.bytes = list.bytes + args[3].len() - old.len();
-    }
+    list.set(at, args[3]);
     ctx.db.notify(Event::LIST, "lset", args[1]);
     Ok(Reply::ok())
 }
@@ -177,10 +147,8 @@ fn lrange(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let Some(list) = ctx.db.read::<List>(args[1])? else {
         return Ok(Reply::empty());
     };
-    let range = parse::index_range(start, stop, list.items.len());
-    Ok(Reply::array(
-        list.items.range(range).cloned().map(Reply::Bulk),
-    ))
+    let range = parse::index_range(start, stop, list.len());
+    Ok(Reply::texts(list.range(range)))
 }
 
 fn ltrim(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
@@ -188,16 +156,8 @@ fn ltrim(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let Some(list) = ctx.db.write::<List>(args[1])? else {
         return Ok(Reply::ok());
     };
-    let range = parse::index_range(start, stop, list.items.len());
-    list.items.truncate(range.end);
-    list.items.drain(..range.start.min(range.end));
-    if range.is_empty() {
-        list.items.clear();
-    }
-    list.bytes = list.items.iter().map(Bytes::len).sum();
-    if list.items.capacity() > 64 && list.items.len() * 4 < list.items.capacity() {
-        list.items.shrink_to_fit();
-    }
+    let range = parse::index_range(start, stop, list.len());
+    list.trim(range);
     ctx.db.notify(Event::LIST, "ltrim", args[1]);
     Ok(Reply::ok())
 }
@@ -213,13 +173,11 @@ fn linsert(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let Some(list) = ctx.db.write::<List>(args[1])? else {
         return Ok(Reply::Int(0));
     };
-    let Some(at) = list.items.iter().position(|item| item == args[3]) else {
+    let Some(at) = list.iter().position(|item| *item == *args[3]) else {
         return Ok(Reply::Int(-1));
     };
-    list.items
-        .insert(at + after, Bytes::copy_from_slice(args[4]));
-    list.bytes += args[4].len();
-    let len = list.items.len();
+    list.insert(at + after, args[4]);
+    let len = list.len();
     ctx.db.notify(Event::LIST, "linsert", args[1]);
     Ok(Reply::len(len))
 }
@@ -235,19 +193,18 @@ fn lrem(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX)
     };
     // From the tail the first ones found must stay, those beyond the count.
-    let total = list.items.iter().filter(|item| *item == args[3]).count();
+    let total = list.iter().filter(|item| **item == *args[3]).count();
     let removed = total.min(most);
     let skip = if count < 0 { total - removed } else { 0 };
-    let mut seen = 0;
-    list.items.retain(|item| {
-        if item != args[3] {
-            return true;
-        }
-        seen += 1;
-        !(skip < seen && seen <= skip + removed)
-    });
-    list.bytes -= removed * args[3].len();
     if removed > 0 {
+        let mut seen = 0;
+        list.retain(|item| {
+            if item != args[3] {
+                return true;
+            }
+            seen += 1;
+            !(skip < seen && seen <= skip + removed)
+        });
         ctx.db.notify(Event::LIST, "lrem", args[1]);
     }
     Ok(Reply::len(removed))
@@ -292,24 +249,19 @@ fn lpos(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let depth = if max_len == 0 { usize::MAX } else { max_len };
     let skip = usize::try_from(rank.unsigned_abs() - 1).unwrap_or(usize::MAX);
     let found: Vec<usize> = list.map_or_else(Vec::new, |list| {
-        let hits = |(at, item): (usize, &Bytes)| (item == args[2]).then_some(at);
-        let items = list.items.iter().enumerate();
-        if rank > 0 {
-            items
-                .take(depth)
-                .filter_map(hits)
-                .skip(skip)
-                .take(most)
-                .collect()
+        let len = list.len();
+        let hits = |(at, item): (usize, Text<'_>)| (*item == *args[2]).then_some(at);
+        let found: &mut dyn Iterator<Item = (usize, Text<'_>)> = if rank > 0 {
+            &mut list.iter().enumerate()
         } else {
-            items
-                .rev()
-                .take(depth)
-                .filter_map(hits)
-                .skip(skip)
-                .take(most)
-                .collect()
-        }
+            &mut (0..len).rev().zip(list.iter().rev())
+        };
+        found
+            .take(depth)
+            .filter_map(hits)
+            .skip(skip)
+            .take(most)
+            .collect()
     });
     Ok(if count.is_some() {
         Reply::array(found.into_iter().map(Reply::len))
@@ -326,7 +278,7 @@ pub(super) fn move_item(ctx: &mut Ctx<'_>, from: &[u8], to: &[u8], take: End, pu
     let Some(item) = ctx.db.write::<List>(from)?.and_then(|list| list.pop(take)) else {
         return Ok(Reply::Nil);
     };
-    ctx.db.create::<List>(to)?.push(put, item.clone());
+    ctx.db.create::<List>(to)?.push(put, &item);
     ctx.db.notify(Event::LIST, put.push_event(), to);
     ctx.db.notify(Event::LIST, take.pop_event(), from);
     Ok(Reply::Bulk(item))

@@ -374,8 +374,15 @@ fn content(index: &Index, db: &Db, doc: &Doc, query: &Query, options: &Options<'
     };
     let tree: Cow<'_, Node> = match db.value(index.definition.stream().unwrap_or(&doc.key)) {
         Some(Stored::Hash(hash)) => {
-            let all = || Reply::array(hash.iter().map(|(name, value)| shown(name, value)));
-            return Ok(selected(&|name| hash.get(name).cloned()).unwrap_or_else(all));
+            let all = || {
+                Reply::array(
+                    hash.iter()
+                        .map(|(name, value)| shown(&name, &value.to_bytes())),
+                )
+            };
+            return Ok(
+                selected(&|name| hash.get(name).map(|text| text.to_bytes())).unwrap_or_else(all)
+            );
         }
         Some(Stored::Stream(stream)) => {
             let Some(entry) = entry_of(Some(stream), &doc.key) else {

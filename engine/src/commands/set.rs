@@ -8,19 +8,17 @@ use crate::budget::Budget;
 use crate::command::{Args, Category, Keys, Outcome};
 use crate::ctx::{Ctx, Spec};
 use crate::db::{Db, Event};
-use crate::dict::Dict;
+use crate::dict::Positions;
 use crate::error::{Error, SYNTAX};
 use crate::num;
 use crate::parse::{self, Walk};
 use crate::reply::Reply;
-use crate::value::{Set, Typed};
+use crate::set::Set;
+use crate::value::Typed;
 
 fn sadd(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let set = ctx.db.create::<Set>(args[1])?;
-    let added = args[2..]
-        .iter()
-        .filter(|member| set.0.insert(member, ()).1.is_none())
-        .count();
+    let added = args[2..].iter().filter(|member| set.insert(member)).count();
     if added > 0 {
         ctx.db.notify(Event::SET, "sadd", args[1]);
     }
@@ -31,10 +29,7 @@ fn srem(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let Some(set) = ctx.db.write::<Set>(args[1])? else {
         return Ok(Reply::Int(0));
     };
-    let removed = args[2..]
-        .iter()
-        .filter(|member| set.0.remove(member).is_some())
-        .count();
+    let removed = args[2..].iter().filter(|member| set.remove(member)).count();
     if removed > 0 {
         ctx.db.notify(Event::SET, "srem", args[1]);
     }
@@ -49,7 +44,7 @@ fn smove(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let Some(set) = ctx.db.read::<Set>(from)? else {
         return Ok(Reply::Int(0));
     };
-    let known = set.0.contains(member);
+    let known = set.contains(member);
     ctx.db.expect::<Set>(to)?;
     if from == to || !known {
         return Ok(Reply::bool(known));
@@ -58,16 +53,16 @@ fn smove(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         ctx.make_room(NEW_SET + to.len() + member.len())?;
     }
     if let Some(set) = ctx.db.write::<Set>(from)? {
-        set.0.remove(member);
+        set.remove(member);
     }
     ctx.db.notify(Event::SET, "srem", from);
     // A set that has the member already counts as unchanged.
     if !ctx
         .db
         .read::<Set>(to)?
-        .is_some_and(|set| set.0.contains(member))
+        .is_some_and(|set| set.contains(member))
     {
-        ctx.db.create::<Set>(to)?.0.insert(member, ());
+        ctx.db.create::<Set>(to)?.insert(member);
         ctx.db.notify(Event::SET, "sadd", to);
     }
     Ok(Reply::Int(1))
@@ -75,27 +70,24 @@ fn smove(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 
 fn scard(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let set = ctx.db.read::<Set>(args[1])?;
-    Ok(Reply::len(set.map_or(0, |set| set.0.len())))
+    Ok(Reply::len(set.map_or(0, Set::len)))
 }
 
 fn sismember(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let set = ctx.db.read::<Set>(args[1])?;
-    Ok(Reply::bool(set.is_some_and(|set| set.0.contains(args[2]))))
+    Ok(Reply::bool(set.is_some_and(|set| set.contains(args[2]))))
 }
 
 fn smismember(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let set = ctx.db.read::<Set>(args[1])?;
     Ok(Reply::array(args[2..].iter().map(|member| {
-        Reply::bool(set.is_some_and(|set| set.0.contains(member)))
+        Reply::bool(set.is_some_and(|set| set.contains(member)))
     })))
 }
 
 fn smembers(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let set = ctx.db.read::<Set>(args[1])?;
-    Ok(Reply::array(
-        set.into_iter()
-            .flat_map(|set| set.0.keys().map(Reply::bulk)),
-    ))
+    Ok(Reply::texts(set.into_iter().flat_map(Set::iter)))
 }
 
 fn srandmember(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
@@ -109,15 +101,14 @@ fn srandmember(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let reply = set.map(|set| match (what, set) {
         (None, None) => Reply::Nil,
         (None, Some(set)) => set
-            .0
             .random(&mut rng)
-            .and_then(|at| set.0.key(at))
+            .and_then(|at| set.get(at))
             .map_or(Reply::Nil, Reply::bulk),
         (Some(_), None) => Reply::empty(),
         (Some(what), Some(set)) => Reply::array(
-            draw(&set.0, &mut rng, what)
+            draw(set, &mut rng, what)
                 .into_iter()
-                .filter_map(|at| set.0.key(at).map(Reply::bulk)),
+                .filter_map(|at| set.get(at).map(Reply::bulk)),
         ),
     });
     ctx.db.rng = rng;
@@ -133,11 +124,9 @@ fn spop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let mut rng = std::mem::take(&mut ctx.db.rng);
     let popped = ctx.db.write::<Set>(args[1]).map(|set| {
         set.map(|set| {
-            draw(&set.0, &mut rng, Draw::Distinct(count.unwrap_or(1)))
-                .into_iter()
-                .filter_map(|at| set.0.remove_at(at))
-                .map(|(member, ())| Reply::Bulk(member.into()))
-                .collect::<Vec<_>>()
+            let drawn = draw(set, &mut rng, Draw::Distinct(count.unwrap_or(1)));
+            let taken = set.take(&drawn).into_iter().map(Reply::Bulk);
+            taken.collect::<Vec<_>>()
         })
     });
     ctx.db.rng = rng;
@@ -177,8 +166,8 @@ fn sscan(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         return Ok(scan_reply(0, Vec::new()));
     };
     let mut found = Vec::new();
-    let cursor = set.0.scan(options.cursor, SCAN_STEPS, |_, member, ()| {
-        if options.fits(member, &ctx.side.budget) {
+    let cursor = set.scan(options.cursor, SCAN_STEPS, |member| {
+        if options.fits(&member, &ctx.side.budget) {
             found.push(Reply::bulk(member));
         }
         found.len() < options.count
@@ -197,14 +186,12 @@ enum Combine {
 }
 
 /// The sets of these keys; a missing key is `None`.
-fn sets<'a>(db: &'a Db, keys: &[&[u8]]) -> Result<Vec<Option<&'a Dict<()>>>, Error> {
-    keys.iter()
-        .map(|key| Ok(db.read::<Set>(key)?.map(|set| &set.0)))
-        .collect()
+fn sets<'a>(db: &'a Db, keys: &[&[u8]]) -> Result<Vec<Option<&'a Set>>, Error> {
+    keys.iter().map(|key| db.read::<Set>(key)).collect()
 }
 
 /// Members common to all sets, walking the smallest; stops when `visit` says so.
-fn intersect(sets: &[Option<&Dict<()>>], budget: &Budget, mut visit: impl FnMut(&[u8]) -> bool) {
+fn intersect(sets: &[Option<&Set>], budget: &Budget, mut visit: impl FnMut(&[u8]) -> bool) {
     let Some(mut sets) = sets.iter().copied().collect::<Option<Vec<_>>>() else {
         return;
     };
@@ -212,9 +199,9 @@ fn intersect(sets: &[Option<&Dict<()>>], budget: &Budget, mut visit: impl FnMut(
     let Some((smallest, others)) = sets.split_first() else {
         return;
     };
-    for member in smallest.keys() {
-        let has = |set: &&Dict<()>| budget.spend(STEPS).is_ok() && set.contains(member);
-        if budget.check().is_err() || others.iter().all(has) && !visit(member) {
+    for member in smallest.iter() {
+        let has = |set: &&Set| budget.spend(STEPS).is_ok() && set.contains(&member);
+        if budget.check().is_err() || others.iter().all(has) && !visit(&member) {
             return;
         }
     }
@@ -234,12 +221,12 @@ fn combine(
             true
         }),
         Combine::Union => {
-            let mut seen = Dict::default();
-            for member in sets.into_iter().flatten().flat_map(Dict::keys) {
+            let mut seen = Set::default();
+            for member in sets.into_iter().flatten().flat_map(Set::iter) {
                 budget.spend(STEPS)?;
-                if seen.insert(member, ()).1.is_none() {
+                if seen.insert(&member) {
                     budget.hold(member.len() + size_of::<Reply>())?;
-                    visit(member);
+                    visit(&member);
                 }
             }
         }
@@ -247,10 +234,10 @@ fn combine(
             let Some((Some(first), others)) = sets.split_first() else {
                 return Ok(());
             };
-            for member in first.keys() {
-                let has = |set: &&Dict<()>| budget.spend(STEPS).is_err() || set.contains(member);
+            for member in first.iter() {
+                let has = |set: &&Set| budget.spend(STEPS).is_err() || set.contains(&member);
                 if !others.iter().flatten().any(has) {
-                    visit(member);
+                    visit(&member);
                 }
             }
         }
@@ -269,9 +256,9 @@ fn show(ctx: &Ctx<'_>, args: Args<'_>, how: Combine) -> Outcome {
 fn store(ctx: &mut Ctx<'_>, args: Args<'_>, how: Combine, event: &'static str) -> Outcome {
     let mut result = Set::default();
     combine(ctx.db, &args[2..], how, &ctx.side.budget, |member| {
-        result.0.insert(member, ());
+        result.insert(member);
     })?;
-    let len = result.0.len();
+    let len = result.len();
     if len > 0 {
         let result = result.into_value();
         ctx.keep(&result)?;

@@ -2,7 +2,6 @@
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
-use std::collections::VecDeque;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -12,10 +11,12 @@ use crate::command::{Args, Category, Keys, Outcome};
 use crate::ctx::{Ctx, Spec};
 use crate::db::Event;
 use crate::error::{Error, SYNTAX, WRONGTYPE};
+use crate::list::List;
 use crate::num;
 use crate::parse::{self, Walk};
 use crate::reply::Reply;
-use crate::value::{List, Typed, Value};
+use crate::text::{Str, Text};
+use crate::value::{Typed, Value};
 
 const NO_DOUBLE: Error = Error::fixed("ERR One or more scores can't be converted into double");
 
@@ -72,10 +73,15 @@ impl<'a> Pattern<'a> {
         ctx.side.budget.spend(1 + key.len() / 16)?;
         // A value of another type counts as missing.
         let value = match field {
-            None => ctx.db.read::<Bytes>(&key).unwrap_or_default().cloned(),
+            None => ctx
+                .db
+                .read::<Str>(&key)
+                .unwrap_or_default()
+                .map(Str::to_bytes),
             Some(field) => {
                 let hash = ctx.db.read_hash(&key).unwrap_or_default();
-                hash.and_then(|hash| hash.get(field)).cloned()
+                hash.and_then(|hash| hash.get(field))
+                    .map(|text| text.to_bytes())
             }
         };
         Ok(value)
@@ -168,21 +174,21 @@ fn take(budget: &Budget, elements: usize, bytes: usize) -> Result<(), Error> {
 /// The elements of a list, set or sorted set in their own order.
 fn elements(ctx: &Ctx<'_>, key: &[u8]) -> Result<(Vec<Bytes>, bool), Error> {
     let budget = &ctx.side.budget;
-    let copied = |members: &mut dyn Iterator<Item = &[u8]>, len: usize| {
+    let copied = |members: &mut dyn Iterator<Item = Text<'_>>, len: usize| {
         let mut all = Vec::with_capacity(len);
         for member in members {
             take(budget, 1, member.len())?;
-            all.push(Bytes::copy_from_slice(member));
+            all.push(member.to_bytes());
         }
         Ok(all)
     };
     Ok(match ctx.db.value(key) {
         None => (Vec::new(), true),
         Some(Value::List(list)) => {
-            take(budget, list.items.len(), 0)?;
-            (list.items.iter().cloned().collect(), true)
+            take(budget, list.len(), list.weight())?;
+            (list.iter().map(|item| item.to_bytes()).collect(), true)
         }
-        Some(Value::Set(set)) => (copied(&mut set.0.keys(), set.0.len())?, false),
+        Some(Value::Set(set)) => (copied(&mut set.iter(), set.len())?, false),
         Some(Value::ZSet(zset)) => {
             let mut members = zset.iter().map(|(member, _)| member);
             (copied(&mut members, zset.len())?, true)
@@ -357,9 +363,8 @@ fn gathered(
 fn store(ctx: &mut Ctx<'_>, key: &[u8], found: Vec<Option<Bytes>>) -> Outcome {
     let len = found.len();
     if len > 0 {
-        let items: VecDeque<Bytes> = found.into_iter().map(Option::unwrap_or_default).collect();
-        let bytes = items.iter().map(Bytes::len).sum();
-        let list = List { items, bytes }.into_value();
+        let items = found.iter().map(|item| item.as_deref().unwrap_or_default());
+        let list = items.collect::<List>().into_value();
         ctx.keep(&list)?;
         // Equal elements are in the order of the set's entries, which another process has not.
         ctx.db.effects.record_values();

@@ -1,6 +1,6 @@
 //! Strings.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::expire::ExpiryOption;
 use crate::command::{Args, Category, Keys, Outcome};
@@ -11,31 +11,22 @@ use crate::longdouble::LongDouble;
 use crate::num;
 use crate::parse::{self, Walk};
 use crate::reply::Reply;
+use crate::text::Str;
 use crate::value::Value;
 
 /// The longest string, as in Redis (`proto-max-bulk-len`).
 pub(crate) const LONGEST: usize = 512 * 1024 * 1024;
 
-/// Changes a string in place where nobody else holds it, else a copy.
-pub(crate) fn edit<R>(bytes: &mut Bytes, change: impl FnOnce(&mut BytesMut) -> R) -> R {
-    let mut buffer = std::mem::take(bytes)
-        .try_into_mut()
-        .unwrap_or_else(|shared| BytesMut::from(&shared[..]));
-    let result = change(&mut buffer);
-    *bytes = buffer.freeze();
-    result
-}
-
 pub(super) fn copied(bytes: &[u8]) -> Value {
-    Value::Str(Bytes::copy_from_slice(bytes))
+    Value::Str(bytes.into())
 }
 
 fn get(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    Ok(Reply::opt(ctx.db.read::<Bytes>(args[1])?))
+    Ok(Reply::text(ctx.db.read::<Str>(args[1])?.map(Str::text)))
 }
 
 fn getdel(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let old = Reply::opt(ctx.db.read::<Bytes>(args[1])?);
+    let old = Reply::text(ctx.db.read::<Str>(args[1])?.map(Str::text));
     if ctx.db.remove(args[1]) {
         ctx.db.notify(Event::GENERIC, "del", args[1]);
     }
@@ -43,7 +34,7 @@ fn getdel(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 }
 
 fn getset(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let old = Reply::opt(ctx.db.read::<Bytes>(args[1])?);
+    let old = Reply::text(ctx.db.read::<Str>(args[1])?.map(Str::text));
     ctx.db.put(args[1], copied(args[2]));
     ctx.db.notify(Event::STRING, "set", args[1]);
     Ok(old)
@@ -61,7 +52,7 @@ fn getex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         }
     }
     // A missing key answers before the time is looked at.
-    let Some(value) = ctx.db.read::<Bytes>(key)?.cloned() else {
+    let Some(value) = ctx.db.read::<Str>(key)?.map(Str::to_bytes) else {
         return Ok(Reply::Nil);
     };
     match expiry.at(ctx.now(), "getex")? {
@@ -84,11 +75,11 @@ fn getex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 
 fn append(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let (key, tail) = (args[1], args[2]);
-    let len = if let Some(bytes) = ctx.db.write::<Bytes>(key)? {
+    let len = if let Some(bytes) = ctx.db.write::<Str>(key)? {
         if bytes.len() + tail.len() > LONGEST {
             return Err(TOO_LONG);
         }
-        edit(bytes, |buffer| buffer.extend_from_slice(tail));
+        bytes.edit(|buffer| buffer.extend_from_slice(tail));
         bytes.len()
     } else {
         ctx.db.put(key, copied(tail));
@@ -100,13 +91,13 @@ fn append(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 
 fn strlen(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     Ok(Reply::len(
-        ctx.db.read::<Bytes>(args[1])?.map_or(0, Bytes::len),
+        ctx.db.read::<Str>(args[1])?.map_or(0, |text| text.len()),
     ))
 }
 
 fn getrange(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let (start, end) = (parse::int(args[2])?, parse::int(args[3])?);
-    let Some(bytes) = ctx.db.read::<Bytes>(args[1])? else {
+    let Some(bytes) = ctx.db.read::<Str>(args[1])? else {
         return Ok(Reply::Bulk(Bytes::new()));
     };
     let size = bytes.len() as i64;
@@ -124,14 +115,18 @@ fn getrange(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     if start > end || size == 0 {
         return Ok(Reply::Bulk(Bytes::new()));
     }
-    Ok(Reply::Bulk(bytes.slice(start as usize..=end as usize)))
+    let range = start as usize..=end as usize;
+    Ok(match bytes {
+        Str::Small(bytes) => Reply::bulk(&bytes[range]),
+        Str::Shared(bytes) => Reply::Bulk(bytes.slice(range)),
+    })
 }
 
 fn setrange(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let (key, patch) = (args[1], args[3]);
     let offset = parse::int(args[2])?;
     let offset = usize::try_from(offset).map_err(|_| Error::fixed("ERR offset is out of range"))?;
-    let len = ctx.db.read::<Bytes>(key)?.map_or(0, Bytes::len);
+    let len = ctx.db.read::<Str>(key)?.map_or(0, |text| text.len());
     if patch.is_empty() {
         return Ok(Reply::len(len));
     }
@@ -140,8 +135,8 @@ fn setrange(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         return Err(TOO_LONG);
     }
     ctx.grow_string(key, end)?;
-    let bytes = ctx.db.create::<Bytes>(key)?;
-    edit(bytes, |buffer| {
+    let bytes = ctx.db.create::<Str>(key)?;
+    bytes.edit(|buffer| {
         if buffer.len() < end {
             buffer.resize(end, 0);
         }
@@ -153,13 +148,13 @@ fn setrange(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 }
 
 fn add(ctx: &mut Ctx<'_>, key: &[u8], amount: i64, event: &'static str) -> Outcome {
-    let old = match ctx.db.read::<Bytes>(key)? {
+    let old = match ctx.db.read::<Str>(key)? {
         None => 0,
         Some(bytes) => num::parse_i64(bytes).ok_or(NOT_INTEGER)?,
     };
     let new = old.checked_add(amount).ok_or(OVERFLOW)?;
-    let text = Bytes::copy_from_slice(itoa::Buffer::new().format(new).as_bytes());
-    ctx.db.put_keep_expiry(key, Value::Str(text));
+    ctx.db
+        .put_keep_expiry(key, copied(itoa::Buffer::new().format(new).as_bytes()));
     ctx.db.notify(Event::STRING, event, key);
     Ok(Reply::Int(new))
 }
@@ -207,9 +202,9 @@ pub(crate) fn add_floats(
 
 fn incrbyfloat(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let key = args[1];
-    let old = ctx.db.read::<Bytes>(key)?;
-    let sum = Bytes::from(add_floats(old.map(AsRef::as_ref), args[2], NOT_FLOAT)?);
-    ctx.db.put_keep_expiry(key, Value::Str(sum.clone()));
+    let old = ctx.db.read::<Str>(key)?;
+    let sum = Bytes::from(add_floats(old.map(|text| &**text), args[2], NOT_FLOAT)?);
+    ctx.db.put_keep_expiry(key, Value::Str(sum.clone().into()));
     ctx.db.notify(Event::STRING, "incrbyfloat", key);
     Ok(Reply::Bulk(sum))
 }
@@ -219,7 +214,7 @@ fn mget(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         args[1..]
             .iter()
             .map(|key| match ctx.db.value(key) {
-                Some(Value::Str(bytes)) => Reply::Bulk(bytes.clone()),
+                Some(Value::Str(text)) => Reply::Bulk(text.to_bytes()),
                 _ => Reply::Nil,
             })
             .collect(),

@@ -1,7 +1,5 @@
 //! SET with its conditions, its short forms, and what compares before it deletes.
 
-use bytes::Bytes;
-
 use super::expire::{ExpiryOption, Unit};
 use super::string::copied;
 use crate::command::{Args, Category, Keys, Outcome};
@@ -11,6 +9,7 @@ use crate::error::{Error, SYNTAX};
 use crate::num;
 use crate::parse::Walk;
 use crate::reply::Reply;
+use crate::text::Str;
 
 /// When SET writes.
 #[derive(Clone, Copy, Debug, Default)]
@@ -138,9 +137,9 @@ fn set(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let expiry = options.expiry.at(ctx.now(), "set")?.unwrap_or(0);
     let typed = options.get || options.condition.compares();
     let (old, holds) = if typed {
-        let current = ctx.db.read::<Bytes>(key)?;
-        let holds = options.condition.holds(current.map(AsRef::as_ref));
-        (Reply::opt(current), holds)
+        let current = ctx.db.read::<Str>(key)?;
+        let holds = options.condition.holds(current.map(|text| &**text));
+        (Reply::text(current.map(Str::text)), holds)
     } else if matches!(options.condition, Condition::Always) {
         (Reply::Nil, true)
     } else {
@@ -243,7 +242,7 @@ fn delex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
             return Err(Error::wrong_arity("delex"));
         }
         let condition = Condition::compare(&mut walk)?.ok_or(SYNTAX)?;
-        let Some(current) = ctx.db.read::<Bytes>(key)? else {
+        let Some(current) = ctx.db.read::<Str>(key)? else {
             return Ok(Reply::Int(0));
         };
         if !condition.holds(Some(current)) {
@@ -260,7 +259,7 @@ fn delex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 fn digest(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     Ok(ctx
         .db
-        .read::<Bytes>(args[1])?
+        .read::<Str>(args[1])?
         .map_or(Reply::Nil, |bytes| Reply::bulk(digest_text(bytes))))
 }
 

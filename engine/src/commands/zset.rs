@@ -6,26 +6,30 @@ use super::list::{counted_keys, trailing_count};
 use crate::command::{Args, Category, Keys, Outcome};
 use crate::ctx::{Ctx, Spec};
 use crate::db::Event;
+use crate::dict::Positions;
 use crate::error::{Error, SYNTAX};
+use crate::num;
 use crate::parse::{self, Walk};
-use crate::reply::Reply;
+use crate::reply::{Bulks, Reply};
+use crate::text::Text;
 use crate::zset::ZSet;
 
 const NOT_A_NUMBER: Error = Error::fixed("ERR resulting score is not a number (NaN)");
 
 /// Members and scores as one flat array.
 pub(super) fn pairs<'a>(
-    items: impl Iterator<Item = (&'a [u8], f64)>,
+    items: impl Iterator<Item = (Text<'a>, f64)>,
     with_scores: bool,
 ) -> Vec<Reply> {
-    let mut out = Vec::with_capacity(items.size_hint().0 * (1 + usize::from(with_scores)));
+    let mut out = Bulks::with_capacity(items.size_hint().0 * (1 + usize::from(with_scores)));
+    let mut number = num::DoubleText::new();
     for (member, score) in items {
-        out.push(Reply::bulk(member));
+        out.push(&member);
         if with_scores {
-            out.push(Reply::double(score));
+            out.push_short(number.format(score));
         }
     }
-    out
+    out.into_replies()
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -217,7 +221,7 @@ fn zrevrank(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 fn pop_end(zset: &mut ZSet, count: usize, max: bool) -> Vec<(Reply, Reply)> {
     let len = zset.len();
     let count = count.min(len);
-    let owned = |(member, score): (&[u8], f64)| (Reply::bulk(member), Reply::double(score));
+    let owned = |(member, score): (Text<'_>, f64)| (Reply::bulk(member), Reply::double(score));
     let ranks = if max { len - count..len } else { 0..count };
     let popped = if max {
         zset.range_rev(ranks.clone()).map(owned).collect()
@@ -310,15 +314,12 @@ fn zrandmember(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let mut rng = std::mem::take(&mut ctx.db.rng);
     let reply = ctx.db.read::<ZSet>(args[1]).map(|zset| match (what, zset) {
         (None, zset) => zset
-            .and_then(|zset| zset.random(&mut rng))
+            .and_then(|zset| zset.entry(zset.random(&mut rng)?))
             .map_or(Reply::Nil, |(member, _)| Reply::bulk(member)),
         (Some(_), None) => Reply::empty(),
         (Some(what), Some(zset)) => {
-            let drawn = draw(zset.dict(), &mut rng, what);
-            let items = drawn
-                .into_iter()
-                .filter_map(|at| zset.dict().entry(at))
-                .map(|(member, score)| (member, *score));
+            let drawn = draw(zset, &mut rng, what);
+            let items = drawn.into_iter().filter_map(|at| zset.entry(at));
             Reply::Array(pairs(items, with_scores))
         }
     });
@@ -340,15 +341,13 @@ fn zscan(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         return Ok(scan_reply(0, Vec::new()));
     };
     let mut found = Vec::new();
-    let cursor = zset
-        .dict()
-        .scan(options.cursor, SCAN_STEPS, |_, member, score| {
-            if options.fits(member, &ctx.side.budget) {
-                found.push(Reply::bulk(member));
-                found.push(Reply::double(*score));
-            }
-            found.len() / 2 < options.count
-        });
+    let cursor = zset.scan(options.cursor, SCAN_STEPS, |member, score| {
+        if options.fits(&member, &ctx.side.budget) {
+            found.push(Reply::bulk(member));
+            found.push(Reply::double(score));
+        }
+        found.len() / 2 < options.count
+    });
     Ok(scan_reply(cursor, found))
 }
 

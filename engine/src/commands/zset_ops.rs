@@ -11,6 +11,7 @@ use crate::error::{Error, NOT_INTEGER, SYNTAX, WRONGTYPE};
 use crate::num;
 use crate::parse::Walk;
 use crate::reply::Reply;
+use crate::set::Set;
 use crate::value::Value;
 use crate::zset::ZSet;
 
@@ -18,16 +19,16 @@ use crate::zset::ZSet;
 #[derive(Clone, Copy, Debug)]
 enum Source<'a> {
     Missing,
-    Set(&'a Dict<()>),
-    ZSet(&'a Dict<f64>),
+    Set(&'a Set),
+    ZSet(&'a ZSet),
 }
 
 impl<'a> Source<'a> {
     fn find(db: &'a Db, key: &[u8]) -> Result<Self, Error> {
         match db.value(key) {
             None => Ok(Self::Missing),
-            Some(Value::Set(set)) => Ok(Self::Set(&set.0)),
-            Some(Value::ZSet(zset)) => Ok(Self::ZSet(zset.dict())),
+            Some(Value::Set(set)) => Ok(Self::Set(set)),
+            Some(Value::ZSet(zset)) => Ok(Self::ZSet(zset)),
             Some(_) => Err(WRONGTYPE),
         }
     }
@@ -35,28 +36,28 @@ impl<'a> Source<'a> {
     fn len(self) -> usize {
         match self {
             Self::Missing => 0,
-            Self::Set(dict) => dict.len(),
-            Self::ZSet(dict) => dict.len(),
+            Self::Set(set) => set.len(),
+            Self::ZSet(zset) => zset.len(),
         }
     }
 
     fn score(self, member: &[u8]) -> Option<f64> {
         match self {
             Self::Missing => None,
-            Self::Set(dict) => dict.contains(member).then_some(1.0),
-            Self::ZSet(dict) => dict.get(member).copied(),
+            Self::Set(set) => set.contains(member).then_some(1.0),
+            Self::ZSet(zset) => zset.score(member),
         }
     }
 
     /// Visits members and scores until `visit` says stop.
-    fn each(self, mut visit: impl FnMut(&'a [u8], f64) -> bool) {
+    fn each(self, mut visit: impl FnMut(&[u8], f64) -> bool) {
         match self {
             Self::Missing => {}
-            Self::Set(dict) => {
-                dict.keys().all(|member| visit(member, 1.0));
+            Self::Set(set) => {
+                set.iter().all(|member| visit(&member, 1.0));
             }
-            Self::ZSet(dict) => {
-                dict.iter().all(|(_, member, score)| visit(member, *score));
+            Self::ZSet(zset) => {
+                zset.iter().all(|(member, score)| visit(&member, score));
             }
         }
     }

@@ -285,7 +285,7 @@ fn zrangestore(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let mut result = ZSet::default();
     if let Some(zset) = ctx.db.read::<ZSet>(args[2])? {
         for (member, score) in zset.range(query.ranks(zset)) {
-            result.insert(member, score);
+            result.insert(&member, score);
         }
     }
     store(ctx, args[1], result, "zrangestore")

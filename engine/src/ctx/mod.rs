@@ -21,6 +21,7 @@ use crate::reply::Reply;
 use crate::scripting::Scripting;
 use crate::slowlog::SlowLog;
 use crate::stats::Stats;
+use crate::text::Str;
 use crate::value::Value;
 
 pub(crate) use settings::Settings;
@@ -309,7 +310,7 @@ impl Ctx<'_> {
 
     /// Makes room for a string that grows to this length, or fails.
     pub(crate) fn grow_string(&mut self, key: &[u8], len: usize) -> Result<(), Error> {
-        let old = self.db.read::<Bytes>(key)?.map_or(0, Bytes::len);
+        let old = self.db.read::<Str>(key)?.map_or(0, |text| text.len());
         self.make_room(len.saturating_sub(old))
     }
 

@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 
 use super::Db;
+use super::entry::{expire_of, is_due};
 use crate::encoding::{put_bytes, put_number, write_value};
 use crate::value::Value;
 
@@ -110,9 +111,10 @@ impl Db {
             return;
         }
         if let Some((key, entry)) = self.keys.entry(at)
-            && !entry.is_due(capture.now)
+            && !is_due(&self.volatile, entry, capture.now)
         {
-            put_entry(&mut capture.out, key, &entry.value, entry.expire);
+            let expire = expire_of(&self.volatile, entry);
+            put_entry(&mut capture.out, key, &entry.value, expire);
             capture.keys += 1;
         }
     }

@@ -1,8 +1,7 @@
 //! Whether what the keyspace keeps about its entries is true.
 
-use bytes::Bytes;
-
-use super::{Db, ENTRY_OVERHEAD, NOT_VOLATILE};
+use super::Db;
+use super::entry::{Entry, NOT_VOLATILE};
 use crate::value::Value;
 
 impl Db {
@@ -21,10 +20,9 @@ impl Db {
         let mut volatile = 0;
         let mut fields = 0;
         for (at, key, entry) in self.keys.iter() {
-            let weight = entry.value.weight() + key.len() + ENTRY_OVERHEAD;
             assert_eq!(
                 entry.weight,
-                weight,
+                Entry::units(key, &entry.value),
                 "the weight of a {}",
                 entry.value.type_name()
             );
@@ -33,11 +31,11 @@ impl Db {
                 "an empty {} is kept",
                 entry.value.type_name()
             );
-            used += weight;
-            if entry.expire == 0 {
-                assert_eq!(entry.volatile, NOT_VOLATILE);
-            } else {
-                assert_eq!(self.volatile.get(entry.volatile as usize), Some(&at));
+            used += entry.weight();
+            if entry.volatile != NOT_VOLATILE {
+                let place = self.volatile.get(entry.volatile as usize);
+                assert_eq!(place.map(|volatile| volatile.at), Some(at));
+                assert_ne!(place.map(|volatile| volatile.due), Some(0));
                 volatile += 1;
             }
             let next = match &entry.value {
@@ -51,10 +49,10 @@ impl Db {
             }
             if let Value::ZSet(zset) = &entry.value {
                 assert_eq!(zset.iter().count(), zset.len());
-                assert!(zset.iter().is_sorted_by(|a, b| (a.1, a.0) < (b.1, b.0)));
+                assert!(zset.iter().is_sorted_by(|a, b| (a.1, &*a.0) < (b.1, &*b.0)));
             }
             if let Value::List(list) = &entry.value {
-                assert_eq!(list.bytes, list.items.iter().map(Bytes::len).sum::<usize>());
+                list.check();
             }
         }
         assert_eq!(self.used, used);

@@ -6,7 +6,8 @@
 
 use bytes::Bytes;
 
-use super::{Db, Entry};
+use super::Db;
+use super::entry::{Entry, expire_of};
 use crate::command::Args;
 use crate::encoding::{put_bytes, put_number, write_value};
 use crate::options::Dialect;
@@ -130,18 +131,18 @@ impl Effects {
     }
 
     /// A value was written.
-    pub(super) fn written(&mut self, now: u64, at: u32, key: &[u8], entry: &Entry) {
+    pub(super) fn written(&mut self, now: u64, at: u32, key: &[u8], expire: u64, entry: &Entry) {
         if entry.value.weight() > self.small {
             self.large.push(at);
         } else {
-            self.value(now, key, entry);
+            self.value(now, key, expire, entry);
         }
     }
 
-    fn value(&mut self, now: u64, key: &[u8], entry: &Entry) {
+    fn value(&mut self, now: u64, key: &[u8], expire: u64, entry: &Entry) {
         let out = self.effect(now, VALUE);
         put_bytes(out, key);
-        put_number(out, entry.expire);
+        put_number(out, expire);
         write_value(out, &entry.value);
     }
 
@@ -206,7 +207,10 @@ impl Db {
                 Value::Hash(_) | Value::Stream(_) if only_read => {
                     self.effects.of_key(self.now, EXPIRE_FIELDS, key);
                 }
-                _ => self.effects.value(self.now, key, entry),
+                _ => {
+                    let expire = expire_of(&self.volatile, entry);
+                    self.effects.value(self.now, key, expire, entry);
+                }
             }
         }
     }

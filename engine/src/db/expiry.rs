@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 
-use super::{Db, Event, NOT_VOLATILE, effects};
+use super::entry::{NOT_VOLATILE, Volatile, expire_of};
+use super::{Db, Event, effects};
 use crate::value::Value;
 
 /// How many keys one step of active expiry looks at.
@@ -19,7 +20,8 @@ pub(crate) struct Expired {
 impl Db {
     /// When a key expires: `None` if there is no such key, 0 if never.
     pub(crate) fn expiry(&self, key: &[u8]) -> Option<u64> {
-        self.live(key).map(|(_, entry)| entry.expire)
+        self.live(key)
+            .map(|(_, entry)| expire_of(&self.volatile, entry))
     }
 
     /// Sets a key's expiry in Unix milliseconds (0: never); says whether there is such a key.
@@ -43,15 +45,18 @@ impl Db {
         let Some(entry) = self.keys.value_mut(at) else {
             return;
         };
-        entry.expire = at_ms;
         if at_ms != 0 && entry.volatile == NOT_VOLATILE {
             entry.volatile = next;
-            self.volatile.push(at);
-        } else if at_ms == 0 && entry.volatile != NOT_VOLATILE {
+            self.volatile.push(Volatile { at, due: at_ms });
+        } else if at_ms != 0 {
+            if let Some(volatile) = self.volatile.get_mut(entry.volatile as usize) {
+                volatile.due = at_ms;
+            }
+        } else if entry.volatile != NOT_VOLATILE {
             let place = std::mem::replace(&mut entry.volatile, NOT_VOLATILE);
             self.volatile.swap_remove(place as usize);
-            if let Some(&moved) = self.volatile.get(place as usize)
-                && let Some(entry) = self.keys.value_mut(moved)
+            if let Some(moved) = self.volatile.get(place as usize)
+                && let Some(entry) = self.keys.value_mut(moved.at)
             {
                 entry.volatile = place;
             }
@@ -90,10 +95,10 @@ impl Db {
             if self.expire_next >= self.volatile.len() {
                 self.expire_next = 0;
             }
-            let Some(&at) = self.volatile.get(self.expire_next) else {
+            let Some(&Volatile { at, .. }) = self.volatile.get(self.expire_next) else {
                 break;
             };
-            if self.keys.value(at).is_some_and(|e| e.is_due(self.now)) {
+            if self.is_due_at(at) {
                 // Another key takes the place in `volatile`.
                 self.expire_at_position(at);
                 due += 1;
@@ -152,7 +157,7 @@ impl Db {
             self.keys.random(&mut self.rng)
         } else {
             let place = self.rng.below(self.volatile.len());
-            self.volatile.get(place).copied()
+            self.volatile.get(place).map(|volatile| volatile.at)
         };
         let Some(at) = at else {
             return false;

@@ -3,6 +3,7 @@
 mod capture;
 mod check;
 pub(crate) mod effects;
+mod entry;
 mod events;
 mod expiry;
 
@@ -25,37 +26,17 @@ use crate::value::{Typed, Value};
 use crate::watch::WatchList;
 use capture::Capture;
 use effects::Effects;
+use entry::{Entry, Volatile, expire_of, is_due};
 
 pub(crate) use capture::{KEY, put_entry};
 pub(crate) use events::Event;
 
 /// Values of this weight are freed outside the lock.
 const LARGE: usize = 64 * 1024;
-const NOT_VOLATILE: u32 = u32::MAX;
 /// The longest that patterns are compared with the notifications of one command.
 const NOTICES_LIMIT: Duration = Duration::from_millis(500);
 /// Message ids that a write to a stream forgets at most; active expiry forgets the others.
 const MESSAGE_IDS_STEP: usize = 1000;
-/// What an entry costs besides its key and value.
-const ENTRY_OVERHEAD: usize = size_of::<Entry>() + 40;
-
-/// A key's value and expiry.
-#[derive(Debug)]
-pub(crate) struct Entry {
-    pub(crate) value: Value,
-    /// Unix milliseconds; 0: never.
-    expire: u64,
-    /// The place in `Db::volatile`.
-    volatile: u32,
-    /// The weight `Db::used` counts for this entry.
-    weight: usize,
-}
-
-impl Entry {
-    fn is_due(&self, now: u64) -> bool {
-        self.expire != 0 && self.expire <= now
-    }
-}
 
 /// Counters of a keyspace.
 #[derive(Debug, Default)]
@@ -105,8 +86,8 @@ impl Dead {
 #[derive(Debug)]
 pub(crate) struct Db {
     keys: Dict<Entry>,
-    /// Positions of keys with an expiry, in no order.
-    volatile: Vec<u32>,
+    /// Keys with an expiry, in no order.
+    volatile: Vec<Volatile>,
     /// Where active expiry goes on in `volatile`.
     expire_next: usize,
     /// Whether the running command only reads.
@@ -190,10 +171,19 @@ impl Db {
         self.used + self.search.weight()
     }
 
+    fn is_due(&self, entry: &Entry) -> bool {
+        is_due(&self.volatile, entry, self.now)
+    }
+
+    /// Whether there is an entry at a position that is due.
+    fn is_due_at(&self, at: u32) -> bool {
+        self.keys.value(at).is_some_and(|entry| self.is_due(entry))
+    }
+
     fn live(&self, key: &[u8]) -> Option<(u32, &Entry)> {
         let found = self.keys.find(key).and_then(|at| {
             let entry = self.keys.value(at)?;
-            if entry.is_due(self.now) {
+            if self.is_due(entry) {
                 self.stale.borrow_mut().push(at);
                 return None;
             }
@@ -251,7 +241,7 @@ impl Db {
         }
         // A hash whose last field went is gone for the reader, too.
         match self.keys.find(key).and_then(|at| self.keys.value(at)) {
-            Some(entry) if !entry.is_due(now) => {
+            Some(entry) if !self.is_due(entry) => {
                 Ok(Hash::of(&entry.value).filter(|hash| !hash.is_empty()))
             }
             _ => Ok(None),
@@ -297,7 +287,7 @@ impl Db {
     /// The position of a live key; removes it if it is due.
     fn position(&mut self, key: &[u8]) -> Option<u32> {
         let at = self.keys.find(key)?;
-        if self.keys.value(at)?.is_due(self.now) {
+        if self.is_due(self.keys.value(at)?) {
             self.expire_at_position(at);
             return None;
         }
@@ -326,15 +316,7 @@ impl Db {
     }
 
     fn add(&mut self, key: &[u8], value: Value) -> u32 {
-        let at = self.keys.insert_new(
-            key,
-            Entry {
-                value,
-                expire: 0,
-                volatile: NOT_VOLATILE,
-                weight: 0,
-            },
-        );
+        let at = self.keys.insert_new(key, Entry::new(value));
         self.left_out(at);
         self.touched.push(at);
         if self.notify & Event::NEW.0 != 0 {
@@ -366,7 +348,7 @@ impl Db {
         self.touched.push(at);
         if let Some(entry) = self.keys.value_mut(at) {
             let old = std::mem::replace(&mut entry.value, value);
-            if entry.weight > LARGE {
+            if entry.weight() > LARGE {
                 self.dead.values.push(old);
             }
         }
@@ -399,7 +381,7 @@ impl Db {
         let Some(entry) = self.remove_at(at) else {
             return false;
         };
-        if entry.weight > LARGE {
+        if entry.weight() > LARGE {
             self.dead.values.push(entry.value);
         }
         true
@@ -413,7 +395,7 @@ impl Db {
     /// Removes a key; returns its value and expiry (0: none).
     pub(crate) fn take(&mut self, key: &[u8]) -> Option<(Value, u64)> {
         let at = self.position(key)?;
-        let expire = self.keys.value(at)?.expire;
+        let expire = expire_of(&self.volatile, self.keys.value(at)?);
         let entry = self.remove_at(at)?;
         Some((entry.value, expire))
     }
@@ -426,7 +408,7 @@ impl Db {
         self.search.forget(&key);
         self.watch.changed(&key);
         self.blocked.changed(&key);
-        self.used -= entry.weight;
+        self.used -= entry.weight();
         self.counters.changes += 1;
         Some(entry)
     }
@@ -440,7 +422,7 @@ impl Db {
         if !self.stale.get_mut().is_empty() {
             let stale = std::mem::take(self.stale.get_mut());
             for at in stale {
-                if self.keys.value(at).is_some_and(|e| e.is_due(self.now)) {
+                if self.is_due_at(at) {
                     self.expire_at_position(at);
                 }
             }
@@ -460,14 +442,15 @@ impl Db {
                 self.notify(Event::GENERIC, "del", &key);
                 continue;
             }
-            let weight = entry.value.weight() + key.len() + ENTRY_OVERHEAD;
+            let weight = Entry::units(key, &entry.value);
             let next = match &entry.value {
                 Value::Hash(hash) => hash.next_expiry(),
                 Value::Stream(stream) => stream.next_expiry(),
                 _ => None,
             };
             if self.effects.is_on() && recorded != Some(at) {
-                self.effects.written(self.now, at, key, entry);
+                let expire = expire_of(&self.volatile, entry);
+                self.effects.written(self.now, at, key, expire, entry);
                 recorded = Some(at);
             }
             self.search.note(key);
@@ -477,8 +460,9 @@ impl Db {
                 self.register_field_expiry(at, next);
             }
             if let Some(entry) = self.keys.value_mut(at) {
-                self.used = self.used + weight - entry.weight;
+                self.used -= entry.weight();
                 entry.weight = weight;
+                self.used += entry.weight();
             }
             self.counters.changes += 1;
         }
@@ -491,7 +475,7 @@ impl Db {
     pub(crate) fn random_key(&mut self) -> Option<Bytes> {
         for _ in 0..100 {
             let at = self.keys.random(&mut self.rng)?;
-            if self.keys.value(at).is_some_and(|e| e.is_due(self.now)) {
+            if self.is_due_at(at) {
                 self.expire_at_position(at);
                 continue;
             }
@@ -508,7 +492,7 @@ impl Db {
         mut visit: impl FnMut(&[u8], &Value) -> bool,
     ) -> u64 {
         self.keys.scan(cursor, steps, |_, key, entry| {
-            entry.is_due(self.now) || visit(key, &entry.value)
+            self.is_due(entry) || visit(key, &entry.value)
         })
     }
 
@@ -516,8 +500,8 @@ impl Db {
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &Value, u64)> {
         self.keys
             .iter()
-            .filter(|(_, _, entry)| !entry.is_due(self.now))
-            .map(|(_, key, entry)| (key, &entry.value, entry.expire))
+            .filter(|(_, _, entry)| !self.is_due(entry))
+            .map(|(_, key, entry)| (key, &entry.value, expire_of(&self.volatile, entry)))
     }
 
     /// Removes everything.
@@ -541,7 +525,7 @@ impl Db {
 
     /// The weight counted for a key.
     pub(crate) fn weight(&self, key: &[u8]) -> Option<usize> {
-        self.live(key).map(|(_, entry)| entry.weight)
+        self.live(key).map(|(_, entry)| entry.weight())
     }
 }
 

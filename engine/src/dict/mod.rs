@@ -42,6 +42,17 @@ impl Rng {
     }
 }
 
+/// Elements that have positions, some of which may be free.
+pub(crate) trait Positions {
+    fn len(&self) -> usize;
+
+    /// The position of a random element.
+    fn random(&self, rng: &mut Rng) -> Option<u32>;
+
+    /// The positions of all elements.
+    fn all(&self) -> Vec<u32>;
+}
+
 #[derive(Clone)]
 struct Slot<V> {
     key: Box<[u8]>,
@@ -279,6 +290,20 @@ impl<V> Dict<V> {
             + self.slots.len() * size_of::<Option<Slot<V>>>()
             + self.index.weight()
             + self.free.len() * 4
+    }
+}
+
+impl<V> Positions for Dict<V> {
+    fn len(&self) -> usize {
+        self.len()
+    }
+
+    fn random(&self, rng: &mut Rng) -> Option<u32> {
+        self.random(rng)
+    }
+
+    fn all(&self) -> Vec<u32> {
+        self.iter().map(|(at, _, _)| at).collect()
     }
 }
 

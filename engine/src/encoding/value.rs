@@ -6,10 +6,12 @@ use super::codec::{Corrupt, Reader, put_bytes, put_number};
 use crate::array::{self, Array};
 use crate::hash::Hash;
 use crate::json::{self, Json};
+use crate::list::{End, List};
+use crate::set::Set;
 use crate::stream::{
     Claim, Deliveries, Fields, Group, Idempotency, Release, Settings, Stream, StreamId,
 };
-use crate::value::{List, Set, Typed, Value};
+use crate::value::{Typed, Value};
 use crate::vectors::{self, Metric, Vectors};
 use crate::zset::ZSet;
 
@@ -34,20 +36,20 @@ pub(crate) fn write(out: &mut Vec<u8>, value: &Value) {
         }
         Value::List(list) => {
             out.push(LIST);
-            put_number(out, list.items.len() as u64);
-            list.items.iter().for_each(|item| put_bytes(out, item));
+            put_number(out, list.len() as u64);
+            list.iter().for_each(|item| put_bytes(out, &item));
         }
         Value::Set(set) => {
             out.push(SET);
-            put_number(out, set.0.len() as u64);
-            set.0.keys().for_each(|member| put_bytes(out, member));
+            put_number(out, set.len() as u64);
+            set.iter().for_each(|member| put_bytes(out, &member));
         }
         Value::Hash(hash) => {
             out.push(HASH);
             put_number(out, hash.len() as u64);
             for (field, value, expiry) in hash.iter_with_expiry() {
-                put_bytes(out, field);
-                put_bytes(out, value);
+                put_bytes(out, &field);
+                put_bytes(out, &value);
                 put_number(out, expiry);
             }
         }
@@ -55,7 +57,7 @@ pub(crate) fn write(out: &mut Vec<u8>, value: &Value) {
             out.push(ZSET);
             put_number(out, zset.len() as u64);
             for (member, score) in zset.iter() {
-                put_bytes(out, member);
+                put_bytes(out, &member);
                 out.extend_from_slice(&score.to_le_bytes());
             }
         }
@@ -101,7 +103,7 @@ pub(crate) fn write(out: &mut Vec<u8>, value: &Value) {
 /// Reads a value with its type.
 pub(crate) fn read(reader: &mut Reader) -> Result<Value, Corrupt> {
     Ok(match reader.byte()? {
-        STRING => Value::Str(reader.bytes()?),
+        STRING => Value::Str(reader.bytes()?.into()),
         LIST => read_list(reader)?.into_value(),
         SET => read_set(reader)?.into_value(),
         HASH => read_hash(reader)?.into_value(),
@@ -133,9 +135,7 @@ fn elements(reader: &mut Reader) -> Result<usize, Corrupt> {
 fn read_list(reader: &mut Reader) -> Result<List, Corrupt> {
     let mut list = List::default();
     for _ in 0..elements(reader)? {
-        let item = reader.bytes()?;
-        list.bytes += item.len();
-        list.items.push_back(item);
+        list.push(End::Right, &reader.bytes()?);
     }
     Ok(list)
 }
@@ -143,7 +143,7 @@ fn read_list(reader: &mut Reader) -> Result<List, Corrupt> {
 fn read_set(reader: &mut Reader) -> Result<Set, Corrupt> {
     let mut set = Set::default();
     for _ in 0..elements(reader)? {
-        set.0.insert(&reader.bytes()?, ());
+        set.insert(&reader.bytes()?);
     }
     Ok(set)
 }
@@ -152,7 +152,7 @@ fn read_hash(reader: &mut Reader) -> Result<Hash, Corrupt> {
     let mut hash = Hash::default();
     for _ in 0..elements(reader)? {
         let (field, value, expiry) = (reader.bytes()?, reader.bytes()?, reader.number()?);
-        hash.set(&field, value);
+        hash.set(&field, &value);
         if expiry != 0 {
             hash.set_expiry(&field, Some(expiry));
         }

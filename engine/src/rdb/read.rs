@@ -12,9 +12,11 @@ use super::{
 use crate::encoding::{Reader, read_value};
 use crate::hash::Hash;
 use crate::json;
+use crate::list::{End, List};
 use crate::num;
 
-use crate::value::{List, Set, Typed, Value};
+use crate::set::Set;
+use crate::value::{Typed, Value};
 use crate::zset::ZSet;
 
 /// The payload makes no sense.
@@ -132,22 +134,21 @@ fn score(text: &[u8]) -> Result<f64, Malformed> {
 pub(super) fn value(bytes: &[u8], now: u64, most: usize) -> Result<Value, Malformed> {
     let mut input = Input(bytes, most.min(MOST_UNFOLDED));
     let value = match input.byte()? {
-        STRING => Value::Str(input.string()?),
+        STRING => Value::Str(input.string()?.into()),
         LIST => list(&mut input)?.into_value(),
         LIST_QUICKLIST => quicklist(&mut input)?.into_value(),
         SET => set(&mut input)?.into_value(),
         SET_INTSET => {
             let mut set = Set::default();
             for member in listpack::integers(&input.string()?)? {
-                set.0
-                    .insert(itoa::Buffer::new().format(member).as_bytes(), ());
+                set.insert(itoa::Buffer::new().format(member).as_bytes());
             }
             set.into_value()
         }
         SET_LISTPACK => {
             let mut set = Set::default();
             for member in input.listpack(1)? {
-                set.0.insert(&member, ());
+                set.insert(&member);
             }
             set.into_value()
         }
@@ -167,7 +168,7 @@ pub(super) fn value(bytes: &[u8], now: u64, most: usize) -> Result<Value, Malfor
         HASH_LISTPACK => {
             let mut hash = Hash::default();
             for pair in input.listpack(2)?.chunks_exact(2) {
-                hash.set(&pair[0], pair[1].clone());
+                hash.set(&pair[0], &pair[1]);
             }
             hash.into_value()
         }
@@ -178,7 +179,7 @@ pub(super) fn value(bytes: &[u8], now: u64, most: usize) -> Result<Value, Malfor
                 let expiry = num::parse_i64(&triple[2])
                     .and_then(|at| u64::try_from(at).ok())
                     .ok_or(Malformed)?;
-                put_field(&mut hash, &triple[0], triple[1].clone(), expiry, now);
+                put_field(&mut hash, &triple[0], &triple[1], expiry, now);
             }
             hash.into_value()
         }
@@ -218,7 +219,7 @@ pub(super) fn libraries(bytes: &[u8], most: usize) -> Result<Vec<Bytes>, Malform
     Ok(codes)
 }
 
-fn put_field(hash: &mut Hash, field: &[u8], value: Bytes, expiry: u64, now: u64) {
+fn put_field(hash: &mut Hash, field: &[u8], value: &[u8], expiry: u64, now: u64) {
     if expiry != 0 && expiry <= now {
         return;
     }
@@ -228,15 +229,10 @@ fn put_field(hash: &mut Hash, field: &[u8], value: Bytes, expiry: u64, now: u64)
     }
 }
 
-fn push(list: &mut List, item: Bytes) {
-    list.bytes += item.len();
-    list.items.push_back(item);
-}
-
 fn list(input: &mut Input<'_>) -> Result<List, Malformed> {
     let mut list = List::default();
     for _ in 0..input.count()? {
-        push(&mut list, input.string()?);
+        list.push(End::Right, &input.string()?);
     }
     Ok(list)
 }
@@ -247,10 +243,10 @@ fn quicklist(input: &mut Input<'_>) -> Result<List, Malformed> {
     let mut list = List::default();
     for _ in 0..input.count()? {
         match input.number()? {
-            PLAIN => push(&mut list, input.string()?),
+            PLAIN => list.push(End::Right, &input.string()?),
             PACKED => {
                 for item in input.listpack(1)? {
-                    push(&mut list, item);
+                    list.push(End::Right, &item);
                 }
             }
             _ => return Err(Malformed),
@@ -262,7 +258,7 @@ fn quicklist(input: &mut Input<'_>) -> Result<List, Malformed> {
 fn set(input: &mut Input<'_>) -> Result<Set, Malformed> {
     let mut set = Set::default();
     for _ in 0..input.count()? {
-        set.0.insert(&input.string()?, ());
+        set.insert(&input.string()?);
     }
     Ok(set)
 }
@@ -296,7 +292,7 @@ fn hash(input: &mut Input<'_>, soonest: Option<u64>, now: u64) -> Result<Hash, M
             },
         };
         let (field, value) = (input.string()?, input.string()?);
-        put_field(&mut hash, &field, value, expiry, now);
+        put_field(&mut hash, &field, &value, expiry, now);
     }
     Ok(hash)
 }

@@ -359,7 +359,9 @@ impl Document<'_> {
     fn bytes(&self, field: &Field) -> usize {
         match self {
             Self::Tree(node) => at_path(node, field.path()).map_or(0, Node::size),
-            Self::Hash(hash) => hash.get(field.path().as_bytes()).map_or(0, Bytes::len),
+            Self::Hash(hash) => hash
+                .get(field.path().as_bytes())
+                .map_or(0, |text| text.len()),
             Self::Entry(entry) => {
                 field_of(entry, field.path().as_bytes()).map_or(0, |value| value.len())
             }
@@ -370,9 +372,9 @@ impl Document<'_> {
     fn nodes(&self, field: &Field) -> Vec<Node> {
         let node = match self {
             Self::Tree(node) => at_path(node, field.path()),
-            Self::Hash(hash) => return text_node(hash.get(field.path().as_bytes())),
+            Self::Hash(hash) => return text_node(hash.get(field.path().as_bytes()).as_deref()),
             Self::Entry(entry) => {
-                return text_node(field_of(entry, field.path().as_bytes()).as_ref());
+                return text_node(field_of(entry, field.path().as_bytes()).as_deref());
             }
         };
         match node {
@@ -383,7 +385,7 @@ impl Document<'_> {
     }
 }
 
-fn text_node(value: Option<&Bytes>) -> Vec<Node> {
+fn text_node(value: Option<&[u8]>) -> Vec<Node> {
     let text = value.and_then(|value| std::str::from_utf8(value).ok());
     text.map(|text| Node::Str(text.into()))
         .into_iter()

@@ -1,67 +1,98 @@
-//! Sorted sets: members by score, with ranks in logarithmic time.
+//! Sorted sets: members by score.
 
+mod packed;
+mod ranked;
 mod skiplist;
 
 use std::ops::Range;
 
-use crate::dict::{Dict, Rng};
-use skiplist::SkipList;
+use crate::dict::{Positions, Rng};
+use crate::either::Either;
+use crate::packed::Packed;
+use crate::text::Text;
+use ranked::Ranked;
+
+/// The most members of a packed sorted set.
+const MEMBERS: usize = 128;
+/// The longest member of a packed sorted set.
+const LONGEST: usize = 64;
 
 /// The value behind a sorted-set key.
 ///
-/// Members live in a [`Dict`]; the skip list orders their positions by (score, member) and counts
-/// what it jumps over. Every range (by rank, score or member) becomes a range of ranks through
-/// [`ZSet::partition`].
-#[derive(Clone, Debug, Default)]
-pub(crate) struct ZSet {
-    members: Dict<f64>,
-    order: SkipList,
+/// A small one is packed: members and scores in turn, in order. One that has grown out of that
+/// stays ranked.
+#[derive(Clone, Debug)]
+pub(crate) struct ZSet(Form);
+
+#[derive(Clone, Debug)]
+enum Form {
+    Packed(Packed),
+    Ranked(Box<Ranked>),
+}
+
+impl Default for ZSet {
+    fn default() -> Self {
+        Self(Form::Packed(Packed::default()))
+    }
 }
 
 impl ZSet {
     pub(crate) fn len(&self) -> usize {
-        self.members.len()
+        match &self.0 {
+            Form::Packed(packed) => packed.len() / 2,
+            Form::Ranked(ranked) => ranked.len(),
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.members.is_empty()
+        self.len() == 0
+    }
+
+    pub(crate) const fn is_packed(&self) -> bool {
+        matches!(self.0, Form::Packed(_))
     }
 
     pub(crate) fn score(&self, member: &[u8]) -> Option<f64> {
-        self.members.get(member).copied()
+        match &self.0 {
+            Form::Packed(packed) => {
+                packed::find(packed, member).map(|at| packed.score(packed.after(at)))
+            }
+            Form::Ranked(ranked) => ranked.score(member),
+        }
     }
 
     pub(crate) fn contains(&self, member: &[u8]) -> bool {
-        self.members.contains(member)
+        self.score(member).is_some()
     }
 
     /// Adds a member or changes its score, which is not NaN; returns the score before.
     pub(crate) fn insert(&mut self, member: &[u8], score: f64) -> Option<f64> {
         // Negative zero is zero, as in the compact sets of Redis.
         let score = score + 0.0;
-        let Some(at) = self.members.find(member) else {
-            let at = self.members.insert_new(member, score);
-            self.order.insert(&self.members, score, at);
-            return None;
-        };
-        let old = self.members.value(at).copied()?;
-        if old != score {
-            self.order.remove(&self.members, old, at);
-            if let Some(slot) = self.members.value_mut(at) {
-                *slot = score;
+        match &mut self.0 {
+            Form::Packed(packed) => {
+                let old = packed::find(packed, member);
+                if old.is_none() && (packed.len() / 2 >= MEMBERS || member.len() > LONGEST) {
+                    self.0 = Form::Ranked(Box::new(ranked(packed)));
+                    return self.insert(member, score);
+                }
+                packed::insert(packed, old, member, score)
             }
-            self.order.insert(&self.members, score, at);
+            Form::Ranked(ranked) => ranked.insert(member, score),
         }
-        Some(old)
     }
 
     /// Removes a member; returns its score.
     pub(crate) fn remove(&mut self, member: &[u8]) -> Option<f64> {
-        let at = self.members.find(member)?;
-        let score = self.members.value(at).copied()?;
-        self.order.remove(&self.members, score, at);
-        self.members.remove_at(at);
-        Some(score)
+        match &mut self.0 {
+            Form::Packed(packed) => {
+                let at = packed::find(packed, member)?;
+                let score = packed.score(packed.after(at));
+                packed.remove(at, 2);
+                Some(score)
+            }
+            Form::Ranked(ranked) => ranked.remove(member),
+        }
     }
 
     /// How many members come before this one.
@@ -74,126 +105,119 @@ impl ZSet {
 
     /// How many members fit `before`, which must be true for a prefix of the order only.
     pub(crate) fn partition(&self, before: impl Fn(&[u8], f64) -> bool) -> usize {
-        self.order.partition(|at, score| {
-            self.members
-                .key(at)
-                .is_some_and(|member| before(member, score))
-        })
+        match &self.0 {
+            Form::Packed(packed) => packed::range(packed, 0..self.len())
+                .take_while(|(member, score)| before(member, *score))
+                .count(),
+            Form::Ranked(ranked) => ranked.partition(before),
+        }
     }
 
     /// Members and scores with these ranks, in order.
-    pub(crate) fn range(&self, ranks: Range<usize>) -> impl Iterator<Item = (&[u8], f64)> {
-        self.order
-            .forward(ranks.start)
-            .take(ranks.len())
-            .filter_map(|(at, score)| self.members.key(at).map(|member| (member, score)))
+    pub(crate) fn range(&self, ranks: Range<usize>) -> impl Iterator<Item = (Text<'_>, f64)> {
+        match &self.0 {
+            Form::Packed(packed) => Either::Left(packed::range(packed, ranks)),
+            Form::Ranked(ranked) => Either::Right(ranked.range(ranks).map(slice)),
+        }
     }
 
     /// Members and scores with these ranks, last first.
-    pub(crate) fn range_rev(&self, ranks: Range<usize>) -> impl Iterator<Item = (&[u8], f64)> {
-        self.order
-            .backward(ranks.end)
-            .take(ranks.len())
-            .filter_map(|(at, score)| self.members.key(at).map(|member| (member, score)))
+    pub(crate) fn range_rev(&self, ranks: Range<usize>) -> impl Iterator<Item = (Text<'_>, f64)> {
+        match &self.0 {
+            Form::Packed(packed) => Either::Left(packed::range_rev(packed, ranks)),
+            Form::Ranked(ranked) => Either::Right(ranked.range_rev(ranks).map(slice)),
+        }
     }
 
     /// All members in order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], f64)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Text<'_>, f64)> {
         self.range(0..self.len())
     }
 
     /// Removes the members with these ranks; returns how many.
     pub(crate) fn remove_ranks(&mut self, ranks: Range<usize>) -> usize {
-        let removed = self.order.remove_ranks(ranks);
-        for &at in &removed {
-            self.members.remove_at(at);
+        match &mut self.0 {
+            Form::Packed(packed) => {
+                let ranks = ranks.start..ranks.end.min(packed.len() / 2);
+                packed.remove(packed.nth(ranks.start * 2), ranks.len() * 2);
+                ranks.len()
+            }
+            Form::Ranked(ranked) => ranked.remove_ranks(ranks),
         }
-        removed.len()
     }
 
-    pub(crate) fn random(&self, rng: &mut Rng) -> Option<(&[u8], f64)> {
-        let at = self.members.random(rng)?;
-        self.members
-            .entry(at)
-            .map(|(member, score)| (member, *score))
+    /// Member and score at a position.
+    pub(crate) fn entry(&self, at: u32) -> Option<(Text<'_>, f64)> {
+        match &self.0 {
+            Form::Packed(packed) => packed::range(packed, at as usize..self.len()).next(),
+            Form::Ranked(ranked) => {
+                let (member, score) = ranked.dict().entry(at)?;
+                Some((Text::Slice(member), *score))
+            }
+        }
     }
 
-    /// Members and scores by position, for ZSCAN.
-    pub(crate) const fn dict(&self) -> &Dict<f64> {
-        &self.members
+    /// Visits members and scores from a cursor on as [`crate::dict::Dict::scan`] does, those of a
+    /// packed set all at once.
+    pub(crate) fn scan(
+        &self,
+        cursor: u64,
+        steps: usize,
+        mut visit: impl FnMut(Text<'_>, f64) -> bool,
+    ) -> u64 {
+        match &self.0 {
+            Form::Packed(_) => {
+                for (member, score) in self.iter() {
+                    visit(member, score);
+                }
+                0
+            }
+            Form::Ranked(ranked) => ranked.dict().scan(cursor, steps, |_, member, score| {
+                visit(Text::Slice(member), *score)
+            }),
+        }
     }
 
+    /// Roughly the bytes behind this.
     pub(crate) fn weight(&self) -> usize {
-        size_of::<Self>() + self.members.weight() + self.order.weight()
+        match &self.0 {
+            Form::Packed(packed) => packed.weight(),
+            Form::Ranked(ranked) => ranked.weight(),
+        }
     }
+}
+
+impl Positions for ZSet {
+    fn len(&self) -> usize {
+        self.len()
+    }
+
+    fn random(&self, rng: &mut Rng) -> Option<u32> {
+        match &self.0 {
+            Form::Packed(_) => crate::packed::random(self.len(), rng),
+            Form::Ranked(ranked) => ranked.dict().random(rng),
+        }
+    }
+
+    fn all(&self) -> Vec<u32> {
+        match &self.0 {
+            Form::Packed(_) => (0..self.len() as u32).collect(),
+            Form::Ranked(ranked) => ranked.dict().all(),
+        }
+    }
+}
+
+fn slice((member, score): (&[u8], f64)) -> (Text<'_>, f64) {
+    (Text::Slice(member), score)
+}
+
+fn ranked(packed: &Packed) -> Ranked {
+    let mut ranked = Ranked::default();
+    for (member, score) in packed::range(packed, 0..packed.len() / 2) {
+        ranked.insert(&member, score);
+    }
+    ranked
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_copy_of_a_set_that_lost_members_is_whole() {
-        let mut zset = ZSet::default();
-        for member in ["a", "b", "c"] {
-            zset.insert(member.as_bytes(), 1.0);
-        }
-        zset.remove(b"a");
-        let copy = zset.clone();
-        assert_eq!(
-            copy.iter().collect::<Vec<_>>(),
-            zset.iter().collect::<Vec<_>>()
-        );
-        assert_eq!(copy.len(), 2);
-    }
-
-    #[test]
-    fn equal_scores_are_ordered_by_member() {
-        let mut zset = ZSet::default();
-        for member in ["b", "a", "c"] {
-            zset.insert(member.as_bytes(), 1.0);
-        }
-        let members: Vec<&[u8]> = zset.iter().map(|(member, _)| member).collect();
-        assert_eq!(members, [b"a", b"b", b"c"]);
-        assert_eq!(zset.rank(b"c"), Some(2));
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn ranks_and_ranges_agree_with_a_sorted_vector(
-            steps in proptest::collection::vec((0u8..3, 0u16..200, -5i8..5), 1..400)
-        ) {
-            let mut zset = ZSet::default();
-            let mut model: Vec<(f64, Vec<u8>)> = Vec::new();
-            for (what, member, score) in steps {
-                let (member, score) = (member.to_string().into_bytes(), f64::from(score));
-                if what == 0 {
-                    let known = model.iter().position(|(_, m)| *m == member);
-                    proptest::prop_assert_eq!(zset.remove(&member), known.map(|at| model[at].0));
-                    if let Some(at) = known { model.remove(at); }
-                } else if what == 1 && model.len() > 10 {
-                    let start = usize::from(member[0]) % model.len();
-                    let end = (start + 3).min(model.len());
-                    proptest::prop_assert_eq!(zset.remove_ranks(start..end), end - start);
-                    model.drain(start..end);
-                } else {
-                    zset.insert(&member, score);
-                    model.retain(|(_, m)| *m != member);
-                    model.push((score, member));
-                    model.sort_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.cmp(&b.1)));
-                }
-                proptest::prop_assert_eq!(zset.len(), model.len());
-            }
-            for (rank, (score, member)) in model.iter().enumerate() {
-                proptest::prop_assert_eq!(zset.rank(member), Some(rank));
-                proptest::prop_assert_eq!(zset.score(member), Some(*score));
-            }
-            let forward: Vec<_> = zset.iter().map(|(m, s)| (s, m.to_vec())).collect();
-            proptest::prop_assert_eq!(&forward, &model);
-            let mut backward: Vec<_> =
-                zset.range_rev(0..zset.len()).map(|(m, s)| (s, m.to_vec())).collect();
-            backward.reverse();
-            proptest::prop_assert_eq!(&backward, &model);
-        }
-    }
-}
+mod tests;

@@ -6,6 +6,7 @@
 )]
 
 mod arrays;
+mod encodings;
 mod expiry;
 mod hashes;
 mod keys;
