@@ -4,13 +4,13 @@
 //! streams are read; ours, and JSON documents, are written under types of our own, which only this
 //! engine reads.
 
-mod crc64;
 mod listpack;
 mod lzf;
 mod read;
 mod stream;
 
 use bytes::Bytes;
+use crc::{CRC_64_REDIS, Crc};
 
 use crate::encoding::write_value;
 use crate::value::Value;
@@ -44,6 +44,8 @@ const VERSION: u16 = 10;
 const VERSION_EXPIRY: u16 = 12;
 /// The newest version that is read.
 const VERSION_READ: u16 = 13;
+
+static CRC: Crc<u64> = Crc::<u64>::new(&CRC_64_REDIS);
 
 /// Version and checksum.
 const FOOTER: usize = 10;
@@ -105,7 +107,7 @@ pub(crate) fn dump(value: &Value) -> Vec<u8> {
 /// Ends a payload: its version and checksum.
 fn put_footer(out: &mut Vec<u8>, version: u16) {
     out.extend_from_slice(&version.to_le_bytes());
-    let sum = crc64::sum(out);
+    let sum = CRC.checksum(out);
     out.extend_from_slice(&sum.to_le_bytes());
 }
 
@@ -134,7 +136,7 @@ pub(crate) fn is_sound(payload: &[u8]) -> bool {
     let version = u16::from_le_bytes([payload[end], payload[end + 1]]);
     let (body, sum) = payload.split_at(end + 2);
     // A checksum of zero means that it was switched off.
-    version <= VERSION_READ && (sum == [0; 8] || sum == crc64::sum(body).to_le_bytes())
+    version <= VERSION_READ && (sum == [0; 8] || sum == CRC.checksum(body).to_le_bytes())
 }
 
 /// The value in a sound payload; fields that expired before `now` are left out. What is compressed

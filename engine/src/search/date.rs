@@ -1,5 +1,10 @@
 //! Instants as RFC 3339 texts and as milliseconds since the Unix epoch.
 
+use jiff::{SignedDuration, civil::Date};
+
+const EPOCH: Date = jiff::civil::date(1970, 1, 1);
+const DAY: i64 = 86_400_000;
+
 /// Milliseconds of a text such as `2026-01-10T10:00:00.5+01:00` or `2026-01-10`.
 pub(crate) fn parse(text: &str) -> Option<i64> {
     let (date, time) = match text.split_once(['T', 't', ' ']) {
@@ -12,18 +17,18 @@ pub(crate) fn parse(text: &str) -> Option<i64> {
         number(parts.next()?, 2)?,
         number(parts.next()?, 2)?,
     );
-    if !(1..=12).contains(&month) || !(1..=days_in(year, month)).contains(&day) {
-        return None;
-    }
-    let days = days_from_civil(year, month, day);
+    let date = Date::new(year as i16, month as i8, day as i8).ok()?;
     let millis = time.map_or(Some(0), time_of_day)?;
-    Some(days * 86_400_000 + millis)
+    Some(midnight(date) + millis)
 }
 
-/// The text of an instant, in UTC, with milliseconds only where there are any.
+/// The text of an instant, in UTC, with milliseconds only where there are any; the number of an
+/// instant beyond the years that RFC 3339 has.
 pub(crate) fn format(millis: i64) -> String {
-    let (days, rest) = (millis.div_euclid(86_400_000), millis.rem_euclid(86_400_000));
-    let (year, month, day) = civil_from_days(days);
+    let Some(date) = date_of(millis).filter(|date| date.year() >= 0) else {
+        return millis.to_string();
+    };
+    let rest = millis.rem_euclid(DAY);
     let (hour, minute, second, fraction) = (
         rest / 3_600_000,
         rest / 60_000 % 60,
@@ -35,7 +40,7 @@ pub(crate) fn format(millis: i64) -> String {
     } else {
         format!(".{fraction:03}")
     };
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z")
+    format!("{date}T{hour:02}:{minute:02}:{second:02}{fraction}Z")
 }
 
 /// A stretch of the calendar.
@@ -58,17 +63,32 @@ impl Unit {
     }
 }
 
-/// When the stretch of the calendar began that an instant lies in, in UTC.
+/// When the stretch of the calendar began that an instant lies in, in UTC; an instant beyond the
+/// calendar is a stretch of its own.
 pub(crate) fn start_of(millis: i64, unit: Unit) -> i64 {
-    let days = millis.div_euclid(86_400_000);
-    let (year, month, _) = civil_from_days(days);
-    let days = match unit {
-        Unit::Year => days_from_civil(year, 1, 1),
-        Unit::Month => days_from_civil(year, month, 1),
-        // The epoch was a Thursday.
-        Unit::Week => days - (days + 3).rem_euclid(7),
+    let Some(date) = date_of(millis) else {
+        return millis;
     };
-    days * 86_400_000
+    let first = match unit {
+        Unit::Year => date.first_of_year(),
+        Unit::Month => date.first_of_month(),
+        Unit::Week => {
+            let weekday = date.weekday().to_monday_zero_offset();
+            date.saturating_sub(SignedDuration::from_hours(24 * i64::from(weekday)))
+        }
+    };
+    midnight(first)
+}
+
+/// The day of an instant, in UTC.
+fn date_of(millis: i64) -> Option<Date> {
+    let days = SignedDuration::from_hours(24 * millis.div_euclid(DAY));
+    EPOCH.checked_add(days).ok()
+}
+
+/// When a day begins, in UTC.
+fn midnight(date: Date) -> i64 {
+    date.duration_since(EPOCH).as_secs() * 1000
 }
 
 fn number(text: &str, digits: usize) -> Option<i64> {
@@ -110,43 +130,6 @@ fn parts_second(clock: &str) -> &str {
     clock.splitn(3, ':').nth(2).unwrap_or("00")
 }
 
-fn is_leap(year: i64) -> bool {
-    year % 4 == 0 && year % 100 != 0 || year % 400 == 0
-}
-
-fn days_in(year: i64, month: i64) -> i64 {
-    match month {
-        2 if is_leap(year) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
-}
-
-/// Days since the epoch in the Gregorian calendar, counted in eras of 400 years from March on.
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let of_era = year.rem_euclid(400);
-    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
-}
-
-fn civil_from_days(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let shifted = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 {
-        shifted + 3
-    } else {
-        shifted - 9
-    };
-    (year + era * 400 + i64::from(month <= 2), month, day)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -169,6 +152,25 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(parse(text), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn stretches_of_the_calendar_begin_where_they_do() {
+        let at = |text| parse(text).unwrap();
+        for (unit, text, wanted) in [
+            (Unit::Year, "2024-02-29T12:00:00Z", "2024-01-01"),
+            (Unit::Month, "2024-02-29T23:59:59.999Z", "2024-02-01"),
+            (Unit::Week, "2024-02-29", "2024-02-26"),
+            (Unit::Week, "2024-02-26", "2024-02-26"),
+            (Unit::Week, "2024-02-25T23:59:59Z", "2024-02-19"),
+            (Unit::Week, "1969-12-31T23:59:59Z", "1969-12-29"),
+        ] {
+            assert_eq!(start_of(at(text), unit), at(wanted), "{text} {unit:?}");
+        }
+        for millis in [i64::MIN, i64::MAX] {
+            assert_eq!(start_of(millis, Unit::Week), millis);
+            assert_eq!(format(millis), millis.to_string());
         }
     }
 
