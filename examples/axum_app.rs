@@ -79,9 +79,9 @@ fn app(redis: &Redis) -> Result<Router, Box<dyn Error>> {
 
 /// The peer's address; behind a proxy give `client_ip` the number of proxies that append to `X-Forwarded-For`.
 fn by_address(request: &Parts) -> Option<Subject> {
-    let ConnectInfo(peer) = request.extensions.get::<ConnectInfo<SocketAddr>>()?;
-    let ip = client_ip(&request.headers, Some(peer.ip()), 0);
-    Some(Subject::from_ip(ip))
+    let peer = request.extensions.get::<ConnectInfo<SocketAddr>>();
+    let peer = peer.map(|ConnectInfo(peer)| peer.ip());
+    Some(Subject::from_ip(client_ip(&request.headers, peer, 0)))
 }
 
 /// From the environment in production; for a trial secrets that end with the process, over plain HTTP.
