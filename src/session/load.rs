@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{Redis, Result};
 use http::{HeaderMap, HeaderValue, header};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 script_call! {
     Load<'a> = "lua/load.lua"
@@ -61,6 +61,22 @@ impl Absence {
         !matches!(self, Self::NoCookie | Self::Superseded)
     }
 }
+
+impl fmt::Display for Absence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoCookie => "the request has no session cookie",
+            Self::Ambiguous => "the request has several session cookies",
+            Self::Forged => "the session cookie was not signed here",
+            Self::Ended => "the session reached its end",
+            Self::Unknown => "there is no such session: signed out, expired, or never there",
+            Self::Superseded => "the session's identifier was replaced",
+            Self::Reused => "the session's identifier was used after it was replaced",
+        })
+    }
+}
+
+impl std::error::Error for Absence {}
 
 impl Loaded {
     /// The session, if it is live.
