@@ -16,6 +16,8 @@ use crate::options::Options;
 
 /// Steps between two looks at the clock; a step is some nanoseconds.
 const SLICE: usize = 50_000;
+/// What a step takes at least.
+const STEP_NANOS: u128 = 5;
 /// The most steps that may be taken at once, without a look at the clock.
 const AT_ONCE: usize = 1 << 28;
 /// The longest a command may run, unless configured: nobody else is served meanwhile.
@@ -186,6 +188,13 @@ impl Budget {
             None if steps > AT_ONCE => self.stop(Stop::Time),
             None => self.look(),
         }
+    }
+
+    /// Takes what a command of a script has taken: a script may call many that spend nothing.
+    pub(crate) fn spend_time(&self, took: Duration) {
+        let steps = usize::try_from(took.as_nanos() / STEP_NANOS).unwrap_or(SLICE);
+        // When it is over, the script ends with its next step.
+        let _ = self.spend(steps.min(SLICE));
     }
 
     /// Takes memory for what a command puts together; fails when it is too much.

@@ -96,10 +96,11 @@ impl Scripting {
 
     /// Makes the functions of all libraries anew.
     pub(crate) fn reload_libraries(&mut self, vm: &Vm) {
+        let code = self.code_weight();
         for library in self.libraries.values_mut() {
             let end = library.code.iter().position(|byte| *byte == b'\n');
             let body = &library.code[end.unwrap_or(0)..];
-            library.functions = vm.load_library(body).unwrap_or_default();
+            library.functions = vm.load_library(body, code).unwrap_or_default();
         }
     }
 
@@ -167,8 +168,13 @@ impl Scripting {
         FIXED + bytes * (1 + COMPILED)
     }
 
-    /// Roughly the bytes all scripts and libraries take.
+    /// Roughly the bytes all scripts and libraries take, with what libraries keep.
     pub(crate) fn weight(&self) -> usize {
+        self.code_weight() + self.vm.as_ref().map_or(0, Vm::kept)
+    }
+
+    /// Roughly the bytes of all scripts and libraries, compiled.
+    pub(crate) fn code_weight(&self) -> usize {
         let libraries = self.libraries.values().map(|library| library.code.len());
         let scripts = Self::cost(self.script_bytes) + Self::cost(0) * self.scripts.len();
         libraries.map(Self::cost).sum::<usize>() + scripts - Self::cost(0)
@@ -214,7 +220,7 @@ impl Scripting {
         self.scripts.clear();
         self.script_bytes = 0;
         if let Some(vm) = &self.vm {
-            vm.collect();
+            vm.collect(self.code_weight());
         }
     }
 
@@ -332,9 +338,17 @@ impl Scripting {
     pub(crate) fn remove_library(&mut self, name: &str) -> bool {
         let removed = self.libraries.remove(name).is_some();
         if removed {
+            self.collect_kept();
             self.functions.retain(|_, owner| owner != name);
         }
         removed
+    }
+
+    /// Frees what libraries kept that are gone.
+    pub(crate) fn collect_kept(&self) {
+        if let Some(vm) = self.vm.as_ref().filter(|vm| vm.kept() > 0) {
+            vm.collect(self.code_weight());
+        }
     }
 
     /// Removes every library.
@@ -342,7 +356,7 @@ impl Scripting {
         self.libraries.clear();
         self.functions.clear();
         if let Some(vm) = &self.vm {
-            vm.collect();
+            vm.collect(self.code_weight());
         }
     }
 }

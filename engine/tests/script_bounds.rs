@@ -80,6 +80,49 @@ fn a_script_takes_of_memory_what_the_data_leaves() {
 }
 
 #[test]
+fn what_libraries_keep_counts_as_the_databases_memory() {
+    const LIMIT: usize = 24 << 20;
+    let options = Options::default()
+        .memory_limit(LIMIT)
+        .eviction(Eviction::NoEviction)
+        .script_time_limit(Duration::from_secs(60));
+    let engine = Engine::new(options);
+    // While it loads, library after library.
+    let mut loaded = 0;
+    let refused = loop {
+        let code = format!(
+            "#!lua name=l{loaded}\nlocal t = {{}} for i = 1, 20000 do t[i] = i .. 'x' end \
+             redis.register_function('f{loaded}', function() return #t end)"
+        );
+        let reply = engine.call(&["FUNCTION", "LOAD", &code]);
+        if reply.is_error() {
+            break reply;
+        }
+        loaded += 1;
+        assert!(loaded < 100, "{}", engine.used_memory());
+    };
+    assert!(error(&refused).contains("OOM"), "{refused:?}");
+    assert!((5..60).contains(&loaded), "{loaded}");
+    assert!(engine.used_memory() > LIMIT / 2);
+    assert_eq!(engine.call(&["FCALL", "f0", "0"]), Reply::Int(20_000));
+    assert!(error(&engine.call(&["SET", "k", &"x".repeat(1 << 20)])).contains("OOM"));
+    assert_eq!(engine.call(&["FUNCTION", "FLUSH"]), Reply::ok());
+    assert!(engine.used_memory() < LIMIT / 4, "{}", engine.used_memory());
+    assert_eq!(engine.call(&["SET", "k", "v"]), Reply::ok());
+
+    // While it is called.
+    let code = "#!lua name=l\nlocal t = {} redis.register_function('f', \
+                function() t[#t + 1] = string.rep('x', 2 ^ 20) .. #t return #t end)";
+    assert_eq!(engine.call(&["FUNCTION", "LOAD", code]), Reply::bulk("l"));
+    let calls = (0..200).take_while(|_| !engine.call(&["FCALL", "f", "0"]).is_error());
+    let calls = calls.count();
+    assert!((16..120).contains(&calls), "{calls}");
+    assert_eq!(engine.call(&["FUNCTION", "DELETE", "l"]), Reply::ok());
+    assert_eq!(eval(&engine, "return 1"), Reply::Int(1));
+    assert!(engine.used_memory() < LIMIT / 4, "{}", engine.used_memory());
+}
+
+#[test]
 fn a_script_that_has_started_does_not_fill_memory() {
     let options = Options::default()
         .memory_limit(8 << 20)

@@ -6,7 +6,7 @@ use crate::command::{Args, Category, Keys, Outcome};
 use crate::ctx::{Ctx, Side, Spec};
 use crate::error::Error;
 use crate::glob;
-use crate::lua;
+use crate::lua::{self, LoadedFunction};
 use crate::options::Dialect;
 use crate::parse::{Walk, is};
 use crate::rdb;
@@ -154,17 +154,26 @@ fn load(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let code = args[args.len() - 1];
     let (name, body) = metadata(code)?;
     ctx.side.scripting.check_name(&name, replace)?;
-    ctx.make_room(Scripting::cost(code.len()))?;
-    let functions = ctx.side.vm()?.load_library(body)?;
+    let functions = run_library(ctx, code, body)?;
     let library = Library {
         name: name.clone(),
         code: Bytes::copy_from_slice(code),
         functions,
     };
-    ctx.side.scripting.add_library(library)?;
+    let added = ctx.make_room(1);
+    let added = added.and_then(|()| ctx.side.scripting.add_library(library));
+    added.inspect_err(|_| ctx.side.scripting.collect_kept())?;
     ctx.db.counters.changes += 1;
     ctx.db.effects.record_command();
     Ok(Reply::bulk(name))
+}
+
+/// The functions of a library that has room.
+fn run_library(ctx: &mut Ctx<'_>, code: &[u8], body: &[u8]) -> Result<Vec<LoadedFunction>, Error> {
+    let cost = Scripting::cost(code.len());
+    ctx.make_room(cost)?;
+    let all = ctx.side.scripting.code_weight() + cost;
+    ctx.side.vm()?.load_library(body, all)
 }
 
 /// FUNCTION RESTORE payload [FLUSH|APPEND|REPLACE]: all libraries or none.
@@ -195,27 +204,34 @@ fn restore(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let most = ctx.side.options.memory_limit.unwrap_or(usize::MAX);
     let codes = rdb::restore_libraries(payload, most)
         .map_err(|rdb::Malformed| Error::fixed("ERR given type is not a function"))?;
-    let mut libraries = Vec::with_capacity(codes.len());
-    for code in codes {
-        ctx.make_room(Scripting::cost(code.len()))?;
-        let (name, body) = metadata(&code)?;
-        let functions = ctx.side.vm()?.load_library(body)?;
-        libraries.push(Library {
-            name,
-            code,
-            functions,
-        });
-    }
-    ctx.side.scripting.restore(libraries, conflict)?;
+    let outcome = run_libraries(ctx, codes).and_then(|libraries| {
+        ctx.make_room(1)?;
+        ctx.side.scripting.restore(libraries, conflict)
+    });
+    outcome.inspect_err(|_| ctx.side.scripting.collect_kept())?;
     ctx.db.counters.changes += 1;
     ctx.db.effects.record_command();
     Ok(Reply::ok())
 }
 
+fn run_libraries(ctx: &mut Ctx<'_>, codes: Vec<Bytes>) -> Result<Vec<Library>, Error> {
+    let run = |code: Bytes| {
+        let (name, body) = metadata(&code)?;
+        let functions = run_library(ctx, &code, body)?;
+        Ok(Library {
+            name,
+            code,
+            functions,
+        })
+    };
+    codes.into_iter().map(run).collect()
+}
+
 /// Adds a library from a snapshot. Its code is kept also if it cannot be run now.
 pub(crate) fn restore_library(side: &mut Side, code: &[u8]) -> Result<(), Error> {
     let (name, body) = metadata(code)?;
-    let functions = side.vm().and_then(|vm| vm.load_library(body));
+    let all = side.scripting.code_weight() + Scripting::cost(code.len());
+    let functions = side.vm().and_then(|vm| vm.load_library(body, all));
     let library = |functions| Library {
         name: name.clone(),
         code: Bytes::copy_from_slice(code),

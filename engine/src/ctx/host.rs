@@ -92,6 +92,10 @@ impl Lender for Ctx<'_> {
     fn used(&self) -> usize {
         Ctx::used(self)
     }
+
+    fn code_weight(&self) -> usize {
+        self.side.scripting.code_weight()
+    }
 }
 
 impl Side {

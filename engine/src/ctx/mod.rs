@@ -224,8 +224,10 @@ impl Ctx<'_> {
             Err(error) | Ok(Reply::Error(error)) => Some(error),
             Ok(_) => None,
         };
-        self.count(spec, args, started.elapsed(), error);
+        let took = started.elapsed();
+        self.count(spec, args, took, error);
         if self.script.is_some() {
+            self.side.budget.spend_time(took);
             return reply.into();
         }
         self.bounded(spec, reply.into())

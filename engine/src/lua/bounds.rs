@@ -1,9 +1,9 @@
 //! What a script may use: time, and memory of the interpreter and of native functions.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
-use mlua::{Lua, Result};
+use mlua::{HookTriggers, Lua, LuaString, Result, VmState};
 
 use super::error::{out_of_memory, raise_fatal};
 use crate::budget::Budget;
@@ -11,8 +11,19 @@ use crate::error::Error;
 
 /// The most memory all scripts of a database may hold.
 pub(super) const MEMORY_LIMIT: usize = 256 << 20;
+/// The most that an interpreter may hold, with what libraries keep.
+const MOST: usize = 2 * MEMORY_LIMIT;
 /// What a script may take although the data has used up its own limit.
 const LEAST_ROOM: usize = 16 << 20;
+/// Instructions between two looks at the clock, while a script holds little.
+const LOOK_EVERY: u32 = 50;
+/// The same in a coroutine, which may rest while what the script holds grows.
+const IN_COROUTINE: u32 = 5;
+/// What a script may hold until the clock is looked at more often: one instruction may go through
+/// all the text there is, as a comparison does.
+const LIGHT: usize = 2 << 20;
+/// Results of native functions that may change how often.
+const LARGE: usize = 256 << 10;
 /// Steps that a call of a native function counts, its arguments apart.
 const CALL: usize = 500;
 /// Steps that a piece of a native function's result counts.
@@ -24,6 +35,10 @@ pub(super) struct Bounds {
     budget: Budget,
     /// Bytes that the interpreter may hold.
     memory: Arc<AtomicUsize>,
+    /// Bytes that it holds besides what the running script does.
+    others: Arc<AtomicUsize>,
+    /// The fewest instructions between two looks since the script began.
+    every: Arc<AtomicU32>,
 }
 
 impl Bounds {
@@ -32,6 +47,8 @@ impl Bounds {
         let bounds = Self {
             budget: budget.clone(),
             memory: Arc::new(AtomicUsize::new(MEMORY_LIMIT)),
+            others: Arc::default(),
+            every: Arc::new(AtomicU32::new(0)),
         };
         lua.set_app_data(bounds.clone());
         bounds
@@ -45,14 +62,69 @@ impl Bounds {
             .ok_or_else(out_of_memory)
     }
 
-    /// Starts a script that may take `free` bytes of the database's limit, if there is one.
-    pub(super) fn start(&self, lua: &Lua, free: Option<usize>) {
+    /// Starts a script that may take `free` bytes of the database's limit, if there is one, and
+    /// can reach `held` bytes from its start. What it may take is no less because of its data, but
+    /// because of what libraries `kept`.
+    pub(super) fn start(
+        &self,
+        lua: &Lua,
+        free: Option<usize>,
+        held: usize,
+        kept: usize,
+    ) -> Result<()> {
         let room = free.unwrap_or(MEMORY_LIMIT);
-        let room = room.clamp(LEAST_ROOM, MEMORY_LIMIT);
+        let room = room.clamp(LEAST_ROOM.saturating_sub(kept), MEMORY_LIMIT);
         let used = lua.used_memory();
-        let most = MEMORY_LIMIT.max(used + LEAST_ROOM);
+        let most = MEMORY_LIMIT.max(used + LEAST_ROOM).min(MOST);
         self.memory
             .store((used + room).min(most), Ordering::Relaxed);
+        self.others
+            .store(used.saturating_sub(held), Ordering::Relaxed);
+        if self.every.load(Ordering::Relaxed) == LOOK_EVERY && held <= LIGHT {
+            return Ok(());
+        }
+        self.every.store(LOOK_EVERY, Ordering::Relaxed);
+        self.look_every(lua, self.instructions(lua, 0), LOOK_EVERY)
+    }
+
+    /// Instructions until the next look, if `more` bytes come.
+    fn instructions(&self, lua: &Lua, more: usize) -> u32 {
+        let used = lua.used_memory().saturating_add(more);
+        let held = used.saturating_sub(self.others.load(Ordering::Relaxed));
+        let every = LOOK_EVERY as usize * LIGHT / held.max(LIGHT);
+        u32::try_from(every).unwrap_or(LOOK_EVERY).max(1)
+    }
+
+    /// Has the interpreter look at the clock so often, in the coroutine that runs; later after `most`
+    /// instructions at most.
+    fn look_every(&self, lua: &Lua, instructions: u32, most: u32) -> Result<()> {
+        self.every.fetch_min(instructions, Ordering::Relaxed);
+        let bounds = self.clone();
+        let triggers = HookTriggers::new().every_nth_instruction(instructions);
+        lua.set_global_hook(triggers, move |lua, _| {
+            bounds.look()?;
+            let next = bounds.instructions(lua, 0).min(most);
+            if next != instructions {
+                bounds.look_every(lua, next, most)?;
+            }
+            Ok(VmState::Continue)
+        })
+    }
+
+    /// Looks at the clock more often from now on, if the script holds much.
+    pub(super) fn pace(&self, lua: &Lua, more: usize) -> Result<()> {
+        let instructions = self.instructions(lua, more);
+        if instructions == LOOK_EVERY && self.every.load(Ordering::Relaxed) == LOOK_EVERY {
+            return Ok(());
+        }
+        // Each coroutine counts for itself: this one may still count to more.
+        self.look_every(lua, instructions, LOOK_EVERY)
+    }
+
+    /// Begins a coroutine: what the script holds may grow while it rests.
+    pub(super) fn enter_coroutine(&self, lua: &Lua) -> Result<()> {
+        let instructions = self.instructions(lua, 0).min(IN_COROUTINE);
+        self.look_every(lua, instructions, IN_COROUTINE)
     }
 
     /// Looks at the clock; fails, whatever the script catches, if its time is over.
@@ -104,6 +176,9 @@ impl Bounds {
         if bytes > self.room(lua) {
             return Err(out_of_memory());
         }
+        if bytes > LARGE {
+            self.pace(lua, bytes)?;
+        }
         Ok(())
     }
 }
@@ -152,8 +227,11 @@ impl Output {
         self.bytes.len()
     }
 
-    /// All bytes.
-    pub(super) fn as_slice(&self) -> &[u8] {
-        &self.bytes
+    /// All bytes as a string of the script.
+    pub(super) fn finish(self, lua: &Lua) -> Result<LuaString> {
+        if self.bytes.len() > LARGE {
+            self.bounds.pace(lua, self.bytes.len())?;
+        }
+        lua.create_string(self.bytes)
     }
 }

@@ -70,7 +70,7 @@ fn pack(lua: &Lua, args: MultiValue) -> Result<mlua::LuaString> {
     for value in &args {
         write(&mut out, value, 0)?;
     }
-    lua.create_string(out.as_slice())
+    out.finish(lua)
 }
 
 fn write(out: &mut Output, value: &Value, level: usize) -> Result<()> {

@@ -37,6 +37,9 @@ pub(crate) trait Lender {
 
     /// Roughly the bytes the database takes.
     fn used(&self) -> usize;
+
+    /// Roughly the bytes of its scripts and libraries, compiled.
+    fn code_weight(&self) -> usize;
 }
 
 /// How a script or function runs.

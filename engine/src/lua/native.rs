@@ -49,6 +49,14 @@ pub(super) fn table(
         lua.create_function(|lua, ()| Bounds::of(lua)?.call())?,
     )?;
     native.raw_set(
+        "pace",
+        lua.create_function(|lua, ()| Bounds::of(lua)?.pace(lua, 0))?,
+    )?;
+    native.raw_set(
+        "enter",
+        lua.create_function(|lua, ()| Bounds::of(lua)?.enter_coroutine(lua))?,
+    )?;
+    native.raw_set(
         "look",
         lua.create_function(|lua, ()| Bounds::of(lua)?.look())?,
     )?;

@@ -8,12 +8,14 @@ local table_insert, table_remove, table_sort, table_foreach =
   table.insert, table.remove, table.sort, table.foreach
 local concat, gsub, sub = table.concat, string.gsub, string.sub
 local floor, ceil = math.floor, math.ceil
-local describe, explain, tick, look = native.describe, native.explain, native.tick, native.look
+local describe, explain, tick, look, pace, enter = native.describe, native.explain, native.tick, native.look, native.pace, native.enter
 
 -- The most results that the interpreter returns at once, its arguments included.
 local MAX_RESULTS = 8000
 -- Longer loops do not run in one native function, which nothing interrupts.
 local LONG = 1000
+-- Text after which the clock is looked at more often.
+local LARGE = 2 ^ 18
 local MIN_INT, MAX_INT = -2 ^ 31, 2 ^ 31 - 1
 
 -- What scripts see of a library: an empty table -> the table behind it. No script gets the second.
@@ -82,16 +84,25 @@ local function made(name, ok, result)
   error((gsub(result, "'%?'", "'" .. name .. "'", 1)), 3)
 end
 
+local function entered(f)
+  return function(...)
+    enter()
+    return f(...)
+  end
+end
+
 -- A coroutine counts its own instructions: without a look at the clock, one that starts others
 -- which start others would never reach the interpreter's.
 local function safe_create(...)
   tick()
-  return (made("create", pcall(create, ...)))
+  made("create", pcall(create, ...))
+  return create(entered(...))
 end
 
 local function safe_wrap(...)
   tick()
-  return (made("wrap", pcall(wrap, ...)))
+  made("wrap", pcall(create, ...))
+  return wrap(entered(...))
 end
 
 local function safe_next(...)
@@ -122,6 +133,13 @@ local function safe_unpack(...)
   if to - from + 1 > MAX_RESULTS - (whole and 1 or 3) then error("too many results to unpack", 2) end
   if whole then return unpack(t) end
   return unpack(t, from, to)
+end
+
+-- The result may be large text, which instructions go through.
+local function safe_concat(...)
+  local text = made("concat", pcall(concat, ...))
+  if #text > LARGE then pace() end
+  return text
 end
 
 local function safe_insert(...)
@@ -318,7 +336,7 @@ local co = copy(coroutine)
 co.resume, co.create, co.wrap = safe_resume, safe_create, safe_wrap
 local tables = copy(table)
 tables.insert, tables.remove, tables.sort = safe_insert, safe_remove, safe_sort
-tables.foreach = safe_foreach
+tables.foreach, tables.concat = safe_foreach, safe_concat
 local strings = copy(string)
 strings.find, strings.match, strings.gmatch = native.find, native.match, safe_gmatch
 strings.gsub, strings.rep = safe_gsub, native.rep
@@ -364,4 +382,6 @@ local function run_function(f, keys, args)
   return xpcall(function() return f(keys, args) end, describe)
 end
 
-return script_env, function_env, run_script, run_function
+local function forget_arguments() scripts.KEYS, scripts.ARGV = nil, nil end
+
+return script_env, function_env, run_script, run_function, forget_arguments

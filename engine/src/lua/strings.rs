@@ -178,7 +178,7 @@ fn gsub(lua: &Lua, args: MultiValue) -> Result<(LuaString, usize)> {
         }
     }
     out.extend(&subject[at..])?;
-    Ok((lua.create_string(out.as_slice())?, count))
+    Ok((out.finish(lua)?, count))
 }
 
 fn gsub_arguments(lua: &Lua, args: &MultiValue) -> Result<(LuaString, LuaString, i64)> {

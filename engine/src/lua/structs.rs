@@ -228,7 +228,7 @@ fn pack(lua: &Lua, args: MultiValue) -> Result<mlua::LuaString> {
             other => format.control(other)?,
         }
     }
-    lua.create_string(out.as_slice())
+    out.finish(lua)
 }
 
 fn unpack(lua: &Lua, args: MultiValue) -> Result<MultiValue> {

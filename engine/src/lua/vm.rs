@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mlua::chunk::ChunkMode;
 use mlua::state::{GcIncParams, GcMode};
-use mlua::{Function, HookTriggers, Lua, LuaOptions, StdLib, Table, Value, VmState};
+use mlua::{Function, Lua, LuaOptions, StdLib, Table, Value};
 
 use super::bounds::Bounds;
 use super::compile::Compiler;
@@ -22,8 +22,8 @@ const GC_PAUSE: i32 = 250;
 ///
 /// Lua does not collect when memory runs out, so the next script would fail for this one's garbage.
 const LEFT_BEHIND: usize = 32 << 20;
-/// Instructions between two looks at the clock. One instruction may move megabytes of text.
-const HOOK_EVERY: u32 = 100;
+/// What a library may keep before it is looked at how much that is.
+const KEPT_UNSEEN: usize = 128 << 10;
 /// The most keys and arguments, as `unpack` has to take them.
 const MAX_FUNCTIONS: usize = 10_000;
 
@@ -59,13 +59,18 @@ struct Inner {
     function_env: Table,
     run_script: Function,
     run_function: Function,
+    forget_arguments: Function,
     compiler: Compiler,
     random: random::Shared,
     bounds: Bounds,
     /// The database's limit of memory.
     memory_limit: Option<usize>,
+    /// Bytes in use before anything ran.
+    empty: usize,
     /// Bytes in use after the last whole collection.
     alive: AtomicUsize,
+    /// What of them is data of libraries.
+    kept: AtomicUsize,
 }
 
 impl Vm {
@@ -94,16 +99,13 @@ impl Vm {
         let compiler = Compiler::new(&lua)?;
         let random = random::Shared::default();
         let native = native::table(&lua, &frame, &settings, &compiler, &random)?;
-        let (script_env, function_env, run_script, run_function) = lua
+        let (script_env, function_env, run_script, run_function, forget_arguments) = lua
             .load(include_str!("sandbox.lua"))
             .set_name(SANDBOX)
             .set_mode(ChunkMode::Text)
             .call(native)?;
-        let looking = bounds.clone();
-        let triggers = HookTriggers::new().every_nth_instruction(HOOK_EVERY);
-        lua.set_global_hook(triggers, move |_, _| {
-            looking.look().map(|()| VmState::Continue)
-        })?;
+        lua.gc_collect()?;
+        let empty = lua.used_memory();
         Ok(Self(Arc::new(Inner {
             lua,
             frame,
@@ -112,20 +114,32 @@ impl Vm {
             function_env,
             run_script,
             run_function,
+            forget_arguments,
             compiler,
             random,
             bounds,
             memory_limit,
-            alive: AtomicUsize::new(0),
+            empty,
+            alive: AtomicUsize::new(empty),
+            kept: AtomicUsize::new(0),
         })))
     }
 
-    /// Frees what no script holds any more.
-    pub(crate) fn collect(&self) {
+    /// Bytes of data that libraries kept when garbage was last collected.
+    pub(crate) fn kept(&self) -> usize {
+        self.0.kept.load(Ordering::Relaxed)
+    }
+
+    /// Frees what no script holds any more. `code` is what scripts and libraries take as such.
+    pub(crate) fn collect(&self, code: usize) {
+        // The arguments of the last script.
+        let _ = self.0.forget_arguments.call::<()>(());
         // A finalizer that fails is no reason to keep garbage.
         let _ = self.0.lua.gc_collect();
         let alive = self.0.lua.used_memory();
         self.0.alive.store(alive, Ordering::Relaxed);
+        let kept = alive.saturating_sub(self.0.empty + code);
+        self.0.kept.store(kept, Ordering::Relaxed);
     }
 
     /// Compiles a script's body.
@@ -140,8 +154,10 @@ impl Vm {
     /// A function from source text, or what is wrong.
     fn source(&self, body: &[u8], name: &str, env: &Table) -> Result<Function, String> {
         let lua = &self.0.lua;
-        self.0.bounds.start(lua, self.0.memory_limit);
         let compile = || {
+            self.0
+                .bounds
+                .start(lua, self.0.memory_limit, body.len(), 0)?;
             self.0.bounds.limit_memory(lua)?;
             let compiled = self.0.compiler.compile(lua, body, name.as_bytes(), env);
             lua.set_memory_limit(0)?;
@@ -160,13 +176,14 @@ impl Vm {
         argv: &[&[u8]],
         name: impl FnOnce() -> String,
     ) -> Reply {
+        // A script can add nothing to what libraries keep.
         self.enter(
             lender,
             &self.0.run_script,
             &script.0,
             mode,
-            keys,
-            argv,
+            (keys, argv),
+            0,
             name,
         )
     }
@@ -186,8 +203,8 @@ impl Vm {
             &self.0.run_function,
             &function.callback,
             mode,
-            keys,
-            args,
+            (keys, args),
+            self.kept(),
             name,
         )
     }
@@ -199,13 +216,16 @@ impl Vm {
         runner: &Function,
         function: &Function,
         mode: Mode,
-        keys: &[&[u8]],
-        args: &[&[u8]],
+        (keys, args): (&[&[u8]], &[&[u8]]),
+        kept: usize,
         name: impl FnOnce() -> String,
     ) -> Reply {
         let limit = self.0.memory_limit;
         let free = limit.map(|limit| limit.saturating_sub(lender.used()));
-        self.0.bounds.start(&self.0.lua, free);
+        let reach = self.kept() + total(keys) + total(args);
+        if let Err(error) = self.0.bounds.start(&self.0.lua, free, reach, kept) {
+            return Reply::Error(failure_line(&unexpected(&error), &name()));
+        }
         let loan = Loan::new(&self.0.frame, lender, mode);
         let outcome = self.invoke(runner, function, keys, args);
         let (resp3, failure) = {
@@ -213,28 +233,28 @@ impl Vm {
             (frame.resp3, frame.failure.take())
         };
         drop(loan);
-        let most = self.0.alive.load(Ordering::Relaxed) + LEFT_BEHIND;
         // References into the interpreter may have run out, which only a collection gives back.
-        if self.0.lua.used_memory() > most || outcome.is_err() {
-            self.collect();
-        }
-        cjson::reset(&self.0.settings);
-        self.0.random.reset();
-        let failure = match outcome {
-            Ok((true, value)) => match convert::to_reply(&value, resp3, &self.0.bounds) {
-                Ok(reply) => return reply,
-                Err(error) => unexpected(&error),
-            },
-            Ok((false, value)) => failure.unwrap_or_else(|| Failure {
+        let ran_out = outcome.is_err();
+        let outcome = match outcome {
+            Ok((true, value)) => {
+                convert::to_reply(&value, resp3, &self.0.bounds).map_err(|error| unexpected(&error))
+            }
+            Ok((false, value)) => Err(failure.unwrap_or_else(|| Failure {
                 text: match value {
                     Value::String(text) => format!("ERR {}", text.to_string_lossy()),
                     _ => "ERR the script failed".to_owned(),
                 },
                 place: None,
-            }),
-            Err(error) => unexpected(&error),
+            })),
+            Err(error) => Err(unexpected(&error)),
         };
-        Reply::Error(failure_line(&failure, &name()))
+        let most = self.0.alive.load(Ordering::Relaxed) + LEFT_BEHIND;
+        if self.0.lua.used_memory() > most || ran_out {
+            self.collect(lender.code_weight());
+        }
+        cjson::reset(&self.0.settings);
+        self.0.random.reset();
+        outcome.unwrap_or_else(|failure| Reply::Error(failure_line(&failure, &name())))
     }
 
     fn invoke(
@@ -257,8 +277,13 @@ impl Vm {
         self.0.lua.create_sequence_from(texts)
     }
 
-    /// Runs the body of a library and returns the functions it registers.
-    pub(crate) fn load_library(&self, body: &[u8]) -> Result<Vec<LoadedFunction>, Error> {
+    /// Runs the body of a library and returns the functions it registers. `code` is what scripts and
+    /// libraries take as such, with this one.
+    pub(crate) fn load_library(
+        &self,
+        body: &[u8],
+        code: usize,
+    ) -> Result<Vec<LoadedFunction>, Error> {
         let main = self
             .source(body, "@user_function", &self.0.function_env)
             .map_err(|text| Error::new(format!("ERR Error compiling function: {text}")))?;
@@ -267,8 +292,11 @@ impl Vm {
             frame.loading = Some(Vec::new());
             frame.failure = None;
         }
-        self.0.bounds.start(&self.0.lua, self.0.memory_limit);
-        let outcome = self.invoke(&self.0.run_function, &main, &[], &[]);
+        let started = self
+            .0
+            .bounds
+            .start(&self.0.lua, self.0.memory_limit, body.len(), 0);
+        let outcome = started.and_then(|()| self.invoke(&self.0.run_function, &main, &[], &[]));
         let (registered, failure) = {
             let mut frame = frame::lock(&self.0.frame);
             (
@@ -302,6 +330,10 @@ impl Vm {
         if registered.len() > MAX_FUNCTIONS {
             return Err(Error::fixed("ERR too many functions in one library"));
         }
+        let most = self.0.alive.load(Ordering::Relaxed) + KEPT_UNSEEN;
+        if self.0.lua.used_memory() > most {
+            self.collect(code);
+        }
         Ok(registered
             .into_iter()
             .map(|function| LoadedFunction {
@@ -312,6 +344,10 @@ impl Vm {
             })
             .collect())
     }
+}
+
+fn total(items: &[&[u8]]) -> usize {
+    items.iter().map(|item| item.len()).sum()
 }
 
 fn unexpected(error: &mlua::Error) -> Failure {

@@ -21,7 +21,7 @@ pub(super) fn encode(
         out: Output::new(lua)?,
     };
     encoder.value(value)?;
-    lua.create_string(encoder.out.as_slice())
+    encoder.out.finish(lua)
 }
 
 /// Objects up to this size are read once.
