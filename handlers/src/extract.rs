@@ -70,23 +70,44 @@ fn query_fault(text: &str) -> String {
 
 /// The identifier in the path; never one that a proxy or a client could make another path of.
 #[derive(Debug, Clone)]
-pub struct ApiPath(pub String);
+pub struct ApiPath<T = String>(pub T);
 
 impl<S: Send + Sync> FromRequestParts<S> for ApiPath {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let path = Path::<String>::from_request_parts(parts, state).await;
-        match path {
-            Ok(Path(id)) if is_path_segment(&id) => Ok(Self(id)),
-            Ok(_) => Err(Problem::invalid(
-                "an identifier in the path is not empty, `.` or `..`, also percent-encoded",
-            )),
-            Err(_) => Err(Problem::invalid(
-                "an identifier in the path is percent-encoded UTF-8",
-            )),
-        }
+        let Path(id) = Path::<String>::from_request_parts(parts, state)
+            .await
+            .map_err(|_| no_text())?;
+        path_segment(&id)?;
+        Ok(Self(id))
     }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for ApiPath<(String, String)> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path(ids) = Path::<(String, String)>::from_request_parts(parts, state)
+            .await
+            .map_err(|_| no_text())?;
+        path_segment(&ids.0)?;
+        path_segment(&ids.1)?;
+        Ok(Self(ids))
+    }
+}
+
+fn no_text() -> Problem {
+    Problem::invalid("an identifier in the path is percent-encoded UTF-8")
+}
+
+fn path_segment(id: &str) -> Result<(), Problem> {
+    if is_path_segment(id) {
+        return Ok(());
+    }
+    Err(Problem::invalid(
+        "an identifier in the path is not empty, `.` or `..`, also percent-encoded",
+    ))
 }
 
 /// The `Idempotency-Key`: a structured string, or its text without quotes.

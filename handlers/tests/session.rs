@@ -246,6 +246,37 @@ async fn a_user_sees_and_ends_own_sessions_only_and_an_administrator_ends_all() 
 }
 
 #[tokio::test]
+async fn an_administrator_ends_one_session_of_a_user() {
+    let router = router();
+    let (kept, _) = sign_in(&router, "u1").await;
+    let (_, other) = sign_in(&router, "u1").await;
+    let id = other["id"].as_str().unwrap();
+    let end = |path: String| Request::delete(path).header("authorization", "Bearer ROOT");
+    for path in [
+        // Another user's, another organisation's, none.
+        format!("/api/users/u2/sessions/{id}"),
+        format!("/api/users/u1/sessions/{id}?organisation=acme"),
+        format!("/api/users/u1/sessions/{}", "x".repeat(65)),
+    ] {
+        let (response, _) = send(&router, end(path), Value::Null).await;
+        assert_eq!(response.status(), StatusCode::NOT_FOUND);
+    }
+    for path in ["/api/users/u1/sessions/%2E", "/api/users/../sessions/x"] {
+        let (response, _) = send(&router, end(path.to_owned()), Value::Null).await;
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+    }
+    let path = format!("/api/users/u1/sessions/{id}");
+    let (response, _) = send(&router, end(path), Value::Null).await;
+    assert_eq!(response.status(), StatusCode::NO_CONTENT);
+    let listed = get("/api/users/u1/sessions", "ROOT");
+    let (_, listed) = send(&router, listed, Value::Null).await;
+    assert_eq!(listed.as_array().unwrap().len(), 1);
+    assert!(listed[0]["authenticated_ms"].as_u64().is_some());
+    let (_, body) = send(&router, browser("GET", "/api/session", &kept), Value::Null).await;
+    assert_eq!(body["session"]["user"], "u1");
+}
+
+#[tokio::test]
 async fn garbage_and_doubled_cookies_are_no_session() {
     let router = router();
     let (cookie, _) = sign_in(&router, "u1").await;

@@ -34,6 +34,7 @@ export const routes = {
     epoch: "GET users/{user}/epoch",
     sessions: "GET users/{user}/sessions",
     endSessions: "DELETE users/{user}/sessions",
+    endSession: "DELETE users/{user}/sessions/{id}",
   },
   events: {
     history: "GET events/history",

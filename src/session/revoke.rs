@@ -194,6 +194,26 @@ impl Sessions {
         Ok(!ended.is_empty())
     }
 
+    /// Ends one of the sessions of a user's id, in whatever organisation, by its public id: four requests.
+    ///
+    /// `false` if the id has no such session.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn revoke_anywhere(&self, user: &str, public_id: &str) -> Result<bool> {
+        let listed = self.list_everywhere(user).await?;
+        let Some(found) = listed.into_iter().find(|e| e.public_id == public_id) else {
+            return Ok(false);
+        };
+        let owner = User::new(user).organisation(found.organisation.as_deref());
+        let tag = self.0.keys.tag(Some(user));
+        let ended = self.end(Some(owner), tag, vec![found.sid]).await?;
+        for sid in &ended {
+            self.emit_for(EventKind::Revoked, Some(user), Some(*sid), "revoke");
+        }
+        Ok(!ended.is_empty())
+    }
+
     /// Deletes sessions and their index entries, and whatever they were renewed into.
     pub(crate) async fn end(
         &self,

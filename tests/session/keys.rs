@@ -190,6 +190,17 @@ async fn users_of_two_organisations_share_nothing(w: World) {
     }
     let everywhere = w.sessions.list_everywhere("u1").await.unwrap();
     assert_eq!(everywhere.len(), 3);
+    // One of them ends by its public id, wherever it is; those of other ids do not.
+    let mut third = NewSession::user("u1").device(Device::new().id("tablet"));
+    third = third.organisation("acme");
+    let third = created(w.sessions.create(third).await.unwrap());
+    let foreign = sessions[3].public_id();
+    assert!(!w.sessions.revoke_anywhere("u1", foreign).await.unwrap());
+    assert!(!w.sessions.revoke_anywhere("u1", "").await.unwrap());
+    let id = third.public_id();
+    assert!(w.sessions.revoke_anywhere("u1", id).await.unwrap());
+    assert!(!w.sessions.revoke_anywhere("u1", id).await.unwrap());
+    assert!(!w.is_live(&third).await);
     assert_eq!(w.sessions.revoke_all(users[1]).await.unwrap(), 1);
     for (n, session) in sessions.iter().enumerate() {
         assert_eq!(w.is_live(session).await, n != 1, "{n}");

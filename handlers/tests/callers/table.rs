@@ -156,6 +156,11 @@ pub(crate) const ROUTES: &[Route] = &[
         Token(&[Scope::SessionAdmin], Query),
     ),
     route(
+        "DELETE",
+        "/api/users/{user}/sessions/{id}",
+        Token(&[Scope::SessionAdmin], Query),
+    ),
+    route(
         "POST",
         "/api/events/publish",
         Token(&[Scope::EventsPublish], Query),

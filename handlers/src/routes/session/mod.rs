@@ -38,6 +38,7 @@ group!(
     users::epoch,
     users::list_user,
     users::revoke_user,
+    users::revoke_user_session,
     users::revoke_everyone,
 );
 

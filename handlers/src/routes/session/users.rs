@@ -15,6 +15,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
+use http::StatusCode;
 use restis::session::{Active, User};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -140,6 +141,49 @@ pub(super) async fn revoke_user(
         None => sessions.revoke_everywhere(&user).await?,
     };
     Ok(private(Json(Revoked { revoked }).into_response()))
+}
+
+problems!(
+    RevokeUserSessionProblems:
+    400 "An id is not valid",
+    403 "The token lacks `session:admin` or the organisation",
+    404 "The user has no such session"
+);
+
+/// Ends one session of a user; for administrators.
+///
+/// Without `organisation` it is looked for in every organisation.
+#[utoipa::path(delete, path = "/api/users/{user}/sessions/{id}", tag = "session", security(("service_token" = [])),
+    params(
+        ("user" = String, Path, description = "The user's id", max_length = 128),
+        ("id" = String, Path, description = "The public id", max_length = 64),
+        OfOrganisation,
+    ),
+    responses(
+        (status = 204, description = "Ended"),
+        RevokeUserSessionProblems, ServiceProblems,
+    ))]
+pub(super) async fn revoke_user_session(
+    State(state): State<AppState>,
+    caller: Caller,
+    ApiPath((user, id)): ApiPath<(String, String)>,
+    ApiQuery(query): ApiQuery<OfOrganisation>,
+) -> Result<Response> {
+    caller.require(Scope::SessionAdmin)?;
+    let sessions = sessions(&state)?;
+    let ended = match query.of(&caller)? {
+        _ if id.len() > 64 => false,
+        Some(name) => {
+            sessions
+                .revoke(User::new(&user).organisation(name), &id)
+                .await?
+        }
+        None => sessions.revoke_anywhere(&user, &id).await?,
+    };
+    if !ended {
+        return Err(Problem::not_found("the user has no such session"));
+    }
+    Ok(private(StatusCode::NO_CONTENT.into_response()))
 }
 
 /// Where to go on.

@@ -86,6 +86,13 @@ pub(super) struct ListedSession {
     /// The network it was created from, such as `203.0.113.0/24`.
     #[serde(skip_serializing_if = "Option::is_none")]
     network: Option<String>,
+    /// When the user last proved who they are, in unix milliseconds: a sign-in or a step-up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authenticated_ms: Option<u64>,
+    /// How.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    methods: Vec<String>,
 }
 
 impl From<SessionInfo> for ListedSession {
@@ -99,6 +106,8 @@ impl From<SessionInfo> for ListedSession {
             organisation: info.organisation,
             device: info.device,
             network: info.network,
+            authenticated_ms: Some(info.authentication.at_ms()).filter(|at| *at > 0),
+            methods: info.authentication.methods().map(str::to_owned).collect(),
         }
     }
 }
