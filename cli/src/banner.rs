@@ -121,18 +121,12 @@ fn render(banner: &Banner<'_>, paint: &Paint) -> String {
             paint.bold(&format!("{scheme}://{addr}"))
         ));
     }
-    if let Some((functions, token)) = banner.functions {
+    if let Some((functions, _)) = banner.functions {
         lines.push(format!(
             "  functions  {}   {}",
             paint.bold(functions),
             paint.dim("/api/openapi.json")
         ));
-        // A fragment stays in the browser.
-        let fragment = match token {
-            Secret::Text(token) => format!("#token={token}"),
-            Secret::Variable(_) => String::new(),
-        };
-        lines.push(format!("  try them   {functions}/docs{fragment}"));
     }
     if let Some(console) = banner.console {
         lines.push(format!("  console    {}", paint.bold(console)));

@@ -21,7 +21,7 @@ use crate::serve::{Defaults, Started};
 use crate::signals::Signals;
 use crate::state::{DevState, Secrets};
 use crate::trace::Traced;
-use crate::{console, docs, logs, serve};
+use crate::{console, logs, serve};
 
 pub(crate) fn run(args: &DevArgs) -> Result<(), Failure> {
     if args.serve.tls_cert.is_some() {
@@ -184,7 +184,7 @@ impl Functions {
             ))
             .build()
             .map_err(Failure::usage)?;
-        let mut app = restis_handlers::app(state).merge(docs::routes());
+        let mut app = restis_handlers::app(state);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

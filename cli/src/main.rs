@@ -7,7 +7,6 @@ mod check;
 mod config;
 mod console;
 mod dev;
-mod docs;
 mod files;
 mod inspect;
 mod logs;

@@ -25,9 +25,8 @@ fn no_request_gets_a_server_error_or_an_answer_that_is_not_described() {
             .env("REQUEST_TIMEOUT", "500")
             .env("EVENTS_STREAM_SECONDS", "1"),
     );
-    let mut words = restis.banner.split_whitespace();
-    let page = words.find(|word| word.contains("/docs#token=")).unwrap();
-    let (functions, token) = page.split_once("/docs#token=").unwrap();
+    let functions = restis.exported("API_URL");
+    let token = restis.exported("RESTIS_SERVICE_TOKEN");
     let authorization = format!("Authorization: Bearer {token}");
     let run = |arguments: &[&str]| {
         let output = Command::new("schemathesis")

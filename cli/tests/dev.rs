@@ -1,9 +1,11 @@
-//! `restis dev`: the API page in a browser; and service tokens made by `restis token new`.
+//! `restis dev`: the console in a browser; and service tokens made by `restis token new`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod support;
 
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 
@@ -27,15 +29,16 @@ fn word<'b>(banner: &'b str, part: &str) -> &'b str {
 }
 
 #[test]
-fn the_api_page_works_in_a_browser() {
+fn the_api_page_of_the_console_works_in_a_browser() {
     let chromium = std::env::var("CHROMIUM").unwrap_or_else(|_| "chromium".to_owned());
     if !tool("node") || !tool(&chromium) {
         return;
     }
     let restis = Restis::start(&ANY_PORTS);
     let output = Command::new("node")
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/node/docs_page.mjs"))
-        .arg(word(&restis.banner, "/docs#token="))
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/node/console_api.mjs"))
+        .arg(word(&restis.banner, "/#token="))
+        .arg(restis.exported("RESTIS_SERVICE_TOKEN"))
         .output()
         .unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -101,10 +104,7 @@ fn a_token_that_was_made_opens_what_it_is_for() {
             .arg(env!("CARGO_BIN_EXE_restis"))
             .args(ANY_PORTS),
     );
-    let functions = word(&restis.banner, "/docs#token=")
-        .split("/docs")
-        .next()
-        .unwrap();
+    let functions = restis.exported("API_URL");
     let status = |organisation: &str| {
         let output = Command::new("curl")
             .args(["-s", "-o", "/dev/null", "-w", "%{http_code}"])
@@ -166,6 +166,58 @@ fn the_console_works_in_a_browser() {
         .unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
+}
+
+#[test]
+fn the_console_shows_the_building_blocks() {
+    let chromium = std::env::var("CHROMIUM").unwrap_or_else(|_| "chromium".to_owned());
+    if !tool("node") || !tool(&chromium) {
+        return;
+    }
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = gone.local_addr().unwrap();
+    std::thread::spawn(move || gone.incoming().for_each(|stream| refuse(stream.unwrap())));
+    let secret =
+        r#""secrets":["whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="],"private":true"#;
+    let webhooks = format!(
+        r#"[{{"name":"gone","url":"http://{address}/","types":["*"],{secret}}},
+            {{"name":"away","url":"http://127.0.0.1:1/","types":["note.*"],{secret}}}]"#
+    );
+    let restis = Restis::start_by(binary().args(ANY_PORTS).env("EVENTS_WEBHOOKS", webhooks));
+    let output = Command::new("node")
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/node/console_blocks.mjs"))
+        .arg(word(&restis.banner, "/#token="))
+        .arg(restis.exported("RESTIS_SERVICE_TOKEN"))
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+}
+
+/// A webhook's receiver that wants no more.
+fn refuse(mut stream: TcpStream) {
+    let mut head = Vec::new();
+    let mut length = None;
+    loop {
+        let mut piece = [0; 4096];
+        let read = stream.read(&mut piece).unwrap_or(0);
+        head.extend_from_slice(&piece[..read]);
+        let text = String::from_utf8_lossy(&head).to_ascii_lowercase();
+        if let Some((fields, body)) = text.split_once("\r\n\r\n") {
+            let field = fields
+                .lines()
+                .find_map(|l| l.strip_prefix("content-length: "));
+            length = length.or_else(|| field?.trim().parse::<usize>().ok());
+            if body.len() >= length.unwrap_or(0) {
+                break;
+            }
+        }
+        if read == 0 {
+            return;
+        }
+    }
+    let _ =
+        stream.write_all(b"HTTP/1.1 410 Gone\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
 }
 
 #[test]

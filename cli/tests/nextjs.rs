@@ -58,20 +58,16 @@ fn the_site_signs_in_shows_live_notes_and_signs_out() {
         "--functions-addr",
         "127.0.0.1:0",
     ]);
-    let page = restis
-        .banner
-        .split_whitespace()
-        .find(|word| word.contains("/docs#token="))
-        .unwrap();
-    let (functions, token) = page.split_once("/docs#token=").unwrap();
+    let functions = restis.exported("API_URL");
+    let token = restis.exported("RESTIS_SERVICE_TOKEN");
     let next = |arguments: &[&str]| {
         let mut command = Command::new("node");
         command
             .arg("node_modules/next/dist/bin/next")
             .args(arguments)
             .current_dir(&directory)
-            .env("API_URL", functions)
-            .env("RESTIS_SERVICE_TOKEN", token)
+            .env("API_URL", &functions)
+            .env("RESTIS_SERVICE_TOKEN", &token)
             .env("NEXT_TELEMETRY_DISABLED", "1");
         command
     };

@@ -6,6 +6,7 @@ import { database, session, trouble, watch } from './lib/store.js';
 import { nextTheme, theme } from './lib/theme.js';
 import { go, link, location } from './lib/router.js';
 import { Messages, Question } from './lib/ui.js';
+import { Api } from './views/api.js';
 import { Blocks } from './views/blocks.js';
 import { Chaos } from './views/chaos.js';
 import { Commands } from './views/commands.js';
@@ -23,6 +24,7 @@ const VIEWS = [
   ['commands', 'Commands', Commands],
   ['live', 'Live', Live],
   ['blocks', 'Building blocks', Blocks, 'functions'],
+  ['api', 'API', Api, 'functions'],
   ['metrics', 'Metrics', Metrics],
   ['chaos', 'Chaos', Chaos, 'faults'],
 ];

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 /** A page that does not get there is given up. */
-const LIMIT_MS = 120_000;
+const LIMIT_MS = 40_000;
 
 /** Opens a page, runs `use(page)` and ends the browser. */
 export async function withPage(use) {
@@ -20,6 +20,7 @@ export async function withPage(use) {
   const problems = [];
   let last = 0;
   let rest = "";
+  let asked = "";
   browser.stdio[4].setEncoding("utf8").on("data", (text) => {
     const messages = (rest + text).split("\0");
     rest = messages.pop();
@@ -35,10 +36,11 @@ export async function withPage(use) {
       }
     }
   });
-  const died = ended.then((code) => { throw new Error(`the browser ended with ${code}`); });
+  const died = ended.then((code) => { throw new Error(`the browser ended with ${code}; the last that was asked of it: ${asked}`); });
   died.catch(() => {});
   const call = (method, params = {}, sessionId) => Promise.race([died, new Promise((resolve, reject) => {
     waiting.set(++last, { resolve, reject });
+    asked = (params.expression ?? method).slice(0, 600);
     browser.stdio[3].write(`${JSON.stringify({ id: last, method, params, sessionId })}\0`);
   })]);
   try {

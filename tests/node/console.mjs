@@ -1,45 +1,14 @@
 // The console of `restis dev` in a real browser: node console.mjs 'http://127.0.0.1:3030/#token=TOKEN' [DIRECTORY for pictures]
 import assert from "node:assert/strict";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { join } from "node:path";
 import { withPage } from "./browser.mjs";
+import { steps } from "./console_page.mjs";
 
 const [address, pictures] = process.argv.slice(2);
 const { origin } = new URL(address);
-const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const HOSTILE = `<img src=x onerror="document.title='run'">"'\u0000`;
 
 await withPage(async (page) => {
-  const go = async (hash, ready) => {
-    await page.run((hash) => { location.hash = hash; }, hash);
-    await page.wait(ready);
-  };
-  /** Nothing of WCAG 2.1 A and AA, in light and in dark. */
-  const checkAccess = async (name) => {
-    for (const theme of ["light", "dark"]) {
-      const found = await page.run(async (source, theme) => {
-        if (!globalThis.axe) (0, eval)(source);
-        document.documentElement.dataset.theme = theme;
-        await new Promise(requestAnimationFrame);
-        const { violations } = await axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"] });
-        return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
-      }, AXE, theme);
-      assert.deepEqual(found, [], `${name} in ${theme}`);
-      for (const [size, width, height] of [["", 1280, 860], ["-phone", 390, 844]]) {
-        if (!pictures) continue;
-        await page.send("Emulation.setDeviceMetricsOverride", { width, height, deviceScaleFactor: 1, mobile: size !== "" });
-        const { data } = await page.send("Page.captureScreenshot", { format: "png" });
-        writeFileSync(join(pictures, `${name}-${theme}${size}.png`), Buffer.from(data, "base64"));
-      }
-    }
-    await page.send("Emulation.clearDeviceMetricsOverride");
-  };
-  const type = (selector, text) => page.run((selector, text) => {
-    const input = document.querySelector(selector);
-    input.value = text;
-    input.dispatchEvent(new Event("input", { bubbles: true }));
-  }, selector, text);
+  const { go, type, press, checkAccess } = steps(page, pictures);
   const enter = async (line) => {
     const before = await page.run(() => document.querySelectorAll(".entry").length);
     await type("#line", line);
@@ -48,7 +17,6 @@ await withPage(async (page) => {
     return page.run(() => document.querySelector(".entry pre").textContent);
   };
 
-  if (pictures) mkdirSync(pictures, { recursive: true });
   // eval, for axe alone.
   await page.send("Page.setBypassCSP", { enabled: true });
   // Without the link there is nothing to see.
@@ -116,11 +84,6 @@ await withPage(async (page) => {
   assert.equal(await page.run((tag) => document.querySelectorAll(tag).length, "main img, main script"), 0);
   assert.notEqual(await page.run(() => document.title), "run");
 
-  const press = (name, within = "main") => page.run((name, within) => {
-    const found = [...document.querySelectorAll(`${within} button`)].find((one) => (one.getAttribute("aria-label") ?? one.textContent.trim()) === name);
-    if (!found) throw new Error(`no button ${name}`);
-    found.click();
-  }, name, within);
   // An edit keeps the expiry; one that meets a newer value shows both.
   await store("SET", "plain", "one\ntwo", "EX", "500");
   await go("#/data?key=plain", () => document.querySelector(".value-pane pre") !== null);
@@ -164,42 +127,6 @@ await withPage(async (page) => {
   await go("#/live?part=requests", () => document.querySelector(".live") !== null);
   await fetch(`${origin}/api/nowhere`);
   await page.wait(() => document.querySelector(".live")?.textContent.includes("not-found"));
-
-  // Building blocks: a limit that refuses, a session that ends, an event that is sent again, an entry that is gone.
-  await go("#/blocks", () => document.querySelector(".fields") !== null);
-  const fill = (label, value) => page.run((label, value) => {
-    const input = [...document.querySelectorAll("main label, main input, main textarea")].find((one) => (one.getAttribute("aria-label") ?? one.textContent.trim()) === label);
-    const field = input.matches("label") ? input.control : input;
-    field.value = value;
-    field.dispatchEvent(new Event("input", { bubbles: true }));
-  }, label, value);
-  await fill("Cost", "60");
-  await press("Fire one");
-  await page.wait(() => document.querySelector("main [role=status]")?.textContent.includes("1 allowed, 0 refused"));
-  await press("Fire one");
-  await page.wait(() => document.querySelector("main [role=status]")?.textContent.includes("1 allowed, 1 refused"));
-  await checkAccess("blocks-limits");
-  await go("#/live?part=requests", () => document.querySelector(".live")?.textContent.includes("POST /api/ratelimit"));
-  await page.run(() => [...document.querySelectorAll(".live button")].find((one) => one.textContent.includes("/api/ratelimit")).click());
-  await page.wait(() => document.querySelector(".live pre")?.textContent.includes("EVALSHA"));
-  await checkAccess("live-requests");
-  await go("#/blocks?part=sessions&user=ada", () => document.querySelector("main")?.textContent.includes("no session"));
-  await press("Sign ada in");
-  await page.wait(() => document.querySelectorAll("tbody tr").length === 1);
-  await checkAccess("blocks-sessions");
-  await press("End all");
-  await page.wait(() => document.querySelector("dialog")?.textContent.includes("Every session of ada"));
-  await press("End them", "dialog");
-  await page.wait(() => document.querySelector("main")?.textContent.includes("no session"));
-  await go("#/blocks?part=events", () => document.querySelector("#payload") !== null);
-  await fill("Data", JSON.stringify({ text: MARKUP }));
-  await press("Publish");
-  await page.wait(() => document.querySelector(".live")?.textContent.includes("<img"));
-  await checkAccess("blocks-events");
-  await press("Send again with changes");
-  await page.wait(() => document.querySelector("#payload")?.value.includes("<img"));
-  await go("#/blocks?part=cache", () => document.querySelector("main")?.textContent.includes("Hits"));
-  await checkAccess("blocks-cache");
 
   await go("#/metrics", () => document.querySelectorAll(".chart").length === 6);
   await page.wait(() => document.querySelector("main table.pairs")?.textContent.includes("Keys"));

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { withPage } from "./browser.mjs";
+import { steps } from "./console_page.mjs";
 
 const [address, restUrl, token] = process.argv.slice(2);
 const { origin } = new URL(address);
@@ -25,22 +26,8 @@ const store = async (...args) => {
 const quoted = (bytes) => `"${[...Buffer.from(bytes)].map((byte) => `\\x${byte.toString(16).padStart(2, "0")}`).join("")}"`;
 
 await withPage(async (page) => {
-  const go = async (hash, ready, ...args) => {
-    await page.run((hash) => { location.hash = hash; }, hash);
-    await page.wait(ready, ...args);
-  };
-  const type = (selector, text) => page.run((selector, text) => {
-    const input = document.querySelector(selector);
-    input.value = text;
-    input.dispatchEvent(new Event("input", { bubbles: true }));
-  }, selector, text);
-  const press = (name, within = "main") => page.run((name, within) => {
-    const found = [...document.querySelectorAll(`${within} button`)].find((one) => (one.getAttribute("aria-label") ?? one.textContent.trim()) === name);
-    if (!found) throw new Error(`no button ${name}`);
-    found.click();
-  }, name, within);
+  const { go, type, press, says } = steps(page);
   const key = (name) => `#/data?${new URLSearchParams({ key: quoted(name) })}`;
-  const says = (text, selector = "body") => page.wait((text, selector) => document.querySelector(selector)?.textContent.includes(text), text, selector);
   const edit = async (text) => {
     await page.wait(() => [...document.querySelectorAll(".value-pane button")].some((one) => one.textContent === "Edit"));
     await page.run(() => [...document.querySelectorAll(".value-pane button")].find((one) => one.textContent === "Edit").click());

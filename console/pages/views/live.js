@@ -67,10 +67,10 @@ function CommandsNow() {
   const wanted = filter.toLowerCase();
   const lines = newest(stream.lines, (line) => line.toLowerCase().includes(wanted));
   return html`<${Controls} stream=${stream} filter=${filter} setFilter=${setFilter} label="Command, key or client" />
-    <table class="live"><thead><tr><th>Time</th><th>Client</th><th>Command</th></tr></thead><tbody>${lines.map((line) => {
+    <div class="scroll" tabindex="0"><table class="live"><thead><tr><th>Time</th><th>Client</th><th>Command</th></tr></thead><tbody>${lines.map((line) => {
       const [, time, client, command] = /^(\d+\.\d+) \[(.*?)\] (.*)$/.exec(line) ?? [null, '', '', line];
       return html`<tr><td>${time && new Date(time * 1000).toISOString().slice(11, 23)}</td><td class="faint">${client}</td><td><code class="value">${short(command, 1000)}</code></td></tr>`;
-    })}</tbody></table>
+    })}</tbody></table></div>
     ${stream.count === 0 && !stream.error && html`<p class="wait">Commands appear here as they come.</p>`}`;
 }
 
@@ -98,8 +98,8 @@ function Requests() {
   const wanted = filter.toLowerCase();
   const entries = newest(stream.lines, (entry) => `${entry.method} ${entry.path} ${entry.status} ${entry.code ?? ''} ${entry.id}`.toLowerCase().includes(wanted));
   return html`<${Controls} stream=${stream} filter=${filter} setFilter=${setFilter} label="Path, status, code or request id" />
-    <table class="live"><thead><tr><th>Time</th><th>Request</th><th>Status</th><th>Problem</th><th>Took</th><th>Trips</th></tr></thead>
-    <tbody>${entries.map((entry) => html`<${RequestRow} key=${entry.number} entry=${entry} />`)}</tbody></table>
+    <div class="scroll" tabindex="0"><table class="live"><thead><tr><th>Time</th><th>Request</th><th>Status</th><th>Problem</th><th>Took</th><th>Trips</th></tr></thead>
+    <tbody>${entries.map((entry) => html`<${RequestRow} key=${entry.number} entry=${entry} />`)}</tbody></table></div>
     ${stream.count === 0 && !stream.error && html`<p class="wait">Requests to ${session.value.functions.url} appear here as they come.</p>`}`;
 }
 

@@ -3,6 +3,7 @@
 import { html, useEffect, useRef, useState } from '../../vendor/preact.js';
 import { api } from '../../lib/functions.js';
 import { notify } from '../../lib/ui.js';
+import { Windows } from './windows.js';
 
 const KEPT = 120;
 
@@ -60,5 +61,6 @@ export function Limits() {
       <tr><th scope="row">Left</th><td>${last.remaining ?? '–'} of ${last.limit ?? '–'}${last.limit ? html` <meter min="0" max=${last.limit} value=${last.remaining ?? 0} aria-label="Left"></meter>` : ''}</td></tr>
       <tr><th scope="row">Full again in</th><td>${last.reset_ms ? `${Math.max(0, (last.reset_ms - now) / 1000).toFixed(1)} s` : '–'}</td></tr>
       ${!last.allowed && html`<tr><th scope="row">Worth trying in</th><td>${last.retry_after_ms != null ? `${Math.max(0, (last.at + last.retry_after_ms - now) / 1000).toFixed(1)} s` : '–'}</td></tr>`}
-    </tbody></table>`}`;
+    </tbody></table>`}
+    <${Windows} key=${`${form.identifier} ${form.policy}`} identifier=${form.identifier} policy=${form.policy} shots=${shots} />`;
 }

@@ -20,10 +20,10 @@ function Groups({ name }) {
   }, []);
   if (error) return html`<p class="error" role="alert">${error.message}</p>`;
   if (value.length === 0) return html`<p class="faint">No group reads this stream.</p>`;
-  return html`<table><thead><tr><th>Group</th><th>Consumers</th><th>Pending</th><th>Lag</th><th>Last delivered</th></tr></thead>
+  return html`<div class="scroll" tabindex="0"><table><thead><tr><th>Group</th><th>Consumers</th><th>Pending</th><th>Lag</th><th>Last delivered</th></tr></thead>
     <tbody>${value.map((group) => html`<tr><td>${display(group.name)}</td>
       <td>${group.members.map((member) => html`<div>${display(member.name)} <span class="faint">${member.pending} pending</span></div>`)}</td>
-      <td>${group.pending}</td><td>${group.lag ?? '–'}</td><td><code>${group['last-delivered-id']}</code></td></tr>`)}</tbody></table>`;
+      <td>${group.pending}</td><td>${group.lag ?? '–'}</td><td><code>${group['last-delivered-id']}</code></td></tr>`)}</tbody></table></div>`;
 }
 
 export function Stream({ name, changed }) {
