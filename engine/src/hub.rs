@@ -1,5 +1,6 @@
 //! Publish and subscribe, and the monitor feed.
 
+use std::cell::LazyCell;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 
 use crate::budget::Budget;
+use crate::command::Args;
 use crate::error::Error;
 use crate::glob;
 
@@ -60,6 +62,12 @@ pub enum Frame {
 pub trait Sink: Send + Sync {
     /// Takes a frame; `false`: the consumer is gone.
     fn push(&self, frame: Frame) -> bool;
+
+    /// Whether a monitor wants a line for this command; it is asked before the line is made.
+    fn wants(&self, args: &[&[u8]]) -> bool {
+        let _ = args;
+        true
+    }
 
     /// No frame follows: the user lost the right to listen.
     fn end(&self) {}
@@ -313,13 +321,14 @@ impl Hub {
         self.subscriptions.load(Ordering::Acquire) > 0
     }
 
-    /// Sends a line to every monitor.
-    pub(crate) fn feed_monitors(&self, line: &Bytes) {
+    /// Sends a line to every monitor that wants the command; it is made once, if at all.
+    pub(crate) fn feed_monitors(&self, args: Args<'_>, line: impl FnOnce() -> Bytes) {
         let mut tables = self.lock();
         let before = tables.monitors.len();
-        tables
-            .monitors
-            .retain(|consumer| consumer.sink.push(Frame::Monitor(line.clone())));
+        let line = LazyCell::new(line);
+        tables.monitors.retain(|Consumer { sink, .. }| {
+            !sink.wants(args) || sink.push(Frame::Monitor(Bytes::clone(&line)))
+        });
         if tables.monitors.len() != before {
             self.recount(&tables);
         }

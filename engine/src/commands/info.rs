@@ -129,9 +129,10 @@ fn latencystats(ctx: &Ctx<'_>, out: &mut String) {
         let micros = |share| stats.quantile(share).as_secs_f64() * 1e6;
         line!(
             out,
-            "latency_percentiles_usec_{}:p50={:.3},p99={:.3},p99.9={:.3}",
+            "latency_percentiles_usec_{}:p50={:.3},p95={:.3},p99={:.3},p99.9={:.3}",
             name.to_ascii_lowercase(),
             micros(0.5),
+            micros(0.95),
             micros(0.99),
             micros(0.999)
         );

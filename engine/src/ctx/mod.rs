@@ -199,8 +199,8 @@ impl Ctx<'_> {
         }
         if self.side.hub.has_monitors() && !spec.command.flags.has(Flags::ADMIN) {
             let clock = &self.side.options.clock;
-            let line = monitor_line(clock, self.script.is_some(), args);
-            self.side.hub.feed_monitors(&line);
+            let line = || monitor_line(clock, self.script.is_some(), args);
+            self.side.hub.feed_monitors(args, line);
         }
         self.side.stats.processed += 1;
         self.side.stats.sample(self.db.now());

@@ -75,8 +75,9 @@ impl Engine {
     /// Shows a command that is answered elsewhere to those who watch all commands.
     pub fn tell_monitors<A: AsRef<[u8]>>(&self, args: &[A]) {
         if self.shared.hub.has_monitors() {
-            let line = ctx::monitor_line(&self.shared.clock, false, &list(args));
-            self.shared.hub.feed_monitors(&line);
+            let args = list(args);
+            let line = || ctx::monitor_line(&self.shared.clock, false, &args);
+            self.shared.hub.feed_monitors(&args, line);
         }
     }
 

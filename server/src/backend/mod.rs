@@ -10,8 +10,9 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
+use futures_util::StreamExt as _;
 use http::StatusCode;
-use restis_engine::{Caller, Engine, Frame, Reply};
+use restis_engine::{Caller, Engine, Frame, Reply, Sink};
 
 use crate::backlog::Pool;
 use crate::config::Limits;
@@ -168,22 +169,46 @@ pub(crate) async fn subscribe(
 
 /// Follows every command of the database.
 pub(crate) async fn monitor(access: &Access, pool: &Arc<Pool>) -> Result<(Frames, Guard), Failure> {
-    // It shows what everybody does.
-    if access.caller != Caller::default() {
-        return Err(Failure::bad_request(texts::no_permission(b"monitor")));
-    }
+    may_monitor(access).await?;
     match &access.database.backend {
         Backend::Engine(local) => {
             let (queue, queued) = pool.queue();
             let first = Frame::Monitor(Bytes::from_static(b"\"OK\""));
-            restis_engine::Sink::push(queue.as_ref(), first);
+            queue.push(first);
             let subscription = local.engine().monitor(queue);
             Ok((Box::pin(queued), Box::new(subscription)))
         }
-        Backend::Redis(redis) => {
-            redis.check_apart().await?;
-            redis.monitor().await
+        Backend::Redis(redis) => redis.monitor().await,
+    }
+}
+
+/// Shows commands to a sink that wants some of them only. Those of a Redis come as frames.
+pub(crate) async fn sampled_monitor<S: Sink + 'static>(
+    access: &Access,
+    sink: &Arc<S>,
+) -> Result<(Option<Frames>, Guard), Failure> {
+    may_monitor(access).await?;
+    match &access.database.backend {
+        Backend::Engine(local) => {
+            let sink = Arc::clone(sink);
+            Ok((None, Box::new(local.engine().monitor(sink))))
         }
+        Backend::Redis(redis) => {
+            let (frames, guard) = redis.monitor().await?;
+            // The first one says that it begins.
+            Ok((Some(Box::pin(frames.skip(1))), guard))
+        }
+    }
+}
+
+/// It shows what everybody does.
+async fn may_monitor(access: &Access) -> Result<(), Failure> {
+    if access.caller != Caller::default() {
+        return Err(Failure::bad_request(texts::no_permission(b"monitor")));
+    }
+    match &access.database.backend {
+        Backend::Engine(_) => Ok(()),
+        Backend::Redis(redis) => redis.check_apart().await,
     }
 }
 

@@ -9,7 +9,7 @@ mod peer;
 mod worker;
 
 pub use builder::{Builder, StartError};
-pub use connector::Connector;
+pub use connector::{Connector, SlowCommand};
 pub(crate) use peer::{InRequest, Peer, Peers};
 
 use std::net::{SocketAddr, TcpListener};
