@@ -7,7 +7,7 @@ mod support;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use support::{Restis, binary, run, tool};
 
@@ -26,23 +26,6 @@ fn word<'b>(banner: &'b str, part: &str) -> &'b str {
         .split_whitespace()
         .find(|word| word.contains(part))
         .unwrap()
-}
-
-#[test]
-fn the_api_page_of_the_console_works_in_a_browser() {
-    let chromium = std::env::var("CHROMIUM").unwrap_or_else(|_| "chromium".to_owned());
-    if !tool("node") || !tool(&chromium) {
-        return;
-    }
-    let restis = Restis::start(&ANY_PORTS);
-    let output = Command::new("node")
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/node/console_api.mjs"))
-        .arg(word(&restis.banner, "/#token="))
-        .arg(restis.exported("RESTIS_SERVICE_TOKEN"))
-        .output()
-        .unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{errors}");
 }
 
 #[test]
@@ -152,26 +135,69 @@ fn a_second_token_keeps_the_first_and_mistakes_are_explained() {
     }
 }
 
-#[test]
-fn the_console_works_in_a_browser() {
-    let chromium = std::env::var("CHROMIUM").unwrap_or_else(|_| "chromium".to_owned());
-    if !tool("node") || !tool(&chromium) {
-        return;
-    }
-    let restis = Restis::start(&ANY_PORTS);
+/// Runs a script of `tests/node` with the console's link. `RESTIS_PICTURES` names a directory for
+/// pictures of each page in light, in dark and on a phone.
+fn in_a_browser(script: &str, restis: &Restis, args: &[String]) {
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/node");
     let output = Command::new("node")
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/node/console.mjs"))
+        .arg(scripts.join(script))
         .arg(word(&restis.banner, "/#token="))
+        .args(args)
+        // A million is for a build that is optimised.
+        .env("RESTIS_KEYS", "50000")
         .output()
         .unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
 }
 
+fn has_browser() -> bool {
+    let chromium = std::env::var("CHROMIUM").unwrap_or_else(|_| "chromium".to_owned());
+    tool("node") && tool(&chromium)
+}
+
+#[test]
+fn the_console_works_in_a_browser() {
+    if has_browser() {
+        in_a_browser("console.mjs", &Restis::start(&ANY_PORTS), &[]);
+    }
+}
+
+#[test]
+fn the_console_works_in_a_browser_over_a_redis() {
+    if !has_browser() || !tool("redis-server") {
+        return;
+    }
+    let socket = std::env::temp_dir().join(format!("restis-console-{}.sock", std::process::id()));
+    let mut redis = Command::new("redis-server")
+        .args(["--port", "0", "--save", "", "--unixsocket"])
+        .arg(&socket)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    while !socket.exists() {
+        std::thread::yield_now();
+    }
+    let url = format!("unix://{}", socket.display());
+    let restis = Restis::start_by(binary().args(ANY_PORTS).args(["--redis", &url]));
+    in_a_browser("console.mjs", &restis, &["redis".to_owned()]);
+    drop(restis);
+    redis.kill().unwrap();
+    redis.wait().unwrap();
+}
+
+#[test]
+fn the_console_shows_and_calls_the_api() {
+    if has_browser() {
+        let restis = Restis::start(&ANY_PORTS);
+        let secret = restis.exported("RESTIS_SERVICE_TOKEN");
+        in_a_browser("console_api.mjs", &restis, &[secret]);
+    }
+}
+
 #[test]
 fn the_console_shows_the_building_blocks() {
-    let chromium = std::env::var("CHROMIUM").unwrap_or_else(|_| "chromium".to_owned());
-    if !tool("node") || !tool(&chromium) {
+    if !has_browser() {
         return;
     }
     let gone = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -184,14 +210,26 @@ fn the_console_shows_the_building_blocks() {
             {{"name":"away","url":"http://127.0.0.1:1/","types":["note.*"],{secret}}}]"#
     );
     let restis = Restis::start_by(binary().args(ANY_PORTS).env("EVENTS_WEBHOOKS", webhooks));
-    let output = Command::new("node")
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/node/console_blocks.mjs"))
-        .arg(word(&restis.banner, "/#token="))
-        .arg(restis.exported("RESTIS_SERVICE_TOKEN"))
-        .output()
-        .unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{errors}");
+    let secret = restis.exported("RESTIS_SERVICE_TOKEN");
+    in_a_browser("console_blocks.mjs", &restis, &[secret]);
+}
+
+#[test]
+fn the_console_stands_hostile_names_and_a_lost_server() {
+    if has_browser() {
+        let restis = Restis::start(&ANY_PORTS);
+        let args = [restis.url(), restis.token()];
+        in_a_browser("console_hostile.mjs", &restis, &args);
+    }
+}
+
+#[test]
+fn the_console_stays_responsive_in_front_of_a_large_store() {
+    if has_browser() {
+        let restis = Restis::start(&ANY_PORTS);
+        let args = [restis.url(), restis.token(), restis.exported("REDIS_URL")];
+        in_a_browser("console_large.mjs", &restis, &args);
+    }
 }
 
 /// A webhook's receiver that wants no more.
@@ -218,21 +256,4 @@ fn refuse(mut stream: TcpStream) {
     }
     let _ =
         stream.write_all(b"HTTP/1.1 410 Gone\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
-}
-
-#[test]
-fn the_console_stands_hostile_names_and_a_lost_server() {
-    let chromium = std::env::var("CHROMIUM").unwrap_or_else(|_| "chromium".to_owned());
-    if !tool("node") || !tool(&chromium) {
-        return;
-    }
-    let restis = Restis::start(&ANY_PORTS);
-    let output = Command::new("node")
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/node/console_hostile.mjs"))
-        .arg(word(&restis.banner, "/#token="))
-        .args([restis.url(), restis.token()])
-        .output()
-        .unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{errors}");
 }

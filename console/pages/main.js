@@ -2,6 +2,7 @@
 
 import { html, render, useEffect } from './vendor/preact.js';
 import { short } from './lib/bytes.js';
+import { duration } from './lib/keys.js';
 import { database, session, trouble, watch } from './lib/store.js';
 import { nextTheme, theme } from './lib/theme.js';
 import { go, link, location } from './lib/router.js';
@@ -76,14 +77,16 @@ function skip(event) {
 
 const NotFound = () => html`<h1>Not found</h1><p>There is no such view. <a href=${link('start')}>Start</a></p>`;
 
-/** What every view must say: restis is away, or fails on purpose. */
+/** What every view must say: restis is away, fails on purpose, or is ahead of time. */
 function Notices() {
   const faults = session.value?.faults;
+  const ahead = session.value?.clockAheadMs;
   const { db } = location.value.query;
   const isUnknown = session.value && db !== undefined && db !== database.value;
-  return html`${trouble.value && html`<p class="notice error" role="alert">${trouble.value} The page goes on by itself when it is back.</p>`}
+  return html`<div class="notices">${trouble.value && html`<p class="notice error" role="alert">${trouble.value} The page goes on by itself when it is back.</p>`}
     ${isUnknown && html`<p class="notice" role="status">There is no database ${short(db)} here; ${short(database.value)} is shown.</p>`}
-    ${faults && faults !== 'off' && html`<p class="notice" role="status">Faults are injected: <code>${faults}</code> <a href=${link('chaos', { db: location.value.query.db })}>Change</a></p>`}`;
+    ${faults && faults !== 'off' && html`<p class="notice" role="status">Faults are injected: <code>${faults}</code> <a href=${link('chaos', { db: location.value.query.db })}>Change</a></p>`}
+    ${ahead > 0 && html`<p class="notice" role="status">The clock is ${duration(ahead)} ahead. <a href=${link('chaos', { db: location.value.query.db })}>Change</a></p>`}</div>`;
 }
 
 function App() {

@@ -23,6 +23,7 @@
 mod access;
 mod faults;
 mod host;
+mod live;
 mod pages;
 mod requests;
 mod session;
@@ -214,6 +215,8 @@ impl Console {
                 "/console/api/faults",
                 get(faults::show).put(faults::set).delete(faults::clear),
             )
+            .route("/console/api/monitor/{database}", get(live::monitor))
+            .route("/console/api/slow-log/{database}", get(live::slow_log))
             .route("/console/api/store/{database}", any(store::forward))
             .route("/console/api/store/{database}/{*path}", any(store::forward))
             .route_layer(axum::middleware::from_fn_with_state(

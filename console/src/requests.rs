@@ -12,6 +12,7 @@ use axum::response::{IntoResponse as _, Response};
 use futures_util::stream::{self, StreamExt as _};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use serde::Serialize;
+use serde_json::Value;
 use tokio::sync::broadcast;
 
 use crate::Console;
@@ -56,7 +57,8 @@ struct Entry<'e> {
     method: &'e str,
     path: &'e str,
     status: u16,
-    code: Option<String>,
+    code: Option<&'e str>,
+    problem: Option<&'e Value>,
     millis: f64,
     trips: &'e [Trip],
 }
@@ -111,7 +113,7 @@ pub(crate) async fn note(
     let response = TRIPS_OF_REQUEST
         .scope(Arc::clone(&trips), next.run(request))
         .await;
-    let (response, code) = problem_code(response).await;
+    let (response, problem) = problem(response).await;
     let trips = trips.lock().unwrap_or_else(PoisonError::into_inner);
     let id = response.headers().get("x-request-id");
     console.requests.add(&Entry {
@@ -120,7 +122,10 @@ pub(crate) async fn note(
         method: method.as_str(),
         path: &path,
         status: response.status().as_u16(),
-        code,
+        code: problem
+            .as_ref()
+            .and_then(|problem| problem.get("code")?.as_str()),
+        problem: problem.as_ref(),
         millis: started.elapsed().as_secs_f64() * 1000.0,
         trips: &trips,
     });
@@ -128,8 +133,8 @@ pub(crate) async fn note(
     response
 }
 
-/// The code of a problem document.
-async fn problem_code(response: Response) -> (Response, Option<String>) {
+/// The problem document that says why a request failed.
+async fn problem(response: Response) -> (Response, Option<Value>) {
     let kind = response.headers().get(CONTENT_TYPE);
     if kind.is_none_or(|kind| kind != "application/problem+json") {
         return (response, None);
@@ -139,9 +144,8 @@ async fn problem_code(response: Response) -> (Response, Option<String>) {
     let Ok(bytes) = axum::body::to_bytes(body, PROBLEM_BYTES).await else {
         return (Response::from_parts(parts, Body::empty()), None);
     };
-    let problem: Option<serde_json::Value> = serde_json::from_slice(&bytes).ok();
-    let code = problem.and_then(|problem| problem.get("code")?.as_str().map(str::to_owned));
-    (Response::from_parts(parts, Body::from(bytes)), code)
+    let problem = serde_json::from_slice(&bytes).ok();
+    (Response::from_parts(parts, Body::from(bytes)), problem)
 }
 
 /// `GET /console/api/requests`: the last requests and the next ones, as server-sent events.

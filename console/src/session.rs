@@ -110,6 +110,8 @@ struct Shown<'c> {
     functions: Option<ShownFunctions<'c>>,
     /// What the server injects, where the pages may set it.
     faults: Option<String>,
+    /// How far the server's clock is ahead of the machine's, where the pages may move it.
+    clock_ahead_ms: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -148,6 +150,10 @@ pub(crate) async fn show(State(console): State<Arc<Console>>) -> impl IntoRespon
             token: functions.token.as_deref(),
         }),
         faults: faults::plan(&console),
+        clock_ahead_ms: console
+            .connector
+            .clock_ahead()
+            .map(|ahead| u64::try_from(ahead.as_millis()).unwrap_or(u64::MAX)),
     };
     ([(CACHE_CONTROL, "no-store")], Json(shown)).into_response()
 }

@@ -135,6 +135,8 @@ async fn nothing_is_open_without_a_session() {
     for cookie in &wrong {
         for (method, path) in [
             (Method::GET, "/console/api/session"),
+            (Method::GET, "/console/api/monitor/db0"),
+            (Method::GET, "/console/api/slow-log/db0"),
             (Method::GET, "/console/api/store/db0/get/k"),
             (Method::POST, "/console/api/store/db0/set/k/v"),
             (Method::POST, "/console/api/store/db0/pipeline"),

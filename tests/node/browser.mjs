@@ -5,17 +5,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 /** A page that does not get there is given up. */
-const LIMIT_MS = 40_000;
+const LIMIT_MS = 300_000;
 
 /** Opens a page, runs `use(page)` and ends the browser. */
-export async function withPage(use) {
+export async function withPage(use, limitMs = LIMIT_MS) {
   const profile = mkdtempSync(join(tmpdir(), "restis-browser-"));
   const browser = spawn(process.env.CHROMIUM ?? "chromium", [
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
     "--remote-debugging-pipe", `--user-data-dir=${profile}`, "about:blank",
   ], { stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"] });
   const ended = new Promise((resolve) => browser.once("exit", resolve));
-  const limit = setTimeout(() => browser.kill(), LIMIT_MS);
+  const limit = setTimeout(() => browser.kill(), limitMs);
   const waiting = new Map();
   const problems = [];
   let last = 0;

@@ -1,16 +1,16 @@
-// The page of the functions' operations in the console: node console_api.mjs 'http://127.0.0.1:3030/#token=TOKEN' SERVICE_TOKEN [DIRECTORY for pictures]
+// The page of the functions' operations in the console: node console_api.mjs 'http://127.0.0.1:3030/#token=TOKEN' SERVICE_TOKEN
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { withPage } from "./browser.mjs";
 import { steps } from "./console_page.mjs";
 
-const [address, secret, pictures] = process.argv.slice(2);
+const [address, secret] = process.argv.slice(2);
 const { origin } = new URL(address);
 const headers = { authorization: `Bearer ${secret}`, "content-type": "application/json" };
 const send = (method, path, body) => fetch(`${origin}/api/${path}`, { method, headers, body: JSON.stringify(body) });
 
 await withPage(async (page) => {
-  const { go, type, fill, press, says, checkAccess } = steps(page, pictures);
+  const { go, type, fill, press, says, checkAccess } = steps(page);
   await page.browser("Browser.grantPermissions", { origin, permissions: ["clipboardReadWrite", "clipboardSanitizedWrite"] });
   // eval, for axe alone.
   await page.send("Page.setBypassCSP", { enabled: true });

@@ -1,10 +1,10 @@
 // The building blocks in the console, in front of a restis whose webhooks `gone` (410) and `away` (no listener) fail:
-// node console_blocks.mjs 'http://127.0.0.1:3030/#token=TOKEN' SERVICE_TOKEN [DIRECTORY for pictures]
+// node console_blocks.mjs 'http://127.0.0.1:3030/#token=TOKEN' SERVICE_TOKEN
 import assert from "node:assert/strict";
 import { withPage } from "./browser.mjs";
 import { steps } from "./console_page.mjs";
 
-const [address, secret, pictures] = process.argv.slice(2);
+const [address, secret] = process.argv.slice(2);
 const { origin } = new URL(address);
 const MARKUP = "<img src=x onerror=document.title='run'>";
 const send = async (method, path, body, more = {}) => {
@@ -13,7 +13,7 @@ const send = async (method, path, body, more = {}) => {
 };
 
 await withPage(async (page) => {
-  const { go, type, fill, press, says, checkAccess } = steps(page, pictures);
+  const { go, type, fill, press, says, checkAccess } = steps(page);
   // eval, for axe alone.
   await page.send("Page.setBypassCSP", { enabled: true });
   await page.goto(address);

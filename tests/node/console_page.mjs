@@ -6,8 +6,8 @@ import { join } from "node:path";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
-/** What it does with a page; `pictures` is where each checked view is drawn. */
-export function steps(page, pictures) {
+/** What it does with a page; each view that is checked is drawn into the directory of RESTIS_PICTURES. */
+export function steps(page, pictures = process.env.RESTIS_PICTURES) {
   if (pictures) mkdirSync(pictures, { recursive: true });
   const go = async (hash, ready, ...args) => {
     await page.run((hash) => { location.hash = hash; }, hash);

@@ -17,3 +17,10 @@ export function Chart({ title, values, format = (value) => Math.round(value).toL
       <polyline points=${points.filter(Boolean).join(' ')} fill="none" stroke="currentColor" stroke-width="1.5" vector-effect="non-scaling-stroke" /></svg>
     <span class="faint">highest ${known.length ? format(top) : '–'}</span></figure>`;
 }
+
+/** Numbers, oldest first, as bars of one line. */
+export function Spark({ values, label }) {
+  const top = Math.max(...values, 1e-9);
+  const step = 120 / values.length;
+  return html`<svg class="spark" viewBox="0 0 120 20" preserveAspectRatio="none" role="img" aria-label=${`${label}: ${values.join(', ')}`}>${values.map((value, at) => html`<rect x=${at * step} y=${20 - (value / top) * 20} width=${step * 0.8} height=${(value / top) * 20} />`)}</svg>`;
+}

@@ -27,7 +27,11 @@ export async function walk({ match, type, cursor = '0', most = Infinity }, onKey
  * A node: `{ name, path, prefix, count, children, fresh }`; a leaf has `key` instead of children.
  * `prefix` is what its keys begin with: a text, or bytes where the keys are bytes.
  */
-const branch = (name, path, prefix) => ({ name, path, prefix, count: 0, children: new Map(), fresh: [], sorted: [] });
+const branch = (name, path, prefix) => ({
+  name, path, prefix, count: 0, children: new Map(), fresh: [], sorted: [],
+  /** What of a key's name is after the prefix. */
+  nameOf: (key) => display(key.slice(prefix.length)),
+});
 export const root = () => branch('', '', '');
 
 /** Bytes as letters of the same numbers, and back, so that both can be split. */
@@ -110,6 +114,14 @@ export function leaves(node, most, found = []) {
   return found;
 }
 
+/** The keys of a node, or of all that is below it, in no order. */
+export function* leavesOf(node, isDeep) {
+  for (const child of node.children.values()) {
+    if (!child.children) yield child.key;
+    else if (isDeep) yield* leavesOf(child, isDeep);
+  }
+}
+
 /** A text, or bytes, as the part of a glob that matches only itself. */
 export function literal(value) {
   if (typeof value === 'string') return value.replace(/[\\*?[\]]/g, '\\$&');
@@ -147,4 +159,14 @@ export function duration(ms) {
   const [unit, size] = units[at];
   const rest = units[at + 1] && Math.floor((ms % size) / units[at + 1][1]);
   return `${Math.floor(ms / size)} ${unit}${rest ? ` ${rest} ${units[at + 1][0]}` : ''}`;
+}
+
+/** `90` and `1h30m` are seconds; empty: none. */
+export function toMillis(text) {
+  if (text.trim() === '') return null;
+  if (/^\d+(\.\d+)?$/.test(text.trim())) return Math.round(Number(text) * 1000);
+  const units = { ms: 1, s: 1000, m: 6e4, h: 36e5, d: 864e5 };
+  const parts = [...text.matchAll(/(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)/g)];
+  if (parts.length === 0 || parts.map(([whole]) => whole).join('') !== text.replaceAll(/\s+(?=\d|$)/g, '').trim()) throw new Error('Write seconds, or a time such as 1h30m.');
+  return Math.round(parts.reduce((sum, [, count, unit]) => sum + Number(count) * units[unit], 0));
 }

@@ -3,6 +3,8 @@
 import { html, useEffect, useRef, useState } from '../vendor/preact.js';
 import { call, database, follow, readEvents, request, segment, session } from '../lib/store.js';
 import { short } from '../lib/bytes.js';
+import { write } from '../lib/json.js';
+import { duration } from '../lib/keys.js';
 import { link, location, setQuery } from '../lib/router.js';
 import { Copy, notify, Tabs } from '../lib/ui.js';
 
@@ -17,9 +19,13 @@ function useStream(open, inputs) {
   useEffect(() => {
     const abort = new AbortController();
     Object.assign(it, { lines: [], count: 0, error: null, ended: false });
-    const add = (line) => {
+    /** Something came, if not a line. */
+    const touch = () => {
       it.count++;
       if (it.ended) Object.assign(it, { error: null, ended: false });
+    };
+    const add = (line) => {
+      touch();
       if (it.paused) return;
       it.lines.push(line);
       if (it.lines.length > 2 * KEPT) it.lines.splice(0, it.lines.length - KEPT);
@@ -29,7 +35,7 @@ function useStream(open, inputs) {
       while (!abort.signal.aborted) {
         let error = null;
         it.opened = performance.now();
-        await open(add, abort.signal).catch((reason) => (error = reason));
+        await open(add, abort.signal, touch).catch((reason) => (error = reason));
         if (abort.signal.aborted) return;
         Object.assign(it, { error, ended: true });
         if (error?.status >= 400 && error.status < 500) return;
@@ -47,11 +53,11 @@ function useStream(open, inputs) {
   return { ...it, pause: (paused) => ((it.paused = paused), draw(Math.random())), clear: () => ((it.lines = []), draw(Math.random())) };
 }
 
-function Controls({ stream, filter, setFilter, label }) {
+function Controls({ stream, filter, setFilter, label, count = stream.count }) {
   return html`<p class="row wrap"><input aria-label=${label} placeholder=${label} value=${filter} onInput=${(event) => setFilter(event.target.value)} />
     <button class="quiet" aria-pressed=${String(stream.paused)} onClick=${() => stream.pause(!stream.paused)}>${stream.paused ? 'Go on' : 'Pause'}</button>
     <button class="quiet" onClick=${stream.clear}>Clear</button>
-    <span class="faint" role="status">${stream.count.toLocaleString('en')} since the page was opened${stream.ended ? '; the stream broke and is opened again' : ''}</span></p>
+    <span class="faint" role="status">${count.toLocaleString('en')} since the page was opened${stream.ended ? '; the stream broke and is opened again' : ''}</span></p>
     ${stream.error && html`<p class="error" role="alert">${stream.error.message}</p>`}`;
 }
 
@@ -61,17 +67,42 @@ const newest = (lines, matches) => {
   return found;
 };
 
+/** A line of MONITOR in its parts. */
+function parse(line) {
+  const [, time, client, command] = /^(\d+\.\d+) \[(.*?)\] (.*)$/s.exec(line) ?? [null, '', '', line];
+  return { time, client, command };
+}
+
 function CommandsNow() {
-  const [filter, setFilter] = useState('');
-  const stream = useStream((add, signal) => follow('monitor', add, { signal }), [database.value]);
-  const wanted = filter.toLowerCase();
-  const lines = newest(stream.lines, (line) => line.toLowerCase().includes(wanted));
-  return html`<${Controls} stream=${stream} filter=${filter} setFilter=${setFilter} label="Command, key or client" />
-    <div class="scroll" tabindex="0"><table class="live"><thead><tr><th>Time</th><th>Client</th><th>Command</th></tr></thead><tbody>${lines.map((line) => {
-      const [, time, client, command] = /^(\d+\.\d+) \[(.*?)\] (.*)$/.exec(line) ?? [null, '', '', line];
+  const { filter = '' } = location.value.query;
+  const [draft, setDraft] = useState(filter);
+  const counts = useRef({ seen: 0, leftOut: 0 });
+  // The server filters: it is asked anew when nothing is typed for a moment.
+  useEffect(() => {
+    const timer = setTimeout(() => draft === filter || setQuery({ filter: draft }), 300);
+    return () => clearTimeout(timer);
+  }, [draft]);
+  const open = async (add, signal, touch) => {
+    counts.current = { seen: 0, leftOut: 0 };
+    const search = new URLSearchParams({ filter }).toString();
+    const response = await request(`monitor/${segment(database.value)}?${search}`, { signal });
+    await readEvents(response, (text) => {
+      const { lines, seen, leftOut } = JSON.parse(text);
+      counts.current.seen += seen;
+      counts.current.leftOut += leftOut;
+      lines.forEach(add);
+      touch();
+    });
+  };
+  const stream = useStream(open, [database.value, filter]);
+  const { seen, leftOut } = counts.current;
+  return html`<${Controls} stream=${stream} filter=${draft} setFilter=${setDraft} label="Words of the command, such as set user:1" count=${seen} />
+    ${leftOut > 0 && html`<p class="faint" role="status">${leftOut.toLocaleString('en')} were too many to be shown; a filter leaves what is wanted.</p>`}
+    <div class="scroll" tabindex="0"><table class="live"><thead><tr><th>Time</th><th>Client</th><th>Command</th></tr></thead><tbody>${newest(stream.lines, () => true).map((line) => {
+      const { time, client, command } = parse(line);
       return html`<tr><td>${time && new Date(time * 1000).toISOString().slice(11, 23)}</td><td class="faint">${client}</td><td><code class="value">${short(command, 1000)}</code></td></tr>`;
     })}</tbody></table></div>
-    ${stream.count === 0 && !stream.error && html`<p class="wait">Commands appear here as they come.</p>`}`;
+    ${seen === 0 && !stream.error && html`<p class="wait">Commands appear here as they come.</p>`}`;
 }
 
 let number = 0;
@@ -80,13 +111,20 @@ async function followRequests(add, signal) {
   await readEvents(await request('requests', { signal }), (text) => add({ ...JSON.parse(text), number: ++number }));
 }
 
+/** What a problem says, and for how long. */
+function why({ title, detail, policy, limit, remaining, retry_after_ms: wait }) {
+  const left = limit === undefined ? '' : `${remaining ?? 0} of ${limit} left${policy ? ` by the policy ${policy}` : ''}`;
+  return [title, detail, left, wait > 0 && `worth trying in ${duration(wait)}`].filter(Boolean).join('; ');
+}
+
 function RequestRow({ entry }) {
   const [isOpen, setOpen] = useState(false);
   return html`<tr class=${entry.status >= 400 ? 'gone' : ''}><td>${new Date(entry.at).toISOString().slice(11, 23)}</td>
       <td><button class="leaf" aria-expanded=${String(isOpen)} onClick=${() => setOpen(!isOpen)}>${isOpen ? '▾' : '▸'} ${entry.method} ${short(entry.path, 300)}</button></td>
-      <td>${entry.status}</td><td>${entry.code && html`<code>${entry.code}</code>`}</td><td>${entry.millis.toFixed(1)} ms</td><td>${entry.trips.length}</td></tr>
+      <td>${entry.status}</td><td>${entry.code && html`<code>${entry.code}</code>`}${entry.problem && html`<div class="faint">${short(why(entry.problem), 300)}</div>`}</td><td>${entry.millis.toFixed(1)} ms</td><td>${entry.trips.length}</td></tr>
     ${isOpen && html`<tr><td></td><td colspan="5">
       <p class="faint">Request id <code>${entry.id ?? '–'}</code> ${entry.id && html`<${Copy} text=${entry.id} label="Copy the request id" />`}</p>
+      ${entry.problem && html`<pre tabindex="0">${short(write(entry.problem, 2), 20_000)}</pre>`}
       ${entry.trips.length === 0 && html`<p class="faint">It sent nothing to the store.</p>`}
       ${entry.trips.map((trip) => html`<p class="faint">${trip.millis.toFixed(1)} ms${trip.error ? `, failed: ${trip.error}` : ''}</p><pre tabindex="0">${short(trip.commands.join('\n'), 20_000)}</pre>`)}
     </td></tr>`}`;

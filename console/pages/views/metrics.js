@@ -1,16 +1,21 @@
-// Figures of a database: what it does a second, what it holds, how long its commands take.
+// Figures of a database: what it does a second, what it holds, how long its commands take; and what the functions tell.
 
 import { html, useEffect, useState } from '../vendor/preact.js';
-import { call, database } from '../lib/store.js';
-import { display, size } from '../lib/bytes.js';
+import { database, session } from '../lib/store.js';
+import { size } from '../lib/bytes.js';
 import { Chart } from '../lib/chart.js';
+import { typedToken } from '../lib/functions.js';
 import { info, numbers } from '../lib/info.js';
+import { CommandTimes } from './metrics/commands.js';
+import { FunctionFigures } from './metrics/functions.js';
+import { slowLog, Slow } from './metrics/slow.js';
+import { ServiceToken } from './token.js';
 
 /** Two minutes at one reading a second. */
 const KEPT = 120;
 
 const reading = async () => {
-  const [now, slow] = await Promise.all([info(), call(['SLOWLOG', 'GET', '20']).catch(() => [])]);
+  const [now, slow] = await Promise.all([info(), slowLog()]);
   return { at: performance.now(), now, slow };
 };
 
@@ -22,21 +27,6 @@ function rate(one, other, name) {
 }
 
 const percent = (value) => `${(100 * value).toFixed(1)} %`;
-
-/** Commands by calls: `{ name, calls, micros, failed, p50, p99, most }`. */
-function commands(now) {
-  return Object.entries(now)
-    .filter(([name]) => name.startsWith('cmdstat_'))
-    .map(([name, text]) => {
-      const plain = name.slice('cmdstat_'.length);
-      const { calls, usec_per_call: micros, failed_calls: failed } = numbers(text);
-      const times = numbers(now[`latency_percentiles_usec_${plain}`]);
-      return { name: plain, calls, micros, failed, p50: times.p50, p99: times.p99, most: times['p99.9'] };
-    })
-    .sort((one, other) => other.calls - one.calls);
-}
-
-const micros = (value) => (value === undefined || Number.isNaN(value) ? '–' : `${value < 100 ? value.toFixed(1) : Math.round(value)} µs`);
 
 export function Metrics() {
   const [readings, setReadings] = useState([]);
@@ -75,6 +65,7 @@ export function Metrics() {
     ['Expired keys', now.expired_keys], ['Evicted keys', now.evicted_keys], ['Rejected connections', now.rejected_connections],
   ].filter(([, value]) => value);
   return html`<h1>Metrics</h1>
+    ${session.value.functions && html`<${ServiceToken} />`}
     ${error && html`<p class="error" role="alert">${error.message}</p>`}
     <div class="charts">
       <${Chart} title="Commands a second" values=${series('total_commands_processed')} />
@@ -84,11 +75,8 @@ export function Metrics() {
       <${Chart} title="Bytes in a second" values=${series('total_net_input_bytes')} format=${size} />
       <${Chart} title="Bytes out a second" values=${series('total_net_output_bytes')} format=${size} />
     </div>
-    <h2>Database</h2><table class="pairs"><tbody>${facts.map(([name, value]) => html`<tr><th scope="row">${name}</th><td>${value}</td></tr>`)}</tbody></table>
-    <h2>Commands</h2>
-    <div class="scroll" tabindex="0"><table><thead><tr><th>Command</th><th>Calls</th><th>Failed</th><th>Mean</th><th>p50</th><th>p99</th><th>p99.9</th></tr></thead>
-    <tbody>${commands(now).slice(0, 50).map((one) => html`<tr key=${one.name}><td><code>${one.name}</code></td><td>${one.calls.toLocaleString('en')}</td><td>${one.failed || '–'}</td><td>${micros(one.micros)}</td><td>${micros(one.p50)}</td><td>${micros(one.p99)}</td><td>${micros(one.most)}</td></tr>`)}</tbody></table></div>
-    <h2>Slow commands</h2>
-    ${slow.length === 0 ? html`<p class="faint">None was slow.</p>` : html`<div class="scroll" tabindex="0"><table><thead><tr><th>When</th><th>Took</th><th>Command</th></tr></thead>
-      <tbody>${slow.map(([id, at, took, args]) => html`<tr key=${id}><td>${new Date(at * 1000).toISOString().replace('T', ' ').slice(0, 19)}</td><td>${micros(took)}</td><td><code class="value">${args.map((arg) => display(arg)).join(' ').slice(0, 500)}</code></td></tr>`)}</tbody></table></div>`}`;
+    <${CommandTimes} now=${now} />
+    <${Slow} entries=${slow} />
+    ${session.value.functions && html`<${FunctionFigures} key=${typedToken.value} />`}
+    <h2>Database</h2><table class="pairs"><tbody>${facts.map(([name, value]) => html`<tr><th scope="row">${name}</th><td>${value}</td></tr>`)}</tbody></table>`;
 }

@@ -14,6 +14,19 @@ const LANGUAGES = [
   ['redis-cli', 'redis-cli'],
 ];
 
+/** Questions, and the view that answers each; those of the functions last. */
+const WHERE = [
+  ['What is in the store?', 'data', 'Data', {}],
+  ['Which commands arrive?', 'live', 'Live', {}],
+  ['How long do commands take (p95), and which were slow?', 'metrics', 'Metrics', {}],
+  ['Why was a request refused?', 'live', 'Live, Requests', { part: 'requests' }, true],
+  ['What did an event look like?', 'blocks', 'Building blocks, Events', { part: 'events' }, true],
+  ['How does a limit decide?', 'blocks', 'Building blocks, Rate limits', {}, true],
+  ['Who is signed in?', 'blocks', 'Building blocks, Sessions', { part: 'sessions' }, true],
+  ['What can the functions do?', 'api', 'API', {}, true],
+  ['What if the store is slow, away, or it is tomorrow?', 'chaos', 'Chaos', {}, true],
+];
+
 /** Shell words in single quotes: nothing in them is read by the shell. */
 const quoted = (text) => `'${String(text).replaceAll("'", "'\\''")}'`;
 
@@ -100,5 +113,9 @@ export function Start() {
         <li><p>Look at it in <a href=${link('data', { db: location.value.query.db, key: 'greeting' })}>Data</a>, or ask for it in the ${' '}
           <a href=${link('commands', { db: location.value.query.db, command: 'GET greeting' })}>command line</a>.</p></li>
       </ol>
+    </section>
+    <section aria-labelledby="where">
+      <h2 id="where">Where to look</h2>
+      <dl class="where">${WHERE.filter(([, , , , needs]) => !needs || functions).map(([question, view, name, query]) => html`<dt>${question}</dt><dd><a href=${link(view, { db: location.value.query.db, ...query })}>${name}</a></dd>`)}</dl>
     </section>`;
 }

@@ -4,7 +4,8 @@ import { html, useState } from '../../vendor/preact.js';
 import { call } from '../../lib/store.js';
 import { words } from '../../lib/commandline.js';
 import { Dialog } from '../../lib/ui.js';
-import { fromAddress, toMillis } from './key.js';
+import { toMillis } from '../../lib/keys.js';
+import { fromAddress } from './key.js';
 
 /** By type: what is asked for, and the command; the words are those of the command line. */
 const KINDS = {

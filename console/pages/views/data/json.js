@@ -1,35 +1,21 @@
 // A JSON document as a tree that opens by branches, or as text.
 
-import { html, useMemo, useState } from '../../vendor/preact.js';
+import { html, useState } from '../../vendor/preact.js';
 import { call } from '../../lib/store.js';
 import { display, short, size } from '../../lib/bytes.js';
-import { exact, pretty, write } from '../../lib/json.js';
+import { pretty } from '../../lib/json.js';
 import { notify, Tabs, useLoad } from '../../lib/ui.js';
 import { Conflict } from './conflict.js';
+import { JsonTree } from './json_tree.js';
 
-const SHOWN = 200;
 /** Letters that may be edited as one text. */
 const EDITABLE = 256 << 10;
-
-function Branch({ name, value, depth }) {
-  const [isOpen, setOpen] = useState(depth < 1);
-  const [most, setMost] = useState(SHOWN);
-  if (value === null || typeof value !== 'object') {
-    return html`<li><span class="name">${short(name)}</span> <code class="value">${short(write(value), 5000)}</code></li>`;
-  }
-  const keys = Object.keys(value);
-  const kind = Array.isArray(value) ? `[${keys.length}]` : `{${keys.length}}`;
-  return html`<li><button class="leaf" aria-expanded=${String(isOpen)} onClick=${() => setOpen(!isOpen)}>${isOpen ? '▾' : '▸'} ${short(name)} <span class="faint">${kind}</span></button>
-    ${isOpen && html`<ul>${keys.slice(0, most).map((key) => html`<${Branch} key=${key} name=${key} value=${value[key]} depth=${depth + 1} />`)}
-      ${keys.length > most && html`<li><button class="quiet small" onClick=${() => setMost(most + SHOWN)}>${keys.length - most} more</button></li>`}</ul>`}</li>`;
-}
 
 export function Json({ name, changed }) {
   const [form, setForm] = useState('tree');
   const [draft, setDraft] = useState(null);
   const [theirs, setTheirs] = useState(null);
   const { value: text, error, reload } = useLoad((signal) => call(['JSON.GET', name], { signal }), []);
-  const document = useMemo(() => (text == null ? undefined : exact(text)), [text]);
   if (error && draft === null) return html`<p class="error" role="alert">${error.message}</p>`;
   if (text === undefined) return html`<p class="wait">Reading…</p>`;
   if (text === null && draft === null) return html`<p>There is no such document now.</p>`;
@@ -58,7 +44,7 @@ export function Json({ name, changed }) {
       ? html`<textarea aria-label="New document" value=${draft.text} onInput=${(event) => setDraft({ ...draft, text: event.target.value })}></textarea>
         <p class="row"><button onClick=${() => save(draft.base)}>Save</button><button class="quiet" onClick=${() => setDraft(null)}>Cancel</button></p>`
       : form === 'tree'
-        ? html`<ul class="tree json scroll"><${Branch} name="$" value=${document} depth=${0} /></ul>`
+        ? html`<${JsonTree} text=${text} />`
         : html`<pre tabindex="0">${isLong ? short(text, EDITABLE) : display(pretty(text))}</pre>`}
     ${draft === null && (isLong ? html`<p class="faint">Too long to edit here; JSON.SET with a path changes a part.</p>` : html`<p><button onClick=${() => setDraft({ base: text, text: pretty(text) })}>Edit</button></p>`)}
     ${theirs !== null && html`<${Conflict} mine=${draft.text} theirs=${theirs.now} close=${() => setTheirs(null)} overwrite=${() => save(theirs.now)} discard=${() => (setDraft(null), setTheirs(null), reload())} />`}`;

@@ -3,7 +3,7 @@
 import { html, useEffect, useRef, useState } from '../../vendor/preact.js';
 import { call } from '../../lib/store.js';
 import { display, short, size } from '../../lib/bytes.js';
-import { duration } from '../../lib/keys.js';
+import { duration, toMillis } from '../../lib/keys.js';
 import { word, words } from '../../lib/commandline.js';
 import { link, location, setQuery } from '../../lib/router.js';
 import { confirmed, Dialog, notify, useLoad } from '../../lib/ui.js';
@@ -53,16 +53,6 @@ function Ask({ title, label, initial, action, close }) {
     <label for="answer">${label}</label><input id="answer" value=${text} onInput=${(event) => setText(event.target.value)} autofocus />
     <p class="error" role="alert">${wrong}</p><p class="actions"><button>${title}</button></p>
   </form><//>`;
-}
-
-/** `90` and `1h30m` are seconds; empty: none. */
-export function toMillis(text) {
-  if (text.trim() === '') return null;
-  if (/^\d+(\.\d+)?$/.test(text.trim())) return Math.round(Number(text) * 1000);
-  const units = { ms: 1, s: 1000, m: 6e4, h: 36e5, d: 864e5 };
-  const parts = [...text.matchAll(/(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)/g)];
-  if (parts.length === 0 || parts.map(([whole]) => whole).join('') !== text.replaceAll(/\s+(?=\d|$)/g, '').trim()) throw new Error('Write seconds, or a time such as 1h30m.');
-  return Math.round(parts.reduce((sum, [, count, unit]) => sum + Number(count) * units[unit], 0));
 }
 
 async function setExpiry(key, text) {
