@@ -37,8 +37,9 @@ pub struct CacheConfig {
     /// How eagerly values are loaded before they end, a factor of the time that their load takes; 1 by
     /// default, 0 for never.
     pub early_refresh: f64,
-    /// The most bytes of values in this process; 32 MiB by default, 0 for none. Only keyspaces that
-    /// are [local](super::Keyspace::local) use it.
+    /// The most bytes of values in this process; 32 MiB by default, 16 MiB on WebAssembly, where an
+    /// isolate has 128 MB for everything; 0 for none. Only keyspaces that are
+    /// [local](super::Keyspace::local) use it.
     pub memory_bytes: u64,
     /// The most invalidations that wait for a store that does not answer; 0 by default: they fail.
     pub max_queued: usize,
@@ -63,7 +64,7 @@ impl Default for CacheConfig {
             stale_after: None,
             error_pause: Duration::from_secs(5),
             early_refresh: 1.0,
-            memory_bytes: 32 * 1024 * 1024,
+            memory_bytes: if cfg!(target_family = "wasm") { 16 } else { 32 } * 1024 * 1024,
             max_queued: 0,
             hints: false,
             max_value_bytes: 1024 * 1024,

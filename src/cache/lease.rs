@@ -83,7 +83,7 @@ impl Cache {
         let mut seen = None;
         for _ in 0..MAX_LOOKS {
             let jittered = pause.mul_f64(0.5 + time::random() / 2.0);
-            time::pause(jittered).await;
+            time::sleep(jittered).await;
             let (snapshot, found) = self.look(key).await;
             if let Some(cached) = self.decode_current(key, found) {
                 return (snapshot, Some(cached));

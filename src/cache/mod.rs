@@ -54,10 +54,10 @@
 //! # While the store does not answer
 //!
 //! [`get_or_load`](Cache::get_or_load) serves what this process [holds](Keyspace::local) for as long as
-//! it would be served from the store, else runs loaders, one for each key of a process, and stores
-//! nothing. Writes fail. Invalidations fail, or [wait](CacheConfig::max_queued) in this process and
-//! say so: until they are sent it serves nothing from the store, so that what it invalidated does not
-//! come back.
+//! it would be served from the store, else runs loaders, one for each key of a process (of an
+//! event, in a worker), and stores nothing. Writes fail. Invalidations fail, or
+//! [wait](CacheConfig::max_queued) in this process and say so: until they are sent it serves nothing
+//! from the store, so that what it invalidated does not come back.
 mod age;
 mod away;
 mod config;

@@ -1,5 +1,8 @@
 //! One load of a key at a time in this process; a load that is dropped goes to another caller.
+//!
+//! In a worker that is one in an event: a load of another event may end with that event.
 
+use crate::transport::RequestContext;
 use std::{
     collections::HashMap,
     future::poll_fn,
@@ -10,8 +13,10 @@ use std::{
 /// The loads of a process by key; `O` is what a load shares with those who wait for it.
 #[derive(Debug)]
 pub(super) struct SingleFlight<O> {
-    slots: Mutex<HashMap<Arc<str>, Arc<Slot<O>>>>,
+    slots: Mutex<Slots<O>>,
 }
+
+type Slots<O> = HashMap<RequestContext, HashMap<Arc<str>, Arc<Slot<O>>>>;
 
 #[derive(Debug)]
 struct Slot<O>(Mutex<State<O>>);
@@ -50,7 +55,9 @@ pub(super) enum Turn<O> {
 impl<O: Clone> SingleFlight<O> {
     /// Announces a caller, before it reads: an outcome from now on is as new as a read of its own.
     pub(super) fn enter(self: &Arc<Self>, key: &str) -> Caller<O> {
-        let mut slots = lock(&self.slots);
+        let context = RequestContext::current();
+        let mut all = lock(&self.slots);
+        let slots = all.entry(context).or_default();
         let (key, slot) = if let Some((key, slot)) = slots.get_key_value(key) {
             (Arc::clone(key), Arc::clone(slot))
         } else {
@@ -71,6 +78,7 @@ impl<O: Clone> SingleFlight<O> {
         drop(state);
         Caller {
             all: Arc::clone(self),
+            context,
             key,
             slot,
             finished_before,
@@ -79,7 +87,7 @@ impl<O: Clone> SingleFlight<O> {
 
     #[cfg(test)]
     fn len(&self) -> usize {
-        lock(&self.slots).len()
+        lock(&self.slots).values().map(HashMap::len).sum()
     }
 }
 
@@ -87,6 +95,7 @@ impl<O: Clone> SingleFlight<O> {
 #[derive(Debug)]
 pub(super) struct Caller<O> {
     all: Arc<SingleFlight<O>>,
+    context: RequestContext,
     key: Arc<str>,
     slot: Arc<Slot<O>>,
     finished_before: u64,
@@ -94,11 +103,16 @@ pub(super) struct Caller<O> {
 
 impl<O> Drop for Caller<O> {
     fn drop(&mut self) {
-        let mut slots = lock(&self.all.slots);
+        let mut all = lock(&self.all.slots);
         let mut state = lock(&self.slot.0);
         state.callers -= 1;
-        if state.callers == 0 {
+        if state.callers == 0
+            && let Some(slots) = all.get_mut(&self.context)
+        {
             slots.remove(&self.key);
+            if slots.is_empty() {
+                all.remove(&self.context);
+            }
         }
     }
 }
@@ -117,6 +131,7 @@ impl<O: Clone> Caller<O> {
         state.callers += 1;
         let caller = Self {
             all: Arc::clone(&self.all),
+            context: self.context,
             key: Arc::clone(&self.key),
             slot: Arc::clone(&self.slot),
             finished_before: self.finished_before,
@@ -206,6 +221,18 @@ mod tests {
         let late = all.enter("k");
         assert!(lead(&late).is_some());
         drop((a, b, late));
+        assert_eq!(all.len(), 0);
+    }
+
+    #[test]
+    fn each_event_loads_for_itself() {
+        let all = Arc::new(SingleFlight::default());
+        let enter = || RequestContext::new().enter(|| all.enter("k"));
+        let (a, b) = (enter(), enter());
+        let loading = lead(&a).unwrap();
+        lead(&b).unwrap().finish(2);
+        loading.finish(1);
+        drop((a, b));
         assert_eq!(all.len(), 0);
     }
 

@@ -45,7 +45,7 @@ enum Target {
 pub struct Builder {
     target: Target,
     policy: Policy,
-    #[cfg(any(feature = "reqwest", target_family = "wasm"))]
+    #[cfg(all(feature = "reqwest", not(target_family = "wasm")))]
     http: Option<reqwest::Client>,
     encoding: Encoding,
     connect_timeout: Duration,
@@ -80,7 +80,7 @@ impl Builder {
         Self {
             target,
             policy: Policy::default(),
-            #[cfg(any(feature = "reqwest", target_family = "wasm"))]
+            #[cfg(all(feature = "reqwest", not(target_family = "wasm")))]
             http: None,
             encoding: Encoding::default(),
             connect_timeout: Duration::from_secs(1),
@@ -163,7 +163,7 @@ impl Builder {
 
     /// Uses a ready HTTP client instead of the pool of connections: its TLS, proxy, HTTP version
     /// and pool settings apply. Feature `reqwest`.
-    #[cfg(any(feature = "reqwest", target_family = "wasm"))]
+    #[cfg(all(feature = "reqwest", not(target_family = "wasm")))]
     pub fn http_client(mut self, client: reqwest::Client) -> Self {
         self.http = Some(client);
         self
@@ -266,7 +266,7 @@ impl Builder {
             http::HeaderMap::new()
         };
         Ok(Arc::new(HttpTransport::new(Parts {
-            #[cfg(any(feature = "reqwest", target_family = "wasm"))]
+            #[cfg(all(feature = "reqwest", not(target_family = "wasm")))]
             http: self.http,
             base: &base,
             token: token.trim(),

@@ -128,10 +128,7 @@ impl Redis {
     }
 }
 
-#[cfg(not(target_family = "wasm"))]
 type Events = Pin<Box<dyn Stream<Item = Result<SubscriptionEvent>> + Send>>;
-#[cfg(target_family = "wasm")]
-type Events = Pin<Box<dyn Stream<Item = Result<SubscriptionEvent>>>>;
 
 /// A stream of events; dropping it ends the subscription.
 ///
@@ -236,7 +233,7 @@ impl State {
             let ceiling = BASE
                 .saturating_mul(1 << (self.failures - 1).min(16))
                 .min(CAP);
-            time::pause(ceiling.mul_f64(0.5 + time::random() / 2.0)).await;
+            time::sleep(ceiling.mul_f64(0.5 + time::random() / 2.0)).await;
         }
         match self.core.listen(self.what.clone()).await {
             Ok(frames) => {

@@ -23,13 +23,9 @@ use crate::{
         error::Result,
         reply::{FromReply, Pairs},
     },
-    transport::MaybeSend,
 };
 
-#[cfg(not(target_family = "wasm"))]
 type Items<T> = Pin<Box<dyn Stream<Item = Result<T>> + Send>>;
-#[cfg(target_family = "wasm")]
-type Items<T> = Pin<Box<dyn Stream<Item = Result<T>>>>;
 
 /// A stream of items; pages are asked for when they are needed.
 #[must_use = "a scan does nothing unless polled"]
@@ -73,9 +69,9 @@ type Fetched<T> = Result<(Vec<T>, Option<String>)>;
 
 fn pages<T, F, Fut>(first: String, fetch: F) -> Scan<T>
 where
-    T: MaybeSend + 'static,
-    F: Fn(String) -> Fut + MaybeSend + 'static,
-    Fut: Future<Output = Fetched<T>> + MaybeSend,
+    T: Send + 'static,
+    F: Fn(String) -> Fut + Send + 'static,
+    Fut: Future<Output = Fetched<T>> + Send,
 {
     let start = (VecDeque::new(), Some(first), fetch);
     let items = futures_util::stream::unfold(start, |(mut held, mut next, fetch)| async move {
@@ -119,7 +115,7 @@ impl Redis {
     /// All keys that match, by `SCAN`.
     pub fn scan_iter<T>(&self, options: ScanOptions) -> Scan<T>
     where
-        T: FromReply + MaybeSend + 'static,
+        T: FromReply + Send + 'static,
     {
         let redis = self.clone();
         pages("0".into(), move |cursor| {
@@ -131,7 +127,7 @@ impl Redis {
     /// All keys that match, with their types, by `SCAN … WITHTYPE`; Upstash only.
     pub fn scan_withtype_iter<T>(&self, options: ScanOptions) -> Scan<(T, String)>
     where
-        T: FromReply + MaybeSend + 'static,
+        T: FromReply + Send + 'static,
     {
         let redis = self.clone();
         pages("0".into(), move |cursor| {
@@ -143,7 +139,7 @@ impl Redis {
     /// All members of a set, by `SSCAN`.
     pub fn sscan_iter<T>(&self, key: impl ToArg, options: ScanOptions) -> Scan<T>
     where
-        T: FromReply + MaybeSend + 'static,
+        T: FromReply + Send + 'static,
     {
         let (redis, key) = (self.clone(), keep(key));
         pages("0".into(), move |cursor| {
@@ -155,8 +151,8 @@ impl Redis {
     /// All fields and values of a hash, by `HSCAN`.
     pub fn hscan_iter<F, V>(&self, key: impl ToArg, options: ScanOptions) -> Scan<(F, V)>
     where
-        F: FromReply + MaybeSend + 'static,
-        V: FromReply + MaybeSend + 'static,
+        F: FromReply + Send + 'static,
+        V: FromReply + Send + 'static,
     {
         let (redis, key) = (self.clone(), keep(key));
         pages("0".into(), move |cursor| {
@@ -171,7 +167,7 @@ impl Redis {
     /// The names of all fields of a hash, by `HSCAN … NOVALUES`.
     pub fn hscan_novalues_iter<F>(&self, key: impl ToArg, options: ScanOptions) -> Scan<F>
     where
-        F: FromReply + MaybeSend + 'static,
+        F: FromReply + Send + 'static,
     {
         let (redis, key) = (self.clone(), keep(key));
         pages("0".into(), move |cursor| {
@@ -186,7 +182,7 @@ impl Redis {
     /// All members of a sorted set with their scores, by `ZSCAN`.
     pub fn zscan_iter<T>(&self, key: impl ToArg, options: ScanOptions) -> Scan<(T, f64)>
     where
-        T: FromReply + MaybeSend + 'static,
+        T: FromReply + Send + 'static,
     {
         let (redis, key) = (self.clone(), keep(key));
         pages("0".into(), move |cursor| {
@@ -207,7 +203,7 @@ impl Redis {
         page: u64,
     ) -> Scan<StreamEntry<T>>
     where
-        T: FromReply + MaybeSend + 'static,
+        T: FromReply + Send + 'static,
     {
         let (redis, key, end) = (self.clone(), keep(key), end.into());
         pages(start.into(), move |start| {
@@ -229,7 +225,7 @@ impl Redis {
         page: u64,
     ) -> Scan<StreamEntry<T>>
     where
-        T: FromReply + MaybeSend + 'static,
+        T: FromReply + Send + 'static,
     {
         let (redis, key, start) = (self.clone(), keep(key), start.into());
         pages(end.into(), move |end| {

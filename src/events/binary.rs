@@ -12,7 +12,6 @@ use crate::{Error, Result};
 const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
 
 /// What the header `webhook-id` may not hold as it is: its parts are joined by dots to be signed.
-#[cfg(not(target_family = "wasm"))]
 const ENCODED_ID: &AsciiSet = &ENCODED.add(b'.');
 
 impl Event {
@@ -131,7 +130,6 @@ pub(super) fn header_len(name: &str, text: &str) -> usize {
 }
 
 /// An id as the header `webhook-id`.
-#[cfg(not(target_family = "wasm"))]
 pub(super) fn header_id(text: &str) -> String {
     utf8_percent_encode(text, ENCODED_ID).to_string()
 }

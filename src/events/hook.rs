@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::{
     Endpoint, Events, Settle, TypeFilter, WebhookClient, WebhookOutcome, keys::check_scope,
 };
-use crate::Result;
+use crate::{
+    Result,
+    transport::time::{self, Instant},
+};
 
 /// A tick does not begin a delivery with less time left.
 const LEAST: Duration = Duration::from_millis(500);
@@ -91,8 +92,8 @@ impl Events {
             };
             let now_s = self.clock.now_ms() / 1000;
             let delivery = hook.endpoint.deliver(client, &work.event, now_s);
-            let outcome = tokio::time::timeout(left, delivery).await;
-            let outcome = outcome.unwrap_or_else(|_| WebhookOutcome::Retry {
+            let outcome = time::timeout(left, delivery).await;
+            let outcome = outcome.unwrap_or_else(|| WebhookOutcome::Retry {
                 after: None,
                 why: "no answer in time".into(),
             });

@@ -30,7 +30,6 @@ mod event;
 mod filter;
 mod grant;
 mod history;
-#[cfg(not(target_family = "wasm"))]
 mod hook;
 mod keys;
 mod publish;
@@ -41,9 +40,8 @@ mod stats;
 mod store;
 mod subscribers;
 mod time;
-#[cfg(not(target_family = "wasm"))]
 mod webhook;
-#[cfg(not(target_family = "wasm"))]
+#[cfg_attr(target_family = "wasm", path = "webhook_client_fetch.rs")]
 mod webhook_client;
 mod work;
 
@@ -56,7 +54,6 @@ pub use event::{Event, check_name, is_reserved_type};
 pub use filter::TypeFilter;
 pub use grant::{Grant, GrantError, GrantKeys};
 pub use history::{HistoryPage, HistoryQuery, Reset, Stored};
-#[cfg(not(target_family = "wasm"))]
 pub use hook::{Delivered, Hook};
 pub use keys::{DedupKey, check_scope};
 pub use publish::{Producer, Verdict};
@@ -66,8 +63,6 @@ pub use signature::{SignatureError, WebhookKeys};
 pub use stats::{HourStats, Latencies};
 pub use store::{Events, EventsConfig, Outcome, Published, Status};
 pub use time::parse_time;
-#[cfg(not(target_family = "wasm"))]
 pub use webhook::{Endpoint, WebhookOutcome, is_public_address};
-#[cfg(not(target_family = "wasm"))]
 pub use webhook_client::WebhookClient;
 pub use work::{Settle, Work, Worker};

@@ -1,9 +1,6 @@
 //! Webhooks to others: signed, with a circuit breaker, never to private addresses.
 
-use std::{
-    net::{IpAddr, ToSocketAddrs as _},
-    time::Duration,
-};
+use std::{net::IpAddr, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderMap, HeaderValue, header};
@@ -13,7 +10,10 @@ use url::Url;
 use super::{
     Event, WebhookClient, binary::header_id, breaker::EndpointBreaker, signature::WebhookKeys,
 };
-use crate::{Error, ErrorKind, Result, transport::address};
+use crate::{
+    Error, ErrorKind, Result,
+    transport::{address, time},
+};
 
 const TIMEOUT: Duration = Duration::from_secs(15);
 const LONGEST_PAUSE: Duration = Duration::from_secs(86_400);
@@ -155,11 +155,13 @@ impl Endpoint {
             return WebhookOutcome::Gone("the event's id cannot be a header".into());
         }
         let posted = client.post(&self.url, self.private, &headers, &body);
-        let outcome = match tokio::time::timeout(TIMEOUT, posted).await {
-            Ok(Ok((status, after))) => judge(status.as_u16(), after.map(|a| a.min(LONGEST_PAUSE))),
-            Ok(Err(error)) if error.kind() == ErrorKind::Connect => retry(None, "no connection"),
-            Ok(Err(_)) => retry(None, "the connection broke"),
-            Err(_) => retry(None, "no answer in time"),
+        let outcome = match time::timeout(TIMEOUT, posted).await {
+            Some(Ok((status, after))) => {
+                judge(status.as_u16(), after.map(|a| a.min(LONGEST_PAUSE)))
+            }
+            Some(Err(error)) if error.kind() == ErrorKind::Connect => retry(None, "no connection"),
+            Some(Err(_)) => retry(None, "the connection broke"),
+            None => retry(None, "no answer in time"),
         };
         if let Some(breaker) = &self.breaker {
             breaker
@@ -202,26 +204,38 @@ impl Endpoint {
 
     /// Every address that the name has must be public.
     async fn is_public(&self) -> bool {
-        let port = self.url.port_or_known_default().unwrap_or(443);
         match self.url.host() {
             Some(url::Host::Ipv4(ip)) => is_public_address(ip.into()),
             Some(url::Host::Ipv6(ip)) => is_public_address(ip.into()),
             Some(url::Host::Domain(name)) => {
-                let name = name.to_owned();
-                let found = tokio::task::spawn_blocking(move || (name, port).to_socket_addrs());
-                match found.await {
-                    Ok(Ok(found)) => {
-                        let all: Vec<_> = found.collect();
-                        !all.is_empty() && all.iter().all(|a| is_public_address(a.ip()))
-                    }
-                    // Not resolved: the request itself fails and says so.
-                    Ok(Err(_)) => true,
-                    Err(_) => false,
-                }
+                is_public_name(name, self.url.port_or_known_default().unwrap_or(443)).await
             }
             None => false,
         }
     }
+}
+
+#[cfg(not(target_family = "wasm"))]
+async fn is_public_name(name: &str, port: u16) -> bool {
+    use std::net::ToSocketAddrs as _;
+
+    let name = name.to_owned();
+    let found = tokio::task::spawn_blocking(move || (name, port).to_socket_addrs());
+    match found.await {
+        Ok(Ok(found)) => {
+            let all: Vec<_> = found.collect();
+            !all.is_empty() && all.iter().all(|a| is_public_address(a.ip()))
+        }
+        // Not resolved: the request itself fails and says so.
+        Ok(Err(_)) => true,
+        Err(_) => false,
+    }
+}
+
+/// A JavaScript host resolves names itself: its network decides what they may reach.
+#[cfg(target_family = "wasm")]
+async fn is_public_name(name: &str, _: u16) -> bool {
+    !(name == "localhost" || name.ends_with(".localhost"))
 }
 
 fn retry(after: Option<Duration>, why: &str) -> WebhookOutcome {

@@ -107,7 +107,6 @@ impl Worker {
         self
     }
 
-    #[cfg(not(target_family = "wasm"))]
     pub(super) fn most_deliveries(&self) -> u32 {
         self.max_deliveries
     }

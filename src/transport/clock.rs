@@ -46,7 +46,7 @@ impl Clock for SystemClock {
     }
 }
 
-// `std::time` panics here; a JavaScript host has a wall clock only.
+// `std::time` panics here.
 #[cfg(all(target_family = "wasm", target_os = "unknown"))]
 impl Clock for SystemClock {
     fn now_ms(&self) -> u64 {
@@ -54,9 +54,16 @@ impl Clock for SystemClock {
     }
 
     fn monotonic(&self) -> Duration {
-        use std::sync::atomic::{AtomicU64, Ordering};
-        static LATEST: AtomicU64 = AtomicU64::new(0);
-        let now = self.now_ms();
-        Duration::from_millis(LATEST.fetch_max(now, Ordering::Relaxed).max(now))
+        use js_sys::Reflect;
+        use wasm_bindgen::{JsCast as _, JsValue};
+
+        thread_local!(static PERFORMANCE: Option<web_sys::Performance> = {
+            Reflect::get(&js_sys::global(), &JsValue::from_str("performance"))
+                .ok()
+                .filter(JsValue::is_object)
+                .map(JsValue::unchecked_into)
+        });
+        let ms = PERFORMANCE.with(|performance| performance.as_ref().map(|p| p.now()));
+        Duration::from_secs_f64(ms.unwrap_or_else(js_sys::Date::now).max(0.0) / 1e3)
     }
 }

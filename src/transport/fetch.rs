@@ -5,15 +5,20 @@ use bytes::Bytes;
 use http::StatusCode;
 use url::Url;
 
+use super::time;
 use crate::protocol::error::{Delivery, Error, ErrorKind, Result};
 
-/// Reads what is at an address, up to `max` bytes within `time`.
+/// Reads what is at an address, up to `max` bytes within a time.
 ///
 /// # Errors
 /// `Connect`, `Timeout`, `TooLarge`, `Gateway` with the status of an answer that is not the text;
 /// the address, which may hold a secret, is not told.
-pub(crate) async fn fetch(url: &Url, time: Duration, max: usize) -> Result<Bytes> {
-    let (status, body) = get(url, time, max).await?;
+pub(crate) async fn fetch(url: &Url, within: Duration, max: usize) -> Result<Bytes> {
+    let Some(answer) = time::timeout(within, get(url, max)).await else {
+        let why = "no answer in time";
+        return Err(Error::new(ErrorKind::Timeout, Delivery::MaybeExecuted, why));
+    };
+    let (status, body) = answer?;
     text_of(status, body)
 }
 
@@ -31,7 +36,7 @@ fn text_of(status: StatusCode, body: Bytes) -> Result<Bytes> {
 }
 
 #[cfg(not(target_family = "wasm"))]
-async fn get(url: &Url, time: Duration, max: usize) -> Result<(StatusCode, Bytes)> {
+async fn get(url: &Url, max: usize) -> Result<(StatusCode, Bytes)> {
     use super::{HttpPool, RequestBody, Roots, fixed_headers, request};
     use http::{HeaderMap, HeaderValue, Method, header};
 
@@ -46,34 +51,13 @@ async fn get(url: &Url, time: Duration, max: usize) -> Result<(StatusCode, Bytes
     let request = request(Method::GET, path, headers, RequestBody::empty())?;
     let sent = std::sync::atomic::AtomicBool::new(false);
     let answer = server.send(request, &sent);
-    match tokio::time::timeout(time, answer).await {
-        Ok(answer) => answer.map(|(head, body)| (head.status, body)),
-        Err(_) => Err(Error::new(
-            ErrorKind::Timeout,
-            Delivery::MaybeExecuted,
-            "no answer in time",
-        )),
-    }
+    answer.await.map(|(head, body)| (head.status, body))
 }
 
 #[cfg(target_family = "wasm")]
-async fn get(url: &Url, time: Duration, max: usize) -> Result<(StatusCode, Bytes)> {
-    let failed = |e: reqwest::Error| {
-        let error = Error::new(
-            ErrorKind::Connect,
-            Delivery::NotSent,
-            "cannot fetch the text",
-        );
-        error.with_source(e.without_url())
-    };
-    let request = reqwest::Client::new().get(url.clone()).timeout(time);
-    let answer = request.send().await.map_err(failed)?;
-    let status = answer.status();
-    let body = answer.bytes().await.map_err(failed)?;
-    if body.len() > max {
-        return Err(super::refusal::too_large());
-    }
-    Ok((status, body))
+async fn get(url: &Url, max: usize) -> Result<(StatusCode, Bytes)> {
+    let (head, body) = super::fetch_client::get(url, max).await?;
+    Ok((head.status, body))
 }
 
 #[cfg(test)]

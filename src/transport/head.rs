@@ -29,6 +29,18 @@ pub(crate) struct Head {
 }
 
 impl Head {
+    /// The headers that tell something.
+    #[cfg(target_family = "wasm")]
+    pub(super) fn names() -> [HeaderName; 5] {
+        [
+            header::CONTENT_TYPE,
+            header::RETRY_AFTER,
+            header::DATE,
+            SYNC_TOKEN,
+            STREAM_ENCODING.0,
+        ]
+    }
+
     pub(super) fn new(status: StatusCode, headers: &HeaderMap) -> Self {
         let get = |name: HeaderName| headers.get(name).map_or(&b""[..], HeaderValue::as_bytes);
         let mut head = Self::from_parts(

@@ -5,7 +5,9 @@ use futures_util::StreamExt as _;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use url::Url;
 
-#[cfg(any(feature = "reqwest", target_family = "wasm"))]
+#[cfg(target_family = "wasm")]
+use super::fetch_client::FetchClient;
+#[cfg(all(feature = "reqwest", not(target_family = "wasm")))]
 use super::reqwest_client::ReqwestClient;
 use super::{
     BoxFuture, Exchange, FrameStream, Listen, Mode, PieceStream, Transport, TransportResponse,
@@ -53,9 +55,12 @@ pub struct HttpTransport {
 
 /// What carries the requests.
 enum Carrier {
-    /// A client that was handed in, or the only one on this platform.
-    #[cfg(any(feature = "reqwest", target_family = "wasm"))]
+    /// A client that was handed in.
+    #[cfg(all(feature = "reqwest", not(target_family = "wasm")))]
     Reqwest(ReqwestClient),
+    /// The host's `fetch`.
+    #[cfg(target_family = "wasm")]
+    Fetch(FetchClient),
     /// Connections of its own.
     #[cfg(not(target_family = "wasm"))]
     Pool {
@@ -104,9 +109,8 @@ impl Carrier {
     }
 
     #[cfg(target_family = "wasm")]
-    fn new(parts: &Parts<'_>, base: Url, headers: HeaderMap, _: &Roots) -> Result<Self> {
-        let client = parts.http.clone().unwrap_or_default();
-        Ok(Self::Reqwest(ReqwestClient::new(client, base, headers)))
+    fn new(_: &Parts<'_>, base: Url, headers: HeaderMap, _: &Roots) -> Result<Self> {
+        Ok(Self::Fetch(FetchClient::new(base, headers)))
     }
 }
 
@@ -121,7 +125,7 @@ impl fmt::Debug for HttpTransport {
 
 /// What a transport is made of.
 pub(crate) struct Parts<'a> {
-    #[cfg(any(feature = "reqwest", target_family = "wasm"))]
+    #[cfg(all(feature = "reqwest", not(target_family = "wasm")))]
     pub(crate) http: Option<reqwest::Client>,
     pub(crate) base: &'a Url,
     pub(crate) token: &'a str,
@@ -166,8 +170,14 @@ impl HttpTransport {
         let outgoing = Outgoing::new(&self.paths, self.encoding, exchange)?;
         let request_bytes = outgoing.body.len();
         let (head, body) = match &self.carrier {
-            #[cfg(any(feature = "reqwest", target_family = "wasm"))]
+            #[cfg(all(feature = "reqwest", not(target_family = "wasm")))]
             Carrier::Reqwest(client) => {
+                client
+                    .post(exchange, outgoing, self.max_reply_bytes)
+                    .await?
+            }
+            #[cfg(target_family = "wasm")]
+            Carrier::Fetch(client) => {
                 client
                     .post(exchange, outgoing, self.max_reply_bytes)
                     .await?
@@ -197,8 +207,10 @@ impl HttpTransport {
         };
         let path = format!("{}{}", self.paths[0], encode::path(command, what.names())?);
         let (head, pieces) = match &self.carrier {
-            #[cfg(any(feature = "reqwest", target_family = "wasm"))]
+            #[cfg(all(feature = "reqwest", not(target_family = "wasm")))]
             Carrier::Reqwest(client) => client.open(&path).await?,
+            #[cfg(target_family = "wasm")]
+            Carrier::Fetch(client) => client.open(&path).await?,
             #[cfg(not(target_family = "wasm"))]
             Carrier::Pool { pool, headers } => pool.open(subscription(headers, &path)?).await?,
         };

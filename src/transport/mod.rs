@@ -27,6 +27,8 @@ pub mod clock;
 pub mod embedded;
 #[cfg(feature = "ratelimit")]
 mod fetch;
+#[cfg(target_family = "wasm")]
+pub(crate) mod fetch_client;
 #[cfg(test)]
 mod fuzz;
 mod head;
@@ -35,17 +37,19 @@ pub mod http_client;
 mod pool;
 mod refusal;
 mod request;
-#[cfg(any(feature = "reqwest", target_family = "wasm"))]
+mod request_context;
+#[cfg(all(feature = "reqwest", not(target_family = "wasm")))]
 mod reqwest_client;
 mod response;
 pub(crate) mod telemetry;
-pub(crate) mod time;
+pub mod time;
 mod tls;
 
 #[cfg(feature = "ratelimit")]
 pub(crate) use fetch::fetch;
 pub(crate) use http_client::Parts;
 pub use http_client::{Encoding, HttpTransport};
+pub use request_context::{RequestContext, Within};
 #[cfg(all(
     not(target_family = "wasm"),
     any(feature = "events", feature = "ratelimit")
@@ -57,34 +61,14 @@ pub(crate) use {
     tls::Roots,
 };
 
-#[cfg(not(target_family = "wasm"))]
-mod marker {
-    /// `Send` where futures cross threads; nothing on wasm.
-    pub trait MaybeSend: Send {}
-    impl<T: Send + ?Sized> MaybeSend for T {}
-    /// A boxed future, `Send` except on wasm.
-    pub type BoxFuture<'a, T> = super::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-    /// The frames of a subscription, `Send` except on wasm.
-    pub type FrameStream =
-        super::Pin<Box<dyn futures_core::Stream<Item = super::Result<super::Frame>> + Send>>;
-    pub(crate) type PieceStream =
-        super::Pin<Box<dyn futures_core::Stream<Item = super::Result<super::Bytes>> + Send>>;
-}
-#[cfg(target_family = "wasm")]
-mod marker {
-    /// `Send` where futures cross threads; nothing on wasm.
-    pub trait MaybeSend {}
-    impl<T: ?Sized> MaybeSend for T {}
-    /// A boxed future, `Send` except on wasm.
-    pub type BoxFuture<'a, T> = super::Pin<Box<dyn Future<Output = T> + 'a>>;
-    /// The frames of a subscription, `Send` except on wasm.
-    pub type FrameStream =
-        super::Pin<Box<dyn futures_core::Stream<Item = super::Result<super::Frame>>>>;
-    pub(crate) type PieceStream =
-        super::Pin<Box<dyn futures_core::Stream<Item = super::Result<super::Bytes>>>>;
-}
-pub(crate) use marker::PieceStream;
-pub use marker::{BoxFuture, FrameStream, MaybeSend};
+/// A boxed future that may cross threads.
+///
+/// What a JavaScript host gives cannot: there a [`Transport`] of your own wraps it, as the crate
+/// `send_wrapper` does.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+/// The frames of a subscription.
+pub type FrameStream = Pin<Box<dyn futures_core::Stream<Item = Result<Frame>> + Send>>;
+pub(crate) type PieceStream = Pin<Box<dyn futures_core::Stream<Item = Result<Bytes>> + Send>>;
 
 /// What an exchange is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,4 +1,4 @@
-//! Requests by a `reqwest::Client`: one that was handed in, or the browser's.
+//! Requests by a `reqwest::Client` that was handed in.
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -31,7 +31,6 @@ impl ReqwestClient {
     }
 
     /// A client of its own, with the TLS that the program gave to reqwest.
-    #[cfg(not(target_family = "wasm"))]
     pub(super) fn client(connect_timeout: Duration) -> Result<reqwest::Client> {
         reqwest::Client::builder()
             .connect_timeout(connect_timeout)
@@ -68,10 +67,6 @@ impl ReqwestClient {
             headers.insert(SYNC_TOKEN, token.0.clone());
         }
         *request.body_mut() = Some(tracked_body(outgoing.body, exchange));
-        // Elsewhere the deadline is kept above the transport.
-        if cfg!(target_family = "wasm") && exchange.timeout < Duration::MAX {
-            *request.timeout_mut() = Some(exchange.timeout);
-        }
         let sent = |e: reqwest::Error| failure(e, exchange.is_sent());
         let response = self.client.execute(request).await.map_err(sent)?;
         let head = head_of(&response);
@@ -91,11 +86,8 @@ impl ReqwestClient {
             HeaderValue::from_static("text/event-stream"),
         );
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-        // In a browser a server that does not know the header would refuse the request.
-        if !cfg!(target_family = "wasm") {
-            let (name, value) = STREAM_ENCODING;
-            headers.insert(name, value);
-        }
+        let (name, value) = STREAM_ENCODING;
+        headers.insert(name, value);
         let sent = |e: reqwest::Error| failure(e, true);
         let response = self.client.execute(request).await.map_err(sent)?;
         let pieces = |response: reqwest::Response| response.bytes_stream().map_err(sent);
@@ -107,16 +99,6 @@ fn head_of(response: &reqwest::Response) -> Head {
     Head::new(response.status(), response.headers())
 }
 
-#[cfg(target_family = "wasm")]
-async fn read(response: reqwest::Response, max: usize) -> Result<Bytes> {
-    let body = response.bytes().await.map_err(|e| failure(e, true))?;
-    if body.len() > max {
-        return Err(too_large());
-    }
-    Ok(body)
-}
-
-#[cfg(not(target_family = "wasm"))]
 async fn read(mut response: reqwest::Response, max: usize) -> Result<Bytes> {
     let declared = response.content_length();
     if declared.is_some_and(|n| n > max as u64) {
@@ -141,13 +123,6 @@ async fn read(mut response: reqwest::Response, max: usize) -> Result<Bytes> {
     }
 }
 
-#[cfg(target_family = "wasm")]
-fn tracked_body(body: Vec<u8>, exchange: &Exchange) -> reqwest::Body {
-    exchange.mark_sent();
-    body.into()
-}
-
-#[cfg(not(target_family = "wasm"))]
 fn tracked_body(body: Vec<u8>, exchange: &Exchange) -> reqwest::Body {
     reqwest::Body::wrap(super::body::RequestBody::new(
         body.into(),
@@ -157,12 +132,7 @@ fn tracked_body(body: Vec<u8>, exchange: &Exchange) -> reqwest::Body {
 
 fn failure(error: reqwest::Error, sent: bool) -> Error {
     let error = error.without_url();
-    // In a browser or worker the cause is hidden.
-    #[cfg(target_family = "wasm")]
-    let no_connection = false;
-    #[cfg(not(target_family = "wasm"))]
-    let no_connection = error.is_connect();
-    let (kind, why) = if no_connection {
+    let (kind, why) = if error.is_connect() {
         (ErrorKind::Connect, "no connection to the server")
     } else if error.is_timeout() {
         (ErrorKind::Timeout, "no answer in time")

@@ -193,7 +193,7 @@ impl Tries<'_> {
             return None;
         }
         self.core.shared.metrics.retry();
-        Some(time::pause(wait))
+        Some(time::sleep(wait))
     }
 
     async fn once(&mut self, permit: Permit<'_>, exchange: &mut Exchange) -> Result<Vec<Reply>> {

@@ -10,6 +10,9 @@ use crate::{
     transport::time::{self, Instant},
 };
 
+/// A probe that has not ended by then is lost, as with an event that its host cancelled.
+const PROBE: Duration = Duration::from_secs(30);
+
 /// When the breaker opens and for how long.
 #[derive(Debug, Clone)]
 pub(crate) struct BreakerPolicy {
@@ -56,7 +59,7 @@ impl BreakerState {
 enum State {
     Closed { failures: u32 },
     Open { until: Instant },
-    Probing,
+    Probing { until: Instant },
 }
 
 #[derive(Debug)]
@@ -98,10 +101,12 @@ impl Breaker {
                 }
                 true
             }
-            State::Probing => return Err(refused(None)),
+            State::Probing { until } if *until > Instant::now() => return Err(refused(None)),
+            State::Probing { .. } => true,
         };
         if probe {
-            *state = State::Probing;
+            let until = time::after(Instant::now(), PROBE);
+            *state = State::Probing { until };
             self.metrics.breaker(BreakerState::Probing);
         }
         Ok(Permit {
@@ -115,8 +120,7 @@ impl Breaker {
     pub(crate) fn refuses(&self) -> bool {
         match &*self.lock() {
             State::Closed { .. } => false,
-            State::Open { until } => *until > Instant::now(),
-            State::Probing => true,
+            State::Open { until } | State::Probing { until } => *until > Instant::now(),
         }
     }
 
@@ -138,7 +142,7 @@ impl Breaker {
                 *failures += 1;
                 *failures >= self.policy.failures
             }
-            State::Probing => probe,
+            State::Probing { .. } => probe,
             // A request that left before it opened.
             State::Open { .. } => false,
         };
@@ -154,7 +158,7 @@ impl Breaker {
 
     fn give_up_probe(&self) {
         let mut state = self.lock();
-        if matches!(*state, State::Probing) {
+        if matches!(*state, State::Probing { .. }) {
             *state = State::Open {
                 until: Instant::now(),
             };
@@ -254,6 +258,21 @@ mod tests {
         }
         tokio::time::advance(Duration::from_millis(1501)).await;
         drop(breaker.admit().unwrap());
+        breaker.admit().unwrap().success();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_that_is_lost_is_replaced() {
+        let breaker = breaker();
+        for _ in 0..3 {
+            breaker.admit().unwrap().failure();
+        }
+        tokio::time::advance(Duration::from_millis(1501)).await;
+        let lost = breaker.admit().unwrap();
+        assert!(breaker.admit().is_err());
+        tokio::time::advance(PROBE).await;
+        breaker.admit().unwrap().success();
+        drop(lost);
         breaker.admit().unwrap().success();
     }
 

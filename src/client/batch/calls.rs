@@ -15,7 +15,7 @@ use super::{
 use crate::{
     client::metrics::Metrics,
     protocol::{error::Result, reply::Reply, response_meta::ResponseMeta},
-    transport::{Transport, time::Instant},
+    transport::{RequestContext, Transport, time::Instant},
 };
 
 #[derive(Debug)]
@@ -28,24 +28,22 @@ pub(crate) struct BatchCalls {
     /// Nobody waits any more because every deadline passed.
     expired: AtomicBool,
     metrics: Metrics,
-    // Futures are not `Send` there, and wakers must be.
-    #[cfg(not(target_family = "wasm"))]
     core: Weak<Dispatcher>,
+    /// Where the calls belong.
+    pub(super) context: RequestContext,
 }
 
 impl BatchCalls {
-    /// Reserves room for the expected calls; more may join.
+    /// Reserves room for the expected calls; more of this context may join.
     pub(super) fn new(metrics: Metrics, core: Weak<Dispatcher>, expected: usize) -> Self {
-        #[cfg(target_family = "wasm")]
-        drop(core);
         Self {
-            #[cfg(not(target_family = "wasm"))]
             core,
             state: Mutex::new(BatchState::with_room(expected)),
             woken: AtomicBool::new(true),
             roused: AtomicBool::new(false),
             expired: AtomicBool::new(false),
             metrics,
+            context: RequestContext::current(),
         }
     }
 
@@ -161,9 +159,8 @@ impl Wake for BatchCalls {
         self.roused.store(true, Ordering::Release);
         self.wake_all();
         // Callers of the open batch drive this one if its own are not polled.
-        #[cfg(not(target_family = "wasm"))]
         if let Some(core) = self.core.upgrade() {
-            core.batcher.wake_waiting();
+            core.batcher.wake_waiting(self.context);
         }
     }
 }

@@ -22,7 +22,7 @@ use super::{Dispatcher, Results, attempt, calls::BatchCalls, state::BatchedCall}
 use crate::{
     protocol::{error::Error, response_meta::ResponseMeta},
     transport::{
-        BoxFuture,
+        BoxFuture, RequestContext,
         time::{self, Instant},
     },
 };
@@ -33,21 +33,40 @@ pub(super) const PATIENCE: Duration = Duration::from_millis(1);
 /// Most calls that a new batch reserves room for.
 const MAX_EXPECTED: usize = 256;
 
-/// The open batch and those in flight.
+/// The open batches, one for each request context, and those in flight.
 #[derive(Debug, Default)]
 pub(crate) struct Batcher {
     state: Mutex<State>,
-    /// The open batch waits for one in flight to end.
+    /// An open batch waits for one in flight to end.
     has_waiting: AtomicBool,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    open: Option<Arc<Batch>>,
-    in_flight: Vec<(u64, Weak<Batch>)>,
+    open: Vec<Arc<Batch>>,
+    in_flight: Vec<InFlight>,
     next: u64,
     /// Calls of the last batch that was sent: the next one reserves room for as many.
     expected: usize,
+}
+
+#[derive(Debug)]
+struct InFlight {
+    number: u64,
+    context: RequestContext,
+    batch: Weak<Batch>,
+}
+
+impl State {
+    fn open_in(&self, context: RequestContext) -> Option<&Arc<Batch>> {
+        let mut open = self.open.iter();
+        open.find(|batch| batch.calls.context == context)
+    }
+
+    fn in_flight_in(&self, context: RequestContext) -> impl Iterator<Item = &InFlight> {
+        let all = self.in_flight.iter();
+        all.filter(move |sent| sent.context == context)
+    }
 }
 
 impl Batcher {
@@ -57,41 +76,50 @@ impl Batcher {
 
     /// Closes the open batch and counts it as in flight, if the limit permits.
     fn try_start(&self, calls: &Arc<BatchCalls>, max_in_flight: usize) -> Option<u64> {
+        let context = calls.context;
         let mut state = self.lock();
-        if state.in_flight.len() >= max_in_flight {
+        if state.in_flight_in(context).count() >= max_in_flight {
             self.has_waiting.store(true, Ordering::Release);
             return None;
         }
-        self.has_waiting.store(false, Ordering::Release);
         state.expected = calls.lock().count();
         let number = state.next;
         state.next += 1;
-        if let Some(batch) = state.open.take_if(|batch| Arc::ptr_eq(&batch.calls, calls)) {
+        let is_own = |batch: &Arc<Batch>| Arc::ptr_eq(&batch.calls, calls);
+        if let Some(place) = state.open.iter().position(is_own) {
             // Not the last reference: a call of the batch is being polled.
-            state.in_flight.push((number, Arc::downgrade(&batch)));
+            let batch = Arc::downgrade(&state.open.swap_remove(place));
+            state.in_flight.push(InFlight {
+                number,
+                context,
+                batch,
+            });
         }
+        // Other contexts' may wait still.
+        let has_waiting = !state.open.is_empty();
+        self.has_waiting.store(has_waiting, Ordering::Release);
         Some(number)
     }
 
     /// A batch has ended or was abandoned.
-    fn end(&self, number: u64) {
+    fn end(&self, number: u64, context: RequestContext) {
         let mut state = self.lock();
-        state.in_flight.retain(|(n, _)| *n != number);
-        self.has_waiting.store(false, Ordering::Release);
-        let next = state.open.clone();
+        state.in_flight.retain(|sent| sent.number != number);
+        let next = state.open_in(context).cloned();
+        let has_waiting = state.open.len() > usize::from(next.is_some());
+        self.has_waiting.store(has_waiting, Ordering::Release);
         drop(state);
         if let Some(next) = next {
             next.calls.wake_all();
         }
     }
 
-    /// Wakes the callers of the open batch if it waits for a permit.
-    #[cfg(not(target_family = "wasm"))]
-    pub(super) fn wake_waiting(&self) {
+    /// Wakes the callers of a context's open batch if it waits for a permit.
+    pub(super) fn wake_waiting(&self, context: RequestContext) {
         if !self.has_waiting.load(Ordering::Acquire) {
             return;
         }
-        let next = self.lock().open.clone();
+        let next = self.lock().open_in(context).cloned();
         if let Some(next) = next {
             next.calls.wake_all();
         }
@@ -101,15 +129,9 @@ impl Batcher {
     fn take_if_deserted(&self, batch: &Arc<Batch>) -> Option<Arc<Batch>> {
         let mut state = self.lock();
         // Under the lock, so that no call joins meanwhile.
-        if state
-            .open
-            .as_ref()
-            .is_some_and(|open| Arc::ptr_eq(open, batch))
-            && batch.calls.lock().is_deserted()
-        {
-            return state.open.take();
-        }
-        None
+        let place = state.open.iter().position(|open| Arc::ptr_eq(open, batch));
+        let place = place.filter(|_| batch.calls.lock().is_deserted())?;
+        Some(state.open.swap_remove(place))
     }
 }
 
@@ -251,6 +273,7 @@ async fn work(core: &Arc<Dispatcher>, calls: &Arc<BatchCalls>) {
     let _permit = InFlightPermit {
         batcher: &core.batcher,
         number,
+        context: calls.context,
     };
     let shared = &core.shared;
     let joins = !shared.joined_calls.are_rejected();
@@ -263,11 +286,12 @@ async fn work(core: &Arc<Dispatcher>, calls: &Arc<BatchCalls>) {
 struct InFlightPermit<'a> {
     batcher: &'a Batcher,
     number: u64,
+    context: RequestContext,
 }
 
 impl Drop for InFlightPermit<'_> {
     fn drop(&mut self) {
-        self.batcher.end(self.number);
+        self.batcher.end(self.number, self.context);
     }
 }
 
@@ -308,8 +332,9 @@ impl PendingCall {
     pub(super) fn join(core: &Arc<Dispatcher>, call: BatchedCall) -> Self {
         let mut state = core.batcher.lock();
         let expected = state.expected.min(MAX_EXPECTED);
-        let batch = state.open.get_or_insert_with(|| {
-            Arc::new(Batch {
+        let context = RequestContext::current();
+        let batch = state.open_in(context).cloned().unwrap_or_else(|| {
+            let batch = Arc::new(Batch {
                 calls: Arc::new(BatchCalls::new(
                     core.shared.metrics.clone(),
                     Arc::downgrade(core),
@@ -317,9 +342,11 @@ impl PendingCall {
                 )),
                 driver: Mutex::new(Driver::Gathering(None)),
                 opened_on: time::current_thread(),
-            })
+            });
+            state.open.push(Arc::clone(&batch));
+            batch
         });
-        let (batch, number) = (Arc::clone(batch), batch.calls.join(call));
+        let number = batch.calls.join(call);
         drop(state);
         let joined = Joined {
             core: Arc::clone(core),
@@ -376,9 +403,8 @@ fn help_others(core: &Arc<Dispatcher>, waker: &Waker) {
     let batches: Vec<_> = core
         .batcher
         .lock()
-        .in_flight
-        .iter()
-        .filter_map(|(_, batch)| batch.upgrade())
+        .in_flight_in(RequestContext::current())
+        .filter_map(|sent| sent.batch.upgrade())
         .collect();
     for batch in batches {
         batch.drive(core, Turn::Later, waker);

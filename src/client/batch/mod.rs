@@ -1,5 +1,5 @@
 //! From submitted commands to exchanges: merging, deadlines, retries, the breaker.
-use std::{sync::Arc, task::Poll, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use smallvec::{SmallVec, smallvec};
 
@@ -156,22 +156,12 @@ impl Dispatcher {
         if what != Listen::Monitor && what.names().is_empty() {
             return Err(Error::invalid_input("nothing to subscribe to"));
         }
-        let mut opening = self.shared.transport.listen(what);
-        let end = time::after(time::Instant::now(), self.shared.policy.timeout);
-        let mut timer = time::sleep_until(end);
-        std::future::poll_fn(|cx| {
-            if let Poll::Ready(opened) = opening.as_mut().poll(cx) {
-                return Poll::Ready(opened);
-            }
-            match &mut timer {
-                Some(timer) => timer.as_mut().poll(cx).map(|()| {
-                    let why = "no answer in time";
-                    Err(Error::new(ErrorKind::Timeout, Delivery::MaybeExecuted, why))
-                }),
-                None => Poll::Pending,
-            }
+        let opening = self.shared.transport.listen(what);
+        let opened = time::timeout(self.shared.policy.timeout, opening).await;
+        opened.unwrap_or_else(|| {
+            let why = "no answer in time";
+            Err(Error::new(ErrorKind::Timeout, Delivery::MaybeExecuted, why))
         })
-        .await
     }
 
     /// Submits one command; it is sent when the pending call is polled.

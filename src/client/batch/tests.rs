@@ -11,13 +11,13 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Wake, Waker},
+    task::{Context, Poll, Wake, Waker},
 };
 
 use super::*;
 use crate::{
     Redis,
-    transport::{BoxFuture, Exchange, TransportResponse},
+    transport::{BoxFuture, Exchange, RequestContext, TransportResponse},
 };
 
 /// Answers when told to; every command is answered with its second argument.
@@ -617,6 +617,32 @@ async fn open_loop(redis: &Redis, rate: u32) -> Vec<Duration> {
     }
     times.sort_unstable();
     times
+}
+
+/// A host takes an event away with its request: what another event has sent does not wait for it.
+#[test]
+fn the_events_of_a_worker_share_no_request_and_no_permit() {
+    let transport = Manual::default();
+    let redis = transport.client(1);
+    let echo = async |text: &str| redis.command("ECHO").arg(text).query::<String>().await;
+    let event = |a: &'static str, b: &'static str| {
+        let calls = async move { futures_util::future::join(echo(a), echo(b)).await };
+        Box::pin(RequestContext::new().within(calls))
+    };
+    let mut cx = Context::from_waker(Waker::noop());
+    let (mut lost, mut other) = (event("a", "b"), event("c", "d"));
+    // The second poll sends what has gathered.
+    for _ in 0..2 {
+        assert!(lost.as_mut().poll(&mut cx).is_pending());
+        assert!(other.as_mut().poll(&mut cx).is_pending());
+    }
+    assert_eq!(transport.exchanges(), [["a", "b"], ["c", "d"]]);
+    assert!(transport.release() && transport.release());
+    let Poll::Ready((c, d)) = other.as_mut().poll(&mut cx) else {
+        panic!("it waits for the other event");
+    };
+    assert_eq!((c.unwrap(), d.unwrap()), ("c".to_owned(), "d".to_owned()));
+    drop(lost);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,1 @@
+//! Programs for WebAssembly; see the examples of this package.
