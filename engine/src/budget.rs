@@ -6,8 +6,8 @@
 //! command that writes spends what it needs before it changes anything.
 
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
@@ -25,6 +25,18 @@ const TIME_LIMIT: Duration = Duration::from_secs(5);
 
 /// The most bytes one command may put together, as its reply or on the way to it.
 const SCRATCH: usize = 512 << 20;
+
+pub(crate) const NOTBUSY: Error = Error::fixed("NOTBUSY No scripts in execution right now.");
+const UNKILLABLE: Error = Error::fixed(
+    "UNKILLABLE Sorry the script already executed write commands against the dataset. You can only wait until it ends by its time limit.",
+);
+
+fn busy_with(kind: ScriptKind) -> Error {
+    Error::new(format!(
+        "BUSY Redis is busy running a script. You can only call {} or wait until it ends by its time limit.",
+        kind.command()
+    ))
+}
 
 /// Why a command was stopped.
 #[derive(Clone, Copy, Debug)]
@@ -67,7 +79,56 @@ struct Inner {
     /// Whether something was written: a script or a transaction is not left half done then because
     /// nobody waits for its reply any more.
     written: AtomicBool,
+    /// What runs: a [`ScriptKind`], or [`NO_SCRIPT`].
+    script: AtomicU8,
+    /// When the script first looked at the clock, in milliseconds; 0 before.
+    long_since: AtomicU64,
+    /// Whether the script was ended by a command.
+    killed: AtomicBool,
+    /// After how many milliseconds of a script other clients are told so.
+    busy_after: AtomicU64,
+    /// How many libraries and functions there are.
+    functions: [AtomicUsize; 2],
     call: Mutex<Call>,
+}
+
+/// No script runs.
+const NO_SCRIPT: u8 = 0;
+/// After how many milliseconds of a script other clients are told so, unless configured.
+const BUSY_AFTER: u64 = 5000;
+
+/// What SCRIPT KILL ends, and what FUNCTION KILL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScriptKind {
+    /// EVAL and its family.
+    Script = 1,
+    /// FCALL and FCALL_RO.
+    Function = 2,
+}
+
+impl ScriptKind {
+    const fn command(self) -> &'static str {
+        match self {
+            Self::Script => "SCRIPT KILL",
+            Self::Function => "FUNCTION KILL",
+        }
+    }
+}
+
+/// A script that runs, until dropped.
+#[derive(Debug)]
+pub(crate) struct RunningScript(Budget);
+
+impl Drop for RunningScript {
+    fn drop(&mut self) {
+        self.0.0.script.store(NO_SCRIPT, Relaxed);
+    }
+}
+
+/// Milliseconds since this program first asked, and one.
+fn milliseconds() -> u64 {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    1 + u64::try_from(START.elapsed().as_millis()).unwrap_or(u64::MAX - 1)
 }
 
 /// What is seldom needed.
@@ -95,6 +156,11 @@ impl Budget {
             long: AtomicBool::new(false),
             atomic: AtomicBool::new(false),
             written: AtomicBool::new(false),
+            script: AtomicU8::new(NO_SCRIPT),
+            long_since: AtomicU64::new(0),
+            killed: AtomicBool::new(false),
+            busy_after: AtomicU64::new(BUSY_AFTER),
+            functions: [AtomicUsize::new(0), AtomicUsize::new(0)],
             call: Mutex::default(),
         }))
     }
@@ -130,7 +196,75 @@ impl Budget {
     fn ended(&self, limits: &CallLimits, now: Instant) -> Result<(), Ended> {
         match limits.check(now) {
             Err(Ended::Cancelled) if self.0.written.load(Relaxed) => limits.check_time(now),
+            Ok(()) if self.0.killed.load(Relaxed) => match self.script() {
+                Some(kind) => Err(Ended::Killed(kind.command())),
+                None => Ok(()),
+            },
             outcome => outcome,
+        }
+    }
+
+    fn script(&self) -> Option<ScriptKind> {
+        [ScriptKind::Script, ScriptKind::Function]
+            .into_iter()
+            .find(|kind| *kind as u8 == self.0.script.load(Relaxed))
+    }
+
+    /// A script begins.
+    pub(crate) fn begin_script(&self, kind: ScriptKind) -> RunningScript {
+        self.0.long_since.store(0, Relaxed);
+        self.0.killed.store(false, Relaxed);
+        self.0.script.store(kind as u8, Relaxed);
+        RunningScript(self.clone())
+    }
+
+    /// The script that runs and has looked at the clock, and since when.
+    fn long_script(&self) -> Option<(ScriptKind, u64)> {
+        let kind = self.script()?;
+        let since = self.0.long_since.load(Relaxed);
+        (since > 0).then_some((kind, since))
+    }
+
+    /// The script that runs for more than a moment, and for how long.
+    pub(crate) fn running_script(&self) -> Option<(ScriptKind, Duration)> {
+        let (kind, since) = self.long_script()?;
+        let running = milliseconds().saturating_sub(since);
+        Some((kind, Duration::from_millis(running)))
+    }
+
+    /// Tells how many libraries and functions there are now.
+    pub(crate) fn set_functions(&self, libraries: usize, functions: usize) {
+        self.0.functions[0].store(libraries, Relaxed);
+        self.0.functions[1].store(functions, Relaxed);
+    }
+
+    /// How many libraries and functions there are.
+    pub(crate) fn functions(&self) -> [usize; 2] {
+        self.0.functions.each_ref().map(|count| count.load(Relaxed))
+    }
+
+    /// Sets after how many milliseconds of a script other clients are told so.
+    pub(crate) fn set_busy_after(&self, milliseconds: u64) {
+        self.0.busy_after.store(milliseconds, Relaxed);
+    }
+
+    /// What other clients are told when a script has run for long.
+    pub(crate) fn busy(&self) -> Option<Error> {
+        let (kind, since) = self.long_script()?;
+        let long = milliseconds().saturating_sub(since) >= self.0.busy_after.load(Relaxed);
+        long.then(|| busy_with(kind))
+    }
+
+    /// Ends the script that runs, unless it has written.
+    pub(crate) fn kill(&self, kind: ScriptKind) -> Result<(), Error> {
+        match self.long_script() {
+            None => Err(NOTBUSY),
+            Some((running, _)) if running != kind => Err(busy_with(running)),
+            Some(_) if self.0.written.load(Relaxed) => Err(UNKILLABLE),
+            Some(_) => {
+                self.0.killed.store(true, Relaxed);
+                Ok(())
+            }
         }
     }
 
@@ -222,6 +356,9 @@ impl Budget {
             return Err(self.error(stop));
         }
         self.0.long.store(true, Relaxed);
+        if self.script().is_some() && self.0.long_since.load(Relaxed) == 0 {
+            self.0.long_since.store(milliseconds(), Relaxed);
+        }
         let stop = match (self.ended(&call.limits, now), call.deadline) {
             (Err(ended), _) => Some(Stop::Call(ended)),
             (Ok(()), Some(deadline)) => (now > deadline).then_some(Stop::Time),

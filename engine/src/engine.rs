@@ -2,6 +2,7 @@
 
 mod connection;
 mod persistence;
+mod running_script;
 mod subscription;
 
 pub use connection::{Called, Watched, may_wait};
@@ -16,6 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use smallvec::SmallVec;
 
 use crate::acl::{Caller, DatabaseId, Token, TokenIndex};
+use crate::budget::Budget;
 use crate::command::Flags;
 use crate::commands;
 use crate::ctx::{self, Ctx, Side, Spec};
@@ -43,6 +45,7 @@ struct Shared {
     waiting: AtomicUsize,
     hub: Arc<Hub>,
     tokens: Arc<TokenIndex>,
+    budget: Budget,
     clock: Clock,
     id: DatabaseId,
 }
@@ -114,6 +117,7 @@ impl Engine {
                 waiting: AtomicUsize::new(0),
                 hub,
                 tokens: state.side.acl.tokens(),
+                budget: state.side.budget.clone(),
                 clock: state.side.options.clock.clone(),
                 id,
                 state: Mutex::new(state),

@@ -67,6 +67,7 @@ mod watch;
 mod zset;
 
 pub use acl::{Caller, DatabaseId};
+pub use budget::ScriptKind;
 pub use changelog::{ChangeLog, LogStatus};
 pub use engine::{
     Called, Engine, Snapshot, Subscription, Watched, key_positions, may_wait, may_write,

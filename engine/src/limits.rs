@@ -62,12 +62,17 @@ impl CallLimits {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Ended {
     Cancelled,
+    /// By this command.
+    Killed(&'static str),
     OutOfTime,
 }
 
 impl Ended {
-    pub(crate) const fn error(self) -> Error {
+    pub(crate) fn error(self) -> Error {
         match self {
+            Self::Killed(by) => Error::new(format!(
+                "ERR Error running script: Script killed by user with {by}."
+            )),
             Self::Cancelled => Error::fixed("ERR the call was cancelled"),
             Self::OutOfTime => Error::fixed("BUSY the time of the call is over"),
         }

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::budget::{NOTBUSY, ScriptKind};
 use crate::command::{Args, Category, Keys, Outcome};
 use crate::ctx::{Ctx, Side, Spec};
 use crate::error::Error;
@@ -53,10 +54,17 @@ fn run(ctx: &mut Ctx<'_>, args: Args<'_>, read_only: bool) -> Outcome {
     check_read_only(ctx, flags, read_only)?;
     let vm = ctx.side.vm()?;
     let mode = mode(flags, read_only, keys);
+    let _running = ctx.side.budget.begin_script(ScriptKind::Function);
     Ok(vm.run_function(ctx, &function, mode, keys, rest))
 }
 
 fn function(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let outcome = subcommand(ctx, args);
+    ctx.side.count_functions();
+    outcome
+}
+
+fn subcommand(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let sub = args[1];
     let arity = |fits: bool| {
         if fits {
@@ -130,7 +138,7 @@ fn function(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         restore(ctx, &args[2..])
     } else if is(sub, "KILL") {
         arity(args.len() == 2)?;
-        Err(Error::fixed("NOTBUSY No scripts in execution right now."))
+        Err(NOTBUSY)
     } else {
         Err(Error::new(format!(
             "ERR unknown subcommand '{}'. Try FUNCTION HELP.",

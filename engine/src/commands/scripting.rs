@@ -1,5 +1,6 @@
 //! EVAL and its family, SCRIPT.
 
+use crate::budget::{NOTBUSY, ScriptKind};
 use crate::command::{Args, Category, Keys, Outcome};
 use crate::ctx::{Ctx, Spec};
 use crate::error::{Error, NOT_INTEGER};
@@ -11,7 +12,6 @@ use crate::reply::Reply;
 use crate::scripting::{Script, ScriptFlags, Scripting, Sha};
 
 const NOSCRIPT: Error = Error::fixed("NOSCRIPT No matching script. Please use EVAL.");
-const NOTBUSY: Error = Error::fixed("NOTBUSY No scripts in execution right now.");
 
 const KEYS: Keys = Keys::Counted(2);
 
@@ -121,6 +121,7 @@ fn run(ctx: &mut Ctx<'_>, sha: &Sha, script: &Script, args: Args<'_>, read_only:
     check_read_only(ctx, script.flags, read_only)?;
     let vm = ctx.side.vm()?;
     let mode = mode(script.flags, read_only, keys);
+    let _running = ctx.side.budget.begin_script(ScriptKind::Script);
     Ok(vm.run(ctx, &script.compiled, mode, keys, argv, || hex::encode(sha)))
 }
 

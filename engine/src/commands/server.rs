@@ -9,6 +9,7 @@ use crate::ctx::{Ctx, Spec};
 use crate::db::Event;
 use crate::error::{Error, SYNTAX};
 use crate::glob;
+use crate::num;
 use crate::options::Dialect;
 use crate::parse;
 use crate::reply::Reply;
@@ -197,6 +198,11 @@ impl Change {
             Self::SlowerThan(threshold) => ctx.side.slow.threshold = threshold,
             Self::SlowMost(most) => ctx.side.slow.set_most(most),
             Self::Kept(name, value) => {
+                let busy = ["busy-reply-threshold", "lua-time-limit"];
+                let number = num::parse_i64(&value).and_then(|n| u64::try_from(n).ok());
+                if let (true, Some(after)) = (busy.iter().any(|n| parse::is(&name, n)), number) {
+                    ctx.side.budget.set_busy_after(after);
+                }
                 ctx.side.settings.set(&name, &value);
             }
         }

@@ -107,6 +107,13 @@ impl Side {
         debug && (self.dialect == Dialect::Redis || !command.flags.has(Flags::REDIS_ONLY))
     }
 
+    /// Tells those who cannot wait how many libraries and functions there are.
+    pub(crate) fn count_functions(&self) {
+        let libraries = self.scripting.libraries().count();
+        self.budget
+            .set_functions(libraries, self.scripting.function_count());
+    }
+
     /// Ends the streams of users that may no longer listen to what they listen to.
     pub(crate) fn end_refused_streams(&self) {
         self.hub.end_streams(|owner, channels, patterns| {

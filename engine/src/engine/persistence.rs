@@ -81,6 +81,7 @@ impl Engine {
             db.set_notify_flags(state.db.notify_flags());
             db.counters.changes = state.db.counters.changes + 1;
             state.side.scripting = side.scripting;
+            state.side.count_functions();
             state.side.acl.replace(side.acl);
             state.side.end_refused_streams();
             state.side.damaged = None;
@@ -111,6 +112,7 @@ impl Engine {
             db.settle();
             let keys = db.len() as u64;
             state.side.scripting = side.scripting;
+            state.side.count_functions();
             state.side.acl.replace(side.acl);
             state.db = db;
             keys

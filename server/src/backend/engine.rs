@@ -5,9 +5,10 @@
 //! one thread works for a database, so that one tenant never holds more than a core.
 
 use std::panic::resume_unwind;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use http::StatusCode;
 use restis_engine::{CallLimits, CancelToken, ChangeLog, Engine, Reply, may_write};
 use tokio::sync::RwLock;
@@ -28,12 +29,36 @@ const TURN_COMMANDS: usize = 2048;
 /// Time after which they do.
 const TURN: Duration = Duration::from_millis(20);
 
+/// A command of the Redis protocol that runs on a thread of its own; a cheap clone.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Running(Arc<Mutex<Option<Vec<Bytes>>>>);
+
+impl Running {
+    /// Does its work; others see the command meanwhile.
+    pub(crate) fn during<R>(&self, command: &[Bytes], work: impl FnOnce() -> R) -> R {
+        self.set(Some(command.to_vec()));
+        let result = work();
+        self.set(None);
+        result
+    }
+
+    fn set(&self, command: Option<Vec<Bytes>>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = command;
+    }
+
+    pub(crate) fn command(&self) -> Option<Vec<Bytes>> {
+        let running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        running.clone()
+    }
+}
+
 /// An embedded database and whose turn it is.
 #[derive(Debug)]
 pub(crate) struct Local {
     engine: Engine,
     /// Short work shares it; work on a thread of its own has it alone.
     turn: Arc<RwLock<()>>,
+    running: Running,
     /// Where changes are kept, if on disk.
     log: OnceLock<Arc<DatabaseLog>>,
 }
@@ -43,6 +68,7 @@ impl Local {
         Self {
             engine,
             turn: Arc::new(RwLock::new(())),
+            running: Running::default(),
             log: OnceLock::new(),
         }
     }
@@ -62,6 +88,21 @@ impl Local {
     /// The database, for what never waits for its lock.
     pub(crate) fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// The command of the Redis protocol that runs on a thread of its own.
+    pub(crate) fn running(&self) -> &Running {
+        &self.running
+    }
+
+    /// Whether nothing long runs.
+    pub(crate) fn is_free(&self) -> bool {
+        self.turn.try_read().is_ok()
+    }
+
+    /// Waits until nothing long runs.
+    pub(crate) async fn until_free(&self) {
+        drop(self.turn.read().await);
     }
 
     /// Does what is short, once nothing long runs.

@@ -1,6 +1,7 @@
 //! The Redis protocol: RESP2 and RESP3 over the same databases and tokens as REST.
 
 mod auth;
+mod busy;
 mod client_command;
 mod clients;
 mod connection;

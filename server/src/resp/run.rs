@@ -6,6 +6,7 @@ use std::time::Instant;
 use futures_util::FutureExt as _;
 use restis_engine::{CallLimits, Caller, CancelToken, Dialect, Engine, Error, Reply};
 
+use super::busy;
 use super::parser::Command;
 use super::session::Session;
 use crate::backend::{CancelOnDrop, Local};
@@ -46,6 +47,11 @@ impl Session {
                 let mut rest = commands;
                 while !rest.is_empty() && !self.is_full() {
                     self.wait_for_pause(&rest[0]).await;
+                    if let Some(reply) = busy::wait(local, &caller, &rest[0]).await {
+                        self.replies(&rest[..1], &[reply]);
+                        rest = &rest[1..];
+                        continue;
+                    }
                     let plain = !caller.is_user() && !local.engine().is_followed();
                     if rest[0][0].eq_ignore_ascii_case(b"SAVE") {
                         let reply = save(local, &caller, &rest[0]).await;
@@ -185,8 +191,9 @@ pub(super) async fn aside<R: Send + 'static>(
 /// Runs one command that may take long.
 async fn one(local: &Local, caller: &Caller, command: &Command, limits: &Limits) -> Reply {
     let (caller, command) = (caller.clone(), command.clone());
+    let running = local.running().clone();
     aside(local, limits, move |engine| {
-        engine.call_as(&caller, &command)
+        running.during(&command, || engine.call_as(&caller, &command))
     })
     .await
     .unwrap_or_else(internal_error)

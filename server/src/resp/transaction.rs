@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use restis_engine::{Reply, Shape, Watched};
 
+use super::busy;
 use super::encode::Version;
 use super::names::Kind;
 use super::parser::Command;
@@ -115,7 +116,11 @@ impl Session {
         let login = self.login.as_ref()?;
         match &login.access.database.backend {
             Backend::Engine(local) => {
-                let (caller, command) = (login.access.caller.clone(), command.clone());
+                let caller = login.access.caller.clone();
+                if let Some(Reply::Error(error)) = busy::wait(local, &caller, command).await {
+                    return Some(error.message().to_owned());
+                }
+                let command = command.clone();
                 let check = |engine: &restis_engine::Engine| {
                     let engine = engine.with_dialect(restis_engine::Dialect::Redis);
                     engine.check_command(&caller, &command)
@@ -136,6 +141,11 @@ impl Session {
         };
         let watched = self.watched.take();
         self.end_transaction();
+        if let Some(reason) = self.busy().await {
+            return self.error(&format!(
+                "EXECABORT Transaction discarded because of: {reason}"
+            ));
+        }
         if transaction.failed {
             self.tell_monitors(args);
             return self.error(ABORTED);
@@ -150,6 +160,17 @@ impl Session {
             Ok(Some(replies)) => self.list(&transaction.commands, &replies),
             Ok(None) => self.reply_of(Shape::Plain, &Reply::NilArray),
             Err(line) => self.error(&line),
+        }
+    }
+
+    /// What is answered because a script has held the database for too long.
+    async fn busy(&self) -> Option<String> {
+        let login = self.login.as_ref()?;
+        let local = login.access.database.local()?;
+        let exec = vec![Bytes::from_static(b"EXEC")];
+        match busy::wait(local, &login.access.caller, &exec).await? {
+            Reply::Error(error) => Some(error.message().to_owned()),
+            _ => None,
         }
     }
 
