@@ -16,6 +16,7 @@ pub(crate) fn is_short(args: &[&[u8]]) -> bool {
         return false;
     }
     match name.unwrap_or_default() {
+        b"LRANGE" => is_short_range(args),
         // With a count they may take all of a list.
         b"LPOP" | b"RPOP" => args.len() == 2,
         b"PING" | b"ECHO" | b"TIME" | b"GET" | b"SET" | b"SETNX" | b"SETEX" | b"PSETEX"
@@ -29,6 +30,20 @@ pub(crate) fn is_short(args: &[&[u8]]) -> bool {
         | b"ZCARD" | b"ZRANK" | b"ZREVRANK" | b"XLEN" | b"DBSIZE" => true,
         _ => false,
     }
+}
+
+/// The most elements of a list that are read at once.
+const SHORT_RANGE: usize = 640;
+
+/// Whether `start` and `stop` count from the head and are not far apart.
+fn is_short_range(args: &[&[u8]]) -> bool {
+    let [_, _, start, stop] = args else {
+        return false;
+    };
+    let index = |text: &[u8]| std::str::from_utf8(text).ok()?.parse::<usize>().ok();
+    index(start)
+        .zip(index(stop))
+        .is_some_and(|(start, stop)| stop.saturating_sub(start) < SHORT_RANGE)
 }
 
 /// Why a command cannot be run over REST, if so.
@@ -122,6 +137,23 @@ mod tests {
         for passed in ["GET", "PUBLISH", "SELECT", "", "A-VERY-LONG-COMMAND-NAME"] {
             assert_eq!(refusal(&[passed.as_bytes()]), None, "{passed}");
         }
+    }
+
+    #[test]
+    fn a_range_near_the_head_of_a_list_is_short() {
+        for (start, stop, short) in [
+            ("0", "99", true),
+            ("5", "2", true),
+            ("100", "739", true),
+            ("0", "640", false),
+            ("0", "-1", false),
+            ("x", "5", false),
+            ("0", "99999999999999999999", false),
+        ] {
+            let args = [&b"lrange"[..], b"l", start.as_bytes(), stop.as_bytes()];
+            assert_eq!(is_short(&args), short, "{start} {stop}");
+        }
+        assert!(!is_short(&[&b"LRANGE"[..], b"l", b"0"]));
     }
 
     #[test]

@@ -66,7 +66,9 @@ pub enum Called {
 /// Whether a command waits when there is nothing for it: `BLPOP` and its kin, `XREAD` and
 /// `XREADGROUP` with `BLOCK`.
 pub fn may_wait<A: AsRef<[u8]>>(args: &[A]) -> bool {
-    waits(&list(args)).is_some()
+    // Most commands are told by the first letter of their name.
+    let first = args.first().and_then(|name| name.as_ref().first());
+    matches!(first, Some(b'B' | b'b' | b'X' | b'x')) && waits(&list(args)).is_some()
 }
 
 /// What a command waits for.

@@ -150,13 +150,20 @@ impl Client {
         state.active = Instant::now();
         state.command.clear();
         let name = args.first().copied().unwrap_or_default();
-        let shown =
-            |text: &[u8]| String::from_utf8_lossy(&text[..text.len().min(32)]).to_lowercase();
-        state.command.push_str(&shown(name));
+        let shown = |command: &mut String, text: &[u8]| {
+            let text = &text[..text.len().min(32)];
+            if text.is_ascii() {
+                let lower = text.iter().map(u8::to_ascii_lowercase);
+                command.extend(lower.map(char::from));
+            } else {
+                command.push_str(&String::from_utf8_lossy(text).to_lowercase());
+            }
+        };
+        shown(&mut state.command, name);
         let sub = args.get(1).filter(|_| has_subcommands(name));
         if let Some(sub) = sub.filter(|sub| sub.iter().all(u8::is_ascii_alphabetic)) {
             state.command.push('|');
-            state.command.push_str(&shown(sub));
+            shown(&mut state.command, sub);
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use futures_util::FutureExt as _;
 use restis_engine::{CallLimits, Caller, CancelToken, Dialect, Engine, Error, Reply};
+use smallvec::SmallVec;
 
 use super::busy;
 use super::parser::Command;
@@ -19,7 +20,7 @@ const SHORT_COMMANDS: usize = 64;
 /// Bytes of arguments of such a command.
 const SHORT_BYTES: usize = 64 << 10;
 
-pub(super) fn args_of(command: &Command) -> Vec<&[u8]> {
+pub(super) fn args_of(command: &Command) -> SmallVec<[&[u8]; 8]> {
     command.iter().map(AsRef::as_ref).collect()
 }
 
