@@ -64,6 +64,27 @@ fn the_benchmark_of_events_hears_what_it_publishes_and_reaches_a_thousand_client
 }
 
 #[test]
+fn the_benchmark_of_memory_weighs_each_kind_of_value_beside_redis() {
+    if !tool("redis-server", "--version") || !cfg!(target_os = "linux") {
+        return;
+    }
+    let output = run(&["memory", "--keys", "2000"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{text}");
+    for kind in [
+        "string of 32 bytes ",
+        "hash of 10 fields",
+        "set of 20 integers",
+    ] {
+        let line = text.lines().find(|line| line.starts_with(kind)).unwrap();
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let ratio = words.iter().position(|word| *word == "ratio").unwrap();
+        let ratio: f64 = words[ratio + 1].parse().unwrap();
+        assert!(ratio > 0.0 && ratio.is_finite(), "{line}");
+    }
+}
+
+#[test]
 fn the_benchmark_of_sessions_compares_over_one_redis_and_weighs_sessions() {
     if !tool("redis-server", "--version") {
         return;
