@@ -204,6 +204,11 @@ fn tenants(args: &ServeArgs, kept: Option<&str>) -> Result<(Tenants, Option<Stri
             .add_json(json.as_bytes())
             .map_err(|error| Failure::new(format!("RESTIS_TENANTS: {error}")))?;
     }
+    if let (true, Some(name)) = (args.redis.is_some(), tenants.in_memory().next()) {
+        return Err(Failure::usage(format!(
+            "the database `{name}` has no `redis`: beside --redis, every database of --tenants or RESTIS_TENANTS names its own"
+        )));
+    }
     let shown = tokens.into_iter().next();
     Ok((tenants, shown))
 }

@@ -174,6 +174,27 @@ fn mistakes_are_explained() {
 }
 
 #[test]
+fn a_database_without_a_redis_is_refused_beside_one() {
+    let mut restis = binary();
+    restis.args([
+        "serve",
+        "--addr",
+        "127.0.0.1:0",
+        "--redis",
+        "redis://127.0.0.1:1",
+    ]);
+    restis.env("RESTIS_TENANTS", r#"{"first-token":{"name":"first"}}"#);
+    let output = restis.output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert!(
+        error.contains("the database `first` has no `redis`"),
+        "{error}"
+    );
+    assert!(!error.contains("first-token"), "{error}");
+}
+
+#[test]
 fn an_empty_variable_counts_as_unset() {
     let variables = [
         "ADDR",

@@ -251,7 +251,7 @@ mod tests {
         let batch = sample.take();
         assert_eq!(batch.lines.len(), BURST);
         assert_eq!((batch.seen, batch.left_out), (BURST as u64 + 7, 7));
-        for _ in 0..REFILL + 1 {
+        for _ in 0..=REFILL {
             run(&sample, &["PING"]);
         }
         let batch = sample.take();

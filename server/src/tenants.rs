@@ -184,6 +184,12 @@ impl Tenants {
         Ok(())
     }
 
+    /// The names of databases that are kept in memory.
+    pub fn in_memory(&self) -> impl Iterator<Item = &str> {
+        let in_memory = self.databases.iter().filter(|spec| spec.redis.is_none());
+        in_memory.map(|spec| spec.name.as_str())
+    }
+
     fn database(
         &mut self,
         name: String,

@@ -352,10 +352,10 @@ fn redis_cli_works_unmodified() {
         drop(stdin);
         text(child.wait_with_output().unwrap())
     };
-    let lines: String = (0..1000)
+    let lines: Vec<String> = (0..1000)
         .map(|n| format!("SET piped:{n} {n}\r\n"))
         .collect();
-    assert!(fed(&["--pipe"], &lines).contains("errors: 0, replies: 1000"));
+    assert!(fed(&["--pipe"], &lines.concat()).contains("errors: 0, replies: 1000"));
     assert_eq!(fed(&[], "GET piped:999\nINCR n\n"), "999\n4\n");
     // These two print until they are stopped.
     for (mode, shown) in [("--stat", "1003"), ("--latency", "")] {

@@ -186,7 +186,7 @@ pub const ALERTS: &[Alert] = &[
         lasts: Duration::ZERO,
         expr: "increase(redis_rejected_connections_total[1m]) > 0",
         summary: "the server refused connections, since it has too many",
-        remedy: "find the client that opens them; raise --max-connections if they are all wanted",
+        remedy: "find the client that opens them; if all are wanted, share them among several servers of 10,000 each",
     },
     Alert {
         name: "RestisManyClients",
