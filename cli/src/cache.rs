@@ -12,7 +12,7 @@ use restis::{Error, Redis};
 use restis_handlers::cache::{WarmBody, WarmEntry};
 use serde::Serialize;
 
-use crate::args::Failure;
+use crate::failure::Failure;
 use crate::target::DatabaseArgs;
 use crate::transfer::progress::Progress;
 

@@ -7,7 +7,8 @@ use restis_server::Tenants;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-use crate::args::{Failure, ServeArgs};
+use crate::args::server::ServeArgs;
+use crate::failure::Failure;
 use crate::serve::Started;
 
 /// The databases with the first token of each kind that opens them.

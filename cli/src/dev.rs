@@ -15,8 +15,9 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
-use crate::args::{DevArgs, Failure};
+use crate::args::server::DevArgs;
 use crate::banner::{self, Banner, Secret};
+use crate::failure::Failure;
 use crate::serve::{Defaults, Started};
 use crate::signals::Signals;
 use crate::state::{DevState, Secrets};
@@ -29,7 +30,7 @@ pub(crate) fn run(args: &DevArgs) -> Result<(), Failure> {
             "--tls-cert is for `restis serve`; `restis dev` speaks plain HTTP",
         ));
     }
-    logs::start(&args.serve.log, args.serve.log_json)?;
+    logs::start(&args.serve.log)?;
     let signals = Signals::install()?;
     let kept = match args.ephemeral {
         true => None,

@@ -7,6 +7,7 @@ mod check;
 mod config;
 mod console;
 mod dev;
+mod failure;
 mod files;
 mod inspect;
 mod logs;

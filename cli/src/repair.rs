@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use restis_server::Repaired;
 
-use crate::args::Failure;
+use crate::failure::Failure;
 
 /// Options of `restis repair`.
 #[derive(Debug, Args)]

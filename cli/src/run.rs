@@ -1,22 +1,53 @@
 //! `restis run`: a store around a command, gone when the command ends.
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
 
+use clap::Args;
 use restis_server::{Server, TestControl};
 
-use crate::args::{Failure, RunArgs};
+use crate::failure::Failure;
+use crate::files;
+use crate::logs::{self, LogArgs};
 use crate::signals::Signals;
-use crate::{files, logs};
+
+pub(crate) const EXAMPLES: &str = "\
+The command gets UPSTASH_REDIS_REST_URL and _TOKEN, KV_REST_API_URL and _TOKEN, REDIS_URL and KV_URL.
+
+Between tests, with the token:
+  POST $UPSTASH_REDIS_REST_URL/__restis/reset                          back to the seed
+  POST $UPSTASH_REDIS_REST_URL/__restis/clock  {\"advance_ms\":60000}    a minute later
+
+Examples:
+  restis run -- npm test
+  restis run --seed fixtures.redis -- cargo test
+
+Exit codes:
+  that of the command; 128 and the number of the signal that ended it
+  1  the store could not start     2  wrong usage     126  it cannot be run     127  it is not found";
 
 /// How often the command is looked after.
 const LOOK: Duration = Duration::from_millis(10);
 
+/// Options of `restis run`.
+#[derive(Args, Debug)]
+pub(crate) struct RunArgs {
+    /// Commands that the store begins with, one a line as redis-cli takes them
+    #[arg(long, value_name = "FILE")]
+    seed: Option<PathBuf>,
+    #[command(flatten)]
+    log: LogArgs,
+    /// The command and its arguments
+    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
 /// Runs the command; its exit code is that of `restis`.
 pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
-    logs::start(&args.log, false)?;
+    logs::start(&args.log)?;
     let mut signals = Signals::install()?;
     files::raise_limit();
     let control = match &args.seed {

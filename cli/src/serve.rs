@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use restis_server::{Cors, Limits, Running, Server, Tenants, TestControl, TlsFiles};
 
-use crate::args::{Failure, RespAddr, ServeArgs};
+use crate::args::server::{RespAddr, ServeArgs};
 use crate::banner::{self, Banner, Secret};
 use crate::console::{self, Pages};
+use crate::failure::Failure;
 use crate::files;
 use crate::logs;
 use crate::signals::Signals;
 
 pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
-    logs::start(&args.log, args.log_json)?;
+    logs::start(&args.log)?;
     let signals = Signals::install()?;
     let started = start(args, &Defaults::default())?;
     let pages = match &args.console {

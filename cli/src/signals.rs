@@ -5,7 +5,7 @@ use std::time::Duration;
 use restis_server::Running;
 use tokio::runtime::Runtime;
 
-use crate::args::Failure;
+use crate::failure::Failure;
 
 /// Signals, received from the moment this exists.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::args::Failure;
+use crate::failure::Failure;
 
 /// Where it is kept.
 const DIR: &str = ".restis";

@@ -4,7 +4,7 @@ use clap::Args;
 use restis::config::Builder;
 use restis::variables::{Variables, get};
 
-use crate::args::Failure;
+use crate::failure::Failure;
 
 /// Options that choose a database.
 #[derive(Args, Clone, Debug, Default)]

@@ -2,15 +2,53 @@
 
 use std::io::Write as _;
 
+use clap::{Args, Subcommand};
 use restis::variables::{Variables, get};
 use restis_handlers::auth::{ServiceTokens, TokenEntry};
 
-use crate::args::{Failure, TokenArgs};
+use crate::failure::Failure;
+
+const EXAMPLES: &str = "\
+Examples:
+  restis token new --name web --scope ratelimit,session --org acme
+  restis token new --name ops --scope '*'
+
+With RESTIS_SERVICE_TOKENS set, the printed variable keeps the tokens it has. To replace a token
+without downtime: add the new one and deploy, give it to the caller, then take the old one out.";
 
 const VARIABLE: &str = "RESTIS_SERVICE_TOKENS";
 
+/// What is done with tokens.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make a token; print it once, with the variable that stores its digest
+    #[command(after_help = EXAMPLES)]
+    New(TokenArgs),
+}
+
+/// Options of `restis token new`.
+#[derive(Args, Debug)]
+pub(crate) struct TokenArgs {
+    /// Who will use it, for logs
+    #[arg(long)]
+    name: String,
+    /// What it allows: ratelimit, session, events, metrics, or one scope such as events:read; by commas
+    #[arg(long, required = true, value_delimiter = ',')]
+    scope: Vec<String>,
+    /// An organisation that it is bound to; may be repeated. All of them when absent
+    #[arg(long, value_delimiter = ',')]
+    org: Vec<String>,
+}
+
+/// Does what is asked with tokens.
+pub(crate) fn run(command: &TokenCommand) -> Result<(), Failure> {
+    match command {
+        TokenCommand::New(args) => new(args),
+    }
+}
+
 /// Makes a token and prints it once, with the variable that lets the functions accept it.
-pub(crate) fn new(args: &TokenArgs) -> Result<(), Failure> {
+fn new(args: &TokenArgs) -> Result<(), Failure> {
     let secret = restis_server::random_token().map_err(Failure::new)?;
     // The prefix lets scanners of repositories find a token that slipped in.
     let token = format!("restis_{secret}");

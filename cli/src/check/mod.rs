@@ -18,7 +18,7 @@ use restis::variables::{Variables, get};
 use self::network::Place;
 use self::report::{Outcome, Report};
 use self::store::Facts;
-use crate::args::Failure;
+use crate::failure::Failure;
 use crate::target::{DatabaseArgs, Target};
 
 pub(crate) const EXAMPLES: &str = "\

@@ -1,12 +1,25 @@
 //! `restis config init`: a file that names every variable.
 
-use std::{fs::OpenOptions, io::Write as _};
+use std::{fs::OpenOptions, io::Write as _, path::PathBuf};
+
+use clap::Args;
 
 use super::table::{GROUPS, bare};
-use crate::args::{ConfigInitArgs, Failure};
+use crate::failure::Failure;
+
+/// Options of `restis config init`.
+#[derive(Args, Debug)]
+pub(super) struct InitArgs {
+    /// The file
+    #[arg(default_value = ".env.example")]
+    file: PathBuf,
+    /// Overwrite a file that is there
+    #[arg(long)]
+    force: bool,
+}
 
 /// Writes the file; one that is there stays unless it is forced.
-pub(crate) fn run(args: &ConfigInitArgs) -> Result<(), Failure> {
+pub(super) fn run(args: &InitArgs) -> Result<(), Failure> {
     let path = &args.file;
     let mut options = OpenOptions::new();
     options.write(true);

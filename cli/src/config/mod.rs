@@ -7,16 +7,63 @@ mod table;
 
 use std::io::Write as _;
 
+use clap::{Args, Subcommand};
 use restis::variables::EnvFiles;
 use serde_json::{Value, json};
 
 use self::effective::{Effective, Source};
-use crate::args::{ConfigArgs, Failure};
+use crate::failure::Failure;
 
-pub(crate) use self::init::run as init;
+pub(crate) const EXAMPLES: &str = "\
+Values come, highest first, from the environment of the process, .env.ENV.local, .env.local,
+.env.ENV and .env of this directory; ENV is development, staging or production, by the first of
+APP_ENV, VERCEL_ENV and NODE_ENV that is set. Secrets are not shown.
+
+Examples:
+  restis config                what is set, and every problem
+  restis config --all --json   every variable, for programs
+  restis config init           write .env.example, which names them all
+  APP_ENV=production restis config
+
+Exit codes:
+  0  nothing is wrong     1  a program would not start with it     2  wrong usage";
+
+/// Options of `restis config`.
+#[derive(Args, Debug)]
+pub(crate) struct ConfigArgs {
+    #[command(subcommand)]
+    command: Option<ConfigCommand>,
+    /// List the variables that are not set too, with their defaults
+    #[arg(long)]
+    all: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Write a file that names every variable, as comments
+    Init(init::InitArgs),
+    /// Print the table of all variables
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Does what is asked with the configuration.
+pub(crate) fn run(args: &ConfigArgs) -> Result<(), Failure> {
+    match &args.command {
+        None => show(args),
+        Some(ConfigCommand::Init(args)) => init::run(args),
+        Some(ConfigCommand::List { json }) => list(*json),
+    }
+}
 
 /// Prints the effective configuration; a failure without a sentence when it has a problem.
-pub(crate) fn run(args: &ConfigArgs) -> Result<(), Failure> {
+fn show(args: &ConfigArgs) -> Result<(), Failure> {
     let files = EnvFiles::of_process();
     let report = Report {
         files,
@@ -36,7 +83,7 @@ pub(crate) fn run(args: &ConfigArgs) -> Result<(), Failure> {
 }
 
 /// Prints the table of all variables, as docs/reference/CONFIG.md has it.
-pub(crate) fn list(as_json: bool) -> Result<(), Failure> {
+fn list(as_json: bool) -> Result<(), Failure> {
     if !as_json {
         return print(&table::markdown());
     }

@@ -10,7 +10,7 @@ use restis::{Error, Redis};
 use serde_json::json;
 
 use super::{client, refused, runtime, size};
-use crate::args::Failure;
+use crate::failure::Failure;
 use crate::target::DatabaseArgs;
 
 pub(crate) const EXAMPLES: &str = "\

@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 
 pub(crate) use self::keys::{EXAMPLES as KEYS_EXAMPLES, KeysArgs, run as keys};
 pub(crate) use self::stat::{EXAMPLES as STAT_EXAMPLES, StatArgs, run as stat};
-use crate::args::Failure;
+use crate::failure::Failure;
 use crate::target::DatabaseArgs;
 
 fn client(database: &DatabaseArgs) -> Result<Redis, Failure> {

@@ -8,7 +8,7 @@ use restis::{Error, FromReply as _, Redis, Reply, prelude::*};
 use serde_json::json;
 
 use super::{client, refused, runtime, size};
-use crate::args::Failure;
+use crate::failure::Failure;
 use crate::target::DatabaseArgs;
 
 pub(crate) const EXAMPLES: &str = "\

@@ -11,7 +11,7 @@ use super::progress::Progress;
 use super::record::{Bytes, End, Header, Line, Lines, Record, VERSION};
 use super::source::{self, Key};
 use super::{ExportArgs, client, refused, runtime};
-use crate::args::Failure;
+use crate::failure::Failure;
 
 /// Keys asked for at once.
 const SCAN: u64 = 500;

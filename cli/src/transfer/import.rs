@@ -14,7 +14,7 @@ use super::probe::{Probe, Summary};
 use super::progress::Progress;
 use super::record::{Bytes, Header, Line, Lines, Record, VERSION};
 use super::{ImportArgs, client, rdb, refused, runtime, target, verify};
-use crate::args::Failure;
+use crate::failure::Failure;
 
 /// About how many bytes are written at once, and how many records.
 const BATCH_BYTES: usize = 1024 * 1024;

@@ -17,7 +17,7 @@ use clap::Args;
 use restis::{Error, Redis};
 use tokio::runtime::Runtime;
 
-use crate::args::Failure;
+use crate::failure::Failure;
 use crate::target::DatabaseArgs;
 
 pub(crate) use self::export::run as export;

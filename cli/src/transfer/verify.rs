@@ -10,7 +10,7 @@ use super::record::{Bytes, Kind, Line, Lines, Pending, Record, StreamState};
 use super::refused;
 use super::source::{lacks_command, stream_state};
 use super::target::{Abilities, send};
-use crate::args::Failure;
+use crate::failure::Failure;
 
 const BATCH_BYTES: usize = 1024 * 1024;
 const BATCH_RECORDS: usize = 500;
