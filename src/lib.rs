@@ -64,6 +64,7 @@
 //! | `encryption` | no | `session`, with sealed values |
 //! | `postcard` | no | `cache`, with compact values |
 //! | `schemas` | no | `events`, with JSON schemas of event types |
+//! | `otel` | no | spans and metrics by OTLP over HTTP; nothing in a browser |
 //! | `time-zones` | no | `ratelimit`, with calendar quotas in time zones by name |
 //!
 //! The client alone is `default-features = false, features = ["rustls"]`.
@@ -87,6 +88,8 @@ pub mod session;
 pub mod transport;
 pub mod web;
 
+#[cfg(all(feature = "otel", not(target_family = "wasm")))]
+pub use client::otel;
 pub use client::{
     Redis, Surface, config,
     metrics::{self, Metrics},

@@ -7,6 +7,7 @@ use std::time::Duration;
 use restis::Redis;
 use restis::clock::{Clock, SystemClock};
 use restis::events::{Environment, GrantKeys};
+use restis::metrics::Families;
 use restis::session::SessionConfig;
 use restis::variables::get;
 use restis_handlers::{AppState, Config};
@@ -22,7 +23,7 @@ use crate::serve::{Defaults, Started};
 use crate::signals::Signals;
 use crate::state::{DevState, Secrets};
 use crate::trace::Traced;
-use crate::{console, logs, serve};
+use crate::{console, logs, serve, telemetry};
 
 pub(crate) fn run(args: &DevArgs) -> Result<(), Failure> {
     if args.serve.tls_cert.is_some() {
@@ -177,14 +178,17 @@ impl Functions {
             config.grant_keys = Some(grant_keys(&made.grant_secret, config.environment)?);
             secrets.push(("EVENTS_GRANT_SECRETS", made.grant_secret.clone()));
         }
-        let state = AppState::builder(redis)
+        let telemetry = telemetry::from_env()?;
+        let mut builder = AppState::builder(redis)
             .config(config)
             .sessions(session_config(&made.session_secret)?)
             .clock(ShiftedClock::new(
                 started.control.clone().unwrap_or_default(),
-            ))
-            .build()
-            .map_err(Failure::usage)?;
+            ));
+        if let Some(telemetry) = &telemetry {
+            builder = builder.telemetry(telemetry.clone());
+        }
+        let state = builder.build().map_err(Failure::usage)?;
         let mut app = restis_handlers::app(state);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -204,10 +208,20 @@ impl Functions {
         }
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::spawn(move || {
-            runtime.block_on(restis_handlers::serve(listener, app, async {
+            let served = restis_handlers::serve(listener, app, async {
                 // A dropped sender means the same as a sent one.
                 let _ = stopped.await;
-            }))
+            });
+            runtime.block_on(async {
+                match telemetry {
+                    Some(telemetry) => {
+                        telemetry
+                            .run_beside(served, async || Families::default())
+                            .await
+                    }
+                    None => served.await,
+                }
+            })
         });
         Ok(Self {
             url,

@@ -17,6 +17,7 @@ mod serve;
 mod signals;
 mod state;
 mod target;
+mod telemetry;
 mod token;
 mod trace;
 mod transfer;

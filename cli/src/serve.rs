@@ -13,11 +13,16 @@ use crate::failure::Failure;
 use crate::files;
 use crate::logs;
 use crate::signals::Signals;
+use crate::telemetry::{self, Exporter};
 
 pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     logs::start(&args.log)?;
     let signals = Signals::install()?;
+    let telemetry = telemetry::from_env()?;
     let started = start(args, &Defaults::default())?;
+    let exporter = telemetry
+        .map(|telemetry| Exporter::start(telemetry, &started.running))
+        .transpose()?;
     let pages = match &args.console {
         Some(addr) => Some(console::start(addr, console::of(args, &started)?)?),
         None => None,
@@ -34,6 +39,9 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     }
     let mut stopped = Ok(());
     signals.serve(&started.running, || {
+        if let Some(exporter) = exporter {
+            exporter.stop();
+        }
         stopped = pages.map_or(Ok(()), Pages::stop);
     })?;
     stopped

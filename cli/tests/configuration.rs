@@ -272,7 +272,9 @@ fn the_ranges_of_the_table_are_those_that_are_refused_beyond() {
         ];
         values.extend(low.checked_sub(1).map(|below| (below.to_string(), true)));
         for (value, refused) in values {
-            let (json, _) = directory.json(&[(&name, &value)]);
+            // Without an endpoint the variables of OpenTelemetry are for other programs.
+            let collector = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318");
+            let (json, _) = directory.json(&[(&name, &value), collector]);
             let problems = texts(&json["problems"]);
             let option = format!("--{}", name.trim_start_matches("RESTIS_").to_lowercase());
             // Within the range a value may still contradict another one.

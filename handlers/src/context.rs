@@ -1,5 +1,7 @@
 //! What wraps every route: ids, limits, CORS, client address, deferred work, problem answers.
 
+#[cfg(feature = "otel")]
+use crate::telemetry;
 use crate::{
     AppState, Host,
     client_ip::{self, ClientIp},
@@ -96,8 +98,13 @@ pub(crate) fn wrap(router: Router, state: &AppState) -> Router {
         .layer(middleware::from_fn(refuse_announced))
         .layer(middleware::from_fn(refuse_repeats))
         .layer(middleware::from_fn(deferred::finish))
-        .layer(middleware::from_fn_with_state(state.clone(), limit_time))
-        .layer(middleware::from_fn_with_state(state.clone(), identify));
+        .layer(middleware::from_fn_with_state(state.clone(), limit_time));
+    #[cfg(feature = "otel")]
+    let router = router.layer(middleware::from_fn_with_state(
+        state.clone(),
+        telemetry::observe,
+    ));
+    let router = router.layer(middleware::from_fn_with_state(state.clone(), identify));
     if state.config().cors_origins.is_empty() {
         return router;
     }

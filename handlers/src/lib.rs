@@ -22,6 +22,8 @@ mod routes;
 mod schemas;
 mod signed;
 mod state;
+#[cfg(feature = "otel")]
+mod telemetry;
 mod webhooks;
 
 pub use client_ip::ClientIp;

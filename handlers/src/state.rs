@@ -11,6 +11,8 @@ use restis::{
     session::{SessionConfig, Sessions},
     variables::get,
 };
+#[cfg(feature = "otel")]
+use restis::{otel::Telemetry, variables::Variables};
 use std::{
     collections::BTreeMap,
     sync::{Arc, OnceLock},
@@ -34,6 +36,8 @@ struct Inner {
     guesses: Guesses,
     webhook_client: OnceLock<WebhookClient>,
     alerts: tokio::sync::Mutex<AlertMemory>,
+    #[cfg(feature = "otel")]
+    telemetry: Option<Telemetry>,
 }
 
 impl AppState {
@@ -46,6 +50,8 @@ impl AppState {
             host: Host::Http,
             cache: CacheConfig::default(),
             sessions: None,
+            #[cfg(feature = "otel")]
+            telemetry: None,
         }
     }
 
@@ -67,11 +73,22 @@ impl AppState {
                 .map(Some),
             _ => Some(None),
         };
+        #[cfg(feature = "otel")]
+        let telemetry = {
+            let mut vars = Variables::new(&get);
+            let telemetry = Telemetry::from_vars(&mut vars);
+            problems.extend(vars.into_problems());
+            telemetry
+        };
         match (redis, config, sessions, cache) {
-            (Some(redis), Some(config), Some(sessions), Some(cache)) => {
+            (Some(redis), Some(config), Some(sessions), Some(cache)) if problems.is_empty() => {
                 let mut builder = Self::builder(redis).config(config).host(host);
                 builder.sessions = sessions;
                 builder.cache = cache;
+                #[cfg(feature = "otel")]
+                {
+                    builder.telemetry = telemetry;
+                }
                 builder.build()
             }
             _ => Err(ConfigError::from_problems(problems)
@@ -136,6 +153,12 @@ impl AppState {
         &self.0.alerts
     }
 
+    /// Where spans and metrics are exported, if anywhere.
+    #[cfg(feature = "otel")]
+    pub fn telemetry(&self) -> Option<&Telemetry> {
+        self.0.telemetry.as_ref()
+    }
+
     /// The time of day, in unix milliseconds.
     pub(crate) fn now_ms(&self) -> u64 {
         self.0.clock.now_ms()
@@ -156,6 +179,8 @@ pub struct AppStateBuilder {
     host: Host,
     cache: CacheConfig,
     sessions: Option<SessionConfig>,
+    #[cfg(feature = "otel")]
+    telemetry: Option<Telemetry>,
 }
 
 impl AppStateBuilder {
@@ -201,6 +226,14 @@ impl AppStateBuilder {
         self
     }
 
+    /// Exports spans and metrics of the requests and of the client.
+    #[cfg(feature = "otel")]
+    #[must_use]
+    pub fn telemetry(mut self, telemetry: Telemetry) -> Self {
+        self.telemetry = Some(telemetry);
+        self
+    }
+
     /// Builds the state.
     ///
     /// # Errors
@@ -209,6 +242,10 @@ impl AppStateBuilder {
         if let Some(every) = self.config.metrics_flush {
             let environment = self.config.environment;
             self.redis.metrics().flush(environment, every);
+        }
+        #[cfg(feature = "otel")]
+        if let Some(telemetry) = &self.telemetry {
+            telemetry.watch(&self.redis);
         }
         let limiters = self.config.policies.limiters(&self.redis, &self.clock);
         Ok(AppState(Arc::new(Inner {
@@ -220,6 +257,8 @@ impl AppStateBuilder {
                 .clock(Arc::clone(&self.clock))
                 .build()
                 .map_err(|e| ConfigError::one(e.to_string()))?,
+            #[cfg(feature = "otel")]
+            telemetry: self.telemetry,
             hub: Hub::default(),
             guesses: Guesses::new(self.config.invalid_cookies),
             webhook_client: OnceLock::new(),

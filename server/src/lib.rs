@@ -40,6 +40,7 @@ pub use config::Limits;
 pub use control::TestControl;
 pub use durability::{Repaired, SyncPolicy, repair};
 pub use fault::FaultPlan;
+pub use metrics::{MetricFamily, MetricKind, MetricValue, MetricsReader};
 pub use monitor::{MonitorBatch, MonitorFilter, MonitorStream};
 pub use rest::Cors;
 pub use server::{Builder, Connector, Running, Server, SlowCommand, StartError, StopHandle};

@@ -12,6 +12,8 @@ pub(crate) mod batch;
 pub mod config;
 mod env;
 pub mod metrics;
+#[cfg(all(feature = "otel", not(target_family = "wasm")))]
+pub mod otel;
 pub mod pipeline;
 pub mod pubsub;
 mod redis;

@@ -107,6 +107,12 @@ impl Redis {
         self.core.metrics()
     }
 
+    /// Host and port of the server, where there is one.
+    #[cfg(all(feature = "otel", not(target_family = "wasm")))]
+    pub(crate) fn server_address(&self) -> Option<(&str, u16)> {
+        self.core.transport().server_address()
+    }
+
     /// The newest consistency token, to hand to another client.
     pub fn sync_token(&self) -> Option<SyncToken> {
         self.core.sync_token()

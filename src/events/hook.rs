@@ -92,11 +92,20 @@ impl Events {
             };
             let now_s = self.clock.now_ms() / 1000;
             let delivery = hook.endpoint.deliver(client, &work.event, now_s);
-            let outcome = time::timeout(left, delivery).await;
-            let outcome = outcome.unwrap_or_else(|| WebhookOutcome::Retry {
-                after: None,
-                why: "no answer in time".into(),
+            let delivery = Box::pin(async {
+                let outcome = time::timeout(left, delivery).await;
+                outcome.unwrap_or_else(|| WebhookOutcome::Retry {
+                    after: None,
+                    why: "no answer in time".into(),
+                })
             });
+            let failed = |outcome: &WebhookOutcome| match outcome {
+                WebhookOutcome::Delivered => None,
+                WebhookOutcome::Retry { .. } => Some("retry"),
+                WebhookOutcome::Gone(_) => Some("gone"),
+            };
+            let metrics = self.redis.metrics();
+            let outcome = metrics.measure("events_deliver", delivery, failed).await;
             breaker
                 .tell(
                     &work.event,

@@ -236,6 +236,18 @@ impl Events {
                 "a batch has 1 to {MOST_IN_BATCH} events"
             )));
         }
+        let metrics = self.redis.metrics();
+        let stored = self.store(drafts, producer, calls);
+        let failed = |stored: &Result<_>| stored.as_ref().err().map(|e| e.kind().as_str());
+        metrics.measure("events_publish", stored, failed).await
+    }
+
+    async fn store(
+        &self,
+        drafts: &[Draft],
+        producer: Option<&Producer>,
+        calls: Calls,
+    ) -> Result<Vec<EventVerdict>> {
         let epoch = random_id()?;
         let (start, unreported) = (self.clock.monotonic(), self.unreported.take());
         // Who gets work is part of the call; the script refuses an old list and tells the new one.

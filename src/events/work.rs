@@ -125,7 +125,11 @@ impl Worker {
     pub(super) async fn receive_readable(&self, count: u32) -> Result<(Vec<Work>, u64)> {
         let mut unreadable = 0;
         for _ in 0..MOST_ROUNDS {
-            let (work, dead) = self.receive_once(count).await?;
+            let received = self.receive_once(count);
+            let metrics = self.events.redis.metrics();
+            let failed = |received: &Result<_>| received.as_ref().err().map(|e| e.kind().as_str());
+            let received = metrics.measure("events_receive", received, failed);
+            let (work, dead) = received.await?;
             unreadable += dead;
             if !work.is_empty() || dead == 0 {
                 return Ok((work, unreadable));
@@ -172,6 +176,7 @@ impl Worker {
         }
         let metrics = self.events.redis.metrics();
         for (name, n) in [
+            ("events_received", work.len() as u64),
             ("events_work_lost", lost),
             ("events_work_poisoned", poisoned),
             ("events_work_unreadable", unreadable),

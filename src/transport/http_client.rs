@@ -47,6 +47,7 @@ pub enum Encoding {
 pub struct HttpTransport {
     carrier: Carrier,
     host: String,
+    port: u16,
     /// Paths of single commands, pipelines and transactions.
     paths: [String; 3],
     encoding: Encoding,
@@ -155,6 +156,7 @@ impl HttpTransport {
         let root = base.path().trim_end_matches('/').to_owned();
         Ok(Self {
             host: base.host_str().unwrap_or_default().to_owned(),
+            port: base.port_or_known_default().unwrap_or_default(),
             carrier: Carrier::new(&parts, base, headers, &roots)?,
             paths: [
                 format!("{root}/"),
@@ -267,5 +269,9 @@ impl Transport for HttpTransport {
 
     fn sends_at_once(&self) -> bool {
         cfg!(target_family = "wasm")
+    }
+
+    fn server_address(&self) -> Option<(&str, u16)> {
+        Some((&self.host, self.port))
     }
 }

@@ -52,7 +52,7 @@ pub use http_client::{Encoding, HttpTransport};
 pub use request_context::{RequestContext, Within};
 #[cfg(all(
     not(target_family = "wasm"),
-    any(feature = "events", feature = "ratelimit")
+    any(feature = "events", feature = "otel", feature = "ratelimit")
 ))]
 pub(crate) use {
     body::RequestBody,
@@ -263,5 +263,10 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// Whether an exchange counts as sent as soon as `execute` was called.
     fn sends_at_once(&self) -> bool {
         true
+    }
+
+    /// Host and port of the server, for telemetry; `None` where there is none.
+    fn server_address(&self) -> Option<(&str, u16)> {
+        None
     }
 }

@@ -4,6 +4,7 @@ use restis::{
     Redis,
     cache::CacheConfig,
     config::Builder,
+    otel::TelemetryConfig,
     session::SessionConfig,
     variables::{EnvFiles, Variables, get},
 };
@@ -47,6 +48,9 @@ pub(super) fn all(files: &EnvFiles) -> Vec<String> {
             problems.extend(cache.err().into_iter().flatten());
         }
     }
+    let mut vars = Variables::new(&get);
+    TelemetryConfig::from_vars(&mut vars);
+    problems.extend(vars.into_problems());
     problems.extend(args::serve_problem());
     problems.dedup();
     problems

@@ -11,6 +11,8 @@ mod vercel;
 
 use crate::{AppState, ConfigError, app};
 use axum::Router;
+#[cfg(feature = "otel")]
+use restis::metrics::Families;
 use restis::variables::{Variables, get, of_process};
 use std::{io::Write as _, process::ExitCode, time::Duration};
 use tracing_subscriber::{
@@ -114,6 +116,21 @@ pub async fn run() -> Result<(), HostError> {
     if state.tokens().is_empty() {
         tracing::warn!(
             "no service token is accepted: every route that needs one refuses everybody; set RESTIS_SERVICE_TOKEN or RESTIS_SERVICE_TOKENS"
+        );
+    }
+    #[cfg(feature = "otel")]
+    if let Some(telemetry) = state.telemetry().cloned()
+        && host == Host::Http
+    {
+        let served = run_on(host, app(state));
+        return telemetry
+            .run_beside(served, async || Families::default())
+            .await;
+    }
+    #[cfg(not(feature = "otel"))]
+    if get("OTEL_EXPORTER_OTLP_ENDPOINT").is_some_and(|endpoint| !endpoint.trim().is_empty()) {
+        tracing::warn!(
+            "OTEL_EXPORTER_OTLP_ENDPOINT is set, and this build lacks the feature `otel`"
         );
     }
     run_on(host, app(state)).await

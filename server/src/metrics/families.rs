@@ -5,10 +5,15 @@ use std::collections::HashMap;
 
 /// What a metric is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum MetricKind {
+#[non_exhaustive]
+pub enum MetricKind {
+    /// It only grows.
     Counter,
+    /// It rises and falls.
     Gauge,
+    /// How often which size was measured.
     Histogram,
+    /// Percentiles.
     Summary,
     /// A counter whose name does not end in `_total`, which OpenMetrics has no type for.
     Unknown,
@@ -29,28 +34,40 @@ pub(crate) type Labels = Vec<(&'static str, String)>;
 
 /// What was measured.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Value {
+#[non_exhaustive]
+pub enum Value {
+    /// A number.
     Number(f64),
+    /// How often which size was measured.
     Histogram {
         /// Upper bounds and how many were in each bucket alone; the last bound is infinite.
         buckets: Vec<(f64, u64)>,
+        /// All sizes together.
         sum: f64,
     },
+    /// Percentiles.
     Summary {
         /// Percentages as redis_exporter writes them, and what they are.
         quantiles: Vec<(&'static str, f64)>,
+        /// All sizes together.
         sum: f64,
+        /// How many there were.
         count: f64,
     },
 }
 
 /// All samples of one name.
 #[derive(Debug)]
-pub(crate) struct Family {
-    pub(super) name: Cow<'static, str>,
-    pub(super) help: Cow<'static, str>,
-    pub(super) kind: MetricKind,
-    pub(super) samples: Vec<(Labels, Value)>,
+#[non_exhaustive]
+pub struct Family {
+    /// The name in Prometheus' text format.
+    pub name: Cow<'static, str>,
+    /// What it tells.
+    pub help: Cow<'static, str>,
+    /// What it is.
+    pub kind: MetricKind,
+    /// Names and values of labels, and what was measured.
+    pub samples: Vec<(Vec<(&'static str, String)>, Value)>,
 }
 
 /// Families in the order in which they were first named.
@@ -110,6 +127,10 @@ impl Families {
     ) {
         let kind = MetricKind::counter(name);
         self.add((kind, name, help), labels, Value::Number(value));
+    }
+
+    pub(super) fn into_vec(self) -> Vec<Family> {
+        self.all
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Family> {

@@ -11,8 +11,12 @@ mod families;
 mod format;
 mod info;
 mod process;
+mod reader;
 mod scrape;
 
 pub(crate) use counters::{Gauge, Kind, Metrics, Traffic};
+pub use families::{Family as MetricFamily, MetricKind, Value as MetricValue};
 pub(crate) use format::Form;
+pub use reader::MetricsReader;
+pub(crate) use reader::reader;
 pub(crate) use scrape::scrape;

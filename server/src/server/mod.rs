@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use crate::durability::{Saver, Stores};
+use crate::metrics::{self, MetricsReader};
 use crate::rest::Shared;
 
 /// A server that is bound to its address and not yet serving.
@@ -83,8 +84,10 @@ impl Server {
         // Before the first request, so that no change is missed.
         let saver = self.stores.map(Stores::start).transpose();
         let saver = saver.map_err(|error| StartError::new(format!("no thread: {error}")))?;
+        let (metrics, answers) = metrics::reader(Arc::clone(&self.shared));
         let workers = worker::spawn(
             worker::Plan {
+                metrics: Box::pin(answers),
                 listener: self.listener,
                 admin: self.admin,
                 resp: self.resp,
@@ -101,6 +104,7 @@ impl Server {
             stop: StopHandle(Arc::new(self.stop)),
             workers: Mutex::new(workers),
             shared: self.shared,
+            metrics,
             saver,
         })
     }
@@ -137,6 +141,7 @@ pub struct Running {
     stop: StopHandle,
     workers: Mutex<Vec<JoinHandle<()>>>,
     shared: Arc<Shared>,
+    metrics: MetricsReader,
     saver: Option<Saver>,
 }
 
@@ -169,6 +174,11 @@ impl Running {
     /// Opens connections to this server from within the process.
     pub fn connector(&self) -> Connector {
         Connector(Arc::clone(&self.shared))
+    }
+
+    /// Reads what the server and its databases have done.
+    pub fn metrics(&self) -> MetricsReader {
+        self.metrics.clone()
     }
 
     /// How many connections are open.

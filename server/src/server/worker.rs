@@ -1,6 +1,7 @@
 //! Threads, each with an event loop; the first one accepts connections for all.
 
 use std::net::{SocketAddr, TcpListener};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -32,6 +33,8 @@ pub(super) struct Plan {
     pub(super) resp: Option<TcpListener>,
     pub(super) threads: usize,
     pub(super) tls: Option<TlsAcceptor>,
+    /// Tells the program around the server its metrics.
+    pub(super) metrics: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
 type Accepted = (std::net::TcpStream, Peer, Protocol);
@@ -149,6 +152,7 @@ async fn accept(plan: Plan, shared: Arc<Shared>, others: Vec<mpsc::UnboundedSend
         }
     };
     let mut housekeeping = JoinSet::new();
+    housekeeping.spawn(plan.metrics);
     if let Some(listener) = plan.admin {
         housekeeping.spawn(admin::serve(listener, Arc::clone(&shared)));
     }

@@ -20,6 +20,7 @@ use std::{
 
 use super::{Dispatcher, Results, attempt, calls::BatchCalls, state::BatchedCall};
 use crate::{
+    client::metrics::ObservedCall,
     protocol::{error::Error, response_meta::ResponseMeta},
     transport::{
         BoxFuture, RequestContext,
@@ -303,6 +304,7 @@ impl Drop for InFlightPermit<'_> {
 pub(crate) struct PendingCall {
     joined: Option<Joined>,
     failed: Option<Results>,
+    observed: ObservedCall,
 }
 
 struct Joined {
@@ -325,11 +327,12 @@ impl PendingCall {
         Self {
             joined: None,
             failed: Some(results),
+            observed: ObservedCall::default(),
         }
     }
 
     /// Joins the open batch or opens one.
-    pub(super) fn join(core: &Arc<Dispatcher>, call: BatchedCall) -> Self {
+    pub(super) fn join(core: &Arc<Dispatcher>, call: BatchedCall, observed: ObservedCall) -> Self {
         let mut state = core.batcher.lock();
         let expected = state.expected.min(MAX_EXPECTED);
         let context = RequestContext::current();
@@ -357,6 +360,7 @@ impl PendingCall {
         Self {
             joined: Some(joined),
             failed: None,
+            observed,
         }
     }
 }
@@ -391,6 +395,7 @@ impl Future for PendingCall {
         match done {
             Some(done) => {
                 self.joined = None;
+                self.observed.end(&done.1);
                 Poll::Ready(done)
             }
             None => Poll::Pending,

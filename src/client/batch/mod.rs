@@ -6,7 +6,7 @@ use smallvec::{SmallVec, smallvec};
 use crate::{
     client::{
         config::Policy,
-        metrics::Metrics,
+        metrics::{Metrics, ObservedCall},
         script::{KeyLocking, ScriptForms},
     },
     protocol::{
@@ -146,7 +146,7 @@ impl Dispatcher {
         &self.shared.key_locking
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "otel"))]
     pub(crate) fn transport(&self) -> &Arc<dyn Transport> {
         &self.shared.transport
     }
@@ -187,6 +187,7 @@ impl Dispatcher {
             }
             return PendingCall::failed(commands.len(), &problem);
         }
+        let observed = ObservedCall::begin(self.metrics(), mode, &commands);
         let timeout = options.timeout.unwrap_or(self.shared.policy.timeout);
         let call = BatchedCall::new(
             mode,
@@ -198,7 +199,7 @@ impl Dispatcher {
             time::Instant::now(),
             timeout,
         );
-        PendingCall::join(self, call)
+        PendingCall::join(self, call, observed)
     }
 
     /// Runs several commands, and how they were answered; an error means that none was.

@@ -15,6 +15,8 @@ use super::{
     rate::Rate,
     snapshot::{CommandStats, Snapshot, Timing},
 };
+#[cfg(all(feature = "otel", not(target_family = "wasm")))]
+use crate::client::otel::CallObserver;
 use crate::{
     client::{batch::breaker::BreakerState, variables::Environment},
     protocol::{
@@ -58,9 +60,9 @@ pub(super) const BUCKETS: usize = BOUNDS_US.len() + 1;
 
 /// The counters of a client; clones count together.
 #[derive(Clone, Default)]
-pub struct Metrics(Arc<Inner>);
+pub struct Metrics(pub(super) Arc<Inner>);
 
-struct Inner {
+pub(super) struct Inner {
     /// One cell a known command, made when it is first used, and one for all others.
     commands: Box<[OnceLock<Box<Cell>>]>,
     errors: [AtomicU64; ErrorKind::ALL.len()],
@@ -83,6 +85,8 @@ struct Inner {
     other: Mutex<BTreeMap<&'static str, u64>>,
     timings: Mutex<BTreeMap<&'static str, Timing>>,
     flusher: OnceLock<Flusher>,
+    #[cfg(all(feature = "otel", not(target_family = "wasm")))]
+    pub(super) observer: OnceLock<Arc<CallObserver>>,
 }
 
 #[derive(Default)]
@@ -116,6 +120,8 @@ impl Default for Inner {
             other: Mutex::default(),
             timings: Mutex::default(),
             flusher: OnceLock::new(),
+            #[cfg(all(feature = "otel", not(target_family = "wasm")))]
+            observer: OnceLock::new(),
         }
     }
 }
@@ -151,7 +157,7 @@ impl Drop for InFlight<'_> {
 }
 
 /// The bucket of so many microseconds.
-fn bucket_of(us: u64) -> usize {
+pub(super) fn bucket_of(us: u64) -> usize {
     BOUNDS_US.partition_point(|bound| *bound < us)
 }
 
@@ -185,14 +191,7 @@ impl Metrics {
     /// The name becomes part of a Prometheus name, with `_seconds` behind it.
     pub fn observe(&self, name: &'static str, took: Duration) {
         let mut timings = lock(&self.0.timings);
-        let timing = timings.entry(name).or_default();
-        let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        timing.total = timing.total.saturating_add(took);
-        timing.count += 1;
-        timing.buckets.resize(BUCKETS, 0);
-        if let Some(bucket) = timing.buckets.get_mut(bucket_of(us)) {
-            *bucket += 1;
-        }
+        timings.entry(name).or_default().add(took);
     }
 
     pub(crate) fn command(&self, index: usize, waited: Duration, result: &Result<Reply>) {

@@ -9,7 +9,7 @@ pub(super) type Labels = Vec<(&'static str, String)>;
 
 /// What was measured.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Number(f64),
     Histogram {
         /// Upper bounds, and how many were in each bucket alone; the last bound is infinite.
@@ -20,25 +20,71 @@ pub(super) enum Value {
 
 /// All values of one metric.
 #[derive(Debug, Clone)]
-pub(super) struct Family {
+pub struct MetricFamily {
     /// The name in JSON.
-    pub(super) name: Cow<'static, str>,
+    pub(crate) name: Cow<'static, str>,
     /// The name in the texts.
-    pub(super) text_name: String,
-    pub(super) kind: MetricKind,
-    pub(super) unit: &'static str,
-    pub(super) help: &'static str,
-    pub(super) samples: Vec<(Labels, Value)>,
+    pub(crate) text_name: String,
+    pub(crate) kind: MetricKind,
+    pub(crate) unit: &'static str,
+    pub(crate) help: Cow<'static, str>,
+    pub(crate) samples: Vec<(Labels, Value)>,
+}
+
+impl MetricFamily {
+    /// A metric of another part of the process, without values.
+    pub fn new(
+        name: impl Into<Cow<'static, str>>,
+        kind: MetricKind,
+        help: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        let name = name.into();
+        Self {
+            text_name: name.to_string(),
+            name,
+            kind,
+            unit: "",
+            help: help.into(),
+            samples: Vec::new(),
+        }
+    }
+
+    /// Adds a number with its labels.
+    pub fn number(&mut self, labels: Vec<(&'static str, String)>, number: f64) {
+        self.samples.push((labels, Value::Number(number)));
+    }
+
+    /// Adds a histogram with its labels: upper bounds and how many were in each bucket alone, the
+    /// last bound infinite, and the sum of all that was measured.
+    pub fn histogram(
+        &mut self,
+        labels: Vec<(&'static str, String)>,
+        buckets: Vec<(f64, u64)>,
+        sum: f64,
+    ) {
+        self.samples
+            .push((labels, Value::Histogram { buckets, sum }));
+    }
 }
 
 /// Metrics with their values, in the order of the registry.
 #[derive(Debug, Clone, Default)]
 pub struct Families {
-    pub(super) all: Vec<Family>,
+    pub(super) all: Vec<MetricFamily>,
     pub(super) about: BTreeMap<&'static str, String>,
 }
 
 impl Families {
+    /// Adds a metric of another part of the process.
+    pub fn push(&mut self, family: MetricFamily) {
+        self.all.push(family);
+    }
+
+    #[cfg(all(feature = "otel", not(target_family = "wasm")))]
+    pub(crate) fn all(&self) -> &[MetricFamily] {
+        &self.all
+    }
+
     /// Adds a value of a metric of the registry; names that are not there are left out.
     pub(super) fn add(&mut self, name: &str, labels: Labels, value: Value) {
         if let Some(family) = self.all.iter_mut().find(|family| family.name == name) {
@@ -46,7 +92,7 @@ impl Families {
             return;
         }
         if let Some(metric) = metric(name) {
-            self.all.push(Family::of(metric, (labels, value)));
+            self.all.push(MetricFamily::of(metric, (labels, value)));
         }
     }
 
@@ -57,12 +103,14 @@ impl Families {
     /// Adds a counter of a building block or of the application.
     pub(super) fn counted(&mut self, name: &str, count: u64) {
         let help = COUNTERS.iter().find(|(known, _)| *known == name);
-        self.all.push(Family {
+        self.all.push(MetricFamily {
             name: format!("restis_{name}").into(),
             text_name: format!("restis_{name}_total"),
             kind: MetricKind::Counter,
             unit: "",
-            help: help.map_or("Counted by the application.", |(_, help)| help),
+            help: help
+                .map_or("Counted by the application.", |(_, help)| help)
+                .into(),
             samples: vec![(Vec::new(), Value::Number(count as f64))],
         });
     }
@@ -70,12 +118,14 @@ impl Families {
     /// Adds a histogram of times of a building block or of the application.
     pub(super) fn timed(&mut self, name: &str, value: Value) {
         let help = TIMINGS.iter().find(|(known, _)| *known == name);
-        self.all.push(Family {
+        self.all.push(MetricFamily {
             name: format!("restis_{name}").into(),
             text_name: format!("restis_{name}_seconds"),
             kind: MetricKind::Histogram,
             unit: "seconds",
-            help: help.map_or("Measured by the application.", |(_, help)| help),
+            help: help
+                .map_or("Measured by the application.", |(_, help)| help)
+                .into(),
             samples: vec![(Vec::new(), value)],
         });
     }
@@ -112,14 +162,14 @@ impl Families {
     }
 }
 
-impl Family {
+impl MetricFamily {
     fn of(metric: &Metric, sample: (Labels, Value)) -> Self {
         Self {
             name: metric.name.into(),
             text_name: metric.text_name(),
             kind: metric.kind,
             unit: metric.unit,
-            help: metric.help,
+            help: metric.help.into(),
             samples: vec![sample],
         }
     }

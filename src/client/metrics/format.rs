@@ -9,7 +9,7 @@ use std::fmt::{self, Write as _};
 use serde_json::{Map, Value as Json, json};
 
 use super::{
-    families::{Families, Family, Labels, Value, quantile},
+    families::{Families, Labels, MetricFamily, Value, quantile},
     registry::MetricKind,
 };
 
@@ -117,14 +117,14 @@ impl fmt::Display for Families {
     }
 }
 
-fn text(out: &mut impl fmt::Write, family: &Family, open: bool) -> fmt::Result {
+fn text(out: &mut impl fmt::Write, family: &MetricFamily, open: bool) -> fmt::Result {
     let name = &family.text_name;
     // OpenMetrics names a counter without its suffix.
     let declared = match (open, family.kind) {
         (true, MetricKind::Counter) => name.trim_end_matches("_total"),
         _ => name,
     };
-    let (help, kind) = (family.help, family.kind.as_str());
+    let (help, kind) = (&family.help, family.kind.as_str());
     writeln!(out, "# HELP {declared} {help}\n# TYPE {declared} {kind}")?;
     if open && !family.unit.is_empty() {
         writeln!(out, "# UNIT {declared} {}", family.unit)?;

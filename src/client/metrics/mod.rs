@@ -17,6 +17,7 @@
 
 mod alert_store;
 pub mod alerts;
+mod call;
 mod collect;
 mod counters;
 mod families;
@@ -29,9 +30,12 @@ mod snapshot;
 mod totals;
 
 pub use alert_store::StoredAlerts;
+pub(crate) use call::ObservedCall;
 pub use counters::Metrics;
-pub use families::Families;
+pub use families::{Families, MetricFamily};
 pub(crate) use flush::Flusher;
 pub use format::MetricsFormat;
 pub use registry::{COUNTERS, METRICS, Metric, MetricKind, TIMINGS};
 pub use snapshot::{CommandStats, Snapshot, Timing};
+#[cfg(all(feature = "otel", not(target_family = "wasm")))]
+pub(crate) use {call::WeakMetrics, families::Value, report::seconds};

@@ -287,6 +287,7 @@ pub const COUNTERS: &[(&str, &str)] = &[
     ("events_indeterminate", "Events that may be stored or not."),
     ("events_local_only", "Events that only this instance told."),
     ("events_published", "Events that were stored."),
+    ("events_received", "Pieces of work that were taken."),
     ("events_refused", "Events that were refused."),
     ("events_work_lost", "Work whose event is gone."),
     ("events_work_poisoned", "Work that failed too often."),
@@ -337,7 +338,12 @@ pub const COUNTERS: &[(&str, &str)] = &[
 /// Histograms of the building blocks, as `Metrics::observe` names them.
 ///
 /// In the text formats they are `restis_NAME_seconds`.
-pub const TIMINGS: &[(&str, &str)] = &[("cache_load", "Time of a load.")];
+pub const TIMINGS: &[(&str, &str)] = &[
+    ("cache_load", "Time of a load."),
+    ("events_deliver", "Time of an attempt to deliver work."),
+    ("events_publish", "Time of storing events."),
+    ("events_receive", "Time of taking work."),
+];
 
 /// Counters that have a name of their own in [`METRICS`].
 pub(super) const NAMED: &[(&str, &str)] = &[

@@ -16,11 +16,15 @@ fn counter(snapshot: &Snapshot, name: &str) -> u64 {
 }
 
 /// Upper bounds in seconds and what is in each bucket.
-fn latency(counts: &[u64], total: Duration) -> Value {
+pub(crate) fn seconds(counts: &[u64]) -> Vec<(f64, u64)> {
     let bounds = BOUNDS_US.iter().map(|us| *us as f64 / 1e6);
     let bounds = bounds.chain([f64::INFINITY]);
+    bounds.zip(counts.iter().copied()).collect()
+}
+
+fn latency(counts: &[u64], total: Duration) -> Value {
     Value::Histogram {
-        buckets: bounds.zip(counts.iter().copied()).collect(),
+        buckets: seconds(counts),
         sum: total.as_secs_f64(),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap, fmt, time::Duration};
 
-use super::counters::upper_us;
+use super::counters::{BUCKETS, bucket_of, upper_us};
 use crate::{client::batch::breaker::BreakerState, protocol::error::ErrorKind};
 
 /// The numbers of one moment; its `Display` is the text format of Prometheus.
@@ -58,6 +58,17 @@ pub struct Timing {
 }
 
 impl Timing {
+    /// Counts one more.
+    pub(crate) fn add(&mut self, took: Duration) {
+        let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.total = self.total.saturating_add(took);
+        self.count += 1;
+        self.buckets.resize(BUCKETS, 0);
+        if let Some(bucket) = self.buckets.get_mut(bucket_of(us)) {
+            *bucket += 1;
+        }
+    }
+
     /// An upper bound of the time of this share of them, e.g. 0.99.
     pub fn quantile(&self, share: f64) -> Duration {
         quantile(self.count, &self.buckets, share)

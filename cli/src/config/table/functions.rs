@@ -1,6 +1,6 @@
 //! What the functions read.
 
-use super::{Variable, plain, secret};
+use super::{Variable, plain, secret, url};
 
 pub(super) const FUNCTIONS: &[Variable] = &[
     secret(
@@ -243,5 +243,56 @@ pub(super) const EVENTS: &[Variable] = &[
         "seconds, 1–3600",
         "240; on Vercel 55, on Lambda 25",
         "length of one stream, up to a tenth less; keep it below the platform's limit, which `vercel.json` sets to 60 and `deploy/lambda` to 30",
+    ),
+];
+
+pub(super) const OTEL: &[Variable] = &[
+    url(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "URL",
+        "",
+        "base URL of an OTLP collector such as `http://127.0.0.1:4318`: spans go to `/v1/traces`, metrics to `/v1/metrics`. Without it nothing is recorded or sent",
+    ),
+    secret(
+        "OTEL_EXPORTER_OTLP_HEADERS",
+        "`name=value`, by comma",
+        "",
+        "headers of each export, percent-encoded",
+    ),
+    plain(
+        "OTEL_EXPORTER_OTLP_PROTOCOL",
+        "`http/protobuf`",
+        "`http/protobuf`",
+        "the one protocol that is spoken",
+    ),
+    plain(
+        "OTEL_EXPORTER_OTLP_TIMEOUT",
+        "ms, 1–60000",
+        "10000",
+        "time of one export; before an answer of a Lambda function never more than 200 ms",
+    ),
+    plain(
+        "OTEL_METRIC_EXPORT_INTERVAL",
+        "ms, 1000–3600000",
+        "60000",
+        "time between two exports of metrics; spans go every 5 seconds, in Vercel and Lambda functions with each request",
+    ),
+    plain(
+        "OTEL_SERVICE_NAME",
+        "text",
+        "`restis`",
+        "the service's name",
+    ),
+    plain(
+        "OTEL_RESOURCE_ATTRIBUTES",
+        "`name=value`, by comma",
+        "",
+        "what else describes the service, percent-encoded",
+    ),
+    plain(
+        "OTEL_SDK_DISABLED",
+        "`true`, `false`",
+        "`false`",
+        "`true` switches all of it off",
     ),
 ];

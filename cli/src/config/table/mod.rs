@@ -43,7 +43,7 @@ pub(crate) struct Group {
 }
 
 /// Every variable, in the order of the document.
-pub(crate) const GROUPS: [Group; 8] = [
+pub(crate) const GROUPS: [Group; 9] = [
     Group {
         title: "Environment",
         read_by: "everything",
@@ -78,6 +78,11 @@ pub(crate) const GROUPS: [Group; 8] = [
         title: "Events",
         read_by: "the functions",
         variables: functions::EVENTS,
+    },
+    Group {
+        title: "OpenTelemetry",
+        read_by: "the functions where they are built with the feature `otel`, `restis serve` and `restis dev`",
+        variables: functions::OTEL,
     },
     Group {
         title: "`restis serve` and `restis dev`",
