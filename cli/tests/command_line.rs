@@ -318,11 +318,21 @@ fn the_access_log_tells_commands_and_no_values() {
             break rest.split(' ').next().unwrap().to_owned();
         }
     };
+    let many: Vec<String> = (0..20).map(|n| format!("[\"NAME{n}\"]")).collect();
+    let many = format!("[{}]", many.join(","));
     if tool("curl") {
         for (path, body) in [
             ("/set/key-1/value-2?EX=777777777", ""),
             ("/", r#"["SET","key-1","value-2"]"#),
-            ("/pipeline", r#"[["SET","key-1","value-2"]]"#),
+            (
+                "/pipeline",
+                r#"[["SET","key-1","value-2"],["get","key-1"],["SET","key-1","value-2"],[]]"#,
+            ),
+            (
+                "/multi-exec",
+                r#"[["INCR","key-2"],["no name: value-2","value-2"]]"#,
+            ),
+            ("/pipeline", &many),
             ("/get/key-1?_token=SECRET-TOKEN", ""),
         ] {
             let status = Command::new("curl")
@@ -334,6 +344,8 @@ fn the_access_log_tells_commands_and_no_values() {
                     body,
                     "-H",
                     "Authorization: Bearer SECRET-TOKEN",
+                    "-H",
+                    "X-Request-Id: request-7",
                 ])
                 .arg(format!("{url}{path}"))
                 .status();
@@ -343,11 +355,18 @@ fn the_access_log_tells_commands_and_no_values() {
     support::signal("TERM", child.id());
     let output = child.wait_with_output().unwrap();
     let log = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(log.lines().count(), 4, "{log}");
-    assert!(
-        log.contains("command=\"SET\"") && log.contains("kind=\"pipeline\""),
-        "{log}"
-    );
+    assert_eq!(log.lines().count(), 6, "{log}");
+    for told in [
+        r#"kind="command" command="SET" commands=1"#,
+        r#"kind="pipeline" command="SET GET ?" commands=4"#,
+        r#"kind="transaction" command="INCR ?" commands=2"#,
+        r#"command="NAME0 NAME1 NAME2 NAME3 NAME4 NAME5 NAME6 NAME7 ..." commands=20"#,
+    ] {
+        assert!(log.contains(told), "{told}: {log}");
+    }
+    for line in log.lines() {
+        assert!(line.contains(r#"database="db0" id="request-7""#), "{line}");
+    }
     // Longer than the fraction of a time, which is digits too.
     for secret in ["key-1", "value-2", "SECRET", "777777777"] {
         assert!(!log.contains(secret), "{secret}: {log}");

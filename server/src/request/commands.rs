@@ -152,6 +152,18 @@ impl Commands {
         Ok(spans.iter().map(|span| self.slice(*span)).collect())
     }
 
+    /// The name of command `index`; empty where it is none.
+    pub(crate) fn name(&self, index: usize) -> &[u8] {
+        let start = match index {
+            0 => 0,
+            _ => self.rows[index - 1].end as usize,
+        };
+        match self.spans.get(start) {
+            Some(span) if self.rows[index].error.is_none() => self.slice(*span),
+            _ => &[],
+        }
+    }
+
     fn slice(&self, span: Span) -> &[u8] {
         let start = span.start as usize;
         if span.len & IN_ARENA == 0 {

@@ -218,11 +218,8 @@ impl Request<'_> {
         commands: Commands,
         record: &mut Record,
     ) -> Result<Answer, Failure> {
-        if kind == backend::Kind::Command {
-            let args = commands.get(0);
-            let name = args.as_ref().ok().and_then(|args| args.first());
-            record.name(name.copied().unwrap_or_default());
-        } else if commands.len() == 0 {
+        record.name(&commands);
+        if kind != backend::Kind::Command && commands.len() == 0 {
             return Err(Failure::bad_request(texts::EMPTY_PIPELINE));
         }
         let limit = self.shared.limits.pipeline_commands;

@@ -25,6 +25,7 @@ use crate::fault::Faults;
 use crate::in_flight::{Held, InFlight};
 use crate::metrics::{Kind, Metrics};
 use crate::reply::Format;
+use crate::request::commands::Commands;
 use crate::resp::Clients;
 use crate::server::{InRequest, Peer, Peers};
 use crate::texts::{self, Failure};
@@ -82,7 +83,7 @@ impl From<Failure> for Stop {
 #[derive(Debug)]
 pub(super) struct Record {
     pub(super) kind: Kind,
-    /// Name of the command, never an argument.
+    /// Names of the commands, never an argument.
     pub(super) command: Option<String>,
     pub(super) commands: usize,
     pub(super) bytes_in: usize,
@@ -95,16 +96,38 @@ pub(super) struct Record {
 }
 
 impl Record {
-    /// Notes the name of a single command if somebody reads the log.
-    pub(super) fn name(&mut self, name: &[u8]) {
-        if tracing::enabled!(target: "restis::access", tracing::Level::INFO) {
-            // Bounded and clean: what is no command name is not repeated.
-            let clean =
-                |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-            let plain = name.len() <= 24 && name.iter().all(clean);
-            let name = String::from_utf8_lossy(name).to_ascii_uppercase();
-            self.command = plain.then_some(name);
+    /// Notes the names of commands if somebody reads the log: each once, in the order of first use.
+    pub(super) fn name(&mut self, commands: &Commands) {
+        if !tracing::enabled!(target: "restis::access", tracing::Level::INFO) {
+            return;
         }
+        let mut names: Vec<String> = Vec::new();
+        for index in 0..commands.len().min(NAMED_COMMANDS) {
+            let name = clean_name(commands.name(index));
+            if names.contains(&name) {
+                continue;
+            }
+            if names.len() == NAMES {
+                names.push("...".to_owned());
+                break;
+            }
+            names.push(name);
+        }
+        self.command = Some(names.join(" "));
+    }
+}
+
+/// Different names of commands in one line of the access log.
+const NAMES: usize = 8;
+/// Commands of one request that are looked at for them.
+const NAMED_COMMANDS: usize = 1000;
+
+/// A name as it may stand in a log: what is no command's name is not repeated.
+fn clean_name(name: &[u8]) -> String {
+    let clean = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    match (1..=24).contains(&name.len()) && name.iter().all(clean) {
+        true => String::from_utf8_lossy(name).to_ascii_uppercase(),
+        false => "?".to_owned(),
     }
 }
 
@@ -234,6 +257,7 @@ fn finish(
     }
     tracing::info!(
         target: "restis::access",
+        database = record.database.as_ref().map(|database| database.name.as_str()),
         id = response.headers().get(headers::REQUEST_ID).and_then(|id| id.to_str().ok()),
         method = parts.method.as_str(),
         kind = record.kind.name(),
