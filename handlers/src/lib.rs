@@ -32,7 +32,7 @@ pub use extract::{ApiJson, ApiPath, ApiQuery};
 pub use host::{Host, HostError, run, run_blocking, run_on, serve};
 pub use openapi::document;
 pub use policies::{DEFAULT_POLICY, PolicySet};
-pub use routes::Group;
+pub use routes::{Group, metrics::alerts::evaluate_alerts};
 pub use schemas::EventSchemas;
 pub use state::{AppState, AppStateBuilder};
 pub use webhooks::{IncomingWebhook, Webhooks};

@@ -60,7 +60,7 @@ fn remedy(error: &Error) -> (Class, &'static str) {
             Class::Limited,
             "a request or record is larger than the plan allows: split it",
         ),
-        _ => (Class::Other, server(error)),
+        _ => server(error),
     }
 }
 
@@ -95,21 +95,36 @@ pub(super) fn io_remedy(error: &io::Error) -> &'static str {
 }
 
 /// What an error reply asks for.
-fn server(error: &Error) -> &'static str {
+fn server(error: &Error) -> (Class, &'static str) {
     let text = error.server_message().unwrap_or_default();
     let code = error.code().unwrap_or_default();
     if code == "OOM" {
-        "the memory is used up: give every key a TTL, look for the largest with \
-         `restis keys --big`, or scale up"
+        (
+            Class::Limited,
+            "the memory is used up: give every key a TTL, look for the largest with \
+             `restis keys --big`, or scale up",
+        )
     } else if text.contains("max number of clients") {
-        "too many connections: share clients, close what is idle, raise maxclients"
+        (
+            Class::Limited,
+            "too many connections: share clients, close what is idle, raise maxclients",
+        )
     } else if code == "LOADING" {
-        "the database still loads its data: try again when it is done"
+        (
+            Class::Other,
+            "the database still loads its data: try again when it is done",
+        )
     } else if code == "MISCONF" {
-        "the database cannot save to its disk and therefore refuses writes: look at its log"
+        (
+            Class::Other,
+            "the database cannot save to its disk and therefore refuses writes: look at its log",
+        )
     } else if text.contains("unknown command") || text.contains("not available") {
-        "the database lacks this command: another version, or one that the provider leaves out"
+        (
+            Class::Other,
+            "the database lacks this command: another version, or one that the provider leaves out",
+        )
     } else {
-        "look at the message of the server"
+        (Class::Other, "look at the message of the server")
     }
 }

@@ -6,6 +6,7 @@ mod latency;
 mod network;
 mod report;
 mod store;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -30,12 +31,18 @@ Examples:
   restis check sessions                           the connection, and a session's life
   restis check --url http://127.0.0.1:8079 --token secret
   restis check --json | jq '.checks[] | select(.state == \"failed\")'
+  restis check --watch                            tell which alerts fire and clear, until Ctrl-C
 
 Exit codes:
   0  nothing failed; there may be warnings     4  not reachable: name, connection, certificate, no answer
   1  another check failed                      5  refused: token, permission, read-only
   2  wrong usage or configuration              6  limited: requests, plan, memory, connections
-The first failure decides. 130: interrupted";
+The first failure decides. 130: interrupted
+
+With --watch the thresholds of GET /api/metrics/alerts are compared every 10 seconds (--watch 60: every
+minute) with what the database tells and how it answers. METRICS_ALERT_WEBHOOK names an endpoint that is
+told, too. Exit codes at Ctrl-C, or after --count evaluations:
+  0  no alert fires     1  one fires     2  wrong usage or configuration";
 
 /// What to check beside the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -60,14 +67,28 @@ pub(crate) struct CheckArgs {
     /// Commands that are timed one after another
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) requests: u32,
-    /// Print JSON at the end
+    /// Print JSON at the end; with --watch an object a line
     #[arg(long)]
     pub(crate) json: bool,
+    /// Tell which alerts fire and clear, every so many seconds, instead of checking once
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "10", value_parser = interval, conflicts_with_all = ["group", "requests"])]
+    pub(crate) watch: Option<f64>,
+    /// End --watch after so many evaluations
+    #[arg(long, value_name = "N", requires = "watch", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) count: Option<u64>,
+}
+
+fn interval(text: &str) -> Result<f64, String> {
+    let seconds = text.parse().ok().filter(|s| (0.1..=3600.0).contains(s));
+    seconds.ok_or_else(|| "expected seconds from 0.1 to 3600".to_owned())
 }
 
 /// Checks, prints, and cleans up also when it is interrupted.
 pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode, Failure> {
     let Target { builder, url } = args.database.target()?;
+    if let Some(every) = args.watch {
+        return watch::run(args, builder, every);
+    }
     let mut vars = Variables::new(&get);
     let environment = Environment::of_events(&mut vars);
     if let Some(problem) = vars.problems().first() {

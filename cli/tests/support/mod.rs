@@ -7,6 +7,8 @@
     reason = "tests share it in parts"
 )]
 
+pub(crate) mod checks;
+
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 

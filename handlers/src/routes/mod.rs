@@ -31,7 +31,7 @@ macro_rules! group {
 pub(crate) mod cache;
 mod events;
 mod health;
-mod metrics;
+pub(crate) mod metrics;
 mod ratelimit;
 mod session;
 

@@ -14,7 +14,7 @@ use axum::{
 use http::header;
 use restis::{
     events::{Event, WebhookOutcome},
-    metrics::alerts::{AlertChange, AlertMemory, AlertState, AlertStatus, Severity, evaluate},
+    metrics::alerts::{self, AlertChange, AlertMemory, AlertState, AlertStatus, Severity},
 };
 use serde::Serialize;
 use serde_json::json;
@@ -88,7 +88,7 @@ problems!(
 pub(super) async fn alerts(State(state): State<AppState>, caller: Caller) -> Result<Response> {
     caller.require(Scope::Metrics)?;
     caller.require_unrestricted()?;
-    let (view, states) = step(&state).await?;
+    let (view, states) = evaluate(&state).await?;
     let fires = |state: &AlertState| state.status == AlertStatus::Firing;
     let body = AlertsBody {
         status: match states.iter().any(fires) {
@@ -101,14 +101,22 @@ pub(super) async fn alerts(State(state): State<AppState>, caller: Caller) -> Res
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response())
 }
 
+/// Evaluates the alerts as `GET /api/metrics/alerts` does, and tells the endpoint what changed.
+///
+/// # Errors
+/// When the HTTP client of the endpoint cannot be made.
+pub async fn evaluate_alerts(state: &AppState) -> Result<Vec<AlertState>> {
+    Ok(evaluate(state).await?.1)
+}
+
 /// Evaluates with the memory of all instances, or of this one where the store has none.
-async fn step(state: &AppState) -> Result<(View, Vec<AlertState>)> {
+async fn evaluate(state: &AppState) -> Result<(View, Vec<AlertState>)> {
     let redis = state.redis();
     if redis.metrics().is_flushed()
         && let Ok((mut memory, before)) = redis.load_alerts().await
         && let Ok(families) = gather(state, View::All).await
     {
-        let states = evaluate(&families, &mut memory, state.now_ms());
+        let states = alerts::evaluate(&families, &mut memory, state.now_ms());
         deliver(state, &mut memory).await?;
         // Another evaluation was first: its memory counts, and its messages have the same ids.
         let saved = redis.save_alerts(&memory, &before).await;
@@ -119,7 +127,7 @@ async fn step(state: &AppState) -> Result<(View, Vec<AlertState>)> {
     }
     let families = gather(state, View::Instance).await?;
     let mut memory = state.alert_memory().lock().await;
-    let states = evaluate(&families, &mut memory, state.now_ms());
+    let states = alerts::evaluate(&families, &mut memory, state.now_ms());
     deliver(state, &mut memory).await?;
     Ok((View::Instance, states))
 }

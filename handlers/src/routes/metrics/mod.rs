@@ -1,6 +1,6 @@
 //! `/api/metrics`: what this instance or all of them have counted, and alerts.
 
-mod alerts;
+pub(crate) mod alerts;
 
 use crate::{
     ApiQuery, AppState,
