@@ -64,7 +64,7 @@ pub(crate) fn run(args: &DevArgs) -> Result<(), Failure> {
     }
     // The functions stop first: their last requests still need the store.
     let mut stopped = Ok(());
-    signals.serve(&started.running, || {
+    signals.serve(&started.running, Duration::ZERO, || {
         stopped = functions.map_or(Ok(()), Functions::stop);
     })?;
     stopped

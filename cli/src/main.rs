@@ -11,6 +11,8 @@ mod failure;
 mod files;
 mod inspect;
 mod logs;
+#[cfg(feature = "packaging")]
+mod packaging;
 mod repair;
 mod run;
 mod serve;

@@ -38,7 +38,8 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
         });
     }
     let mut stopped = Ok(());
-    signals.serve(&started.running, || {
+    let drain = Duration::from_secs_f64(args.drain);
+    signals.serve(&started.running, drain, || {
         if let Some(exporter) = exporter {
             exporter.stop();
         }

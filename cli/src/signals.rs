@@ -36,12 +36,14 @@ impl Signals {
         runtime.block_on(async { tokio::time::timeout(time, stop.signal()).await.ok() })
     }
 
-    /// Serves until a signal arrives, then stops cleanly; a second signal ends at once.
+    /// Serves until a signal arrives, drains for a time, then stops cleanly; a second signal while it
+    /// drains ends the draining, and one later the process.
     ///
     /// `before` stops what uses the server.
     pub(crate) fn serve(
         self,
         running: &Running,
+        drain: Duration,
         before: impl FnOnce() + Send,
     ) -> Result<(), Failure> {
         let Self { runtime, mut stop } = self;
@@ -49,8 +51,10 @@ impl Signals {
         runtime.block_on(async {
             tokio::select! {
                 _ = stop.signal() => {}
-                () = handle.stopped() => {}
+                () = handle.stopped() => return,
             }
+            running.drain();
+            let _ = tokio::time::timeout(drain, stop.signal()).await;
         });
         std::thread::scope(|scope| {
             let stopping = scope.spawn(|| {

@@ -293,6 +293,37 @@ fn dev_serves_the_store_and_the_functions() {
     assert_eq!(restis.wait(), (Some(0), String::new()));
 }
 
+#[cfg(unix)]
+#[test]
+fn a_server_serves_while_it_drains_and_a_second_signal_ends_that() {
+    let restis = Restis::start(&[
+        "serve",
+        "--addr",
+        "127.0.0.1:0",
+        "--token",
+        "t",
+        "--drain",
+        "3600",
+    ]);
+    let addr = restis.url().strip_prefix("http://").unwrap().to_owned();
+    restis.signal("TERM");
+    // Without draining the first of these would find no server.
+    for _ in 0..20 {
+        let mut stream = TcpStream::connect(&addr).unwrap();
+        write!(
+            stream,
+            "GET /ping HTTP/1.1\r\nhost: a\r\nauthorization: Bearer t\r\nconnection: close\r\n\r\n"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.ends_with(r#"{"result":"PONG"}"#), "{answer}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    restis.signal("TERM");
+    assert_eq!(restis.wait().0, Some(0));
+}
+
 #[test]
 fn the_access_log_tells_commands_and_no_values() {
     let mut child = support::binary()

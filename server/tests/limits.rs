@@ -267,6 +267,25 @@ fn health_and_metrics_have_their_own_address() {
 }
 
 #[test]
+fn a_server_that_drains_is_not_ready_and_serves_on() {
+    let server = start(|builder| builder.admin("127.0.0.1:0".parse().unwrap()));
+    let admin = server.admin_addr().unwrap();
+    let ask = |path: &str| {
+        let answer = request(admin, "GET", path, &[], "");
+        (answer.status, answer.text())
+    };
+    assert_eq!(ask("/ready").0, 200);
+    server.drain();
+    for path in ["/ready", "/health"] {
+        let (status, text) = ask(path);
+        assert_eq!(status, 503, "{path}");
+        assert!(text.contains(r#""status":"draining""#), "{text}");
+    }
+    assert_eq!(ask("/live").0, 200);
+    assert_eq!(post(server.addr(), "/", r#"["PING"]"#).status, 200);
+}
+
+#[test]
 fn requests_in_flight_finish_at_shutdown() {
     let server = start(|builder| builder.faults("off".parse().unwrap()));
     let mut connection = Connection::open(server.addr());

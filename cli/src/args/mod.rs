@@ -12,6 +12,8 @@ use restis::variables::EnvFiles;
 
 use self::server::{DevArgs, SERVE_EXAMPLES, ServeArgs};
 use crate::failure::Failure;
+#[cfg(feature = "packaging")]
+use crate::packaging;
 use crate::{cache, check, config, dev, inspect, repair, run, serve, token, transfer};
 
 const ABOUT: &str = "Redis over REST: a local Upstash, a gateway for any Redis, and functions";
@@ -86,6 +88,10 @@ enum Command {
     },
     /// Make the damaged files of a store loadable again; says what is lost
     Repair(repair::RepairArgs),
+    /// Write completions and manual pages into a directory
+    #[cfg(feature = "packaging")]
+    #[command(hide = true)]
+    Packaging(packaging::PackagingArgs),
     /// Make service tokens for the functions
     Token {
         #[command(subcommand)]
@@ -189,6 +195,9 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Keys(args)) => inspect::keys(&args),
         Some(Command::Config(args)) => config::run(&args),
         Some(Command::Cache { command }) => cache::run(&command),
+        #[cfg(feature = "packaging")]
+        // As it is everywhere: nothing of this machine's environment.
+        Some(Command::Packaging(args)) => packaging::run(Cli::command(), &args),
         Some(Command::Repair(args)) => repair::run(&args),
         Some(Command::Token { command }) => token::run(&command),
     };

@@ -78,6 +78,12 @@ fn seconds(text: &str) -> Result<f64, String> {
         .ok_or_else(|| "expected seconds above 0 and up to 3600, such as 2.5".to_owned())
 }
 
+/// Seconds, an hour at most.
+fn drain_seconds(text: &str) -> Result<f64, String> {
+    let seconds = text.parse().ok().filter(|s| (0.0..=3600.0).contains(s));
+    seconds.ok_or_else(|| "expected seconds from 0 to 3600, such as 10".to_owned())
+}
+
 /// Options of `restis dev`.
 #[derive(Debug, Args)]
 pub(crate) struct DevArgs {
@@ -181,9 +187,13 @@ pub(crate) struct ServeArgs {
         env = "RESTIS_TLS_KEY"
     )]
     pub(crate) tls_key: Option<PathBuf>,
-    /// Serve /health and /metrics here
+    /// Serve /live, /ready and /metrics here
     #[arg(long, value_name = "HOST:PORT", env = "RESTIS_ADMIN_ADDR")]
     pub(crate) admin_addr: Option<SocketAddr>,
+    /// Seconds to go on serving after SIGTERM or Ctrl-C, while /ready answers 503, so that load balancers
+    /// send clients elsewhere first
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.0, env = "RESTIS_DRAIN", value_parser = drain_seconds)]
+    pub(crate) drain: f64,
     /// Speak the Redis protocol here too, with the same tokens (`off`: nowhere). `restis dev` takes
     /// 127.0.0.1:6379, or the next port that is free
     #[arg(long, value_name = "HOST:PORT", env = "RESTIS_RESP", value_parser = resp_address)]

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use futures_util::FutureExt as _;
@@ -51,6 +52,8 @@ pub(crate) struct Shared {
     /// Connections of the Redis protocol.
     pub(crate) clients: Arc<Clients>,
     pub(crate) ids: Ids,
+    /// The server still serves and wants no new clients.
+    pub(crate) draining: AtomicBool,
     /// Becomes `true` when the server stops.
     pub(crate) stop: watch::Receiver<bool>,
 }

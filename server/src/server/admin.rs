@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -58,12 +59,13 @@ async fn answer(
 ) -> Result<Response<ReplyBody>, Infallible> {
     let (status, kind, text) = if matches!(*request.method(), Method::GET | Method::HEAD) {
         match request.uri().path() {
-            "/health" => health(&shared).await,
+            "/live" => live(),
+            "/ready" | "/health" => ready(&shared).await,
             "/metrics" => metrics(&shared, &request).await,
             _ => (
                 StatusCode::NOT_FOUND,
                 "text/plain",
-                "there are /health and /metrics\n".to_owned(),
+                "there are /live, /ready and /metrics\n".to_owned(),
             ),
         }
     } else {
@@ -81,7 +83,14 @@ async fn answer(
     Ok(response)
 }
 
-async fn health(shared: &Shared) -> (StatusCode, &'static str, String) {
+/// The process runs; what it depends on is no reason to start it again.
+fn live() -> (StatusCode, &'static str, String) {
+    let body = serde_json::json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") });
+    (StatusCode::OK, "application/json", body.to_string())
+}
+
+/// Whether clients should come: every database answers, and the server neither drains nor stops.
+async fn ready(shared: &Shared) -> (StatusCode, &'static str, String) {
     let mut down = Vec::new();
     for database in &shared.databases {
         if !healthy(database).await {
@@ -89,10 +98,12 @@ async fn health(shared: &Shared) -> (StatusCode, &'static str, String) {
         }
     }
     let stopping = *shared.stop.borrow();
-    let (status, word) = match (down.is_empty(), stopping) {
-        (true, false) => (StatusCode::OK, "ok"),
-        (_, true) => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
-        (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+    let draining = shared.draining.load(Ordering::Relaxed);
+    let (status, word) = match down.is_empty() {
+        _ if stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
+        _ if draining => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
+        true => (StatusCode::OK, "ok"),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
     };
     let body = serde_json::json!({
         "status": word,

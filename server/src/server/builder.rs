@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::Duration;
 
 use restis_engine::{Caller, Engine, Eviction, Options};
@@ -312,6 +312,7 @@ impl Builder {
                 metrics: Metrics::default(),
                 clients: Arc::default(),
                 ids,
+                draining: AtomicBool::new(false),
                 stop: stopped,
             }),
             stop,

@@ -13,6 +13,7 @@ pub use connector::{Connector, SlowCommand};
 pub(crate) use peer::{InRequest, Peer, Peers};
 
 use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -184,6 +185,12 @@ impl Running {
     /// How many connections are open.
     pub fn connections(&self) -> u64 {
         self.shared.metrics.connections_open.get()
+    }
+
+    /// Answers 503 at `/ready` of the admin address from now on, and goes on serving: load balancers
+    /// send new clients elsewhere before [`stop`](Self::stop) refuses them.
+    pub fn drain(&self) {
+        self.shared.draining.store(true, Ordering::Relaxed);
     }
 
     /// Stops the server and waits until requests in flight are done and data is saved.

@@ -112,7 +112,13 @@ pub(super) const SERVE: &[Variable] = &[
         "RESTIS_ADMIN_ADDR",
         "host:port",
         "",
-        "`/health` and `/metrics`",
+        "`/live`, `/ready` and `/metrics`",
+    ),
+    plain(
+        "RESTIS_DRAIN",
+        "seconds, 0 to 3600",
+        "0",
+        "`serve`: how long it goes on after SIGTERM while `/ready` answers 503",
     ),
     plain(
         "RESTIS_FAULT",
