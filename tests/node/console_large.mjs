@@ -9,7 +9,7 @@ import { steps } from "./console_page.mjs";
 const [address, restUrl, token, redisUrl, pid] = process.argv.slice(2);
 const KEYS = Number(process.env.RESTIS_KEYS ?? 1_000_000);
 /** A page that stands still for longer is frozen; the machine may be busy. */
-const FROZEN_MS = 2000;
+const FROZEN_MS = 4000;
 
 const post = async (path, body) => {
   const response = await fetch(`${restUrl}${path}`, { method: "POST", headers: { authorization: `Bearer ${token}` }, body: JSON.stringify(body) });
@@ -95,9 +95,11 @@ await withPage(async (page) => {
   await page.run(() => { globalThis.frames = 0; const next = () => { frames++; requestAnimationFrame(next); }; next(); });
   const { rate } = await cost(5000);
   await measured(`Live at ${number(Math.round(rate))} commands a second`);
-  assert.ok(await page.run(() => frames) > 25, "Live is not drawn");
-  await says("were too many to be shown");
+  assert.ok(await page.run(() => frames) > 5, "Live is not drawn");
   await says('"SET" "storm:');
+  // However slow the machine is, these are more at once than are shown.
+  await store("EVAL", "for n = 1, 5000 do redis.call('SET', 'burst', n) end", "0");
+  await says("were too many to be shown");
   await page.run(() => { const field = document.querySelector("main input"); field.value = "get Wanted"; field.dispatchEvent(new Event("input", { bubbles: true })); });
   await page.wait(() => location.hash.includes("filter=get"));
   const storming = storm(3000);
@@ -149,7 +151,7 @@ await withPage(async (page) => {
   await store("JSON.SET", "document", "$", large.replaceAll('"12345678901234567890"', "12345678901234567890"));
   await store("SET", "text", large);
   await store("HSET", "hash", "field", large);
-  await go("#/data?key=document", () => document.querySelector(".value-pane .json .leaf") !== null);
+  await go("#/data?key=document", () => [...document.querySelectorAll(".value-pane .json .leaf")].some((one) => one.textContent.includes("rows")));
   await page.run(() => [...document.querySelectorAll(".value-pane .json .leaf")].find((one) => one.textContent.includes("rows")).click());
   await says("[40000]", ".value-pane");
   await page.wait(() => document.querySelectorAll(".value-pane .json .leaf").length > 200);
