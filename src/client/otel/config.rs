@@ -51,8 +51,11 @@ impl TelemetryConfig {
         }
         let before = vars.problems().len();
         let endpoint = vars.parsed(ENDPOINT, |text| {
-            let url = address::parse(text).filter(|url| url.query().is_none());
-            url.ok_or("use a URL such as http://127.0.0.1:4318")
+            let is_base =
+                |url: &Url| matches!(url.scheme(), "http" | "https") && url.query().is_none();
+            address::parse(text)
+                .filter(is_base)
+                .ok_or("use a URL such as http://127.0.0.1:4318")
         });
         let protocols = [("http/protobuf", ())];
         vars.one_of("OTEL_EXPORTER_OTLP_PROTOCOL", &protocols);
