@@ -9,8 +9,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::failure::Failure;
 use crate::{
-    cache, client, contest, events, functions, instructions, latency, memory, ours, ratelimit,
-    server, sessions,
+    cache, client, contest, edge, events, functions, instructions, latency, memory, ours,
+    ratelimit, server, sessions,
 };
 
 const HELP: &str = "\
@@ -24,6 +24,8 @@ Peers are used where they are found:
                     npm install @upstash/redis @upstash/ratelimit @upstash/realtime zod bun
                     npm install connect-redis express-session redis, for sessions
                     npm install bentocache cacheable ioredis @keyv/redis keyv, for the cache
+  workerd           npm --prefix tests/edge install, then .ci/wasm target/edge, and
+                    npm install @upstash/redis @upstash/ratelimit esbuild, for edge
   redis-server      apt install redis-server, for sessions and memory
   valgrind          apt install valgrind, for --instructions
 
@@ -58,6 +60,8 @@ enum Benchmark {
     Cache(cache::CacheArgs),
     /// Sessions: load, touch and update beside connect-redis and tower-sessions, memory
     Sessions(sessions::SessionsArgs),
+    /// A rate limit on WebAssembly in workerd, beside JavaScript ones
+    Edge(edge::EdgeArgs),
     /// The functions: start to first answer, warm decisions, many connections, size
     Functions(functions::FunctionsArgs),
     /// The work that `client --instructions` counts
@@ -128,6 +132,7 @@ fn measure(benchmark: &Benchmark) -> Result<(), Failure> {
         Benchmark::Events(common) => events::run(common),
         Benchmark::Cache(args) => cache::run(args),
         Benchmark::Sessions(args) => sessions::run(args),
+        Benchmark::Edge(args) => edge::run(args),
         Benchmark::Functions(args) => functions::run(args),
     }
 }

@@ -6,6 +6,7 @@ mod cache;
 mod cache_contest;
 mod client;
 mod contest;
+mod edge;
 mod events;
 mod failure;
 mod fanout;

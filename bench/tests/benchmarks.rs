@@ -235,3 +235,14 @@ fn the_simulation_of_the_cache_drives_all_strategies() {
     // Arrivals are the same in every run, and these two roll no dice.
     assert!(lease <= 1.2 && stale > lease && waits == 0.0, "{row}");
 }
+
+#[test]
+fn the_benchmark_of_edge_runtimes_says_what_it_needs() {
+    let output = run(&["edge", "--seconds", "0.05", "--node-modules", "/nowhere"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{text}");
+    assert!(
+        text.contains("npm install @upstash/ratelimit @upstash/redis esbuild"),
+        "{text}"
+    );
+}

@@ -11,6 +11,7 @@ macro_rules! pages {
 pages! {
     cache: "cache.md";
     connect: "connect.md";
+    edge: "edge.md";
     events: "events.md";
     offline: "offline.md";
     operate: "operate.md";

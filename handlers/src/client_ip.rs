@@ -1,12 +1,9 @@
 //! The client's address, as far as the platform vouches for it.
 
-use axum::extract::{ConnectInfo, FromRequestParts};
-use http::{HeaderMap, request::Parts};
+use axum::extract::FromRequestParts;
+use http::{HeaderMap, HeaderName, request::Parts};
 use restis::web::{client_ip, parse_ip};
-use std::{
-    convert::Infallible,
-    net::{IpAddr, SocketAddr},
-};
+use std::{convert::Infallible, net::IpAddr};
 
 /// The client's address; `None` when nothing trustworthy names it.
 ///
@@ -25,11 +22,16 @@ impl<S: Sync> FromRequestParts<S> for ClientIp {
 /// Plain HTTP: the peer, or the entry that the outermost trusted proxy appended.
 pub(crate) fn from_peer(
     headers: &HeaderMap,
-    peer: Option<&ConnectInfo<SocketAddr>>,
+    peer: Option<IpAddr>,
     trusted_proxies: usize,
 ) -> ClientIp {
-    let peer = peer.map(|ConnectInfo(address)| address.ip());
     ClientIp(client_ip(headers, peer, trusted_proxies))
+}
+
+/// A worker: the header that its platform is known to set.
+pub(crate) fn from_header(headers: &HeaderMap, name: Option<&HeaderName>) -> ClientIp {
+    let value = name.and_then(|name| headers.get(name));
+    ClientIp(value.and_then(|value| parse_ip(value.to_str().ok()?)))
 }
 
 /// Vercel: the edge sets these and removes what the client sent.

@@ -7,7 +7,7 @@ use crate::{
     schemas::EventSchemas,
     webhooks::{Webhooks, parse_endpoint},
 };
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 use restis::{
     events::{Endpoint, Environment, EventsConfig, GrantKeys, TypeFilter},
     session::AssertionKeys,
@@ -56,6 +56,9 @@ pub struct Config {
     pub cors_origins: Vec<HeaderValue>,
     /// `TRUSTED_PROXIES`: proxies in front that append to `X-Forwarded-For`, 0–16. Default 0.
     pub trusted_proxies: usize,
+    /// `CLIENT_IP_HEADER`: the header in which the platform itself names the client's address, as
+    /// `cf-connecting-ip` on Cloudflare; for the host `worker` alone. Default none.
+    pub client_ip_header: Option<HeaderName>,
     /// `MAX_BODY_BYTES`: largest request body, 1–10485760. Default 1048576.
     pub max_body_bytes: usize,
     /// `RATE_LIMIT_*`: the rate limit policies. Default one of 100 requests in a sliding minute.
@@ -84,7 +87,7 @@ pub struct Config {
     /// `SESSION_MAX_INVALID_COOKIES`: a minute and client, in each instance, 0–1000000; 0 = any number. Default 30.
     pub invalid_cookies: u32,
     /// `METRICS_FLUSH_SECONDS`: at most so often counters are written into the store, 10–86400; 0 = never.
-    /// Default 60 on Vercel and Lambda, else 0.
+    /// Default 0 on plain HTTP, else 60.
     pub metrics_flush: Option<Duration>,
     /// `METRICS_ALERT_WEBHOOK`: endpoint that is told of alerts, JSON. Default none.
     pub alert_endpoint: Option<Endpoint>,
@@ -98,6 +101,7 @@ impl Default for Config {
             tokens: ServiceTokens::none(),
             cors_origins: Vec::new(),
             trusted_proxies: 0,
+            client_ip_header: None,
             max_body_bytes: 1 << 20,
             policies: PolicySet::default(),
             environment: Environment::Development,
@@ -131,8 +135,16 @@ impl Config {
     /// # Errors
     /// Lists every variable that is wrong.
     pub fn from_vars(vars: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let host = Host::from_vars(|name| vars(name).filter(|value| !value.trim().is_empty()));
+        Self::on(host, vars)
+    }
+
+    /// The same, with the defaults of a platform.
+    pub(crate) fn on(
+        host: Host,
+        vars: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
         let mut vars = Variables::new(&vars);
-        let host = Host::from_vars(|name| vars.text(name));
         let mut config = Self {
             stream_time: host.stream_time(),
             metrics_flush: (host != Host::Http).then_some(Duration::from_secs(60)),
@@ -159,6 +171,9 @@ impl Config {
         if let Some(n) = vars.number("TRUSTED_PROXIES", 0..=16) {
             config.trusted_proxies = n as usize;
         }
+        config.client_ip_header = vars.parsed("CLIENT_IP_HEADER", |name| {
+            name.parse().map_err(|_| "is not the name of a header")
+        });
         if let Some(n) = vars.number("MAX_BODY_BYTES", 1..=10_485_760) {
             config.max_body_bytes = n as usize;
         }

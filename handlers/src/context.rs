@@ -5,7 +5,7 @@ use crate::telemetry;
 use crate::{
     AppState, Host,
     client_ip::{self, ClientIp},
-    deferred,
+    deferred, host,
     problem::Problem,
     signed,
 };
@@ -18,6 +18,7 @@ use axum::{
 };
 use http::{HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
 use http_body::{Frame, SizeHint};
+use restis::transport::time::timeout;
 use std::{
     convert::Infallible,
     pin::Pin,
@@ -165,11 +166,13 @@ async fn identify(State(state): State<AppState>, mut request: Request, next: Nex
     if request.extensions().get::<ClientIp>().is_none() {
         let ip = match state.host() {
             Host::Vercel => client_ip::from_vercel(headers),
-            _ => client_ip::from_peer(
-                headers,
-                request.extensions().get(),
-                state.config().trusted_proxies,
-            ),
+            Host::Worker => {
+                client_ip::from_header(headers, state.config().client_ip_header.as_ref())
+            }
+            _ => {
+                let peer = host::peer(request.extensions());
+                client_ip::from_peer(headers, peer, state.config().trusted_proxies)
+            }
         };
         request.extensions_mut().insert(ip);
     }
@@ -275,9 +278,9 @@ async fn limit_time(State(state): State<AppState>, request: Request, next: Next)
             waits: waits.clone(),
         })
     });
-    match tokio::time::timeout(state.config().request_timeout, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) if waits.load(Ordering::Relaxed) => {
+    match timeout(state.config().request_timeout, next.run(request)).await {
+        Some(response) => response,
+        None if waits.load(Ordering::Relaxed) => {
             let problem = Problem::new(
                 StatusCode::REQUEST_TIMEOUT,
                 "request-timeout",
@@ -291,7 +294,7 @@ async fn limit_time(State(state): State<AppState>, request: Request, next: Next)
             response.headers_mut().insert(header::CONNECTION, close);
             response
         }
-        Err(_) => Problem::new(
+        None => Problem::new(
             StatusCode::GATEWAY_TIMEOUT,
             "timeout",
             "The answer took too long",

@@ -2,10 +2,11 @@
 //!
 //! A route puts touches, analytics and counters into [`Deferred`]; the host decides when they
 //! run: before the answer on AWS Lambda (the process freezes right after it), after the answer
-//! under Vercel's `wait_until`, or as a tracked task on a plain server.
+//! under the `wait_until` of Vercel and workers, or as a tracked task on a plain server.
 
 use axum::{extract::FromRequestParts, extract::Request, middleware::Next, response::Response};
 use http::request::Parts;
+use restis::transport::time::timeout;
 use std::{
     convert::Infallible,
     fmt,
@@ -44,18 +45,28 @@ impl Deferred {
         if works.is_empty() {
             return None;
         }
-        // All at once: the client merges their commands into one request.
-        let mut set = tokio::task::JoinSet::new();
         Some(Box::pin(async move {
-            for work in works {
-                set.spawn(work);
-            }
-            let all = async { while set.join_next().await.is_some() {} };
-            if tokio::time::timeout(LIMIT, all).await.is_err() {
+            if timeout(LIMIT, all(works)).await.is_none() {
                 tracing::warn!("deferred work was given up after {LIMIT:?}");
             }
         }))
     }
+}
+
+/// All at once: the client merges their commands into one request.
+#[cfg(not(target_family = "wasm"))]
+async fn all(works: Vec<Work>) {
+    let mut set = tokio::task::JoinSet::new();
+    for work in works {
+        set.spawn(work);
+    }
+    while set.join_next().await.is_some() {}
+}
+
+/// All at once, in the event that they belong to.
+#[cfg(target_family = "wasm")]
+async fn all(works: Vec<Work>) {
+    futures_util::future::join_all(works).await;
 }
 
 impl<S: Sync> FromRequestParts<S> for Deferred {

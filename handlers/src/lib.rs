@@ -1,7 +1,8 @@
 //! Rate limit, session and event functions over one router.
 //!
 //! [`app`] builds the whole HTTP API; [`run`] serves it on the platform it finds itself on
-//! (Vercel, AWS Lambda or plain HTTP). [`mount`] puts single groups into a router of one's own, and
+//! (Vercel, AWS Lambda or plain HTTP); on WebAssembly `worker::fetch` answers the events of a
+//! worker. [`mount`] puts single groups into a router of one's own, and
 //! [`restis::web::RateLimitLayer`], [`restis::web::SessionLayer`] and
 //! [`restis::web::RequestGuard`] protect routes of one's own.
 
@@ -29,7 +30,11 @@ mod webhooks;
 pub use client_ip::ClientIp;
 pub use config::{Config, ConfigError};
 pub use extract::{ApiJson, ApiPath, ApiQuery};
-pub use host::{Host, HostError, run, run_blocking, run_on, serve};
+#[cfg(all(feature = "worker", target_family = "wasm"))]
+pub use host::worker;
+pub use host::{Host, HostError};
+#[cfg(not(target_family = "wasm"))]
+pub use host::{run, run_blocking, run_on, serve};
 pub use openapi::document;
 pub use policies::{DEFAULT_POLICY, PolicySet};
 pub use routes::{Group, metrics::alerts::evaluate_alerts};

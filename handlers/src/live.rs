@@ -7,15 +7,17 @@ use std::{
     time::Duration,
 };
 
+use crate::host::spawn;
 use axum::response::sse;
 use restis::{
     events::{Cursor, Event, Events, Stored, is_reserved_type},
     pubsub,
+    transport::{
+        RequestContext,
+        time::{Instant, sleep, timeout},
+    },
 };
-use tokio::{
-    sync::{broadcast, watch},
-    time::Instant,
-};
+use tokio::sync::{broadcast, watch};
 
 /// Messages that a slow client may be behind before it reads the history instead.
 const BACKLOG: usize = 256;
@@ -72,9 +74,11 @@ pub(crate) fn message_name(kind: &str) -> Cow<'_, str> {
     }
 }
 
-/// The upstream subscriptions of this process.
+/// The upstream subscriptions of this process; in a worker each event has its own.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Hub(Arc<Mutex<HashMap<String, Weak<Upstream>>>>);
+pub(crate) struct Hub(Arc<Mutex<Upstreams>>);
+
+type Upstreams = HashMap<String, HashMap<RequestContext, Weak<Upstream>>>;
 
 #[derive(Debug)]
 struct Upstream {
@@ -119,7 +123,7 @@ impl Listener {
             biased;
             ready = self.ready.wait_for(|ready| *ready) => ready.is_ok(),
             () = broke => false,
-            () = tokio::time::sleep(time) => false,
+            () = sleep(time) => false,
         }
     }
 
@@ -137,7 +141,7 @@ impl Hub {
     /// Joins the upstream of a history, starting it if nobody listens yet.
     pub(crate) fn listen(&self, events: &Events) -> Listener {
         self.join(events, |signals, set_ready, alive| {
-            tokio::spawn(follow(events.clone(), signals, set_ready, alive));
+            spawn(follow(events.clone(), signals, set_ready, alive));
         })
     }
 
@@ -150,17 +154,19 @@ impl Hub {
 
     /// Gives an event to the listeners of this process; says how many.
     pub(crate) fn tell(&self, events: &Events, event: &Event) -> usize {
-        let upstream = {
+        let told: Vec<_> = {
             let upstreams = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            upstreams
-                .get(&events.live_pattern())
-                .and_then(Weak::upgrade)
+            let own = upstreams.get(&events.live_pattern());
+            let own = own.into_iter().flat_map(HashMap::values);
+            own.filter_map(Weak::upgrade).collect()
         };
-        upstream.map_or(0, |upstream| {
-            let signal = Signal::Local(Arc::new(event.clone()));
-            // Without listeners sending fails, which is an answer too.
+        let event = Arc::new(event.clone());
+        // Without listeners sending fails, which is an answer too.
+        let told = told.iter().map(|upstream| {
+            let signal = Signal::Local(Arc::clone(&event));
             upstream.signals.send(signal).unwrap_or(0)
-        })
+        });
+        told.sum()
     }
 
     fn join(
@@ -170,11 +176,15 @@ impl Hub {
     ) -> Listener {
         let pattern = events.live_pattern();
         let mut upstreams = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let upstream = upstreams
-            .get(&pattern)
-            .and_then(Weak::upgrade)
+        let context = RequestContext::current();
+        let own = upstreams.get(&pattern);
+        let upstream = own
+            .and_then(|own| own.get(&context)?.upgrade())
             .unwrap_or_else(|| {
-                upstreams.retain(|_, upstream| upstream.strong_count() > 0);
+                upstreams.retain(|_, own| {
+                    own.retain(|_, upstream| upstream.strong_count() > 0);
+                    !own.is_empty()
+                });
                 let (signals, _) = broadcast::channel(BACKLOG);
                 let (set_ready, ready) = watch::channel(false);
                 let upstream = Arc::new(Upstream {
@@ -182,7 +192,8 @@ impl Hub {
                     ready,
                 });
                 start(signals, set_ready, Arc::downgrade(&upstream));
-                upstreams.insert(pattern, Arc::downgrade(&upstream));
+                let own = upstreams.entry(pattern).or_default();
+                own.insert(context, Arc::downgrade(&upstream));
                 upstream
             });
         Listener {
@@ -205,19 +216,19 @@ async fn follow(
     let mut subscription = events.redis().psubscribe([pattern.clone()]);
     let (mut heard, mut renewed) = (Instant::now(), false);
     loop {
-        let next = tokio::time::timeout(LINGER, subscription.next()).await;
+        let next = timeout(LINGER, subscription.next()).await;
         if alive.strong_count() == 0 {
             return;
         }
         let signal = match next {
-            Ok(Some(Ok(pubsub::SubscriptionEvent::Subscribed { .. }))) => {
+            Some(Some(Ok(pubsub::SubscriptionEvent::Subscribed { .. }))) => {
                 set_ready.send_replace(true);
                 if !std::mem::take(&mut renewed) {
                     continue;
                 }
                 Signal::Missed
             }
-            Ok(Some(Ok(pubsub::SubscriptionEvent::Message(message)))) => {
+            Some(Some(Ok(pubsub::SubscriptionEvent::Message(message)))) => {
                 heard = Instant::now();
                 // Deeper channels belong to organisations.
                 let kind = message.channel.strip_prefix(&prefix);
@@ -242,28 +253,28 @@ async fn follow(
                     Err(_) => Signal::Missed,
                 }
             }
-            Ok(Some(Ok(pubsub::SubscriptionEvent::Resumed))) => {
+            Some(Some(Ok(pubsub::SubscriptionEvent::Resumed))) => {
                 set_ready.send_replace(true);
                 Signal::Missed
             }
-            Ok(Some(Ok(pubsub::SubscriptionEvent::Lost(error)))) => {
+            Some(Some(Ok(pubsub::SubscriptionEvent::Lost(error)))) => {
                 tracing::warn!(%error, "the live subscription broke");
                 Signal::Lost
             }
-            Ok(Some(Err(error))) => {
+            Some(Some(Err(error))) => {
                 tracing::error!(%error, "the live subscription is refused");
                 let _ = signals.send(Signal::Lost);
-                tokio::time::sleep(REFUSED).await;
+                sleep(REFUSED).await;
                 (subscription, renewed) = (events.redis().psubscribe([pattern.clone()]), true);
                 continue;
             }
-            Ok(None) => {
+            Some(None) => {
                 (subscription, renewed) = (events.redis().psubscribe([pattern.clone()]), true);
                 continue;
             }
-            Ok(Some(Ok(_))) => continue,
-            Err(_) if heard.elapsed() < POSITION_CHECK => continue,
-            Err(_) => {
+            Some(Some(Ok(_))) => continue,
+            None if heard.elapsed() < POSITION_CHECK => continue,
+            None => {
                 heard = Instant::now();
                 match events.end().await {
                     Ok(end) => Signal::End(end),

@@ -9,7 +9,7 @@ use restis::{
     metrics::alerts::AlertMemory,
     ratelimit::RateLimiter,
     session::{SessionConfig, Sessions},
-    variables::get,
+    variables,
 };
 #[cfg(feature = "otel")]
 use restis::{otel::Telemetry, variables::Variables};
@@ -60,22 +60,37 @@ impl AppState {
     /// # Errors
     /// Lists every variable that is missing or wrong.
     pub fn from_env(host: Host) -> Result<Self, ConfigError> {
+        Self::from_vars(host, variables::get)
+    }
+
+    /// Like [`from_env`](Self::from_env), from any source of variables.
+    ///
+    /// # Errors
+    /// Lists every variable that is missing or wrong.
+    pub fn from_vars(
+        host: Host,
+        vars: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
         let mut problems = Vec::new();
         let mut collect = |e: String| problems.push(e);
-        let redis = Redis::from_env().map_err(|e| collect(e.to_string())).ok();
-        let config = Config::from_env().map_err(|e| collect(e.to_string())).ok();
-        let cache = CacheConfig::from_env().map_err(|e| collect(e.to_string()));
-        let cache = cache.ok();
-        let sessions = match get("SESSION_SECRETS") {
-            Some(secrets) if !secrets.trim().is_empty() => SessionConfig::from_env()
-                .map_err(|e| collect(e.to_string()))
+        let redis = Redis::from_vars(&vars);
+        let redis = redis.map_err(|e| collect(e.to_string())).ok();
+        let config = Config::on(host, &vars).map_err(|e| collect(e.to_string()));
+        let config = config.ok();
+        let cache = CacheConfig::from_lookup(&vars);
+        let cache = cache
+            .map_err(|e| collect(format!("cache configuration: {}", e.join("; "))))
+            .ok();
+        let sessions = match vars("SESSION_SECRETS") {
+            Some(secrets) if !secrets.trim().is_empty() => SessionConfig::from_lookup(&vars)
+                .map_err(|e| collect(format!("session configuration: {}", e.join("; "))))
                 .ok()
                 .map(Some),
             _ => Some(None),
         };
         #[cfg(feature = "otel")]
         let telemetry = {
-            let mut vars = Variables::new(&get);
+            let mut vars = Variables::new(&vars);
             let telemetry = Telemetry::from_vars(&mut vars);
             problems.extend(vars.into_problems());
             telemetry

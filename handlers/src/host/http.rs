@@ -1,7 +1,7 @@
 //! Plain HTTP: a container, a virtual machine, a laptop, `restis dev`.
 
 use super::{
-    HostError,
+    HostError, Stopping,
     linger::{Lingering, Unread, Watched},
 };
 use crate::ConfigError;
@@ -29,23 +29,6 @@ const DRAIN: Duration = Duration::from_secs(10);
 const HEAD_TIME: Duration = Duration::from_secs(75);
 /// Longest head of a request.
 const HEAD_BYTES: usize = 64 * 1024;
-
-/// True once the process is asked to stop: streams take their leave.
-#[derive(Debug, Clone)]
-pub(crate) struct Stopping(watch::Receiver<bool>);
-
-impl Stopping {
-    pub(crate) fn now(&self) -> bool {
-        *self.0.borrow()
-    }
-
-    /// Waits until the process is asked to stop.
-    pub(crate) async fn begins(&mut self) {
-        if self.0.wait_for(|stopping| *stopping).await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    }
-}
 
 pub(super) async fn run(app: Router) -> Result<(), HostError> {
     let mut vars = Variables::new(&get);
@@ -85,7 +68,7 @@ pub async fn serve(
     }))));
     let connections = TaskTracker::new();
     let (stopping, stopped) = watch::channel(false);
-    let stopped = Stopping(stopped);
+    let stopped = Stopping::new(stopped);
     let app = app.layer(Extension(stopped.clone()));
     let mut stop = pin!(stop);
     loop {

@@ -1,27 +1,32 @@
-//! The platforms: one binary serves on plain HTTP, Vercel and AWS Lambda.
+//! The platforms: one binary serves on plain HTTP, Vercel and AWS Lambda; workers load a module.
 
+#[cfg(not(target_family = "wasm"))]
 mod http;
-#[cfg(feature = "lambda")]
+#[cfg(all(feature = "lambda", not(target_family = "wasm")))]
 mod lambda;
-#[cfg(feature = "lambda")]
+#[cfg(all(feature = "lambda", not(target_family = "wasm")))]
 mod lambda_event;
+#[cfg(not(target_family = "wasm"))]
 mod linger;
-#[cfg(feature = "vercel")]
+#[cfg(not(target_family = "wasm"))]
+mod process;
+mod stopping;
+#[cfg(all(feature = "vercel", not(target_family = "wasm")))]
 mod vercel;
+#[cfg(all(feature = "worker", target_family = "wasm"))]
+pub mod worker;
 
-use crate::{AppState, ConfigError, app};
-use axum::Router;
-#[cfg(feature = "otel")]
-use restis::metrics::Families;
-use restis::variables::{Variables, get, of_process};
-use std::{io::Write as _, process::ExitCode, time::Duration};
-use tracing_subscriber::{
-    filter::{LevelFilter, Targets},
-    prelude::*,
+use crate::ConfigError;
+use ::http::Extensions;
+use restis::variables::of_process;
+use std::{net::IpAddr, time::Duration};
+
+pub(crate) use self::stopping::Stopping;
+#[cfg(not(target_family = "wasm"))]
+pub use self::{
+    http::serve,
+    process::{run, run_blocking, run_on},
 };
-
-pub(crate) use self::http::Stopping;
-pub use self::http::serve;
 
 /// The platform that a process runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +41,9 @@ pub enum Host {
         /// The function's URL or gateway streams answers (`LAMBDA_INVOKE_MODE=RESPONSE_STREAM`).
         streaming: bool,
     },
+    /// An isolate that is handed events, such as Cloudflare Workers; served on WebAssembly with the
+    /// feature `worker`.
+    Worker,
 }
 
 impl Host {
@@ -65,7 +73,7 @@ impl Host {
     /// How long a stream may be within the limits that `vercel.json` and `deploy/lambda` set.
     pub(crate) fn stream_time(self) -> Duration {
         Duration::from_secs(match self {
-            Self::Http => 240,
+            Self::Http | Self::Worker => 240,
             Self::Vercel => 55,
             Self::Lambda { .. } => 25,
         })
@@ -106,79 +114,33 @@ impl std::fmt::Display for HostError {
 
 impl std::error::Error for HostError {}
 
-/// Serves the API on the platform found in the environment until it ends.
-///
-/// # Errors
-/// [`HostError`] when the configuration is wrong or the platform's runtime fails.
-pub async fn run() -> Result<(), HostError> {
-    let host = Host::detect();
-    let state = AppState::from_env(host).map_err(HostError::Config)?;
-    if state.tokens().is_empty() {
-        tracing::warn!(
-            "no service token is accepted: every route that needs one refuses everybody; set RESTIS_SERVICE_TOKEN or RESTIS_SERVICE_TOKENS"
-        );
-    }
-    #[cfg(feature = "otel")]
-    if let Some(telemetry) = state.telemetry().cloned()
-        && host == Host::Http
-    {
-        let served = run_on(host, app(state));
-        return telemetry
-            .run_beside(served, async || Families::default())
-            .await;
-    }
-    #[cfg(not(feature = "otel"))]
-    if get("OTEL_EXPORTER_OTLP_ENDPOINT").is_some_and(|endpoint| !endpoint.trim().is_empty()) {
-        tracing::warn!(
-            "OTEL_EXPORTER_OTLP_ENDPOINT is set, and this build lacks the feature `otel`"
-        );
-    }
-    run_on(host, app(state)).await
+/// The address at the other end of a connection, where the host knows one.
+#[cfg(not(target_family = "wasm"))]
+pub(crate) fn peer(extensions: &Extensions) -> Option<IpAddr> {
+    use axum::extract::ConnectInfo;
+    let peer: Option<&ConnectInfo<std::net::SocketAddr>> = extensions.get();
+    peer.map(|ConnectInfo(address)| address.ip())
 }
 
-/// Serves any router on a platform until it ends, with deferred work finished as the platform wants it.
-///
-/// # Errors
-/// [`HostError`] when the platform's runtime fails or this build lacks its feature.
-pub async fn run_on(host: Host, app: Router) -> Result<(), HostError> {
-    match host {
-        Host::Http => http::run(app).await,
-        #[cfg(feature = "vercel")]
-        Host::Vercel => vercel::run(app).await,
-        #[cfg(not(feature = "vercel"))]
-        Host::Vercel => Err(HostError::Unsupported("vercel")),
-        #[cfg(feature = "lambda")]
-        Host::Lambda { streaming } => lambda::run(app, streaming).await,
-        #[cfg(not(feature = "lambda"))]
-        Host::Lambda { .. } => Err(HostError::Unsupported("lambda")),
-    }
+/// No worker knows a connection.
+#[cfg(target_family = "wasm")]
+pub(crate) fn peer(_: &Extensions) -> Option<IpAddr> {
+    None
 }
 
-/// [`run`] on a single-threaded runtime, with logs; for a `main` function.
-pub fn run_blocking() -> ExitCode {
-    // `RUST_LOG` names levels by target, such as `warn,restis=info`.
-    let mut vars = Variables::new(&get);
-    let filter = vars.parsed("RUST_LOG", str::parse::<Targets>);
-    let logs = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .with_filter(filter.unwrap_or_else(|| Targets::new().with_default(LevelFilter::WARN)));
-    let _ = tracing_subscriber::registry().with(logs).try_init();
-    for problem in vars.into_problems() {
-        tracing::warn!("{problem}");
-    }
-    let result = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| HostError::Runtime(e.into()))
-        .and_then(|runtime| runtime.block_on(run()));
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(std::io::stderr(), "restis: {error}");
-            ExitCode::FAILURE
-        }
-    }
+/// Runs a future beside the others of its runtime.
+#[cfg(not(target_family = "wasm"))]
+pub(crate) fn spawn(future: impl Future<Output = ()> + Send + 'static) {
+    tokio::spawn(future);
+}
+
+/// Runs a future as long as the event lasts that is being handled.
+#[cfg(target_family = "wasm")]
+pub(crate) fn spawn(future: impl Future<Output = ()> + 'static) {
+    #[cfg(feature = "worker")]
+    worker::spawn(future);
+    #[cfg(not(feature = "worker"))]
+    drop(future);
 }
 
 #[cfg(test)]

@@ -3,9 +3,9 @@
 use crate::AppState;
 use axum::{Json, extract::State, response::IntoResponse};
 use http::{StatusCode, header};
-use restis::prelude::*;
+use restis::{prelude::*, transport::time::Instant};
 use serde::Serialize;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 group!(health);
 

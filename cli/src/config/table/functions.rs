@@ -28,6 +28,12 @@ pub(super) const FUNCTIONS: &[Variable] = &[
         "proxies in front that append to `X-Forwarded-For`; plain HTTP only",
     ),
     plain(
+        "CLIENT_IP_HEADER",
+        "name of a header",
+        "",
+        "the header in which the platform itself names the client's address, `cf-connecting-ip` on Cloudflare; workers only",
+    ),
+    plain(
         "MAX_BODY_BYTES",
         "1–10485760",
         "1048576",
@@ -42,7 +48,7 @@ pub(super) const FUNCTIONS: &[Variable] = &[
     plain(
         "METRICS_FLUSH_SECONDS",
         "s, 10–86400, 0 = never",
-        "60 on Vercel and Lambda, else 0",
+        "0 on plain HTTP, else 60",
         "at most so often one more command of a batch writes the counters into the store, for `GET /api/metrics?view=all`",
     ),
     secret(

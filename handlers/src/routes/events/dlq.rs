@@ -10,6 +10,7 @@ use crate::{
     },
 };
 use axum::{Json, extract::State, response::IntoResponse};
+use futures_util::future::try_join;
 use http::header;
 use restis::events::{DeadLetter, Events};
 use serde::{Deserialize, Serialize};
@@ -153,10 +154,8 @@ pub(super) async fn list(
         return Err(Problem::invalid("`limit` is from 1 to 500"));
     }
     // Two commands, one request: the client merges them.
-    let (letters, total) = futures_util::try_join!(
-        events.dead_letters(query.after.as_deref(), limit),
-        events.dead_letter_count()
-    )?;
+    let letters = events.dead_letters(query.after.as_deref(), limit);
+    let (letters, total) = try_join(letters, events.dead_letter_count()).await?;
     let letters = letters.into_iter().map(Letter::from).collect();
     let body = Json(Letters { letters, total });
     Ok(([(header::CACHE_CONTROL, "no-store")], body))

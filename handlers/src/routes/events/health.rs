@@ -7,16 +7,15 @@ use crate::{
     problem::{Problem, Result, responses::QueryProblems},
 };
 use axum::{Json, extract::State, response::IntoResponse};
+use futures_util::future::{try_join_all, try_join3};
 use http::{StatusCode, header};
 use restis::{
     events::{Backlog, Events, HourStats},
     pubsub,
+    transport::time::{Instant, timeout},
 };
 use serde::{Deserialize, Serialize};
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, time::Duration};
 use utoipa::{IntoParams, ToSchema};
 
 const HOUR_MS: u64 = 3_600_000;
@@ -218,8 +217,8 @@ pub(super) async fn health(
             details.warnings.push("circuit");
         }
         if query.loopback {
-            let probe = tokio::time::timeout(LOOPBACK, loopback(events, state.now_ms())).await;
-            details.loopback_ms = probe.ok().flatten();
+            let probe = timeout(LOOPBACK, loopback(events, state.now_ms())).await;
+            details.loopback_ms = probe.flatten();
         }
         if !details.warnings.is_empty() {
             health.status = "degraded";
@@ -236,11 +235,8 @@ async fn details(state: &AppState, hours: u64) -> Result<Details> {
     let now = state.now_ms();
     let asked = (0..hours).map(|ago| events.hour(now - ago * HOUR_MS));
     // All of it travels in two requests.
-    let (hours, backlogs, dead) = futures_util::try_join!(
-        futures_util::future::try_join_all(asked),
-        events.backlogs(),
-        events.dead_letter_backlog()
-    )?;
+    let (backlogs, dead) = (events.backlogs(), events.dead_letter_backlog());
+    let (hours, backlogs, dead) = try_join3(try_join_all(asked), backlogs, dead).await?;
     let mut details = Details {
         this_hour: hours
             .first()

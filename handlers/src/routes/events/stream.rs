@@ -24,10 +24,10 @@ use http::{HeaderMap, StatusCode, header};
 use restis::{
     Result as StoreResult,
     events::{Cursor, Event, Events, HistoryPage, HistoryQuery, Reset},
+    transport::time::{Instant, timeout_at},
 };
 use serde_json::json;
 use std::{collections::VecDeque, convert::Infallible, time::Duration};
-use tokio::time::Instant;
 use utoipa::ToSchema;
 
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -67,7 +67,7 @@ pub(super) async fn poll(
     let mut query = filter.query(&types)?;
     let deadline = Instant::now() + state.config().request_timeout.mul_f64(0.8);
     let mut listener = state.hub().listen(&events);
-    let _ = tokio::time::timeout_at(deadline, listener.ready()).await;
+    let _ = timeout_at(deadline, listener.ready()).await;
     loop {
         let page = events.history(&query).await?;
         let told = !page.events.is_empty() || !page.unreadable.is_empty() || page.reset.is_some();
@@ -78,7 +78,7 @@ pub(super) async fn poll(
         // What a filter passed over needs no second look.
         query = query.after(page.cursor);
         if !page.has_more {
-            let _ = tokio::time::timeout_at(deadline, worth_reading(&mut listener, &query)).await;
+            let _ = timeout_at(deadline, worth_reading(&mut listener, &query)).await;
         }
     }
 }
@@ -185,8 +185,7 @@ pub(super) async fn stream(
         outage: false,
         over: false,
     };
-    let stream =
-        Sse::new(reader.into_stream()).keep_alive(sse::KeepAlive::new().interval(HEARTBEAT));
+    let stream = Sse::new(reader.into_stream());
     Ok((
         [
             (header::CACHE_CONTROL, "no-store, no-transform"),
@@ -267,6 +266,7 @@ impl Reader {
     }
 
     async fn next(&mut self) -> Option<sse::Event> {
+        let silent = Instant::now() + HEARTBEAT;
         loop {
             if let Some(event) = self.ready.pop_front() {
                 return Some(event);
@@ -297,11 +297,16 @@ impl Reader {
             }
             let wake = self.again.map_or(self.end, |at| at.min(self.end));
             let signal = tokio::select! {
-                signal = tokio::time::timeout_at(wake, self.listener.next()) => signal.ok(),
+                signal = timeout_at(wake.min(silent), self.listener.next()) => signal,
                 () = begins(self.stopping.as_mut()) => None,
             };
-            if let Some(signal) = signal {
-                self.hear(signal);
+            match signal {
+                Some(signal) => self.hear(signal),
+                // A comment, which tells a client nothing, keeps the connection.
+                None if Instant::now() >= silent => {
+                    return Some(sse::Event::default().comment(""));
+                }
+                None => {}
             }
         }
     }

@@ -7,9 +7,8 @@ use crate::{
 };
 use axum::{Json, extract::State, response::IntoResponse};
 use http::header;
-use restis::events::Delivered;
+use restis::{events::Delivered, transport::time::Instant};
 use serde::Serialize;
-use tokio::time::Instant;
 use utoipa::ToSchema;
 
 /// What one tick did.
