@@ -95,6 +95,7 @@ export interface Calls {
     epoch: Operation<api.GetUsersUserEpochData, api.GetUsersUserEpochResponses>;
     sessions: Operation<api.GetUsersUserSessionsData, api.GetUsersUserSessionsResponses>;
     endSessions: Operation<api.DeleteUsersUserSessionsData, api.DeleteUsersUserSessionsResponses>;
+    endSession: Operation<api.DeleteUsersUserSessionsIdData, api.DeleteUsersUserSessionsIdResponses>;
   };
   events: {
     /** Publishes an event, or up to 100: then the verdict of each is in the answer. */

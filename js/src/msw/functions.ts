@@ -73,6 +73,11 @@ function sessions(user: string | undefined): HttpHandler[] {
       if (theirs) session = null;
       return { revoked: theirs ? 1 : 0 };
     }),
+    on("users.endSession", ({ params }) => {
+      if (session?.user !== params.user || session?.id !== params.id) return problem("not-found");
+      session = null;
+      return undefined;
+    }),
   ];
 }
 

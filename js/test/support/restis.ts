@@ -41,7 +41,7 @@ export async function startRestis({ env = {}, args = [], directory }: Options = 
   const url = find(/functions\s+(http:\S+)/);
   return {
     url,
-    token: find(/#token=(\S+)/),
+    token: find(/RESTIS_SERVICE_TOKEN=(\S+)/),
     store: { url: find(/REST_URL=(\S+)/), token: find(/REST_TOKEN=(\S+)/) },
     port: Number(new URL(url).port),
     process: child,
