@@ -28,7 +28,7 @@ fn collector() -> (String, mpsc::Receiver<(String, Vec<u8>)>) {
                 let mut line = String::new();
                 reader.read_line(&mut line).unwrap();
                 if let Some(rest) = line.strip_prefix("POST ") {
-                    path = rest.split(' ').next().unwrap().to_owned();
+                    rest.split(' ').next().unwrap().clone_into(&mut path);
                 }
                 let lower = line.to_lowercase();
                 if let Some(rest) = lower.strip_prefix("content-length:") {
