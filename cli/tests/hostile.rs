@@ -14,12 +14,16 @@ use support::Restis;
 /// tests may try.
 const PATIENCE: Duration = Duration::from_millis(50);
 const TRIES: usize = 5;
+/// Megabytes that the server has at most: two databases, their interpreters, what is in flight.
+const MOST_MEMORY: u64 = 2_000;
 /// Seconds that a request may run, and what else it may need.
 const LIMIT: &str = "2";
 const SLACK: Duration = Duration::from_secs(20);
 
 struct Tenants {
     addr: String,
+    /// The server.
+    process: u32,
     /// What another tenant waits at most.
     patience: Duration,
 }
@@ -116,6 +120,24 @@ fn commands() -> Vec<Vec<String>> {
         script("local function f() return f() + 1 end return f()"),
         script("pcall(function() while true do end end) while true do end"),
         script("while true do pcall(error) end"),
+        script(&format!(
+            "local s = string.rep('\\0', 3e7) local a, b = s .. 'x', s .. 'y' while true do {} end",
+            "local _ = a < b ".repeat(20)
+        )),
+        script(
+            "local a, b local c = coroutine.wrap(function() while true do local _ = a < b end end) \
+             a = string.rep('\\0', 3e7) b = a .. 'y' c()",
+        ),
+        script(
+            "redis.call('SETRANGE', 'bits', 1e7, 'x') while true do redis.call('BITCOUNT', 'bits') end",
+        ),
+        script("while true do redis.call('BITPOS', 'bits', 1) redis.call('BITCOUNT', 'bits') end"),
+        row(&[
+            "FUNCTION",
+            "LOAD",
+            "#!lua name=keeps\nlocal t = {} for i = 1, 1e9 do t[i] = i .. 'x' end \
+             redis.register_function('f', function() return #t end)",
+        ]),
         script("local _, t = pairs(redis) t.call = nil return 1"),
         row(&["EVAL_RO", "while true do redis.call('GET', 'k') end", "0"]),
         row(&["JSON.SET", "deep", "$", &deep]),
@@ -143,7 +165,7 @@ fn commands() -> Vec<Vec<String>> {
         row(&["BITCOUNT", "big"]),
         row(&["SORT", "list", "BY", &stars, "GET", &stars]),
         row(&["LRANGE", "list", "0", "-1"]),
-        row(&["DEL", "big", "doc", "list"]),
+        row(&["DEL", "bits", "big", "doc", "list"]),
     ]
 }
 
@@ -211,6 +233,58 @@ fn requests() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     ]
 }
 
+/// Where the Redis protocol is spoken.
+fn redis_address(restis: &Restis) -> String {
+    let url = restis.exported("REDIS_URL");
+    url.rsplit_once('@').unwrap().1.to_owned()
+}
+
+/// A command of the Redis protocol.
+fn resp(args: &[&str]) -> Vec<u8> {
+    let each = |arg: &&str| format!("${}\r\n{arg}\r\n", arg.len());
+    let args: (usize, String) = (args.len(), args.iter().map(each).collect());
+    format!("*{}\r\n{}", args.0, args.1).into_bytes()
+}
+
+/// Connections of one tenant that hold what they can, at both doors, without reading or ending.
+fn hold_much(tenants: &Tenants, redis: &str) {
+    let many = |label: &str, addr: &str, bytes: &[u8]| {
+        let held: Vec<TcpStream> = tenants.beside(label, || {
+            let open = || {
+                let mut stream = TcpStream::connect(addr).unwrap();
+                let soon = Some(Duration::from_millis(500));
+                stream.set_write_timeout(soon).unwrap();
+                // A server that refuses, or does not read on.
+                let _ = stream.write_all(bytes);
+                stream
+            };
+            (0..8).map(|_| open()).collect()
+        });
+        let now = format!("/proc/{}/status", tenants.process);
+        let status = std::fs::read_to_string(now).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let peak = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+        let peak = peak.unwrap_or(0) >> 10;
+        assert!(peak < MOST_MEMORY, "{label}: {peak} MB");
+        drop(held);
+    };
+    let auth = resp(&["AUTH", "A"]);
+    let get = resp(&["GET", "half"]).repeat(1000);
+    let large = "x".repeat(20_000_000);
+    let queued = resp(&["SET", "k", &large[..5_000_000]]).repeat(4);
+    many("commands unread", redis, &[&auth[..], &get].concat());
+    let begun = format!("*2\r\n$3\r\nGET\r\n$500000000\r\n{large}");
+    many(
+        "a command begun",
+        redis,
+        &[&auth[..], begun.as_bytes()].concat(),
+    );
+    let multi = [auth, resp(&["MULTI"]), queued].concat();
+    many("a transaction begun", redis, &multi);
+    let get = "GET /get/half HTTP/1.1\r\nhost: t\r\nauthorization: Bearer A\r\n\r\n".repeat(100);
+    many("answers unread", &tenants.addr, get.as_bytes());
+}
+
 #[test]
 fn no_request_of_one_tenant_keeps_another_waiting() {
     let restis = Restis::start(&[
@@ -227,10 +301,13 @@ fn no_request_of_one_tenant_keeps_another_waiting() {
         LIMIT,
         "--memory",
         "256mb",
+        "--resp",
+        "127.0.0.1:0",
     ]);
     let url = restis.url();
     let mut tenants = Tenants {
         addr: url.trim_start_matches("http://").to_owned(),
+        process: restis.id(),
         patience: PATIENCE,
     };
     // An unoptimized build on a busy machine is not measured by the clock alone.
@@ -306,6 +383,7 @@ fn no_request_of_one_tenant_keeps_another_waiting() {
         .collect();
     tenants.beside("unfinished heads", || ());
     drop(unfinished);
+    hold_much(&tenants, &redis_address(&restis));
     let script = r#"["EVAL","while true do end","0"]"#;
     std::thread::scope(|scope| {
         scope.spawn(|| tenants.post("A", "/", script));
@@ -322,6 +400,7 @@ fn a_value_beyond_the_memory_of_a_database_is_refused() {
     let url = restis.url();
     let tenants = Tenants {
         addr: url.trim_start_matches("http://").to_owned(),
+        process: restis.id(),
         patience: PATIENCE,
     };
     let oom = r#"{"error":"OOM command not allowed when used memory > 'maxmemory'."}"#;
