@@ -225,6 +225,11 @@ async fn gateway_errors() {
         let page = Fault::Answer(status, HTML, "<html>Bad Gateway</html>");
         check(page, doubtful(ErrorKind::Gateway)).await;
     }
+    // An address where no database is: it may be the proxy's word, after the database had its turn.
+    for status in [404, 405, 410, 418] {
+        let page = Fault::Answer(status, HTML, "<html>Not Found</html>");
+        check(page, hopeless(ErrorKind::Gateway, Delivery::MaybeExecuted)).await;
+    }
     check(
         Fault::Answer(530, HTML, "x"),
         hopeless(ErrorKind::Gateway, Delivery::MaybeExecuted),

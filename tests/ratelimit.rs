@@ -929,7 +929,12 @@ async fn a_deny_list_is_fetched_by_one_process_of_all() {
             .del(["@upstash/ratelimit:ipDenyListStatus"])
             .await
             .unwrap();
-        assert!(process(gone).refresh_deny_list().await.is_err(), "{gone}");
+        let error = process(gone).refresh_deny_list().await.unwrap_err();
+        let told = (error.kind(), error.status());
+        match gone {
+            "gone.txt" => assert_eq!(told, (ErrorKind::Gateway, Some(404))),
+            _ => assert_eq!(told, (ErrorKind::Protocol, None)),
+        }
         assert_eq!(
             second.decide(query).await.unwrap().reason(),
             Reason::DenyList

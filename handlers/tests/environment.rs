@@ -84,6 +84,29 @@ fn a_variable_that_is_no_utf8_is_named_and_no_function_starts() {
 }
 
 #[test]
+fn all_that_cannot_be_read_is_told_together() {
+    const WRONG: [(&str, &str); 4] = [
+        ("UPSTASH_REDIS_REST_URL", "ftp://example.com"),
+        ("TRUSTED_PROXIES", "17"),
+        ("CACHE_MAX_LOAD", "0"),
+        ("SESSION_TTL", "soon"),
+    ];
+    for chosen in 1..1_u32 << WRONG.len() {
+        let is_wrong = |at: usize| chosen >> at & 1 == 1;
+        let vars = (0..WRONG.len()).filter(|at| is_wrong(*at));
+        let vars: Vec<_> = vars
+            .map(|at| (WRONG[at].0, OsStr::new(WRONG[at].1)))
+            .collect();
+        let (said, ended) = start(&vars);
+        assert!(ended && !said.contains("panicked"), "{vars:?}: {said}");
+        for (at, (name, _)) in WRONG.iter().enumerate() {
+            let told = said.contains(&format!("{name}: "));
+            assert_eq!(told, is_wrong(at), "{name} {vars:?}: {said}");
+        }
+    }
+}
+
+#[test]
 fn a_damaged_name_of_the_environment_is_no_development() {
     let vars = [
         ("UPSTASH_REDIS_REST_URL", OsStr::new("")),

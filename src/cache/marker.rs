@@ -4,7 +4,7 @@ use std::fmt;
 
 use base64_simd::{AsOut as _, URL_SAFE_NO_PAD};
 
-use crate::{Delivery, Error, ErrorKind, Result};
+use crate::{Error, Result};
 
 /// Bytes of one half.
 const HALF: usize = 12;
@@ -20,10 +20,7 @@ impl Unique {
     /// `Config` when the system has no random bytes.
     pub(super) fn new() -> Result<Self> {
         let mut random = [0; HALF / 4 * 3];
-        getrandom::fill(&mut random).map_err(|_| {
-            let text = "the system has no random bytes";
-            Error::new(ErrorKind::Config, Delivery::NotSent, text)
-        })?;
+        getrandom::fill(&mut random).map_err(|_| Error::no_randomness())?;
         let mut text = [0; HALF];
         // 9 bytes are exactly 12 characters.
         let _ = URL_SAFE_NO_PAD.encode(&random, text.as_mut_slice().as_out());

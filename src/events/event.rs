@@ -91,7 +91,8 @@ impl Event {
     /// An event of a type, with a new random id.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) for a bad name, or without randomness.
+    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) for a bad name, `Config` when the
+    /// system has no random bytes.
     pub fn new(kind: impl Into<String>, source: impl Into<String>, data: Value) -> Result<Self> {
         let event = Self {
             specversion: "1.0".into(),

@@ -208,7 +208,12 @@ impl Error {
         }))
     }
 
-    #[cfg(any(feature = "events", feature = "ratelimit", feature = "session"))]
+    #[cfg(any(
+        feature = "cache",
+        feature = "events",
+        feature = "ratelimit",
+        feature = "session"
+    ))]
     pub(crate) fn no_randomness() -> Self {
         Self::config("the system gives no random bytes")
     }
@@ -490,7 +495,12 @@ impl StdError for Error {
 
 #[cfg(all(
     test,
-    any(feature = "events", feature = "ratelimit", feature = "session")
+    any(
+        feature = "cache",
+        feature = "events",
+        feature = "ratelimit",
+        feature = "session"
+    )
 ))]
 mod tests {
     use super::*;
