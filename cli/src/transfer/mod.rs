@@ -6,6 +6,7 @@ mod probe;
 pub(crate) mod progress;
 mod rdb;
 mod record;
+mod slot;
 mod source;
 mod target;
 mod verify;

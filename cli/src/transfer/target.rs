@@ -4,6 +4,7 @@ use futures_util::future::join_all;
 use restis::{Error, Redis, Reply};
 
 use super::record::{Kind, Record};
+use super::slot::text_key;
 
 /// Runs a command whose arguments are percent-encoded: bytes that are not UTF-8 have no other way
 /// into a request with several arguments.
@@ -88,13 +89,9 @@ pub(super) fn commands(record: &Record, abilities: Abilities) -> Vec<Args> {
 }
 
 fn append(record: &Record) -> Args {
-    // A key of UTF-8 is declared, so that a cluster finds its node.
-    let declared = std::str::from_utf8(&record.k.0).is_ok();
-    let mut args = command(&[b"EVAL", APPEND.as_bytes()]);
-    match declared {
-        true => args.extend([b"1".to_vec(), record.k.0.clone()]),
-        false => args.push(b"0".to_vec()),
-    }
+    // The declared key leads to its node in a cluster.
+    let declared = text_key(&record.k.0);
+    let mut args = command(&[b"EVAL", APPEND.as_bytes(), b"1", &declared]);
     args.push(encoded(&record.k.0));
     args.push(record.o.to_string().into_bytes());
     args.extend(record.d.iter().map(|item| encoded(&item.0)));
@@ -233,9 +230,8 @@ pub(super) async fn send(redis: &Redis, commands: &[Args]) -> Vec<Result<Reply, 
             b"XGROUP" | b"XINFO" | b"MEMORY" => args.get(2),
             _ => args.get(1),
         };
-        let key = key.filter(|key| std::str::from_utf8(key).is_ok());
-        let keys = if key.is_some() { "1" } else { "0" };
-        let eval = redis.command("EVAL").arg(ENCODED).arg(keys).args(key);
+        let key = text_key(key.map_or(&[], Vec::as_slice));
+        let eval = redis.command("EVAL").arg(ENCODED).arg(1).arg(&*key);
         eval.args(args.iter().map(|arg| encoded(arg)))
             .query::<Reply>()
             .await

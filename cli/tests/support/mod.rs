@@ -8,6 +8,7 @@
 )]
 
 pub(crate) mod checks;
+pub(crate) mod stores;
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
