@@ -158,26 +158,29 @@ async function kept(of: NextServer, before?: string): Promise<string> {
     if (value !== before && value === (await report(of))) return value;
   }
 }
+/** A value that both processes serve, the one first that is named first. */
+async function shared(first: NextServer, second: NextServer, before?: string): Promise<string> {
+  for (;;) {
+    const value = await kept(first, before);
+    if (value === (await report(second))) return value;
+  }
+}
 const renew = async (body: object) => assert.equal((await post("/renew", {}, body)).status, 204);
 
 test("two processes cache one value, until a tag is revalidated, by either or by a Rust function", { skip }, async () => {
-  const first = await kept(next);
-  assert.equal(await report(other), first);
+  const first = await shared(next, other);
 
   await renew({ tag: "report", profile: { expire: 0 } });
-  const second = await kept(other, first);
-  assert.equal(await report(next), second);
+  const second = await shared(other, next, first);
 
   const rust = createClient({ url: restis.url, token: restis.token });
   await rust.cache.invalidate({ organisation: "acme", tags: ["report"] });
   assert.notEqual(await report(other), second);
-  const third = await kept(next);
-  assert.equal(await report(other), third);
+  const third = await shared(next, other, second);
 
   // With a profile the old value is served while a new one is loaded, and then cached again.
   await renew({ tag: "report", profile: "max" });
-  const fourth = await kept(other, third);
-  assert.equal(await report(next), fourth);
+  await shared(other, next, third);
 });
 
 test("updateTag in a Server Action shows the new value at once, in the other process too", { skip }, async () => {
