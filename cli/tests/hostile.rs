@@ -40,7 +40,10 @@ impl Tenants {
 
     /// Sends bytes as they are and reads until the server closes.
     fn raw(&self, bytes: &[u8]) -> String {
-        let mut stream = self.connect();
+        Self::exchange(self.connect(), bytes)
+    }
+
+    fn exchange(mut stream: TcpStream, bytes: &[u8]) -> String {
         // A server that refuses may close before all of it is sent.
         let _ = stream.write_all(bytes);
         let mut answer = Vec::new();
@@ -49,11 +52,15 @@ impl Tenants {
     }
 
     fn post(&self, token: &str, target: &str, body: &str) -> String {
+        self.raw(&Self::request(token, target, body))
+    }
+
+    fn request(token: &str, target: &str, body: &str) -> Vec<u8> {
         let head = format!(
             "POST {target} HTTP/1.1\r\nhost: t\r\nauthorization: Bearer {token}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
             body.len()
         );
-        self.raw(&[head.as_bytes(), body.as_bytes()].concat())
+        [head.as_bytes(), body.as_bytes()].concat()
     }
 
     fn hostile(&self, args: &[&str]) -> String {
@@ -385,8 +392,9 @@ fn no_request_of_one_tenant_keeps_another_waiting() {
     drop(unfinished);
     hold_much(&tenants, &redis_address(&restis));
     let script = r#"["EVAL","while true do end","0"]"#;
+    let busy = tenants.connect();
     std::thread::scope(|scope| {
-        scope.spawn(|| tenants.post("A", "/", script));
+        scope.spawn(|| Tenants::exchange(busy, &Tenants::request("A", "/", script)));
         tenants.worst_ping(|| ());
         restis.signal("TERM");
     });

@@ -28,11 +28,12 @@ export function steps(page, pictures = process.env.RESTIS_PICTURES) {
     field.dispatchEvent(new Event(field.matches("select") ? "change" : "input", { bubbles: true }));
   }, label, value);
   /** Presses the button of a name. */
-  const press = (name, within = "main") => page.run((name, within) => {
-    const found = [...document.querySelectorAll(`${within} button`)].find((one) => (one.getAttribute("aria-label") ?? one.textContent.trim()) === name);
-    if (!found) throw new Error(`no button ${name}`);
-    found.click();
-  }, name, within);
+  const button = (name, within) => [...document.querySelectorAll(`${within} button`)].find((one) => (one.getAttribute("aria-label") ?? one.textContent.trim()) === name);
+  /** Clicks a button, once it is there. */
+  const press = async (name, within = "main") => {
+    await page.wait(`(name, within) => (${button})(name, within) !== undefined`, name, within);
+    await page.run(`(name, within) => (${button})(name, within).click()`, name, within);
+  };
   const says = (text, selector = "body") => page.wait((text, selector) => document.querySelector(selector)?.textContent.includes(text), text, selector);
   /** Nothing of WCAG 2.1 A and AA, in light and in dark; nothing sticks out of a phone's screen. */
   const checkAccess = async (name) => {
