@@ -262,8 +262,8 @@ test("tabs that are killed while they write lose no note and store none twice", 
     await context.setOffline(false);
   }
   const page = await open(context, "/notes", "Notes");
-  await page.getByText("All notes are sent.").waitFor();
   await page.waitForFunction((count) => document.querySelectorAll(".notes li").length >= count, written.length);
+  await page.getByText("All notes are sent.").waitFor();
   await keeper.close();
   const stored: string[] = [];
   for (let after: string | undefined, more = true; more; ) {

@@ -29,7 +29,8 @@ export function Notes() {
     const text = String(new FormData(form).get("text")).trim();
     if (!text) return;
     await add({ type: `note.${user}.added`, data: { text } });
-    form.reset();
+    // What was typed meanwhile stays.
+    if (String(new FormData(form).get("text")).trim() === text) form.reset();
   }
 
   return (
